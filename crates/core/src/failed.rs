@@ -1,0 +1,149 @@
+//! What the failed store keeps of a job.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Why a job is buried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Its handler threw in its last attempt.
+    Exception,
+    /// It was taken more often than its tries allow, or after its deadline.
+    MaxAttempts,
+    /// Its bytes cannot be understood.
+    Poison,
+    /// Its handler class or method does not exist.
+    NoHandler,
+    /// Its handler ended the process in the last attempt.
+    Exited,
+    /// Its handler asked for it.
+    Asked,
+}
+
+impl Reason {
+    /// The word in the failed store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Exception => "exception",
+            Reason::MaxAttempts => "max_attempts",
+            Reason::Poison => "poison",
+            Reason::NoHandler => "no_handler",
+            Reason::Exited => "exited",
+            Reason::Asked => "asked",
+        }
+    }
+}
+
+/// What is written when a job is buried. The driver adds the time, by its own clock.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The name of the connection, as configured.
+    pub connection: String,
+    /// The payload as popped, byte for byte.
+    pub payload: Vec<u8>,
+    /// Why.
+    pub reason: Reason,
+    /// The exception with class, message, place and trace, as PHP prints it.
+    pub exception: String,
+    /// Attempts made, this one included.
+    pub attempts: u32,
+}
+
+/// A job in the failed store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedJob {
+    /// What names it in the store: a row id, or the id written at burial.
+    pub id: String,
+    /// The connection it failed on.
+    pub connection: String,
+    /// The queue it failed on.
+    pub queue: String,
+    /// The payload as popped, byte for byte.
+    pub payload: Vec<u8>,
+    /// Why, as [`Reason::as_str`]; empty when another program wrote the record.
+    pub reason: String,
+    /// The exception text.
+    pub exception: String,
+    /// Attempts made; `None` when another program wrote the record.
+    pub attempts: Option<u32>,
+    /// Unix second.
+    pub failed_at: i64,
+}
+
+impl FailedJob {
+    /// The record of a job that fails now, under a new id.
+    pub fn of(failure: &Failure, id: String, queue: &str, now: i64) -> Self {
+        Self {
+            id,
+            connection: failure.connection.clone(),
+            queue: queue.to_owned(),
+            payload: failure.payload.clone(),
+            reason: failure.reason.as_str().to_owned(),
+            exception: failure.exception.clone(),
+            attempts: Some(failure.attempts),
+            failed_at: now,
+        }
+    }
+
+    /// The record as one line of JSON, for stores that are lists. A payload that is not UTF-8 goes as base64.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut map = Map::new();
+        map.insert("id".into(), self.id.clone().into());
+        map.insert("connection".into(), self.connection.clone().into());
+        map.insert("queue".into(), self.queue.clone().into());
+        match std::str::from_utf8(&self.payload) {
+            Ok(text) => map.insert("payload".into(), text.into()),
+            Err(_) => map.insert("payload_base64".into(), STANDARD.encode(&self.payload).into()),
+        };
+        map.insert("reason".into(), self.reason.clone().into());
+        map.insert("exception".into(), self.exception.clone().into());
+        map.insert("attempts".into(), self.attempts.into());
+        map.insert("failed_at".into(), self.failed_at.into());
+        Value::Object(map).to_string().into_bytes()
+    }
+
+    /// Reads what [`FailedJob::to_json`] wrote.
+    pub fn from_json(bytes: &[u8]) -> Result<Self> {
+        let bad = || Error::new(ErrorKind::Poison, "a record in the failed store is not one of ours");
+        let value: Value = serde_json::from_slice(bytes).map_err(|e| bad().with_source(e))?;
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let payload = match (text("payload"), text("payload_base64")) {
+            (Some(payload), _) => payload.into_bytes(),
+            (None, Some(encoded)) => STANDARD.decode(encoded).map_err(|e| bad().with_source(e))?,
+            (None, None) => return Err(bad()),
+        };
+        Ok(Self {
+            id: text("id").ok_or_else(bad)?,
+            connection: text("connection").unwrap_or_default(),
+            queue: text("queue").unwrap_or_default(),
+            payload,
+            reason: text("reason").unwrap_or_default(),
+            exception: text("exception").unwrap_or_default(),
+            attempts: value.get("attempts").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()),
+            failed_at: value.get("failed_at").and_then(Value::as_i64).unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_json_byte_for_byte() {
+        for payload in [&b"{\"job\":\"J\"}"[..], b"\xff\x00 not text", b""] {
+            let failure = Failure {
+                connection: "redis".into(),
+                payload: payload.to_vec(),
+                reason: Reason::Poison,
+                exception: "订单\n#0 {main}".into(),
+                attempts: 3,
+            };
+            let record = FailedJob::of(&failure, "x".into(), "mail", 1_700_000_000);
+            assert_eq!(FailedJob::from_json(&record.to_json()).unwrap(), record);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Words and decisions of Ferry.
+//!
+//! This room holds what a job is, what its bytes look like, what a broker must be able to do and how outcomes are decided.
+//! It opens no socket, starts no thread and knows no PHP. The memory broker lives here because it is the reference that every
+//! other driver is compared with.
+
+pub mod batch;
+pub mod broker;
+pub mod clock;
+pub mod config;
+pub mod dialect;
+pub mod error;
+pub mod failed;
+pub mod id;
+pub mod job;
+pub mod memory;
+pub mod payload;
+pub mod policy;
+pub mod queue;
+pub mod signals;
+
+pub use broker::{Admin, Broker};
+pub use error::{Error, ErrorKind, Result};
+pub use job::{Claim, Due, NewJob, Receipt, Reservation};
+pub use queue::QueueName;

@@ -1,0 +1,248 @@
+//! The memory broker: the reference that every driver is compared with, and the connection type `memory`.
+//!
+//! Jobs live in this process and die with it. Due times and leases follow an injected [`Clock`].
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::batch;
+use crate::broker::{Admin, Broker, Capabilities, Extended, How, Settle, Settled, Sizes, State};
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::failed::FailedJob;
+use crate::job::{Claim, Due, NewJob, Receipt, Reservation};
+use crate::payload::{find_attempts, with_attempts};
+use crate::queue::QueueName;
+
+/// A broker in memory, in the think3 manner: attempts are part of the payload and raised when a job is reserved.
+pub struct MemoryBroker<C> {
+    clock: C,
+    /// Seconds a reservation lasts; `None` for ever.
+    retry_after: Option<u32>,
+    queues: Mutex<HashMap<QueueName, Queue>>,
+    pushed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    ready: VecDeque<Vec<u8>>,
+    /// By due second, then in the order of arrival.
+    delayed: BTreeMap<(i64, u64), Vec<u8>>,
+    reserved: HashMap<u64, Held>,
+    failed: Vec<FailedJob>,
+    /// Numbers arrivals and reservations.
+    counter: u64,
+}
+
+struct Held {
+    original: Vec<u8>,
+    raised: Vec<u8>,
+    ends: Option<i64>,
+}
+
+impl Queue {
+    fn next(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    fn store(&mut self, job: &NewJob<'_>, now: i64) {
+        let payload = job.payload.to_vec();
+        if job.due == Due::Now {
+            self.ready.push_back(payload);
+        } else {
+            let order = self.next();
+            self.delayed.insert((job.due.at(now), order), payload);
+        }
+    }
+
+    /// Due jobs, then expired reservations, go to the tail of the ready jobs.
+    fn migrate(&mut self, now: i64) {
+        let later = self.delayed.split_off(&(now + 1, 0));
+        self.ready.extend(std::mem::replace(&mut self.delayed, later).into_values());
+        let mut expired: Vec<(i64, u64)> =
+            self.reserved.iter().filter_map(|(id, held)| held.ends.filter(|ends| *ends <= now).map(|ends| (ends, *id))).collect();
+        expired.sort_unstable();
+        for (_, id) in expired {
+            if let Some(held) = self.reserved.remove(&id) {
+                self.ready.push_back(held.raised);
+            }
+        }
+    }
+
+    fn reserve(&mut self, name: &QueueName, max: usize, now: i64, retry_after: Option<u32>) -> Vec<Reservation> {
+        let alone = self.ready.iter().map(|body| batch::stands_alone(find_attempts(body).map_or(1, |at| at.value), body));
+        let taken = batch::take(max, alone);
+        let bodies: Vec<Vec<u8>> = self.ready.drain(..taken).collect();
+        bodies.into_iter().map(|body| self.hold(name, body, now, retry_after)).collect()
+    }
+
+    fn hold(&mut self, name: &QueueName, body: Vec<u8>, now: i64, retry_after: Option<u32>) -> Reservation {
+        let at = find_attempts(&body);
+        let raised = at.map_or_else(|| body.clone(), |at| with_attempts(&body, at, at.value + 1));
+        let ends = retry_after.map(|seconds| now + i64::from(seconds));
+        let id = self.next();
+        self.reserved.insert(id, Held { original: body.clone(), raised, ends });
+        Reservation {
+            claim: Claim { queue: name.clone(), receipt: Receipt(id.to_le_bytes().to_vec()) },
+            body,
+            attempts: at.map(|at| at.value + 1),
+            number: None,
+            reserved_at: now,
+        }
+    }
+}
+
+impl<C: Clock> MemoryBroker<C> {
+    /// An empty broker whose reservations last `retry_after` seconds, for ever with `None`.
+    pub fn new(clock: C, retry_after: Option<u32>) -> Self {
+        Self { clock, retry_after, queues: Mutex::default(), pushed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<QueueName, Queue>> {
+        // A panic elsewhere leaves whole jobs behind: every change below is one move.
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_queue<T>(&self, name: &QueueName, work: impl FnOnce(&mut Queue, i64) -> T) -> T {
+        let now = self.clock.now();
+        work(self.lock().entry(name.clone()).or_default(), now)
+    }
+
+    fn settle_one(&self, item: &Settle) -> Settled {
+        self.with_queue(&item.claim.queue, |queue, now| {
+            let id = id_of(&item.claim);
+            if let How::Leave = item.how {
+                return if queue.reserved.contains_key(&id) { Settled::Done } else { Settled::Lost };
+            }
+            let Some(held) = queue.reserved.remove(&id) else { return Settled::Lost };
+            match &item.how {
+                How::Delete | How::Leave => {}
+                How::Release { delay } => {
+                    let order = queue.next();
+                    queue.delayed.insert((now.saturating_add(*delay), order), held.raised);
+                }
+                How::GiveBack => queue.ready.push_front(held.original),
+                How::Bury(failure) => {
+                    let id = queue.next().to_string();
+                    queue.failed.push(FailedJob::of(failure, id, item.claim.queue.as_str(), now));
+                }
+            }
+            Settled::Done
+        })
+    }
+}
+
+fn id_of(claim: &Claim) -> u64 {
+    claim.receipt.0.as_slice().try_into().map_or(0, u64::from_le_bytes)
+}
+
+impl<C: Clock> Broker for MemoryBroker<C> {
+    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> Result<Option<i64>> {
+        self.push_many(queue, &[job]).map(|_| None)
+    }
+
+    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
+        self.with_queue(queue, |queue, now| jobs.iter().for_each(|job| queue.store(job, now)));
+        self.pushed.notify_all();
+        Ok(jobs.len() as u64)
+    }
+
+    fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {
+        let take = |all: &mut HashMap<QueueName, Queue>| {
+            let now = self.clock.now();
+            for name in queues {
+                if let Some(queue) = all.get_mut(name) {
+                    queue.migrate(now);
+                    let jobs = queue.reserve(name, max, now, self.retry_after);
+                    if !jobs.is_empty() {
+                        return jobs;
+                    }
+                }
+            }
+            Vec::new()
+        };
+        let mut all = self.lock();
+        let jobs = take(&mut all);
+        if !jobs.is_empty() || wait.is_zero() {
+            return Ok(jobs);
+        }
+        let waited = self.pushed.wait_timeout(all, wait.min(Duration::from_secs(1)));
+        let (mut all, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        Ok(take(&mut all))
+    }
+
+    fn settle(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
+        // Given-back jobs go to the head one by one, so the last goes first; everything else does not care for order.
+        let mut settled: Vec<Settled> = batch.iter().rev().map(|item| self.settle_one(item)).collect();
+        settled.reverse();
+        self.pushed.notify_all();
+        Ok(settled)
+    }
+
+    fn extend(&self, claims: &[Claim]) -> Result<Vec<Extended>> {
+        let extend = |claim: &Claim| {
+            self.with_queue(&claim.queue, |queue, now| match queue.reserved.get_mut(&id_of(claim)) {
+                Some(held) => {
+                    held.ends = self.retry_after.map(|seconds| now + i64::from(seconds));
+                    Extended::Kept
+                }
+                None => Extended::Lost,
+            })
+        };
+        Ok(claims.iter().map(extend).collect())
+    }
+
+    fn size(&self, queue: &QueueName) -> Result<Sizes> {
+        Ok(self.with_queue(queue, |queue, _| Sizes {
+            ready: queue.ready.len() as u64,
+            delayed: queue.delayed.len() as u64,
+            reserved: queue.reserved.len() as u64,
+            failed: queue.failed.len() as u64,
+        }))
+    }
+
+    fn close(&self) {}
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { counts_in_payload: true, leases: true }
+    }
+
+    fn admin(&self) -> Option<&dyn Admin> {
+        Some(self)
+    }
+}
+
+impl<C: Clock> Admin for MemoryBroker<C> {
+    fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
+        Ok(self.with_queue(queue, |queue, _| page(queue.failed.iter().rev().cloned(), offset, limit)))
+    }
+
+    fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {
+        Ok(self.with_queue(queue, |queue, _| match state {
+            State::Ready => page(queue.ready.iter().cloned(), offset, limit),
+            State::Delayed => page(queue.delayed.values().cloned(), offset, limit),
+            State::Reserved => {
+                let mut held: Vec<_> = queue.reserved.iter().collect();
+                held.sort_unstable_by_key(|(id, held)| (held.ends, **id));
+                page(held.into_iter().map(|(_, held)| held.raised.clone()), offset, limit)
+            }
+        }))
+    }
+
+    fn clear(&self, queue: &QueueName) -> Result<u64> {
+        Ok(self.with_queue(queue, |queue, _| {
+            let removed = queue.ready.len() + queue.delayed.len() + queue.reserved.len();
+            queue.ready.clear();
+            queue.delayed.clear();
+            queue.reserved.clear();
+            removed as u64
+        }))
+    }
+}
+
+fn page<T>(items: impl Iterator<Item = T>, offset: u64, limit: u64) -> Vec<T> {
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    items.skip(count(offset)).take(count(limit)).collect()
+}

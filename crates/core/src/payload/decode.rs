@@ -1,0 +1,192 @@
+//! What a worker must know of a payload before PHP sees it.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::policy::Tries;
+
+/// The envelope of a job. `data` is not decoded here: the engine does that, from the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Payload {
+    /// `Class`, `Class@method` or a short name.
+    pub job: String,
+    /// Where the JSON text of `data` stands in the body; `None` when there is none, which handlers see as null.
+    pub data: Option<Range<usize>>,
+    /// `id`, when it is a string or a number.
+    pub id: Option<String>,
+    /// `maxTries`; `None` when null or missing, so that the worker's option counts.
+    pub tries: Option<Tries>,
+    /// `timeout` in seconds; `None` when null or missing.
+    pub timeout: Option<i64>,
+    /// `timeoutAt`, a unix second.
+    pub timeout_at: Option<i64>,
+}
+
+impl Payload {
+    /// Reads the envelope of a body. An error is poison: the bytes are no JSON object, or name no job.
+    pub fn decode(body: &[u8]) -> Result<Self> {
+        let poison = |why: &str| Error::new(ErrorKind::Poison, format!("the payload {why}"));
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let fields = json.deserialize_map(Fields).map_err(|e| poison("is not a JSON object").with_source(e))?;
+        json.end().map_err(|e| poison("has bytes behind its JSON object").with_source(e))?;
+
+        let job: String = match fields.job {
+            None => return Err(poison("has no `job`")),
+            Some(job) => serde_json::from_str(job.get()).map_err(|_| poison("has a `job` that is not a string"))?,
+        };
+        if job.is_empty() {
+            return Err(poison("has an empty `job`"));
+        }
+        Ok(Self {
+            job,
+            data: fields.data.map(|data| range_in(body, data)),
+            id: fields.id.and_then(|id| scalar(id).text()),
+            tries: fields.max_tries.and_then(|tries| match scalar(tries) {
+                Scalar::Number(number) => Some(Tries::from_number(number)),
+                Scalar::Text(text) => text.trim().parse::<f64>().ok().map(|number| Tries::Limit(number as i64)),
+                Scalar::Other => None,
+            }),
+            timeout: fields.timeout.and_then(|timeout| scalar(timeout).number()),
+            timeout_at: fields.timeout_at.and_then(|second| scalar(second).number()),
+        })
+    }
+
+    /// Class and method: `Class@method`, or `fire`.
+    pub fn target(&self) -> (&str, &str) {
+        match self.job.split_once('@') {
+            Some((class, method)) => (class, method),
+            None => (&self.job, "fire"),
+        }
+    }
+}
+
+/// The raw values of the keys we know; of repeated keys the last, as PHP reads them.
+#[derive(Default)]
+struct Raw<'a> {
+    job: Option<&'a RawValue>,
+    data: Option<&'a RawValue>,
+    id: Option<&'a RawValue>,
+    max_tries: Option<&'a RawValue>,
+    timeout: Option<&'a RawValue>,
+    timeout_at: Option<&'a RawValue>,
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Raw<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with `job` and `data`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Raw<'de>, A::Error> {
+        let mut raw = Raw::default();
+        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            let value: &'de RawValue = map.next_value()?;
+            let slot = match &*key {
+                "job" => &mut raw.job,
+                "data" => &mut raw.data,
+                "id" => &mut raw.id,
+                "maxTries" => &mut raw.max_tries,
+                "timeout" => &mut raw.timeout,
+                "timeoutAt" => &mut raw.timeout_at,
+                _ => continue,
+            };
+            *slot = Some(value);
+        }
+        Ok(raw)
+    }
+}
+
+enum Scalar {
+    Number(i64),
+    Text(String),
+    Other,
+}
+
+impl Scalar {
+    fn text(self) -> Option<String> {
+        match self {
+            Scalar::Number(number) => Some(number.to_string()),
+            Scalar::Text(text) => Some(text),
+            Scalar::Other => None,
+        }
+    }
+
+    fn number(self) -> Option<i64> {
+        match self {
+            Scalar::Number(number) => Some(number),
+            Scalar::Text(text) => text.trim().parse::<f64>().ok().map(|number| number as i64),
+            Scalar::Other => None,
+        }
+    }
+}
+
+fn scalar(raw: &RawValue) -> Scalar {
+    match serde_json::from_str::<serde_json::Value>(raw.get()) {
+        Ok(serde_json::Value::String(text)) => Scalar::Text(text),
+        Ok(serde_json::Value::Number(number)) => {
+            number.as_i64().or_else(|| number.as_f64().map(|float| float as i64)).map_or(Scalar::Other, Scalar::Number)
+        }
+        _ => Scalar::Other,
+    }
+}
+
+fn range_in(body: &[u8], raw: &RawValue) -> Range<usize> {
+    let start = raw.get().as_ptr().addr() - body.as_ptr().addr();
+    start..start + raw.get().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(body: &str) -> Payload {
+        Payload::decode(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_recorded_payload_is_read_and_its_data_left_alone() {
+        let body = r#"{"job":"app\\job\\Job1@task1","maxTries":7,"timeout":9,"data":{"a":1.0,"b":{}},"id":"IDID","attempts":3,"timeoutAt":1700000999}"#;
+        let payload = decode(body);
+        assert_eq!(payload.target(), ("app\\job\\Job1", "task1"));
+        assert_eq!(&body[payload.data.clone().unwrap()], r#"{"a":1.0,"b":{}}"#);
+        assert_eq!(payload.id.as_deref(), Some("IDID"));
+        assert_eq!(payload.tries, Some(Tries::Limit(7)));
+        assert_eq!((payload.timeout, payload.timeout_at), (Some(9), Some(1_700_000_999)));
+    }
+
+    #[test]
+    fn tries_mean_what_they_mean_in_think_queue() {
+        for (tries, meaning) in [
+            ("null", None),
+            ("0", Some(Tries::Unlimited)),
+            ("\"0\"", Some(Tries::Limit(0))),
+            ("3", Some(Tries::Limit(3))),
+            ("\"3\"", Some(Tries::Limit(3))),
+            ("[]", None),
+        ] {
+            assert_eq!(decode(&format!(r#"{{"job":"J","maxTries":{tries}}}"#)).tries, meaning, "{tries}");
+        }
+    }
+
+    #[test]
+    fn of_repeated_keys_the_last_counts() {
+        assert_eq!(decode(r#"{"job":"A","job":"B"}"#).job, "B");
+    }
+
+    #[test]
+    fn what_is_no_job_is_poison() {
+        for body in
+            ["", "zzz", "0", "null", "[]", "{}", r#"{"job":1}"#, r#"{"job":""}"#, r#"{"job":"J"}x"#, "{\"job\":\"\u{1}\"}"]
+        {
+            assert_eq!(Payload::decode(body.as_bytes()).unwrap_err().kind(), ErrorKind::Poison, "{body}");
+        }
+        assert_eq!(Payload::decode(b"{\"job\":\"\xff\"}").unwrap_err().kind(), ErrorKind::Poison);
+    }
+}

@@ -1,0 +1,9 @@
+//! The bytes of a job: written once, then treated as opaque. Only the digits of `attempts` ever change, in place.
+
+mod attempts;
+mod decode;
+mod encode;
+
+pub use attempts::{AttemptsAt, find_attempts, with_attempts};
+pub use decode::Payload;
+pub use encode::{Envelope, Limits};
