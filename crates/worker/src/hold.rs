@@ -1,0 +1,211 @@
+//! The jobs this worker holds: the running one and those not started yet.
+//!
+//! PHP's thread takes from it, the lease keeper renews it and gives unstarted jobs back when the running one is slow.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ferry_core::{Claim, Reservation};
+
+/// A running job that takes longer than this must not keep its neighbours waiting: they go back to the broker.
+pub const SLOW: Duration = Duration::from_secs(1);
+/// A lease that ends within this time is treated as ended: the clocks and the network are not perfect.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// What is held. One lock, taken for moves only.
+pub struct Hold {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+    retry_after: Option<Duration>,
+    max_lease: Duration,
+}
+
+struct Inner {
+    waiting: VecDeque<Reservation>,
+    running: Option<Running>,
+    /// When all leases were last known to be whole.
+    renewed: Instant,
+    keeper_sleeps: bool,
+    closing: bool,
+}
+
+struct Running {
+    claim: Claim,
+    started: Instant,
+    lost: bool,
+}
+
+/// What the keeper should do now.
+pub enum Duty {
+    /// Renew these leases.
+    Renew(Vec<Claim>),
+    /// Give these unstarted jobs back.
+    GiveBack(Vec<Reservation>),
+    /// Nothing for now.
+    Wait(Duration),
+    /// Leave.
+    Leave,
+}
+
+impl Hold {
+    /// An empty hold for leases of `retry_after`, renewed for `max_lease` at most.
+    pub fn new(retry_after: Option<Duration>, max_lease: Duration) -> Self {
+        let inner =
+            Inner { waiting: VecDeque::new(), running: None, renewed: Instant::now(), keeper_sleeps: false, closing: false };
+        Self { inner: Mutex::new(inner), changed: Condvar::new(), retry_after, max_lease }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing below can panic half-way through a change.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes charge of a fresh batch.
+    pub fn fill(&self, jobs: Vec<Reservation>, reserved: Instant) {
+        let mut inner = self.lock();
+        inner.renewed = reserved;
+        inner.waiting.extend(jobs);
+        if inner.keeper_sleeps {
+            inner.keeper_sleeps = false;
+            self.changed.notify_all();
+        }
+    }
+
+    /// The next job to run; it counts as running until [`Hold::finish`].
+    ///
+    /// When the leases could not be renewed in time nothing is handed out: the jobs are ready again at the broker.
+    pub fn next(&self, now: Instant) -> Option<Reservation> {
+        let mut inner = self.lock();
+        if let Some(retry_after) = self.retry_after
+            && now > inner.renewed + retry_after.saturating_sub(MARGIN.min(retry_after / 4))
+        {
+            inner.waiting.clear();
+        }
+        let job = inner.waiting.pop_front()?;
+        inner.running = Some(Running { claim: job.claim.clone(), started: now, lost: false });
+        Some(job)
+    }
+
+    /// The running job is over. Answers whether the keeper saw its reservation go.
+    pub fn finish(&self) -> bool {
+        self.lock().running.take().is_some_and(|running| running.lost)
+    }
+
+    /// All jobs that were not started, to be given back.
+    pub fn drain(&self) -> Vec<Reservation> {
+        self.lock().waiting.drain(..).collect()
+    }
+
+    /// Tells the keeper to leave.
+    pub fn close(&self) {
+        self.lock().closing = true;
+        self.changed.notify_all();
+    }
+
+    /// What the keeper should do at `now`.
+    pub fn duty(&self, now: Instant) -> Duty {
+        let mut inner = self.lock();
+        if inner.closing {
+            return Duty::Leave;
+        }
+        let slow = inner.running.as_ref().is_some_and(|running| now >= running.started + SLOW);
+        if slow && !inner.waiting.is_empty() {
+            return Duty::GiveBack(inner.waiting.drain(..).collect());
+        }
+        let Some(retry_after) = self.retry_after else { return Duty::Wait(SLOW) };
+        let due = inner.renewed + retry_after / 3;
+        if now < due {
+            return Duty::Wait((due - now).min(SLOW / 2));
+        }
+        let renewable = inner.running.iter().filter(|running| now < running.started + self.max_lease && !running.lost);
+        let mut claims: Vec<Claim> = renewable.map(|running| running.claim.clone()).collect();
+        claims.extend(inner.waiting.iter().map(|job| job.claim.clone()));
+        if claims.is_empty() { Duty::Wait(SLOW / 2) } else { Duty::Renew(claims) }
+    }
+
+    /// The leases of all held jobs but `lost` run `retry_after` from `at`.
+    pub fn renewed(&self, at: Instant, lost: &[Claim]) {
+        let mut inner = self.lock();
+        inner.renewed = at;
+        if !lost.is_empty() {
+            inner.waiting.retain(|job| !lost.contains(&job.claim));
+            if let Some(running) = inner.running.as_mut().filter(|running| lost.contains(&running.claim)) {
+                running.lost = true;
+            }
+        }
+    }
+
+    /// The keeper's sleep: at most `time`, or until there is something to keep.
+    pub fn sleep(&self, time: Duration) {
+        let mut inner = self.lock();
+        let idle = inner.waiting.is_empty() && inner.running.is_none();
+        inner.keeper_sleeps = idle;
+        if inner.closing {
+            return;
+        }
+        let woken = if idle {
+            self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner)
+        } else {
+            self.changed.wait_timeout(inner, time).unwrap_or_else(PoisonError::into_inner).0
+        };
+        drop(woken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferry_core::{QueueName, Receipt};
+
+    fn job(name: &str) -> Reservation {
+        let claim = Claim { queue: QueueName::default(), receipt: Receipt(name.as_bytes().to_vec()) };
+        Reservation { claim, body: Vec::new(), attempts: Some(1), number: None, reserved_at: 0 }
+    }
+
+    fn hold() -> Hold {
+        Hold::new(Some(Duration::from_secs(60)), Duration::from_secs(3600))
+    }
+
+    #[test]
+    fn leases_are_renewed_after_a_third_of_their_time() {
+        let (hold, start) = (hold(), Instant::now());
+        hold.fill(vec![job("a"), job("b")], start);
+        hold.next(start);
+        assert!(matches!(hold.duty(start), Duty::Wait(_)));
+        hold.drain();
+        match hold.duty(start + Duration::from_secs(20)) {
+            Duty::Renew(claims) => assert_eq!(claims, [job("a").claim]),
+            _ => panic!("a lease is due"),
+        }
+        hold.renewed(start + Duration::from_secs(20), &[job("a").claim]);
+        assert!(hold.finish());
+    }
+
+    #[test]
+    fn neighbours_of_a_slow_job_go_back() {
+        let (hold, start) = (hold(), Instant::now());
+        hold.fill(vec![job("slow"), job("b"), job("c")], start);
+        hold.next(start);
+        match hold.duty(start + SLOW) {
+            Duty::GiveBack(jobs) => assert_eq!(jobs.len(), 2),
+            _ => panic!("two jobs wait behind a slow one"),
+        }
+        assert!(hold.next(start + SLOW).is_none());
+    }
+
+    #[test]
+    fn jobs_whose_leases_may_have_ended_are_not_started() {
+        let (hold, start) = (hold(), Instant::now());
+        hold.fill(vec![job("a")], start);
+        assert!(hold.next(start + Duration::from_secs(60)).is_none());
+    }
+
+    #[test]
+    fn a_lease_is_not_renewed_for_ever() {
+        let (hold, start) = (hold(), Instant::now());
+        hold.fill(vec![job("a")], start);
+        hold.next(start);
+        assert!(matches!(hold.duty(start + Duration::from_secs(3600)), Duty::Wait(_)));
+    }
+}

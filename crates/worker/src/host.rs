@@ -1,0 +1,100 @@
+//! What the loop needs from PHP. The border implements it; tests implement it with closures.
+
+use std::rc::Rc;
+
+use ferry_core::Error;
+use ferry_core::failed::Reason;
+
+use crate::job::HeldJob;
+
+/// The side that runs handlers. Every call happens on the thread that runs the worker.
+pub trait Host {
+    /// Runs the job's handler.
+    fn call(&mut self, job: &Rc<HeldJob>) -> CallEnd;
+
+    /// Tells the handler that its job failed for good, by its `failed()` method if it has one.
+    fn failed(&mut self, job: &Rc<HeldJob>, why: &Why) -> Result<CallEnd, Halt>;
+
+    /// Tells listeners, and the console.
+    fn event(&mut self, event: Event<'_>) -> Result<(), Halt>;
+
+    /// Lets PHP do what is due: signal handlers. Called between jobs and at least every 200 ms while idle.
+    fn breathe(&mut self) -> Result<(), Halt>;
+
+    /// Whether somebody asked the worker to stop.
+    fn stopping(&self) -> bool;
+
+    /// Bytes in use, for the memory limit.
+    fn memory(&self) -> usize;
+}
+
+/// How a call into a handler ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallEnd {
+    /// It returned.
+    Returned,
+    /// It threw; the text is what PHP prints of the exception. The host keeps the exception itself until the next call.
+    Threw(String),
+    /// There is no such class or method; the text says which.
+    NoHandler(String),
+    /// `data` could not be decoded; the text says why.
+    BadData(String),
+    /// It ended the process in an orderly way: `exit()`. No further PHP code may run.
+    Exited,
+    /// A fatal error ended it. No further PHP code may run.
+    Died(String),
+}
+
+/// Why the loop ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halt {
+    /// A listener or a signal handler threw; the exception is pending and goes to the caller of `run()`.
+    Threw,
+    /// PHP code called `exit()`.
+    Exited,
+    /// A fatal error.
+    Died,
+    /// This is a child that was forked inside a handler.
+    Forked,
+}
+
+/// Why a job failed for good.
+#[derive(Debug, Clone)]
+pub struct Why {
+    /// In one word.
+    pub reason: Reason,
+    /// In full: the exception, or our own sentence.
+    pub text: String,
+}
+
+/// What happened to a job. One event per transition.
+#[derive(Clone, Copy)]
+pub enum Event<'a> {
+    /// The worker is about to ask the broker for jobs.
+    Looping,
+    /// A job is about to be handed to its handler.
+    Processing(&'a Rc<HeldJob>),
+    /// Its handler returned.
+    Processed(&'a Rc<HeldJob>),
+    /// Its handler threw, or it could not be started.
+    Exception(&'a Rc<HeldJob>, &'a Why),
+    /// It failed for good and lies in the failed store.
+    Failed(&'a Rc<HeldJob>, &'a Why),
+    /// The worker released it; seconds until it is ready again.
+    Released(&'a Rc<HeldJob>, i64),
+    /// Somebody else holds it; nothing was changed.
+    Lost(&'a Rc<HeldJob>),
+    /// A pipelined deletion came too late: the job with this id, from this queue, may run again.
+    SettleLost {
+        /// The id of the job.
+        id: &'a str,
+        /// Its queue.
+        queue: &'a str,
+    },
+    /// The broker was not reached or refused; the worker tries again.
+    BrokerTrouble(&'a Error),
+    /// The broker answers again.
+    BrokerBack,
+    /// The worker stops with this exit code.
+    Stopping(u8),
+}

@@ -1,0 +1,275 @@
+//! One reserved job, as its handler holds it.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ferry_core::broker::{Broker, How, Settle, Settled};
+use ferry_core::failed::{Failure, Reason};
+use ferry_core::payload::Payload;
+use ferry_core::policy::{RetryPolicy, Tries};
+use ferry_core::{Claim, Error, ErrorKind, Reservation, Result};
+
+use crate::host::Why;
+use crate::lineage::Lineage;
+
+/// Who carries the end of a reservation to the broker.
+pub trait Settler {
+    /// Deletes a finished job. A pipelined settler answers `Done` at once and reports a loss later.
+    fn delete(&self, claim: &Claim, id: &str) -> Result<Settled>;
+
+    /// Ends the reservation in any other way, with the broker's answer.
+    fn settle(&self, claim: &Claim, how: How) -> Result<Settled>;
+}
+
+/// Settles with the broker's answer each time: for jobs popped outside a worker, and for `settle: immediate`.
+pub struct Direct(pub Arc<dyn Broker>);
+
+impl Settler for Direct {
+    fn delete(&self, claim: &Claim, _id: &str) -> Result<Settled> {
+        self.settle(claim, How::Delete)
+    }
+
+    fn settle(&self, claim: &Claim, how: How) -> Result<Settled> {
+        let settled = self.0.settle(&[Settle { claim: claim.clone(), how }])?;
+        Ok(settled.first().copied().unwrap_or(Settled::Lost))
+    }
+}
+
+/// Settles nothing: the job of a sync connection lies nowhere.
+pub struct Discarding;
+
+impl Settler for Discarding {
+    fn delete(&self, _claim: &Claim, _id: &str) -> Result<Settled> {
+        Ok(Settled::Done)
+    }
+
+    fn settle(&self, _claim: &Claim, _how: How) -> Result<Settled> {
+        Ok(Settled::Done)
+    }
+}
+
+/// Where a job stands, as far as we brought it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Held,
+    Deleted,
+    Released,
+    Buried,
+    Lost,
+}
+
+/// A job that is ours. It can be settled once; what comes after is ignored, because the first word is already on its way.
+///
+/// think-queue lets a second word win and so revives deleted jobs (`docs/deviations.md`).
+pub struct HeldJob {
+    reservation: Reservation,
+    payload: Payload,
+    connection: Arc<str>,
+    settler: Arc<dyn Settler>,
+    lineage: Lineage,
+    reserved: Instant,
+    standing: Cell<Standing>,
+    marked_failed: Cell<bool>,
+}
+
+impl HeldJob {
+    /// Takes charge of a reservation. When its payload is poison the job comes with the reason, and with an empty name.
+    pub fn open(
+        reservation: Reservation,
+        connection: Arc<str>,
+        settler: Arc<dyn Settler>,
+        lineage: Lineage,
+    ) -> (Self, Option<Error>) {
+        let (payload, poison) = match Payload::decode(&reservation.body) {
+            Ok(payload) if reservation.attempts.is_none() => {
+                let error = Error::new(ErrorKind::Poison, "the payload has no `attempts` that is a plain count");
+                (payload, Some(error))
+            }
+            Ok(payload) => (payload, None),
+            Err(error) => (Payload::default(), Some(error)),
+        };
+        let job = Self {
+            reservation,
+            payload,
+            connection,
+            settler,
+            lineage,
+            reserved: Instant::now(),
+            standing: Cell::new(Standing::Held),
+            marked_failed: Cell::new(false),
+        };
+        (job, poison)
+    }
+
+    /// The envelope.
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// The payload as popped, byte for byte.
+    pub fn body(&self) -> &[u8] {
+        &self.reservation.body
+    }
+
+    /// The JSON text of `data`.
+    pub fn data(&self) -> Option<&[u8]> {
+        self.payload.data.clone().and_then(|range| self.reservation.body.get(range))
+    }
+
+    /// Which attempt this is, 1 for the first.
+    pub fn attempts(&self) -> u32 {
+        self.reservation.attempts.unwrap_or(1)
+    }
+
+    /// The number the broker gave it, where it gives one.
+    pub fn number(&self) -> Option<i64> {
+        self.reservation.number
+    }
+
+    /// The queue it was reserved from.
+    pub fn queue(&self) -> &str {
+        self.reservation.claim.queue.as_str()
+    }
+
+    /// The connection it was reserved on.
+    pub fn connection(&self) -> &str {
+        &self.connection
+    }
+
+    /// The id shown in logs: the row number, or the payload's id.
+    pub fn id(&self) -> String {
+        match self.reservation.number {
+            Some(number) => number.to_string(),
+            None => self.payload.id.clone().unwrap_or_default(),
+        }
+    }
+
+    /// The broker's clock, as far as we can tell without asking it.
+    pub fn now(&self) -> i64 {
+        let since = i64::try_from(self.reserved.elapsed().as_secs()).unwrap_or(i64::MAX);
+        self.reservation.reserved_at.saturating_add(since)
+    }
+
+    /// What this job may do, under a worker that allows `tries` and releases after `delay`.
+    pub fn policy(&self, tries: Tries, delay: i64) -> RetryPolicy {
+        RetryPolicy { tries: self.payload.tries.unwrap_or(tries), deadline: self.payload.timeout_at, delay }
+    }
+
+    /// Whether it was deleted, here.
+    pub fn is_deleted(&self) -> bool {
+        matches!(self.standing.get(), Standing::Deleted | Standing::Buried)
+    }
+
+    /// Whether it was released, here.
+    pub fn is_released(&self) -> bool {
+        self.standing.get() == Standing::Released
+    }
+
+    /// Whether nobody settled it yet.
+    pub fn is_held(&self) -> bool {
+        self.standing.get() == Standing::Held
+    }
+
+    /// Whether it turned out to be somebody else's.
+    pub fn is_lost(&self) -> bool {
+        self.standing.get() == Standing::Lost
+    }
+
+    /// Whether it is marked as failed.
+    pub fn has_failed(&self) -> bool {
+        self.marked_failed.get()
+    }
+
+    /// Marks it as failed, which settles nothing.
+    pub fn mark_failed(&self) {
+        self.marked_failed.set(true);
+    }
+
+    /// Whether it belongs to a parent of this process.
+    pub fn is_inherited(&self) -> bool {
+        self.lineage.is_forked()
+    }
+
+    /// Notes that the lease keeper saw it go.
+    pub fn note_lost(&self) {
+        if self.is_held() {
+            self.standing.set(Standing::Lost);
+        }
+    }
+
+    /// Deletes it: it is done.
+    pub fn delete(&self) -> Result<()> {
+        self.end(Standing::Deleted, || self.settler.delete(&self.reservation.claim, &self.id()))
+    }
+
+    /// Lets it come back after `delay` seconds.
+    pub fn release(&self, delay: i64) -> Result<()> {
+        self.end(Standing::Released, || self.settler.settle(&self.reservation.claim, How::Release { delay }))
+    }
+
+    /// Puts it into the failed store.
+    pub fn bury(&self, why: &Why) -> Result<()> {
+        self.mark_failed();
+        let failure = Failure {
+            connection: self.connection.to_string(),
+            payload: self.reservation.body.clone(),
+            reason: why.reason,
+            exception: why.text.clone(),
+            attempts: self.attempts(),
+        };
+        self.end(Standing::Buried, || self.settler.settle(&self.reservation.claim, How::Bury(Box::new(failure))))
+    }
+
+    /// Gives it back untouched: its handler was never started.
+    pub fn give_back(&self) -> Result<()> {
+        self.end(Standing::Released, || self.settler.settle(&self.reservation.claim, How::GiveBack))
+    }
+
+    /// Leaves it reserved; it comes back after `retry_after`. On brokers without leases the driver sees to that.
+    pub fn leave(&self) -> Result<()> {
+        if !self.is_held() {
+            return Ok(());
+        }
+        self.check_lineage()?;
+        match self.settler.settle(&self.reservation.claim, How::Leave)? {
+            Settled::Done => Ok(()),
+            Settled::Lost => Err(self.lost()),
+        }
+    }
+
+    fn end(&self, standing: Standing, settle: impl FnOnce() -> Result<Settled>) -> Result<()> {
+        self.check_lineage()?;
+        match self.standing.get() {
+            Standing::Held => {}
+            Standing::Lost => return Err(self.lost()),
+            Standing::Deleted | Standing::Released | Standing::Buried => return Ok(()),
+        }
+        match settle()? {
+            Settled::Done => self.standing.set(standing),
+            Settled::Lost => return Err(self.lost()),
+        }
+        Ok(())
+    }
+
+    fn lost(&self) -> Error {
+        self.standing.set(Standing::Lost);
+        let context = format!("job {} of `{}` on `{}` is no longer ours", self.id(), self.queue(), self.connection);
+        Error::new(ErrorKind::Lost, context).with_advice(
+            "its lease ended and another worker may be running it; raise retry_after if its handler blocks the process",
+        )
+    }
+
+    fn check_lineage(&self) -> Result<()> {
+        if !self.is_inherited() {
+            return Ok(());
+        }
+        let context = format!("job {} of `{}` was reserved before this process was forked", self.id(), self.queue());
+        Err(Error::new(ErrorKind::Lost, context).with_advice("only the parent may settle it"))
+    }
+
+    /// Why a job is poison, as the failed store keeps it.
+    pub fn poison(error: &Error) -> Why {
+        Why { reason: Reason::Poison, text: error.to_string() }
+    }
+}

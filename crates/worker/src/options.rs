@@ -1,0 +1,65 @@
+//! What a worker was asked to do, checked.
+
+use std::time::Duration;
+
+use ferry_core::config::SettleMode;
+use ferry_core::policy::{OnReturn, Tries};
+use ferry_core::queue::QueueName;
+
+/// The options of one worker.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The name of the connection, for records and events.
+    pub connection: String,
+    /// Queues, highest priority first. Never empty.
+    pub queues: Vec<QueueName>,
+    /// Attempts allowed for jobs that do not say. Defaults to unlimited.
+    pub tries: Tries,
+    /// Seconds until a job that threw is tried again. Defaults to 0.
+    pub delay: i64,
+    /// How long `once` waits for a job. Defaults to 3 s.
+    pub sleep: Duration,
+    /// Work one job at most and stop.
+    pub once: bool,
+    /// Stop as soon as no job is ready.
+    pub stop_when_empty: bool,
+    /// Stop after so many jobs. `None`: no limit.
+    pub max_jobs: Option<u64>,
+    /// Stop after so long. `None`: no limit.
+    pub max_time: Option<Duration>,
+    /// Stop with [`crate::exit::MEMORY`] when the host uses so many bytes. `None`: no limit.
+    pub memory: Option<usize>,
+    /// The most jobs held at once. At least 1.
+    pub prefetch: usize,
+    /// How deletions are sent.
+    pub settle: SettleMode,
+    /// What a handler that returns without a word means.
+    pub on_return: OnReturn,
+    /// The lease length of the connection; `None` when reservations last for ever.
+    pub retry_after: Option<Duration>,
+    /// How long the lease of one running job is renewed. Defaults to 24 h: a hung job is rescued in the end.
+    pub max_lease: Duration,
+}
+
+impl Options {
+    /// The defaults, for one connection and its queues.
+    pub fn new(connection: impl Into<String>, queues: Vec<QueueName>) -> Self {
+        Self {
+            connection: connection.into(),
+            queues,
+            tries: Tries::Unlimited,
+            delay: 0,
+            sleep: Duration::from_secs(3),
+            once: false,
+            stop_when_empty: false,
+            max_jobs: None,
+            max_time: None,
+            memory: None,
+            prefetch: 64,
+            settle: SettleMode::Pipelined,
+            on_return: OnReturn::Leave,
+            retry_after: Some(Duration::from_secs(60)),
+            max_lease: Duration::from_secs(24 * 3600),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The thread that sends deletions in batches: within 1 ms, or 64 together, whichever is first.
+//!
+//! A process that dies inside that millisecond runs those jobs again. A deletion that comes too late is reported, never silent.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ferry_core::broker::{Broker, How, Settle, Settled};
+use ferry_core::{Claim, ErrorKind, Result, signals};
+
+use crate::job::Settler;
+
+/// How long a deletion waits for company.
+const GATHER: Duration = Duration::from_millis(1);
+/// How many go together at once.
+const FULL: usize = 64;
+/// How many may be outstanding before PHP's thread has to wait.
+const MOST: usize = 8192;
+/// How soon a batch that failed is sent again, doubling up to the second.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// A job that is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// Our hold on it.
+    pub claim: Claim,
+    /// Its id, for the report.
+    pub id: String,
+}
+
+/// A settle thread and the way to it.
+pub struct Pipeline {
+    broker: Arc<dyn Broker>,
+    desk: Arc<Desk>,
+}
+
+struct Desk {
+    papers: Mutex<Papers>,
+    filled: Condvar,
+    emptied: Condvar,
+}
+
+#[derive(Default)]
+struct Papers {
+    pending: Vec<Deletion>,
+    in_flight: usize,
+    lost: Vec<Deletion>,
+    trouble: Option<String>,
+    closing: bool,
+    sleeping: bool,
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Papers> {
+        // Nothing below can panic half-way through a change.
+        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pipeline {
+    /// Starts the settle thread.
+    pub fn start(broker: Arc<dyn Broker>) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let desk = Arc::new(Desk { papers: Mutex::default(), filled: Condvar::new(), emptied: Condvar::new() });
+        let (there, at) = (broker.clone(), desk.clone());
+        let spawn = || std::thread::Builder::new().name("ferry-settle".into()).spawn(move || serve(&*there, &at));
+        let thread = signals::blocked(spawn)?;
+        Ok((Self { broker, desk }, thread))
+    }
+
+    /// Deletions that came too late since the last call.
+    pub fn take_lost(&self) -> Vec<Deletion> {
+        std::mem::take(&mut self.desk.lock().lost)
+    }
+
+    /// Waits until everything handed over is settled, at most `limit`. Answers what is left, and the last trouble.
+    pub fn flush(&self, limit: Duration) -> (usize, Option<String>) {
+        let deadline = Instant::now() + limit;
+        let mut papers = self.desk.lock();
+        self.desk.filled.notify_all();
+        loop {
+            let left = papers.pending.len() + papers.in_flight;
+            let now = Instant::now();
+            if left == 0 || now >= deadline {
+                return (left, papers.trouble.clone());
+            }
+            papers = self.desk.emptied.wait_timeout(papers, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Tells the thread to leave; what is outstanding is not sent any more.
+    pub fn close(&self) {
+        self.desk.lock().closing = true;
+        self.desk.filled.notify_all();
+    }
+}
+
+impl Settler for Pipeline {
+    fn delete(&self, claim: &Claim, id: &str) -> Result<Settled> {
+        let mut papers = self.desk.lock();
+        while papers.pending.len() >= MOST {
+            papers = self.desk.emptied.wait(papers).unwrap_or_else(PoisonError::into_inner);
+        }
+        papers.pending.push(Deletion { claim: claim.clone(), id: id.to_owned() });
+        if papers.sleeping || papers.pending.len() == FULL {
+            papers.sleeping = false;
+            self.desk.filled.notify_one();
+        }
+        Ok(Settled::Done)
+    }
+
+    fn settle(&self, claim: &Claim, how: How) -> Result<Settled> {
+        let settled = self.broker.settle(&[Settle { claim: claim.clone(), how }])?;
+        Ok(settled.first().copied().unwrap_or(Settled::Lost))
+    }
+}
+
+fn serve(broker: &dyn Broker, desk: &Desk) {
+    while let Some(batch) = next_batch(desk) {
+        let lost = send(broker, desk, &batch);
+        let mut papers = desk.lock();
+        papers.in_flight = 0;
+        papers.lost.extend(lost);
+        drop(papers);
+        desk.emptied.notify_all();
+    }
+}
+
+/// Waits for the first deletion, then up to [`GATHER`] for more. `None` when the pipeline closes.
+fn next_batch(desk: &Desk) -> Option<Vec<Deletion>> {
+    let mut papers = desk.lock();
+    while papers.pending.is_empty() {
+        if papers.closing {
+            return None;
+        }
+        papers.sleeping = true;
+        papers = desk.filled.wait(papers).unwrap_or_else(PoisonError::into_inner);
+    }
+    papers.sleeping = false;
+    if papers.pending.len() < FULL && !papers.closing {
+        papers = desk.filled.wait_timeout(papers, GATHER).unwrap_or_else(PoisonError::into_inner).0;
+    }
+    let batch = std::mem::take(&mut papers.pending);
+    papers.in_flight = batch.len();
+    Some(batch)
+}
+
+/// Sends one batch until the broker has answered. The jobs are done; giving up would run them again.
+fn send(broker: &dyn Broker, desk: &Desk, batch: &[Deletion]) -> Vec<Deletion> {
+    let items: Vec<Settle> = batch.iter().map(|done| Settle { claim: done.claim.clone(), how: How::Delete }).collect();
+    let mut pause = AGAIN.0;
+    let mut uncertain = false;
+    loop {
+        match broker.settle(&items) {
+            // After a lost answer "no longer there" may well be our own doing.
+            Ok(_) if uncertain => return Vec::new(),
+            Ok(answers) => return lost(batch, &answers),
+            Err(error) => {
+                uncertain |= error.kind() == ErrorKind::Uncertain;
+                let mut papers = desk.lock();
+                papers.trouble = Some(error.to_string());
+                if papers.closing {
+                    return Vec::new();
+                }
+                drop(desk.filled.wait_timeout(papers, pause));
+                pause = (pause * 2).min(AGAIN.1);
+            }
+        }
+    }
+}
+
+fn lost(batch: &[Deletion], answers: &[Settled]) -> Vec<Deletion> {
+    let late = batch.iter().zip(answers).filter(|(_, answer)| **answer == Settled::Lost);
+    late.map(|(done, _)| done.clone()).collect()
+}

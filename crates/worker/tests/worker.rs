@@ -1,0 +1,343 @@
+//! The worker with the memory broker and a host made of closures.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ferry_core::broker::{Admin, Broker};
+use ferry_core::clock::SystemClock;
+use ferry_core::config::SettleMode;
+use ferry_core::job::NewJob;
+use ferry_core::memory::MemoryBroker;
+use ferry_core::policy::{OnReturn, Tries};
+use ferry_core::queue::QueueName;
+use ferry_worker::{CallEnd, End, Event, Halt, HeldJob, Host, Options, Why, Worker, work_now};
+
+type Handler = Box<dyn FnMut(&Rc<HeldJob>) -> CallEnd>;
+
+struct Puppet {
+    handler: Handler,
+    on_failed: CallEnd,
+    told: RefCell<Vec<String>>,
+    stop: Cell<bool>,
+    throw_at: Option<&'static str>,
+}
+
+impl Puppet {
+    fn new(handler: impl FnMut(&Rc<HeldJob>) -> CallEnd + 'static) -> Self {
+        Self {
+            handler: Box::new(handler),
+            on_failed: CallEnd::Returned,
+            told: RefCell::default(),
+            stop: Cell::new(false),
+            throw_at: None,
+        }
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.told.borrow().clone()
+    }
+}
+
+impl Host for Puppet {
+    fn call(&mut self, job: &Rc<HeldJob>) -> CallEnd {
+        (self.handler)(job)
+    }
+
+    fn failed(&mut self, job: &Rc<HeldJob>, why: &Why) -> Result<CallEnd, Halt> {
+        self.told.borrow_mut().push(format!("failed() {} {}", job.id(), why.reason.as_str()));
+        Ok(self.on_failed.clone())
+    }
+
+    fn event(&mut self, event: Event<'_>) -> Result<(), Halt> {
+        let line = match event {
+            Event::Looping => return Ok(()),
+            Event::Processing(job) => format!("processing {}", job.id()),
+            Event::Processed(job) => format!("processed {}", job.id()),
+            Event::Exception(job, why) => format!("exception {} {}", job.id(), why.text),
+            Event::Failed(job, why) => format!("failed {} {}", job.id(), why.reason.as_str()),
+            Event::Released(job, delay) => format!("released {} {delay}", job.id()),
+            Event::Lost(job) => format!("lost {}", job.id()),
+            Event::SettleLost { id, queue } => format!("settle_lost {id} {queue}"),
+            Event::BrokerTrouble(error) => format!("trouble {error}"),
+            Event::BrokerBack => "back".to_owned(),
+            Event::Stopping(code) => format!("stopping {code}"),
+        };
+        let halt = self.throw_at.is_some_and(|at| line.starts_with(at));
+        self.told.borrow_mut().push(line);
+        if halt { Err(Halt::Threw) } else { Ok(()) }
+    }
+
+    fn breathe(&mut self) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.get()
+    }
+
+    fn memory(&self) -> usize {
+        64
+    }
+}
+
+fn queue() -> QueueName {
+    QueueName::default()
+}
+
+fn body(id: &str, attempts: u32) -> Vec<u8> {
+    format!(r#"{{"job":"J","maxTries":null,"timeout":null,"data":1,"id":"{id}","attempts":{attempts}}}"#).into_bytes()
+}
+
+fn broker_with(bodies: &[Vec<u8>]) -> Arc<MemoryBroker<SystemClock>> {
+    let broker = MemoryBroker::new(SystemClock, Some(60));
+    for body in bodies {
+        broker.push(&queue(), NewJob::ready(body.clone())).unwrap();
+    }
+    Arc::new(broker)
+}
+
+fn options() -> Options {
+    Options { stop_when_empty: true, ..Options::new("memory", vec![queue()]) }
+}
+
+fn no_fork() -> u64 {
+    0
+}
+
+fn run(broker: &Arc<MemoryBroker<SystemClock>>, options: Options, puppet: &mut Puppet) -> End {
+    Worker::new(broker.clone(), options, no_fork).run(puppet)
+}
+
+fn code(end: &End) -> u8 {
+    match end {
+        End::Code(code) => *code,
+        other => panic!("ended as {other:?}"),
+    }
+}
+
+fn throws(_: &Rc<HeldJob>) -> CallEnd {
+    CallEnd::Threw("boom".into())
+}
+
+#[test]
+fn a_deleted_job_is_gone_and_told_in_order() {
+    for settle in [SettleMode::Pipelined, SettleMode::Immediate] {
+        let broker = broker_with(&[body("a", 0), body("b", 0)]);
+        let mut puppet = Puppet::new(|job| {
+            job.delete().unwrap();
+            CallEnd::Returned
+        });
+        let end = run(&broker, Options { settle, ..options() }, &mut puppet);
+        assert_eq!(code(&end), 0);
+        assert_eq!(puppet.told(), ["processing a", "processed a", "processing b", "processed b", "stopping 0"]);
+        assert_eq!(broker.size(&queue()).unwrap().total(), 0);
+    }
+}
+
+#[test]
+fn a_throw_is_released_with_the_delay_and_keeps_its_attempts() {
+    let broker = broker_with(&[body("a", 0)]);
+    let mut puppet = Puppet::new(throws);
+    run(&broker, Options { tries: Tries::Limit(3), delay: 5, ..options() }, &mut puppet);
+    assert_eq!(puppet.told(), ["processing a", "exception a boom", "released a 5", "stopping 0"]);
+    assert_eq!(broker.size(&queue()).unwrap().delayed, 1);
+}
+
+#[test]
+fn the_last_attempt_is_buried_with_the_bytes_as_popped_then_told() {
+    let broker = broker_with(&[body("a", 2)]);
+    let mut puppet = Puppet::new(throws);
+    run(&broker, Options { tries: Tries::Limit(3), ..options() }, &mut puppet);
+    assert_eq!(puppet.told(), ["processing a", "failed() a exception", "failed a exception", "exception a boom", "stopping 0"]);
+    let failed = broker.failed(&queue(), 0, 9).unwrap();
+    assert_eq!(failed[0].payload, body("a", 2));
+    assert_eq!((failed[0].attempts, failed[0].exception.as_str()), (Some(3), "boom"));
+}
+
+#[test]
+fn an_exhausted_job_is_not_run() {
+    let broker = broker_with(&[body("a", 1)]);
+    let mut puppet = Puppet::new(|_| panic!("must not run"));
+    run(&broker, Options { tries: Tries::Limit(1), ..options() }, &mut puppet);
+    assert_eq!(puppet.told()[..3], ["processing a", "failed() a max_attempts", "failed a max_attempts"]);
+}
+
+#[test]
+fn a_throwing_failed_callback_does_not_unbury_the_job() {
+    let broker = broker_with(&[body("a", 0)]);
+    let mut puppet = Puppet { on_failed: CallEnd::Threw("failed() threw".into()), ..Puppet::new(throws) };
+    run(&broker, Options { tries: Tries::Limit(1), ..options() }, &mut puppet);
+    assert_eq!(puppet.told(), ["processing a", "failed() a exception", "failed a exception", "stopping 0"]);
+    assert_eq!(broker.size(&queue()).unwrap().failed, 1);
+}
+
+#[test]
+fn poison_and_unknown_handlers_are_buried_and_the_worker_goes_on() {
+    let broker = broker_with(&[b"zzz".to_vec(), br#"{"x":1}"#.to_vec(), body("c", 0), body("d", 0)]);
+    let mut puppet = Puppet::new(|job| {
+        if job.id() == "c" {
+            return CallEnd::NoHandler("class Nope does not exist".into());
+        }
+        job.delete().unwrap();
+        CallEnd::Returned
+    });
+    run(&broker, options(), &mut puppet);
+    let reasons: Vec<String> = broker.failed(&queue(), 0, 9).unwrap().into_iter().map(|job| job.reason).collect();
+    assert_eq!(reasons, ["no_handler", "poison", "poison"]);
+    assert_eq!(broker.size(&queue()).unwrap().total(), 0);
+    assert_eq!(puppet.told().iter().filter(|line| line.starts_with("processed")).count(), 1);
+}
+
+#[test]
+fn a_settled_job_is_not_touched_again_when_its_handler_throws() {
+    let broker = broker_with(&[body("a", 0), body("b", 2)]);
+    let mut puppet = Puppet::new(|job| {
+        if job.id() == "a" {
+            job.delete().unwrap()
+        } else {
+            job.release(7).unwrap()
+        }
+        CallEnd::Threw("boom".into())
+    });
+    run(&broker, Options { tries: Tries::Limit(3), ..options() }, &mut puppet);
+    let sizes = broker.size(&queue()).unwrap();
+    assert_eq!((sizes.delayed, sizes.failed, sizes.total()), (1, 0, 1));
+    assert!(!puppet.told().iter().any(|line| line.starts_with("failed")));
+}
+
+#[test]
+fn a_silent_return_leaves_the_job_reserved_or_deletes_it_as_told() {
+    for (on_return, left) in [(OnReturn::Leave, 1), (OnReturn::Delete, 0)] {
+        let broker = broker_with(&[body("a", 0)]);
+        run(&broker, Options { on_return, ..options() }, &mut Puppet::new(|_| CallEnd::Returned));
+        assert_eq!(broker.size(&queue()).unwrap().reserved, left);
+    }
+}
+
+#[test]
+fn exit_in_a_handler_counts_as_a_throw_and_gives_the_neighbours_back() {
+    let bodies: Vec<Vec<u8>> = (0..40).map(|n| body(&n.to_string(), 0)).collect();
+    let broker = broker_with(&bodies);
+    let mut puppet = Puppet::new(|job| {
+        if job.id() == "20" {
+            return CallEnd::Exited;
+        }
+        job.delete().unwrap();
+        CallEnd::Returned
+    });
+    let end = run(&broker, options(), &mut puppet);
+    assert!(matches!(end, End::Halted(Halt::Exited)));
+    let sizes = broker.size(&queue()).unwrap();
+    assert_eq!((sizes.ready, sizes.delayed, sizes.reserved), (19, 1, 0));
+    let next = broker.reserve(&[queue()], 1, Duration::ZERO).unwrap();
+    assert_eq!(next[0].body, body("21", 0), "no attempt is burnt and the order is kept");
+}
+
+#[test]
+fn stop_ends_after_the_current_job_and_gives_the_rest_back() {
+    let bodies: Vec<Vec<u8>> = (0..10).map(|n| body(&n.to_string(), 0)).collect();
+    let broker = broker_with(&bodies);
+    let seen = Rc::new(Cell::new(0));
+    let count = seen.clone();
+    let mut puppet = Puppet::new(move |job| {
+        count.set(count.get() + 1);
+        job.delete().unwrap();
+        CallEnd::Returned
+    });
+    puppet.throw_at = Some("processed 4");
+    let end = run(&broker, options(), &mut puppet);
+    assert!(matches!(end, End::Halted(Halt::Threw)));
+    assert_eq!(seen.get(), 5);
+    let sizes = broker.size(&queue()).unwrap();
+    assert_eq!((sizes.ready, sizes.reserved), (5, 0));
+}
+
+#[test]
+fn a_listener_that_throws_before_the_job_gives_it_back() {
+    let broker = broker_with(&[body("a", 0)]);
+    let mut puppet = Puppet { throw_at: Some("processing"), ..Puppet::new(|_| panic!("must not run")) };
+    assert!(matches!(run(&broker, options(), &mut puppet), End::Halted(Halt::Threw)));
+    assert_eq!(broker.reserve(&[queue()], 1, Duration::ZERO).unwrap()[0].body, body("a", 0));
+}
+
+#[test]
+fn limits_end_the_worker_with_their_exit_codes() {
+    let bodies: Vec<Vec<u8>> = (0..9).map(|n| body(&n.to_string(), 0)).collect();
+    let delete = |job: &Rc<HeldJob>| {
+        job.delete().unwrap();
+        CallEnd::Returned
+    };
+    for (options, exit, left) in [
+        (Options { max_jobs: Some(3), ..options() }, 0, 6),
+        (Options { once: true, ..options() }, 0, 8),
+        (Options { memory: Some(64), ..options() }, 12, 9),
+        (Options { max_time: Some(Duration::ZERO), ..options() }, 0, 9),
+    ] {
+        let broker = broker_with(&bodies);
+        assert_eq!(code(&run(&broker, options, &mut Puppet::new(delete))), exit);
+        assert_eq!(broker.size(&queue()).unwrap().total(), left);
+    }
+}
+
+#[test]
+fn a_lost_reservation_is_reported_and_nobody_elses_copy_is_touched() {
+    let broker = Arc::new(MemoryBroker::new(SystemClock, Some(0)));
+    broker.push(&queue(), NewJob::ready(body("a", 0))).unwrap();
+    let thief = broker.clone();
+    let mut puppet = Puppet::new(move |job| {
+        assert_eq!(thief.reserve(&[queue()], 1, Duration::ZERO).unwrap().len(), 1, "the lease has ended");
+        job.release(0).unwrap_err();
+        CallEnd::Returned
+    });
+    let options = Options { retry_after: None, once: true, ..options() };
+    run(&broker, options, &mut puppet);
+    assert!(puppet.told().contains(&"lost a".to_owned()), "{:?}", puppet.told());
+    assert_eq!(broker.size(&queue()).unwrap().reserved, 1);
+}
+
+#[test]
+fn a_deletion_that_comes_too_late_is_reported() {
+    let broker = Arc::new(MemoryBroker::new(SystemClock, Some(0)));
+    broker.push(&queue(), NewJob::ready(body("a", 0))).unwrap();
+    let thief = broker.clone();
+    let mut puppet = Puppet::new(move |job| {
+        thief.reserve(&[queue()], 1, Duration::ZERO).unwrap();
+        job.delete().unwrap();
+        CallEnd::Returned
+    });
+    run(&broker, Options { retry_after: None, once: true, ..options() }, &mut puppet);
+    assert!(puppet.told().contains(&"settle_lost a default".to_owned()), "{:?}", puppet.told());
+}
+
+#[test]
+fn a_child_forked_in_a_handler_settles_nothing_and_leaves() {
+    static GENERATION: AtomicU64 = AtomicU64::new(0);
+    fn generation() -> u64 {
+        GENERATION.load(Ordering::SeqCst)
+    }
+    let broker = broker_with(&[body("a", 0), body("b", 0)]);
+    let mut puppet = Puppet::new(|job| {
+        GENERATION.fetch_add(1, Ordering::SeqCst);
+        job.delete().unwrap_err();
+        CallEnd::Returned
+    });
+    let end = Worker::new(broker.clone(), options(), generation).run(&mut puppet);
+    assert!(matches!(end, End::Halted(Halt::Forked)));
+    assert_eq!(broker.size(&queue()).unwrap().reserved, 1);
+}
+
+#[test]
+fn sync_runs_a_job_without_a_broker() {
+    let mut puppet = Puppet::new(|job| {
+        assert_eq!((job.attempts(), job.connection()), (1, "sync"));
+        CallEnd::Returned
+    });
+    work_now("sync", &queue(), body("a", 0), 0, &mut puppet, no_fork).unwrap();
+    assert_eq!(puppet.told(), ["processing a", "processed a"]);
+    let mut puppet = Puppet::new(throws);
+    work_now("sync", &queue(), body("a", 0), 0, &mut puppet, no_fork).unwrap();
+    assert_eq!(puppet.told(), ["processing a", "failed() a exception", "failed a exception", "exception a boom"]);
+}
