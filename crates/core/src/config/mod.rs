@@ -3,20 +3,35 @@
 //! `parse` turns think-queue's `config/queue.php` array, a DSN or an ini string into a [`Config`]. This file holds what comes
 //! out; drivers and worker read these structs and nothing else.
 
+mod coerce;
+mod connection;
+mod docs;
+mod dsn;
+mod flat;
+mod host;
 mod keys;
 mod parse;
 mod secret;
+mod settings;
 mod value;
+mod words;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use keys::{KEYS, Key};
-pub use parse::{connection_from_dsn, parse};
+pub use docs::{Language, markdown};
+pub use dsn::masked;
+pub use keys::{Fallback, Group, Holds, KEYS, Key, Kind};
+pub use parse::{DEFAULT_CONNECTION, config_from_dsn, connection_from_dsn, not_configured, parse};
 pub use secret::Secret;
 pub use value::Value;
+pub use words::nearest;
 
 use crate::dialect::Family;
+use crate::error::{Error, ErrorKind, Result};
 use crate::queue::QueueName;
 
 /// Everything an application configured.
@@ -26,12 +41,43 @@ pub struct Config {
     pub default: String,
     /// All connections, in the order given.
     pub connections: Vec<ConnectionConfig>,
+    /// Connections that lack something, but are an error only when used.
+    pub unusable: Vec<Unusable>,
+}
+
+/// A connection that cannot be used as it is configured.
+///
+/// think-queue's shipped configuration has a `database` connection without a database; it must not keep others from working.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Unusable {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What it lacks, and what to do.
+    pub why: String,
 }
 
 impl Config {
     /// The connection called `name`.
     pub fn connection(&self, name: &str) -> Option<&ConnectionConfig> {
         self.connections.iter().find(|connection| connection.name == name)
+    }
+
+    /// The connection called `name`, or an error that says why there is none.
+    pub fn find(&self, name: &str) -> Result<&ConnectionConfig> {
+        if let Some(connection) = self.connection(name) {
+            return Ok(connection);
+        }
+        Err(match self.unusable.iter().find(|unusable| unusable.name == name) {
+            Some(unusable) => Error::new(ErrorKind::Config, unusable.why.clone()),
+            None => words::error(format!("the connection `{}` is not configured", words::shown(name)))
+                .with_advice(format!("configured are {}", words::listed(self.names()))),
+        })
+    }
+
+    /// The names of all connections, those that cannot be used too.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let usable = self.connections.iter().map(|connection| connection.name.as_str());
+        usable.chain(self.unusable.iter().map(|unusable| unusable.name.as_str()))
     }
 }
 

@@ -1,7 +1,11 @@
 //! A configuration value as PHP gives it, without PHP.
 
+use std::fmt;
+
 /// What a PHP array can hold. Strings are bytes; map keys are text, integer keys are written out.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// `Debug` shows no text: any of it may be a password.
+#[derive(Clone, PartialEq)]
 pub enum Value {
     /// `null`
     Null,
@@ -19,6 +23,20 @@ pub enum Value {
     Other(String),
 }
 
+impl Value {
+    /// What it is, for an error: never what a string holds.
+    pub fn described(&self) -> String {
+        match self {
+            Value::Null => "null".to_owned(),
+            Value::Bool(value) => value.to_string(),
+            Value::Int(_) | Value::Float(_) => "a number".to_owned(),
+            Value::Text(_) => "text".to_owned(),
+            Value::Map(_) => "an array".to_owned(),
+            Value::Other(what) => what.clone(),
+        }
+    }
+}
+
 impl Eq for Value {}
 
 impl std::hash::Hash for Value {
@@ -33,5 +51,22 @@ impl std::hash::Hash for Value {
             Value::Map(value) => value.hash(state),
             Value::Other(value) => value.hash(state),
         }
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Int(_) | Value::Float(_) => f.write_str("number"),
+            Value::Text(text) => write!(f, "text of {} bytes", text.len()),
+            Value::Map(map) => f.debug_map().entries(map.iter().map(|(key, value)| (key, value))).finish(),
+            other => f.write_str(&other.described()),
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Value::Text(text.as_bytes().to_vec())
     }
 }
