@@ -1,0 +1,154 @@
+//! Ferry's driver for Redis: [`RedisBroker`] speaks think-queue's keys and payloads (`fixtures/think-queue-v3.json`, `redis/*`).
+//!
+//! | room | topic |
+//! |---|---|
+//! | `push`, `reserve`, `wait`, `settle`, `admin` | the words of [`Broker`] and [`Admin`] |
+//! | `lua/*.lua`, `script` | the atomic steps, and how they are run |
+//! | `receipt` | the bytes that find a reservation again |
+//! | `lane` | one link each for push, take, wait and settle; what happens when it breaks |
+//! | `transport`, `refusal` | the link itself, and what the server's errors mean |
+//!
+//! Key names and attempts accounting belong to `ferry_core::dialect`; retries of jobs belong to the worker.
+
+mod admin;
+mod lane;
+mod push;
+mod receipt;
+mod refusal;
+mod reserve;
+mod script;
+mod settle;
+mod transport;
+mod wait;
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Settle, Settled, Sizes, State};
+use ferry_core::config::{FailedStore, RedisConfig};
+use ferry_core::dialect::{Family, RedisKeys};
+use ferry_core::failed::FailedJob;
+use ferry_core::job::{Claim, NewJob, Reservation};
+use ferry_core::{QueueName, Result};
+
+use crate::lane::Lane;
+use crate::wait::WaitLane;
+
+/// What a broker must know besides the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Which think-queue the other side speaks. Defaults to `think3`.
+    pub family: Family,
+    /// Seconds a reservation lasts; `None` for ever. Defaults to 60.
+    pub retry_after: Option<u32>,
+    /// Whether buried jobs are kept. Defaults to keeping them.
+    pub failed: FailedStore,
+    /// A fixed unix second instead of the server's clock, for tests. Defaults to none.
+    pub now: Option<i64>,
+    /// The most jobs one call takes, whatever it is asked for. Defaults to 10,000.
+    pub max_batch: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { family: Family::default(), retry_after: Some(60), failed: FailedStore::default(), now: None, max_batch: 10_000 }
+    }
+}
+
+/// Queues on one Redis server.
+///
+/// Four links, each behind its own lock, so that no word delays another: push, take, wait, and settle with everything else.
+pub struct RedisBroker {
+    config: RedisConfig,
+    settings: Settings,
+    push: Lane,
+    take: Lane,
+    wait: WaitLane,
+    settle: Lane,
+}
+
+impl RedisBroker {
+    /// A broker that connects when it is first asked for something.
+    pub fn new(config: RedisConfig, settings: Settings) -> Self {
+        Self {
+            config,
+            settings,
+            push: Lane::default(),
+            take: Lane::default(),
+            wait: WaitLane::default(),
+            settle: Lane::default(),
+        }
+    }
+
+    fn keys(&self, queue: &QueueName) -> RedisKeys {
+        self.settings.family.redis_keys(queue)
+    }
+
+    /// The time for a script; empty means that the server's clock counts.
+    fn now_argument(&self) -> Cow<'static, [u8]> {
+        number_or_empty(self.settings.now)
+    }
+
+    fn retry_after_argument(&self) -> Cow<'static, [u8]> {
+        number_or_empty(self.settings.retry_after.map(i64::from))
+    }
+}
+
+fn number_or_empty(number: Option<i64>) -> Cow<'static, [u8]> {
+    number.map_or(Cow::Borrowed(b""), |number| Cow::Owned(number.to_string().into_bytes()))
+}
+
+impl Broker for RedisBroker {
+    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> Result<Option<i64>> {
+        self.store(queue, &job).map(|()| None)
+    }
+
+    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
+        self.store_many(queue, jobs)
+    }
+
+    fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {
+        self.take(queues, max, wait)
+    }
+
+    fn settle(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
+        self.end(batch)
+    }
+
+    fn extend(&self, claims: &[Claim]) -> Result<Vec<Extended>> {
+        self.renew(claims)
+    }
+
+    fn size(&self, queue: &QueueName) -> Result<Sizes> {
+        self.count(queue)
+    }
+
+    fn close(&self) {
+        self.push.close();
+        self.take.close();
+        self.settle.close();
+        self.wait.close();
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { counts_in_payload: true, leases: true }
+    }
+
+    fn admin(&self) -> Option<&dyn Admin> {
+        Some(self)
+    }
+}
+
+impl Admin for RedisBroker {
+    fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
+        self.failed_page(queue, offset, limit)
+    }
+
+    fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {
+        self.peek_page(queue, state, offset, limit)
+    }
+
+    fn clear(&self, queue: &QueueName) -> Result<u64> {
+        self.remove_all(queue)
+    }
+}

@@ -1,0 +1,172 @@
+-- Takes ready jobs of one queue: due and expired ones are made ready first, then a batch moves from ready to reserved.
+--
+-- KEYS   1 ready list, 2 delayed set, 3 reserved set
+-- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever; 3 most jobs to take
+-- answer { the server's second, its microseconds, then for each job: body as it lay ready, 0-based offset of its attempts
+--          digits or -1, attempts now }
+--
+-- A write that may be refused always comes before the removal it belongs to, so a refusal loses nothing.
+
+-- Asked for once: the loop below runs for every job.
+local sub, find, match, byte_at, call = string.sub, string.find, string.match, string.byte, redis.call
+
+local ready, delayed, reserved = KEYS[1], KEYS[2], KEYS[3]
+local time = call('TIME')
+local now = tonumber(ARGV[1]) or tonumber(time[1])
+local retry_after = tonumber(ARGV[2])
+local max = tonumber(ARGV[3])
+
+local MIGRATE = 500     -- most jobs made ready per set and call
+local LOOK_FURTHER = 64 -- most jobs looked at behind ones that had to be skipped
+
+-- A server at its memory limit refuses the first write of a script if it might need memory, and then no other. Taking a
+-- job moves bytes and adds none, so it begins with a write that is never refused for memory: workers can drain a full server.
+local writing = false
+local function begin_writing()
+  if not writing then
+    call('ZREMRANGEBYRANK', reserved, 1, 0) -- an empty range
+    writing = true
+  end
+end
+
+local function make_ready(set)
+  local due = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, MIGRATE)
+  if #due > 0 then
+    begin_writing()
+    call('RPUSH', ready, unpack(due))
+    call('ZREMRANGEBYRANK', set, 0, #due - 1)
+  end
+end
+
+-- Attempts: the same rules as crates/core/src/payload/attempts.rs, case by case fixtures/attempts.json.
+-- `at_the_tail` and `scan` answer the 1-based index of the first digit and the digits, or nil.
+
+local function plain(digits)
+  return #digits >= 1 and #digits <= 9 and (digits == '0' or byte_at(digits) ~= 48)
+end
+
+-- What think-queue writes, as the very last bytes.
+local function at_the_tail(body)
+  local digits = match(sub(body, -22), ',"attempts":([0-9]+)}$')
+  if digits and plain(digits) then
+    return #body - #digits, digits
+  end
+end
+
+local function end_of_string(body, open)
+  local at = open + 1
+  while true do
+    at = find(body, '[\\"]', at)
+    if not at then return nil end
+    if byte_at(body, at) == 34 then return at end
+    at = at + 2
+    if at > #body then return nil end
+  end
+end
+
+-- Walks the whole text; of several top-level counts the last one stands.
+local function scan(body)
+  local depth, at = 0, 1
+  local found, found_digits
+  while true do
+    at = find(body, '[{}%[%]"]', at)
+    if not at then return found, found_digits end
+    local byte = byte_at(body, at)
+    if byte == 123 or byte == 91 then
+      depth = depth + 1
+    elseif byte == 125 or byte == 93 then
+      depth = math.max(depth - 1, 0)
+    else
+      local last = end_of_string(body, at)
+      if not last then return nil end
+      if depth == 1 and sub(body, at, last) == '"attempts"' then
+        local _, before = find(body, '^[ \t\r\n]*:[ \t\r\n]*', last + 1)
+        if before then
+          local digits = match(body, '^([0-9]*)[ \t\r\n]*[,}]', before + 1)
+          if digits and plain(digits) then
+            found, found_digits = before + 1, digits
+          else
+            found, found_digits = nil, nil
+          end
+        end
+      end
+      at = last
+    end
+    at = at + 1
+  end
+end
+
+-- Answers the 0-based offset of the digits, attempts after raising and the raised body; without a plain count -1, 0 and the
+-- body as it is.
+local function raise(body)
+  if sub(body, -14) == ',"attempts":0}' then -- nearly every job, and the quickest to see
+    return #body - 2, 1, sub(body, 1, -3) .. '1}'
+  end
+  local at, digits = at_the_tail(body)
+  if not at then at, digits = scan(body) end
+  if not at then return -1, 0, body end
+  local attempts = tonumber(digits) + 1
+  return at - 1, attempts, sub(body, 1, at - 1) .. string.format('%d', attempts) .. sub(body, at + #digits)
+end
+
+-- Whether the payload allows one try only, by its text: the same rule as crates/core/src/batch.rs.
+local function says_one_try(body)
+  local at = 1
+  while true do
+    local _, last = find(body, '"maxTries"', at, true)
+    if not last then return false end
+    local _, one = find(body, '^[ \t\r\n\f":]*1[ \t\r\n\f"]*', last + 1)
+    if one then
+      local behind = sub(body, one + 1, one + 1)
+      if behind == '' or behind == ',' or behind == '}' then return true end
+    end
+    at = last + 1
+  end
+end
+
+local answer = { tonumber(time[1]), tonumber(time[2]) }
+local lease_ends = now + (retry_after or 0)
+local taken, looked_at, skipped = 0, 0, {}
+
+-- Reserves jobs from `bodies`, which lie at the head of ready. True when the batch ends here.
+local function take(bodies)
+  for index = 1, #bodies do
+    local body = bodies[index]
+    local offset, attempts, member = raise(body)
+    local alone = attempts ~= 1 or says_one_try(body)
+    if alone and taken > 0 then return true end
+
+    looked_at = looked_at + 1
+    if call('ZADD', reserved, 'NX', lease_ends, member) == 1 then
+      taken = taken + 1
+      answer[#answer + 1] = body
+      answer[#answer + 1] = offset
+      answer[#answer + 1] = attempts
+      if alone or taken == max then return true end
+    else
+      -- The same bytes are reserved already: a second ZADD would make one job of two. This one waits its turn.
+      skipped[#skipped + 1] = body
+    end
+  end
+  return false
+end
+
+make_ready(delayed)
+if retry_after then make_ready(reserved) end
+
+local head = call('LRANGE', ready, 0, max - 1)
+if #head > 0 then
+  begin_writing()
+  local ended = take(head)
+  if not ended and #skipped > 0 then
+    take(call('LRANGE', ready, max, max + LOOK_FURTHER - 1))
+  end
+end
+
+if taken > 0 then
+  call('LTRIM', ready, looked_at, -1)
+  for index = #skipped, 1, -1 do
+    call('LPUSH', ready, skipped[index])
+  end
+end
+return answer

@@ -1,0 +1,158 @@
+//! Storing jobs: `RPUSH` for ready ones, one script for delayed ones.
+
+use std::borrow::Cow;
+
+use ferry_core::job::{Due, NewJob};
+use ferry_core::{Error, QueueName, Result};
+use redis::Value;
+
+use crate::RedisBroker;
+use crate::lane::{Effect, Request, accepted};
+use crate::script::{self, Call};
+
+/// A request holds at most so many jobs, and about so many bytes; the next waits for the answer to the one before. Pipelining
+/// them would gain little and could store later jobs although earlier ones were refused.
+const CHUNK_JOBS: usize = 1000;
+const CHUNK_BYTES: usize = 1 << 20;
+
+const ONE_IN_DOUBT: &str = "the job may or may not be stored";
+
+impl RedisBroker {
+    pub(crate) fn store(&self, queue: &QueueName, job: &NewJob<'_>) -> Result<()> {
+        self.store_run(queue, std::slice::from_ref(job), ONE_IN_DOUBT)
+    }
+
+    pub(crate) fn store_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
+        let mut stored = 0;
+        for run in runs(jobs) {
+            let doubt = format!("the next {} may or may not be stored", run.len());
+            self.store_run(queue, run, &doubt).map_err(|error| counted(error, stored, jobs.len()))?;
+            stored += run.len();
+        }
+        Ok(stored as u64)
+    }
+
+    /// Jobs that are all ready or all delayed.
+    fn store_run(&self, queue: &QueueName, run: &[NewJob<'_>], doubt: &str) -> Result<()> {
+        match run.first() {
+            None => Ok(()),
+            Some(NewJob { due: Due::Now, .. }) => self.store_ready(queue, run, doubt),
+            Some(_) => self.store_delayed(queue, run, doubt),
+        }
+    }
+
+    /// The hot path: packed here, because redis-rs's `Cmd` would copy every payload once more.
+    fn store_ready(&self, queue: &QueueName, run: &[NewJob<'_>], doubt: &str) -> Result<()> {
+        let keys = self.keys(queue);
+        let payloads = run.iter().map(|job| &*job.payload);
+        let bytes = pack_rpush(keys.ready.as_bytes(), payloads);
+        let values = self.push.exchange(&self.config, &Request { bytes: &bytes, replies: 1, effect: Effect::Once, doubt })?;
+        accepted(values, &self.config).map(drop)
+    }
+
+    fn store_delayed(&self, queue: &QueueName, run: &[NewJob<'_>], doubt: &str) -> Result<()> {
+        let keys = self.keys(queue);
+        let mut args = vec![self.now_argument()];
+        for job in run {
+            args.push(Cow::Owned(due_argument(job.due).into_bytes()));
+            args.push(Cow::Borrowed(&*job.payload));
+        }
+        let call = Call { script: &script::LATER, keys: vec![&keys.delayed], args };
+        script::run(&self.push, &self.config, &[call], Effect::Once, doubt).map(|_: Vec<Value>| ())
+    }
+}
+
+fn due_argument(due: Due) -> String {
+    match due {
+        Due::Now => "+0".to_owned(),
+        Due::After(seconds) => format!("+{seconds}"),
+        Due::At(second) => format!("={second}"),
+    }
+}
+
+/// Cuts jobs, in order, into pieces that one command can store.
+fn runs<'a, 'b>(mut jobs: &'a [NewJob<'b>]) -> impl Iterator<Item = &'a [NewJob<'b>]> {
+    std::iter::from_fn(move || {
+        let ready = jobs.first()?.due == Due::Now;
+        let mut bytes = 0;
+        let fits = jobs.iter().take(CHUNK_JOBS).take_while(|job| {
+            let first = bytes == 0;
+            bytes += job.payload.len() + 1;
+            (job.due == Due::Now) == ready && (first || bytes <= CHUNK_BYTES)
+        });
+        let (run, rest) = jobs.split_at(fits.count());
+        jobs = rest;
+        Some(run)
+    })
+}
+
+fn counted(error: Error, stored: usize, all: usize) -> Error {
+    error.within(format!("{stored} of {all} jobs were stored before this"))
+}
+
+fn pack_rpush<'a>(key: &[u8], payloads: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
+    let bytes: usize = payloads.clone().map(|payload| payload.len() + 16).sum();
+    let mut out = Vec::with_capacity(bytes + key.len() + 48);
+    header(&mut out, b'*', payloads.len() + 2);
+    bulk(&mut out, b"RPUSH");
+    bulk(&mut out, key);
+    payloads.for_each(|payload| bulk(&mut out, payload));
+    out
+}
+
+fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
+    header(out, b'$', bytes.len());
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn header(out: &mut Vec<u8>, sign: u8, mut number: usize) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        // One decimal digit always fits a byte.
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.push(sign);
+    out.extend_from_slice(&digits[first..]);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_packing_is_the_packing_of_redis_rs() {
+        let long = vec![b'x'; 12_345];
+        for payloads in [vec![&b""[..]], vec![b"a\r\nb\0", &long], vec![b"x"; 1000]] {
+            let mut cmd = redis::cmd("RPUSH");
+            cmd.arg("{queues:q}");
+            for payload in &payloads {
+                cmd.arg(*payload);
+            }
+            assert_eq!(pack_rpush(b"{queues:q}", payloads.iter().copied()), cmd.get_packed_command());
+        }
+    }
+
+    fn lengths(jobs: &[NewJob<'_>]) -> Vec<usize> {
+        runs(jobs).map(<[_]>::len).collect()
+    }
+
+    #[test]
+    fn jobs_are_cut_by_number_by_bytes_and_by_kind() {
+        let small = || NewJob::ready(&b"x"[..]);
+        let late = || NewJob::due(&b"x"[..], Due::After(1));
+        let big = || NewJob::ready(vec![b'x'; 700_000]);
+        assert_eq!(lengths(&vec![small(); 2001]), [1000, 1000, 1]);
+        assert_eq!(lengths(&[big(), big(), small()]), [1, 2]);
+        assert_eq!(lengths(&[small(), late(), late(), small()]), [1, 2, 1]);
+        assert_eq!(lengths(&[NewJob::ready(vec![0; 3 << 20]), NewJob::ready(&b""[..])]), [1, 1]);
+        assert_eq!(lengths(&[]), [] as [usize; 0]);
+    }
+}

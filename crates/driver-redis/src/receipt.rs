@@ -1,0 +1,115 @@
+//! What a receipt holds: the reserved member, and how to get the original body back out of it.
+//!
+//! `offset u32 | digits u8 | member`: where the attempts digits stand in the member (`u32::MAX` for poison, whose bytes were
+//! reserved unchanged) and how many there were before they were raised.
+
+use ferry_core::job::Receipt;
+use ferry_core::payload::{AttemptsAt, with_attempts};
+use ferry_core::{Error, ErrorKind, Result};
+
+const HEADER: usize = 5;
+const NO_COUNT: u32 = u32::MAX;
+
+/// A reserved member as its receipt tells of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Held<'a> {
+    offset: u32,
+    digits: u8,
+    /// The bytes in the reserved set: the fence.
+    pub member: &'a [u8],
+}
+
+/// The receipt of a job reserved from `body`: attempts raised at `offset`, or the body unchanged without one.
+///
+/// `None` when body, offset and attempts do not fit together.
+pub fn receipt(body: &[u8], raised: Option<(usize, u32)>) -> Option<Receipt> {
+    let Some((offset, attempts)) = raised else {
+        return Some(Receipt(encode(NO_COUNT, 0, body)));
+    };
+    let value = attempts.checked_sub(1)?;
+    let length = value.to_string().len();
+    if body.get(offset..offset + length)? != value.to_string().as_bytes() {
+        return None;
+    }
+    let member = with_attempts(body, AttemptsAt { offset, length, value }, attempts);
+    Some(Receipt(encode(u32::try_from(offset).ok()?, u8::try_from(length).ok()?, &member)))
+}
+
+fn encode(offset: u32, digits: u8, member: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + member.len());
+    out.extend_from_slice(&offset.to_le_bytes());
+    out.push(digits);
+    out.extend_from_slice(member);
+    out
+}
+
+impl<'a> Held<'a> {
+    /// Reads a receipt of ours.
+    pub fn read(receipt: &'a Receipt) -> Result<Self> {
+        let foreign = || Error::new(ErrorKind::InvalidArgument, "the receipt was not made by the Redis driver");
+        let (header, member) = receipt.0.split_at_checked(HEADER).ok_or_else(foreign)?;
+        let offset = u32::from_le_bytes(header[..4].try_into().map_err(|_| foreign())?);
+        let held = Self { offset, digits: header[4], member };
+        if held.is_countless() || held.original_value().is_some() { Ok(held) } else { Err(foreign()) }
+    }
+
+    /// Whether the job was reserved unchanged, so that another reservation of it has the same bytes.
+    pub fn is_countless(&self) -> bool {
+        self.offset == NO_COUNT
+    }
+
+    /// The body as it lay ready.
+    pub fn original(&self) -> Vec<u8> {
+        match self.original_value() {
+            Some((at, value)) => with_attempts(self.member, at, value),
+            None => self.member.to_vec(),
+        }
+    }
+
+    /// Where the raised count stands and what it was before.
+    fn original_value(&self) -> Option<(AttemptsAt, u32)> {
+        let offset = usize::try_from(self.offset).ok()?;
+        let digits = usize::from(self.digits);
+        // Raising 9 or 99 made the count one digit longer.
+        [digits, digits + 1].into_iter().find_map(|length| {
+            let text = std::str::from_utf8(self.member.get(offset..offset.checked_add(length)?)?).ok()?;
+            let value = text.parse::<u32>().ok()?.checked_sub(1)?;
+            let whole = value.to_string().len() == digits && !self.member.get(offset + length).is_some_and(u8::is_ascii_digit);
+            whole.then_some((AttemptsAt { offset, length, value: value + 1 }, value))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ferry_core::payload::find_attempts;
+
+    use super::*;
+
+    #[test]
+    fn the_original_comes_back_byte_for_byte() {
+        for body in [
+            &br#"{"job":"J","attempts":0}"#[..],
+            br#"{"job":"J","attempts":9}"#,
+            br#"{"job":"J","attempts":99,"z":1}"#,
+            br#"{"attempts":98}"#,
+            br#"{"attempts":999999999}"#,
+            b"zzz \xff",
+            b"",
+        ] {
+            let at = find_attempts(body);
+            let receipt = receipt(body, at.map(|at| (at.offset, at.value + 1))).unwrap();
+            let held = Held::read(&receipt).unwrap();
+            assert_eq!(held.original(), body);
+            assert_eq!(held.is_countless(), at.is_none());
+            assert_eq!(held.member == body, at.is_none());
+        }
+    }
+
+    #[test]
+    fn receipts_of_others_are_refused() {
+        for bytes in [&b""[..], b"1234", &[0, 0, 0, 0, 1, b'x'], &[9, 0, 0, 0, 1, b'1']] {
+            assert_eq!(Held::read(&Receipt(bytes.to_vec())).unwrap_err().kind(), ErrorKind::InvalidArgument);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Running the Lua scripts: by their hash, and by their text where the server does not know them yet.
+
+use std::borrow::Cow;
+
+use ferry_core::Result;
+use ferry_core::config::RedisConfig;
+use once_cell::sync::Lazy;
+use redis::{ServerErrorKind, Value, cmd};
+
+use crate::lane::{Effect, Lane, Request, accepted};
+
+/// A script and its hash.
+pub struct Script {
+    text: &'static str,
+    sha: String,
+}
+
+macro_rules! script {
+    ($(#[$about:meta])* $name:ident, $file:literal) => {
+        $(#[$about])*
+        pub static $name: Lazy<Script> = Lazy::new(|| Script::new(include_str!(concat!("lua/", $file))));
+    };
+}
+
+script!(/** Takes ready jobs. */ RESERVE, "reserve.lua");
+script!(/** Stores delayed jobs. */ LATER, "later.lua");
+script!(/** Removes finished jobs. */ DELETE, "delete.lua");
+script!(/** Ends reservations in all other ways. */ SETTLE, "settle.lua");
+script!(/** Lets leases run on. */ EXTEND, "extend.lua");
+script!(/** Empties a queue. */ CLEAR, "clear.lua");
+
+impl Script {
+    fn new(text: &'static str) -> Self {
+        Self { text, sha: sha1_smol::Sha1::from(text).digest().to_string() }
+    }
+}
+
+/// One call of a script.
+pub struct Call<'a> {
+    /// Which.
+    pub script: &'static Script,
+    /// Every key it touches.
+    pub keys: Vec<&'a str>,
+    /// Its arguments.
+    pub args: Vec<Cow<'a, [u8]>>,
+}
+
+impl Call<'_> {
+    fn pack_into(&self, out: &mut Vec<u8>, command: &str, script: &str) {
+        let mut packed = cmd(command);
+        packed.arg(script).arg(self.keys.len());
+        for key in &self.keys {
+            packed.arg(*key);
+        }
+        for arg in &self.args {
+            packed.arg(&**arg);
+        }
+        packed.write_packed_command(out);
+    }
+}
+
+/// Runs the calls in one write, in order. An answer for each, or the first refusal.
+///
+/// A script that the server does not know has done nothing, so it is sent again with its text.
+pub fn run(lane: &Lane, config: &RedisConfig, calls: &[Call<'_>], effect: Effect, doubt: &str) -> Result<Vec<Value>> {
+    let mut bytes = Vec::with_capacity(256);
+    calls.iter().for_each(|call| call.pack_into(&mut bytes, "EVALSHA", &call.script.sha));
+    let mut values = lane.exchange(config, &Request { bytes: &bytes, replies: calls.len(), effect, doubt })?;
+
+    let unknown: Vec<usize> = (0..calls.len()).filter(|&index| is_unknown_script(&values[index])).collect();
+    if !unknown.is_empty() {
+        bytes.clear();
+        unknown.iter().for_each(|&index| calls[index].pack_into(&mut bytes, "EVAL", calls[index].script.text));
+        let again = lane.exchange(config, &Request { bytes: &bytes, replies: unknown.len(), effect, doubt })?;
+        for (index, value) in unknown.into_iter().zip(again) {
+            values[index] = value;
+        }
+    }
+    accepted(values, config)
+}
+
+fn is_unknown_script(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
+}

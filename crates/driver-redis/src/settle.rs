@@ -1,0 +1,155 @@
+//! Ending reservations and letting leases run on: fenced, batched, one write for all queues.
+
+use std::borrow::Cow;
+
+use ferry_core::broker::{Extended, How, Settle, Settled};
+use ferry_core::config::FailedStore;
+use ferry_core::dialect::RedisKeys;
+use ferry_core::failed::{FailedJob, Failure};
+use ferry_core::job::Claim;
+use ferry_core::{Error, ErrorKind, QueueName, Result, id};
+use redis::Value;
+
+use crate::RedisBroker;
+use crate::lane::Effect;
+use crate::receipt::Held;
+use crate::script::{self, Call};
+
+const SETTLE_IN_DOUBT: &str = "the jobs may or may not be settled; those that are not come back after `retry_after`";
+const EXTEND_IN_DOUBT: &str = "the leases may or may not have been extended";
+
+/// Which script a part of a batch needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Delete,
+    Settle,
+    Extend,
+}
+
+/// The part of a batch that one script call carries: which items, and their arguments.
+struct Part<'a> {
+    queue: &'a QueueName,
+    kind: Kind,
+    items: Vec<usize>,
+    args: Vec<Cow<'a, [u8]>>,
+}
+
+impl RedisBroker {
+    pub(crate) fn end(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
+        let mut parts = Vec::new();
+        let mut effect = Effect::Repeatable;
+        for (index, item) in batch.iter().enumerate() {
+            let held = Held::read(&item.claim.receipt)?;
+            if !is_repeatable(&item.how, &held) {
+                effect = Effect::Once;
+            }
+            let (kind, arguments) = self.arguments(item, &held)?;
+            let part = self.part_for(&mut parts, &item.claim.queue, kind);
+            part.items.push(index);
+            part.args.extend(arguments);
+        }
+        let marks = self.run_parts(&parts, batch.len(), effect, SETTLE_IN_DOUBT)?;
+        Ok(marks.into_iter().map(|ours| if ours { Settled::Done } else { Settled::Lost }).collect())
+    }
+
+    pub(crate) fn renew(&self, claims: &[Claim]) -> Result<Vec<Extended>> {
+        let mut parts = Vec::new();
+        for (index, claim) in claims.iter().enumerate() {
+            let held = Held::read(&claim.receipt)?;
+            let part = self.part_for(&mut parts, &claim.queue, Kind::Extend);
+            part.items.push(index);
+            part.args.push(Cow::Borrowed(held.member));
+        }
+        let marks = self.run_parts(&parts, claims.len(), Effect::Repeatable, EXTEND_IN_DOUBT)?;
+        Ok(marks.into_iter().map(|ours| if ours { Extended::Kept } else { Extended::Lost }).collect())
+    }
+
+    /// What the scripts are told of one item.
+    fn arguments<'a>(&self, item: &Settle, held: &Held<'a>) -> Result<(Kind, Vec<Cow<'a, [u8]>>)> {
+        let (how, first, second) = match &item.how {
+            How::Delete => return Ok((Kind::Delete, vec![Cow::Borrowed(held.member)])),
+            How::Bury(_) if self.settings.failed == FailedStore::Discard => {
+                return Ok((Kind::Delete, vec![Cow::Borrowed(held.member)]));
+            }
+            How::Bury(failure) => {
+                let (before, behind) = record_around_time(failure, &item.claim.queue)?;
+                ("bury", before, behind)
+            }
+            How::Release { delay } => ("release", delay.to_string().into_bytes(), Vec::new()),
+            How::GiveBack => ("back", held.original(), Vec::new()),
+            How::Leave => ("leave", Vec::new(), Vec::new()),
+        };
+        let all = vec![Cow::Borrowed(how.as_bytes()), Cow::Borrowed(held.member), Cow::Owned(first), Cow::Owned(second)];
+        Ok((Kind::Settle, all))
+    }
+
+    /// The part of `queue` and `kind`, opened with its leading arguments when this is its first item. A batch touches few
+    /// queues, so looking through them is quicker than a map.
+    fn part_for<'p, 'a>(&self, parts: &'p mut Vec<Part<'a>>, queue: &'a QueueName, kind: Kind) -> &'p mut Part<'a> {
+        let known = parts.iter().position(|part| part.kind == kind && part.queue == queue);
+        let index = known.unwrap_or_else(|| {
+            let args = match kind {
+                Kind::Delete => Vec::new(),
+                Kind::Settle => vec![self.now_argument()],
+                Kind::Extend => vec![self.now_argument(), self.retry_after_argument()],
+            };
+            parts.push(Part { queue, kind, items: Vec::new(), args });
+            parts.len() - 1
+        });
+        &mut parts[index]
+    }
+
+    /// Runs all parts in one write and puts their marks where the items stood.
+    fn run_parts(&self, parts: &[Part<'_>], items: usize, effect: Effect, doubt: &str) -> Result<Vec<bool>> {
+        if parts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<_> = parts.iter().map(|part| self.keys(part.queue)).collect();
+        let calls: Vec<_> = parts.iter().zip(&keys).map(|(part, keys)| call(part, keys)).collect();
+        let answers = script::run(&self.settle, &self.config, &calls, effect, doubt)?;
+
+        let mut marks = vec![false; items];
+        for (part, answer) in parts.iter().zip(answers) {
+            match answer {
+                Value::BulkString(text) if text.len() == part.items.len() => {
+                    part.items.iter().zip(text).for_each(|(&index, mark)| marks[index] = mark == b'1');
+                }
+                _ => return Err(self.odd_answer()),
+            }
+        }
+        Ok(marks)
+    }
+}
+
+fn call<'a>(part: &'a Part<'_>, keys: &'a RedisKeys) -> Call<'a> {
+    let (script, keys) = match part.kind {
+        Kind::Delete => (&script::DELETE, vec![keys.reserved.as_str()]),
+        Kind::Settle => (&script::SETTLE, vec![keys.ready.as_str(), &keys.delayed, &keys.reserved, &keys.failed]),
+        Kind::Extend => (&script::EXTEND, vec![keys.reserved.as_str()]),
+    };
+    Call { script, keys, args: part.args.iter().map(|arg| Cow::Borrowed(&**arg)).collect() }
+}
+
+/// Whether doing it again after a lost answer can touch nobody else's reservation.
+///
+/// A job that was given back is next reserved under the very bytes it had before, and so is a released job without a count: the
+/// repetition would take it from its new holder. In every other case the bytes are gone or will differ.
+fn is_repeatable(how: &How, held: &Held<'_>) -> bool {
+    match how {
+        How::Delete | How::Bury(_) | How::Leave => true,
+        How::Release { .. } => !held.is_countless(),
+        How::GiveBack => false,
+    }
+}
+
+/// The failed record up to its time and behind it: the script writes the server's time in between.
+fn record_around_time(failure: &Failure, queue: &QueueName) -> Result<(Vec<u8>, Vec<u8>)> {
+    // Inside a JSON string the quotes would be escaped, so these bytes can only be the field itself.
+    const FIELD: &[u8] = b"\"failed_at\":";
+    let id = id::mint(getrandom::fill)
+        .map_err(|e| Error::new(ErrorKind::Refused, "the system has no random bytes for an id").with_source(e.to_string()))?;
+    let record = FailedJob::of(failure, String::from_utf8_lossy(&id).into_owned(), queue.as_str(), 0).to_json();
+    let value = record.windows(FIELD.len()).position(|window| window == FIELD).map_or(record.len(), |at| at + FIELD.len());
+    let behind = record.get(value + 1..).unwrap_or_default().to_vec();
+    Ok((record[..value].to_vec(), behind))
+}

@@ -1,0 +1,151 @@
+//! One link to one Redis server: requests as packed bytes out, parsed replies in.
+//!
+//! Packing and parsing are redis-rs's; the socket is ours, because its `Connection` hides three things that decide what an error
+//! means: whether an idle link was closed before we wrote, whether a request was out when the link broke, and every timeout.
+//! What to do about a broken link is decided in `lane`, what a server's refusal means in `refusal`.
+
+mod connect;
+mod login;
+mod socket;
+mod tls;
+mod wire;
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use ferry_core::config::{Address, RedisConfig};
+use ferry_core::{Error, ErrorKind, Result};
+use redis::{Parser, Value};
+
+use self::wire::Wire;
+
+/// An open, logged-in link. Not shared: one request at a time.
+pub struct Link {
+    wire: Wire,
+    parser: Parser,
+    io_timeout: Duration,
+}
+
+/// A link that broke during a request. It must be dropped.
+#[derive(Debug)]
+pub struct Broken {
+    /// Some of the request had left: the server may have acted on it.
+    pub request_out: bool,
+    /// The server was silent for too long; the link itself may be well.
+    pub timed_out: bool,
+    /// What happened, without secrets.
+    pub cause: String,
+}
+
+impl Link {
+    /// Connects, secures and logs in within the configured time.
+    pub fn open(config: &RedisConfig) -> Result<Self> {
+        let deadline = Instant::now() + config.connect_timeout;
+        let unreached = |e: io::Error| {
+            let advice = advice_on_connect(&e, config);
+            Error::new(ErrorKind::Connection, format!("connect to Redis at {}", config.address))
+                .with_source(e)
+                .with_advice(advice)
+        };
+        let tls = config.tls.as_ref().map(|tls| tls::client(tls, &config.address)).transpose()?;
+        let socket = connect::open(&config.address, deadline, config.io_timeout).map_err(unreached)?;
+        let wire = match tls {
+            None => Wire::Plain(socket),
+            Some(tls) => Wire::secured(socket, tls, deadline).map_err(unreached)?,
+        };
+        let mut link = Self { wire, parser: Parser::new(), io_timeout: config.io_timeout };
+        login::log_in(&mut link, config, deadline)?;
+        Ok(link)
+    }
+
+    /// Whether the link is open and owes us nothing, seen without waiting. One cheap system call.
+    pub fn is_idle(&mut self) -> bool {
+        self.wire.is_idle()
+    }
+
+    /// Sends a request, which may be several commands, and reads as many replies.
+    pub fn exchange(&mut self, request: &[u8], replies: usize) -> Result<Vec<Value>, Broken> {
+        self.send(request)?;
+        let deadline = Instant::now() + self.io_timeout;
+        self.receive_all(replies, deadline, true)
+    }
+
+    /// The same with a deadline that is sharper than the socket's own timeout.
+    fn exchange_before(&mut self, deadline: Instant, request: &[u8], replies: usize) -> Result<Vec<Value>, Broken> {
+        self.send(request)?;
+        self.receive_all(replies, deadline, false)
+    }
+
+    /// Sends a request without waiting for its reply.
+    pub fn send(&mut self, request: &[u8]) -> Result<(), Broken> {
+        self.wire.write_all(request, Instant::now() + self.io_timeout).map_err(|unsent| Broken {
+            request_out: unsent.partly_out,
+            timed_out: unsent.error.kind() == io::ErrorKind::TimedOut,
+            cause: unsent.error.to_string(),
+        })
+    }
+
+    /// Waits until a reply to what was sent begins to arrive, or the link ends. False when `until` came first.
+    pub fn wait_readable(&mut self, until: Instant) -> io::Result<bool> {
+        self.wire.wait_readable(until)
+    }
+
+    /// Reads one reply.
+    pub fn receive(&mut self) -> Result<Value, Broken> {
+        let deadline = Instant::now() + self.io_timeout;
+        let mut incoming = Incoming { wire: &mut self.wire, deadline, direct: true, failure: None };
+        parse(&mut self.parser, &mut incoming)
+    }
+
+    fn receive_all(&mut self, replies: usize, deadline: Instant, direct: bool) -> Result<Vec<Value>, Broken> {
+        let mut incoming = Incoming { wire: &mut self.wire, deadline, direct, failure: None };
+        (0..replies).map(|_| parse(&mut self.parser, &mut incoming)).collect()
+    }
+}
+
+fn parse(parser: &mut Parser, incoming: &mut Incoming<'_>) -> Result<Value, Broken> {
+    parser.parse_value(&mut *incoming).map_err(|error| match incoming.failure.take() {
+        Some(failure) => {
+            Broken { request_out: true, timed_out: failure.kind() == io::ErrorKind::TimedOut, cause: failure.to_string() }
+        }
+        None => Broken { request_out: true, timed_out: false, cause: format!("the answer is not Redis protocol: {error}") },
+    })
+}
+
+/// The reply side of a wire, as the parser wants it; keeps the failure that the parser would wrap.
+struct Incoming<'a> {
+    wire: &'a mut Wire,
+    deadline: Instant,
+    direct: bool,
+    failure: Option<io::Error>,
+}
+
+impl Read for Incoming<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let direct = std::mem::replace(&mut self.direct, false);
+        let failure = match self.wire.read(buffer, self.deadline, direct) {
+            Ok(0) => io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"),
+            Ok(count) => return Ok(count),
+            Err(error) => error,
+        };
+        let kind = failure.kind();
+        self.failure = Some(failure);
+        Err(kind.into())
+    }
+}
+
+fn advice_on_connect(error: &io::Error, config: &RedisConfig) -> String {
+    match (error.kind(), &config.address) {
+        (io::ErrorKind::TimedOut, _) => {
+            let tls = if config.tls.is_some() { ", whether this port speaks TLS" } else { "" };
+            format!("nothing within {:?}: check host, port{tls} and firewall, or raise `timeout`", config.connect_timeout)
+        }
+        (io::ErrorKind::InvalidData, _) => {
+            "the TLS certificate or protocol was not accepted: check `tls` (`ca_file`, `server_name`) and the port".to_owned()
+        }
+        (io::ErrorKind::PermissionDenied, Address::Unix(_)) => "this process may not open the socket file".to_owned(),
+        (_, Address::Unix(_)) => "is Redis running, with `unixsocket` at this path?".to_owned(),
+        _ if config.tls.is_some() => "is Redis running there, and does this port speak TLS?".to_owned(),
+        _ => "is Redis running there? check `host` and `port`".to_owned(),
+    }
+}

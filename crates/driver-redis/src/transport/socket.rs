@@ -1,0 +1,120 @@
+//! One connected stream socket, TCP or unix: bounded reads and writes, and a look without a system call too many.
+//!
+//! Nothing here knows Redis or TLS. `SIGPIPE` is never raised and `EINTR` never ends a wait early.
+
+use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv, send};
+
+/// What a look at a silent socket shows.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Nothing to read, still open.
+    Quiet,
+    /// Bytes to read.
+    Bytes,
+    /// Closed by the other side, or broken.
+    Closed,
+}
+
+/// A connected socket whose blocking calls are bounded by its own receive and send timeouts.
+pub struct Socket(OwnedFd);
+
+impl Socket {
+    /// Wraps a descriptor that is connected, blocking, and has its timeouts set.
+    pub fn new(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// Looks without waiting and without taking anything.
+    pub fn look(&self) -> Look {
+        loop {
+            return match recv(self.0.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => Look::Closed,
+                Ok(_) => Look::Bytes,
+                Err(Errno::EAGAIN) => Look::Quiet,
+                Err(Errno::EINTR) => continue,
+                Err(_) => Look::Closed,
+            };
+        }
+    }
+
+    /// Waits until there is something to read, or the end of the stream. False when `until` came first.
+    pub fn wait_readable(&self, until: Instant) -> Result<bool> {
+        self.wait(PollFlags::POLLIN, until)
+    }
+
+    /// Reading and writing that ends at `deadline`.
+    pub fn until(&self, deadline: Instant) -> Timed<'_> {
+        Timed { socket: self, deadline, polls: true }
+    }
+
+    /// The same for the first call of a request, which trusts the socket's own timeout and so saves a `poll`.
+    pub fn directly_until(&self, deadline: Instant) -> Timed<'_> {
+        Timed { socket: self, deadline, polls: false }
+    }
+
+    fn wait(&self, what: PollFlags, until: Instant) -> Result<bool> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match poll(&mut [PollFd::new(self.0.as_fd(), what)], whole_milliseconds(left)) {
+                Ok(0) if Instant::now() >= until => return Ok(false),
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => return Ok(true),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+/// Rounded up: rounding down would turn the last millisecond into a busy loop.
+fn whole_milliseconds(left: Duration) -> PollTimeout {
+    PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+}
+
+/// A socket seen through a deadline.
+pub struct Timed<'a> {
+    socket: &'a Socket,
+    deadline: Instant,
+    polls: bool,
+}
+
+impl Timed<'_> {
+    fn transfer(&mut self, readiness: PollFlags, mut call: impl FnMut(i32) -> nix::Result<usize>) -> Result<usize> {
+        loop {
+            if std::mem::replace(&mut self.polls, true) && !self.socket.wait(readiness, self.deadline)? {
+                return Err(timed_out());
+            }
+            match call(self.socket.0.as_raw_fd()) {
+                Ok(count) => return Ok(count),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Err(timed_out()),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.transfer(PollFlags::POLLIN, |fd| recv(fd, buffer, MsgFlags::empty()))
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.transfer(PollFlags::POLLOUT, |fd| send(fd, bytes, MsgFlags::MSG_NOSIGNAL))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn timed_out() -> Error {
+    Error::new(ErrorKind::TimedOut, "no answer within the time allowed")
+}
