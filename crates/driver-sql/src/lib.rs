@@ -1,0 +1,28 @@
+//! Jobs in SQL databases, in the tables of think-queue v3.
+//!
+//! This room holds what the databases have in common (settings, receipts, the record of a failed job) and one folder a
+//! database: [`SqliteBroker`] today; MySQL/MariaDB and PostgreSQL get folders of their own beside `sqlite/`. What a word of the
+//! contract means, and what becomes of a job, is decided in `ferry-core`; nothing here knows PHP.
+//!
+//! # One SQLite in the process
+//!
+//! The driver links the system's libsqlite3 (`sqlx` with `sqlite-unbundled`), because that is the copy PHP's own PDO uses. POSIX
+//! locks belong to the process, not to the file handle: with two copies of the library on one file, closing a handle of one
+//! silently drops the locks of the other, and the file is corrupted (sqlite.org, How To Corrupt, 2.2.1). With one copy, PHP code
+//! may use PDO on the very same file in the same process. For the same reason nothing here ever opens the database file by
+//! itself; it only asks for its metadata.
+//!
+//! # What is on disk
+//!
+//! `jobs`: `id, queue, payload, attempts, reserve_time, available_time, create_time`, and `failed_jobs`: `id, connection, queue,
+//! payload, exception, fail_time`, as think-queue has them; missing tables and our index `ferry_<table>_due` are created. A payload
+//! is TEXT when it is UTF-8, so that PHP sees a string, and BLOB otherwise. `fail_time` is UTC (think-queue writes PHP's local
+//! time). Reason and attempts of a failed job are the last line of `exception`, so the table keeps its six columns.
+
+mod receipt;
+mod settings;
+mod sqlite;
+mod trailer;
+
+pub use settings::Settings;
+pub use sqlite::SqliteBroker;

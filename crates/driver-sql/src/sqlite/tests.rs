@@ -1,0 +1,96 @@
+//! What can only be brought about from inside: limits that belong to one connection.
+
+use std::path::PathBuf;
+
+use ferry_core::config::FailedStore;
+use ferry_core::dialect::Family;
+
+use super::args::Args;
+use super::*;
+
+fn broker(path: PathBuf) -> SqliteBroker {
+    let config =
+        SqliteConfig { path, table: "jobs".into(), failed_table: "failed_jobs".into(), busy_timeout: Duration::from_secs(10) };
+    SqliteBroker::new(config, Settings { family: Family::Think3, retry_after: Some(60), failed: FailedStore::Keep, now: None })
+}
+
+fn limit_pages(line: &Line, broker: &SqliteBroker, pages: u32) {
+    let pragma = format!("PRAGMA max_page_count = {pages}");
+    line.with(&broker.place, &broker.tables, |session, _| session.rows(pragma, Args::default())).unwrap();
+}
+
+fn push(broker: &SqliteBroker, payload: &str) -> Result<Option<i64>> {
+    broker.push(&QueueName::default(), NewJob::ready(payload.as_bytes()))
+}
+
+#[test]
+fn a_full_disk_refuses_whole_words_and_the_next_word_works_again() {
+    let folder = std::env::temp_dir().join(format!("ferry-sql-full-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let broker = broker(folder.join("q.db"));
+    push(&broker, "first").unwrap();
+    limit_pages(&broker.push, &broker, 12);
+
+    let jobs = vec![NewJob::ready(vec![b'x'; 4000]); 100];
+    let error = broker.push_many(&QueueName::default(), &jobs).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    assert!(error.to_string().contains("0 of 100 jobs stored") && error.to_string().contains("is full"), "{error}");
+    assert_eq!(broker.size(&QueueName::default()).unwrap().ready, 1, "none of the batch is left behind");
+
+    // The limit went with its connection, as a full disk is emptied.
+    push(&broker, "second").unwrap();
+    broker.close();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_failed_store_that_refuses_leaves_the_job_and_holds_up_nothing_else() {
+    use ferry_core::broker::How;
+    use ferry_core::failed::{Failure, Reason};
+    let folder = std::env::temp_dir().join(format!("ferry-sql-bury-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let broker = broker(folder.join("q.db"));
+    push(&broker, "one").unwrap();
+    push(&broker, "two").unwrap();
+    let jobs = broker.reserve(&[QueueName::default()], 2, Duration::ZERO).unwrap();
+    limit_pages(&broker.settle, &broker, 12);
+
+    let failure = Failure {
+        connection: "sqlite".into(),
+        payload: vec![b'x'; 400_000],
+        reason: Reason::Exception,
+        exception: "boom".into(),
+        attempts: 1,
+    };
+    let batch = [
+        Settle { claim: jobs[0].claim.clone(), how: How::Bury(Box::new(failure)) },
+        Settle { claim: jobs[1].claim.clone(), how: How::Delete },
+    ];
+    assert_eq!(broker.settle(&batch).unwrap_err().kind(), ErrorKind::Refused);
+    let sizes = broker.size(&QueueName::default()).unwrap();
+    assert_eq!((sizes.reserved, sizes.failed), (1, 0), "the deleted one is gone, the other stays reserved");
+    assert_eq!(broker.settle(&batch).unwrap(), [Settled::Done, Settled::Lost], "repeating the batch is safe");
+    broker.close();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn both_ways_to_the_head_of_a_queue_find_the_same_rows() {
+    let folder = std::env::temp_dir().join(format!("ferry-sql-ways-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let broker = broker(folder.join("q.db"));
+    let jobs: Vec<NewJob<'_>> = (0..500)
+        .map(|n| NewJob::due(n.to_string().into_bytes(), ferry_core::Due::At(if n % 3 == 0 { i64::MAX } else { 1000 - n })))
+        .collect();
+    broker.push_many(&QueueName::default(), &jobs).unwrap();
+    let found = |walk| {
+        let args = Args::default().text("default").unwrap().ints(&[2000, 1000, 64]).unwrap();
+        let sql = broker.tables.candidates(walk);
+        let rows = broker.look.with(&broker.place, &broker.tables, |session, _| session.rows(sql, args)).unwrap();
+        rows.iter().filter_map(|row| row.int(0)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(true), found(false));
+    assert_eq!(found(true)[..4], [2, 3, 5, 6]);
+    broker.close();
+    std::fs::remove_dir_all(folder).unwrap();
+}
