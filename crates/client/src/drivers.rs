@@ -1,0 +1,85 @@
+//! Which driver serves a configuration. Adding a driver adds one arm and one feature here.
+
+use std::sync::Arc;
+
+use ferry_core::clock::SystemClock;
+use ferry_core::config::{ConnectionConfig, DriverConfig};
+use ferry_core::memory::MemoryBroker;
+use ferry_core::{Broker, Error, ErrorKind, Result};
+
+/// The drivers of this build, as `type` names them.
+pub fn drivers() -> &'static [&'static str] {
+    &[
+        #[cfg(feature = "redis")]
+        "redis",
+        #[cfg(feature = "sqlite")]
+        "sqlite",
+        "sync",
+        "memory",
+    ]
+}
+
+/// Makes the broker of a connection. It opens nothing before it is asked for something. `None` for sync: whoever pushes runs
+/// the job itself.
+pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Option<Arc<dyn Broker>>> {
+    Ok(match &config.driver {
+        DriverConfig::Sync => None,
+        DriverConfig::Memory => Some(Arc::new(MemoryBroker::new(SystemClock, config.retry_after))),
+        #[cfg(feature = "redis")]
+        DriverConfig::Redis(server) => Some(Arc::new(ferry_driver_redis::RedisBroker::new(
+            server.clone(),
+            ferry_driver_redis::Settings {
+                family: config.family,
+                retry_after: config.retry_after,
+                failed: config.failed,
+                ..ferry_driver_redis::Settings::default()
+            },
+        ))),
+        #[cfg(feature = "sqlite")]
+        DriverConfig::Sqlite(file) => Some(Arc::new(ferry_driver_sql::SqliteBroker::new(
+            file.clone(),
+            ferry_driver_sql::Settings {
+                family: config.family,
+                retry_after: config.retry_after,
+                failed: config.failed,
+                now: None,
+            },
+        ))),
+        #[cfg(not(feature = "redis"))]
+        DriverConfig::Redis(_) => return Err(not_built_in(config)),
+        #[cfg(not(feature = "sqlite"))]
+        DriverConfig::Sqlite(_) => return Err(not_built_in(config)),
+        DriverConfig::Mysql(_) | DriverConfig::Postgres(_) | DriverConfig::Amqp(_) => return Err(not_built_in(config)),
+    })
+}
+
+fn not_built_in(config: &ConnectionConfig) -> Error {
+    let context = format!("connection `{}`: the {} driver is not built in", config.name, config.driver.name());
+    Error::new(ErrorKind::Unsupported, context).with_advice(format!("this build has {}", drivers().join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use ferry_core::config::connection_from_dsn;
+
+    use super::*;
+
+    #[test]
+    fn drivers_that_are_not_built_in_say_so_and_what_is_there() {
+        for (dsn, driver) in [("mysql://h/d", "mysql"), ("postgres://h/d", "postgres"), ("amqp://h", "amqp")] {
+            let error = broker_of(&connection_from_dsn("x", dsn).unwrap()).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            let expected = format!("connection `x`: the {driver} driver is not built in (this build has ");
+            assert!(error.to_string().starts_with(&expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_listed_is_made_without_a_server_and_what_is_not_is_refused() {
+        for (dsn, driver) in [("redis://h", "redis"), ("sqlite:/nowhere/x", "sqlite"), ("memory:", "memory")] {
+            let made = broker_of(&connection_from_dsn("x", dsn).unwrap());
+            assert_eq!(made.is_ok_and(|broker| broker.is_some()), drivers().contains(&driver), "{dsn}");
+        }
+        assert!(broker_of(&connection_from_dsn("x", "sync:").unwrap()).unwrap().is_none());
+    }
+}

@@ -1,0 +1,25 @@
+//! The client: from a configuration to a broker, and what a push does before the driver sees it.
+//!
+//! | room | topic |
+//! |---|---|
+//! | `drivers` | which driver serves a configuration |
+//! | `process` | the connections of this process, and what a fork makes of them |
+//! | `handle` | what a PHP object holds |
+//! | `connection` | the blocking calls: push, reserve, size, operators' words |
+//! | `ids` | random ids for jobs |
+//! | `raw` | the id inside a payload that somebody else built |
+//!
+//! Not done here: payload bytes and decisions (`ferry-core`), sockets (the drivers), the loop (`ferry-worker`), PHP (the border).
+
+mod connection;
+mod drivers;
+mod handle;
+mod ids;
+pub mod process;
+mod raw;
+#[cfg(test)]
+mod testing;
+
+pub use connection::{Built, Connection, Pushed, Spec};
+pub use drivers::drivers;
+pub use handle::Handle;

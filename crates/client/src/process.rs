@@ -1,0 +1,205 @@
+//! The connections of this process, and what a fork makes of them.
+//!
+//! A PHP-FPM child serves many requests; equal configurations share one connection across them. Nothing exists before its first
+//! use, so a parent that only forks hands nothing down. When it did use a connection, its child forgets what it inherited.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ferry_core::config::{ConnectionConfig, DriverConfig};
+use ferry_core::{Broker, Result};
+use once_cell::sync::OnceCell;
+
+use crate::connection::Connection;
+use crate::drivers::broker_of;
+
+/// More connections than this are not kept when nobody holds them: an application may configure one for each of its tenants.
+const KEPT: usize = 64;
+
+static PROCESS: Process = Process::new();
+
+/// The process was forked, and this is the child. Called from the handler given to `pthread_atfork`, where only
+/// async-signal-safe work is allowed: this is one atomic addition.
+pub fn forked() {
+    PROCESS.forked();
+}
+
+/// How many forks lie between the process that loaded the library and this one.
+pub fn generation() -> u64 {
+    PROCESS.generation()
+}
+
+/// Lets go of every connection, at the end of the process. A child that never used one lets go of nothing: they are its parent's.
+pub fn shutdown() {
+    PROCESS.shutdown();
+}
+
+/// The state of a process. There is one; tests make their own.
+pub(crate) struct Process {
+    generation: AtomicU64,
+    /// Locked from PHP's thread only. A fork happens on that thread too, so a child never inherits a locked lock.
+    registry: OnceCell<Mutex<Registry>>,
+}
+
+#[derive(Default)]
+struct Registry {
+    generation: u64,
+    connections: HashMap<Arc<ConnectionConfig>, Arc<Connection>>,
+}
+
+impl Process {
+    pub(crate) const fn new() -> Self {
+        Self { generation: AtomicU64::new(0), registry: OnceCell::new() }
+    }
+
+    /// The one of this process.
+    pub(crate) fn this() -> &'static Self {
+        &PROCESS
+    }
+
+    pub(crate) fn forked(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Relaxed is enough: the number changes only in a fork, and a child starts with a single thread, the one that forked.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// The connection of this configuration, made at first use.
+    pub(crate) fn connection(&self, config: &Arc<ConnectionConfig>) -> Result<Arc<Connection>> {
+        self.connection_with(config, broker_of)
+    }
+
+    pub(crate) fn connection_with(
+        &self,
+        config: &Arc<ConnectionConfig>,
+        make: impl FnOnce(&ConnectionConfig) -> Result<Option<Arc<dyn Broker>>>,
+    ) -> Result<Arc<Connection>> {
+        let mut registry = self.lock();
+        if let Some(connection) = registry.connections.get(config) {
+            return Ok(Arc::clone(connection));
+        }
+        let connection = Arc::new(Connection::new(Arc::clone(config), make(config)?));
+        registry.make_room();
+        registry.connections.insert(Arc::clone(config), Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    pub(crate) fn shutdown(&self) {
+        if self.registry.get().is_some() {
+            self.lock().connections.clear();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        let registry =
+            self.registry.get_or_init(|| Mutex::new(Registry { generation: self.generation(), ..Registry::default() }));
+        // A panic while a connection was made leaves the map as it was.
+        let mut registry = registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.forget_inherited(self.generation());
+        registry
+    }
+}
+
+impl Registry {
+    /// After a fork: starts anew, and leaves what the parent made where it is.
+    ///
+    /// Dropping would be wrong in every way: a driver says goodbye on sockets that the parent still uses, waits for threads that
+    /// do not exist here, and takes locks that they held. So the memory is given up; the sockets close when the child ends.
+    #[expect(clippy::mem_forget, reason = "what a child inherited must not be dropped")]
+    fn forget_inherited(&mut self, generation: u64) {
+        if self.generation != generation {
+            self.generation = generation;
+            mem::forget(mem::take(&mut self.connections));
+        }
+    }
+
+    /// Lets go of connections that nobody holds, when there are many. Memory connections stay: their jobs are nowhere else.
+    fn make_room(&mut self) {
+        if self.connections.len() >= KEPT {
+            let used = |connection: &Arc<Connection>| Arc::strong_count(connection) > 1;
+            let memory = |config: &ConnectionConfig| matches!(config.driver, DriverConfig::Memory);
+            self.connections.retain(|config, connection| used(connection) || memory(config));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ferry_core::config::connection_from_dsn;
+
+    use super::*;
+    use crate::testing::{Dropped, config};
+
+    #[test]
+    fn equal_configurations_share_a_connection_and_others_do_not() {
+        let process = Process::new();
+        let first = process.connection(&config("memory:")).unwrap();
+        assert!(Arc::ptr_eq(&first, &process.connection(&config("memory:")).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &process.connection(&config("memory:?queue=other")).unwrap()));
+    }
+
+    #[test]
+    fn a_connection_that_cannot_be_made_is_an_error_each_time_and_breaks_nothing() {
+        let process = Process::new();
+        for _ in 0..2 {
+            assert!(process.connection(&config("amqp://h")).is_err());
+        }
+        assert!(process.connection(&config("memory:")).is_ok());
+    }
+
+    #[test]
+    fn a_child_makes_its_own_connections_and_drops_none_of_its_parents() {
+        let process = Process::new();
+        let dropped = Dropped::default();
+        let first = process.connection_with(&config("memory:"), |_| Ok(Some(dropped.broker()))).unwrap();
+        let parents = Arc::downgrade(&first);
+        drop(first);
+
+        process.forked();
+        let second = process.connection_with(&config("memory:"), |_| Ok(Some(dropped.broker()))).unwrap();
+        assert_eq!(dropped.count(), 0);
+        assert!(parents.upgrade().is_some_and(|parents| !Arc::ptr_eq(&parents, &second)));
+
+        drop(second);
+        process.shutdown();
+        assert_eq!(dropped.count(), 1, "the child's own is dropped at its end, its parent's is not");
+    }
+
+    #[test]
+    fn a_child_that_used_nothing_drops_nothing_at_its_end() {
+        let process = Process::new();
+        let dropped = Dropped::default();
+        process.connection_with(&config("memory:"), |_| Ok(Some(dropped.broker()))).unwrap();
+        process.forked();
+        process.shutdown();
+        assert_eq!(dropped.count(), 0);
+    }
+
+    #[test]
+    fn a_process_that_used_nothing_has_nothing_to_let_go_of() {
+        let process = Process::new();
+        process.shutdown();
+        assert!(process.registry.get().is_none());
+    }
+
+    #[test]
+    fn many_connections_that_nobody_holds_are_let_go_of_but_memory_stays() {
+        let process = Process::new();
+        let dropped = Dropped::default();
+        let memory = Arc::downgrade(&process.connection(&config("memory:")).unwrap());
+        let mut held = Vec::new();
+        for number in 0..KEPT {
+            let config = Arc::new(connection_from_dsn("c", &format!("redis://h{number}")).unwrap());
+            let connection = process.connection_with(&config, |_| Ok(Some(dropped.broker()))).unwrap();
+            if number == 0 {
+                held.push(connection);
+            }
+        }
+        assert_eq!(dropped.count(), KEPT - 2, "all but the held one and the newest");
+        assert!(memory.upgrade().is_some());
+    }
+}

@@ -1,0 +1,110 @@
+//! Brokers for the tests of this crate: one like a table, one that tells when it is dropped.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ferry_core::broker::{Capabilities, Extended, Settle, Settled, Sizes};
+use ferry_core::config::{ConnectionConfig, connection_from_dsn};
+use ferry_core::job::{Claim, NewJob, Reservation};
+use ferry_core::{Broker, Error, ErrorKind, QueueName, Result};
+
+use crate::connection::Connection;
+use crate::drivers::broker_of;
+
+/// The configuration of a connection called `c`.
+pub(crate) fn config(dsn: &str) -> Arc<ConnectionConfig> {
+    Arc::new(connection_from_dsn("c", dsn).unwrap())
+}
+
+/// A connection called `c` that no other test shares.
+pub(crate) fn connection(dsn: &str) -> Connection {
+    let config = config(dsn);
+    let broker = broker_of(&config).unwrap();
+    Connection::new(config, broker)
+}
+
+/// The queue `mail`.
+pub(crate) fn queue() -> QueueName {
+    QueueName::new(b"mail").unwrap()
+}
+
+/// Numbers its rows, keeps counters out of payloads, has no words for operators, and counts when it is dropped.
+#[derive(Default)]
+pub(crate) struct TableBroker {
+    rows: Mutex<Vec<Vec<u8>>>,
+    refuses: bool,
+    dropped: Arc<AtomicUsize>,
+}
+
+impl TableBroker {
+    /// One that stores nothing.
+    pub(crate) fn refusing() -> Self {
+        Self { rows: Mutex::default(), refuses: true, dropped: Arc::default() }
+    }
+
+    /// What was stored.
+    pub(crate) fn rows(&self) -> Vec<Vec<u8>> {
+        self.rows.lock().unwrap().clone()
+    }
+}
+
+impl Drop for TableBroker {
+    fn drop(&mut self) {
+        self.dropped.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Counts how many of its brokers were dropped.
+#[derive(Default)]
+pub(crate) struct Dropped(Arc<AtomicUsize>);
+
+impl Dropped {
+    pub(crate) fn broker(&self) -> Arc<dyn Broker> {
+        Arc::new(TableBroker { rows: Mutex::default(), refuses: false, dropped: Arc::clone(&self.0) })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Broker for TableBroker {
+    fn push(&self, _queue: &QueueName, job: NewJob<'_>) -> Result<Option<i64>> {
+        if self.refuses {
+            return Err(Error::new(ErrorKind::Refused, "the table is full"));
+        }
+        let mut rows = self.rows.lock().unwrap();
+        rows.push(job.payload.into_owned());
+        Ok(Some(i64::try_from(rows.len()).unwrap()))
+    }
+
+    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
+        for job in jobs {
+            self.push(queue, job.clone())?;
+        }
+        Ok(jobs.len() as u64)
+    }
+
+    fn reserve(&self, _queues: &[QueueName], _max: usize, _wait: Duration) -> Result<Vec<Reservation>> {
+        Ok(Vec::new())
+    }
+
+    fn settle(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
+        Ok(vec![Settled::Lost; batch.len()])
+    }
+
+    fn extend(&self, claims: &[Claim]) -> Result<Vec<Extended>> {
+        Ok(vec![Extended::Lost; claims.len()])
+    }
+
+    fn size(&self, _queue: &QueueName) -> Result<Sizes> {
+        Ok(Sizes::default())
+    }
+
+    fn close(&self) {}
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { counts_in_payload: false, leases: true }
+    }
+}
