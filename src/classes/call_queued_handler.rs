@@ -1,0 +1,94 @@
+//! `Ferry\CallQueuedHandler`: the handler of object jobs. Unserializes the object and calls its `handle()`.
+
+use ext_php_rs::boxed::ZBox;
+use ext_php_rs::exception::{PhpException, PhpResult};
+use ext_php_rs::prelude::*;
+use ext_php_rs::types::{ZendHashTable, Zval};
+
+use crate::classes::exceptions::{self, Class};
+use crate::convert::arguments::Mixed;
+use crate::convert::errors::pending;
+use crate::zend::call::{self, Called};
+use crate::zend::objects;
+
+/// The handler of object jobs.
+#[php_class]
+#[php(name = "Ferry\\CallQueuedHandler")]
+pub struct CallQueuedHandler {
+    /// The classes that may be unserialized; `None` for any.
+    allowed: Option<Zval>,
+}
+
+impl CallQueuedHandler {
+    /// A handler that unserializes these classes only.
+    pub fn allowing(allowed: Option<Zval>) -> Self {
+        Self { allowed }
+    }
+
+    /// The object of a job.
+    fn command(&self, data: &Zval) -> PhpResult<Zval> {
+        let field = |name: &str| data.array().and_then(|data| data.get(name));
+        let Some(command) = field("command").filter(|command| command.is_string()) else {
+            return Err(exceptions::make(Class::Poison, "the payload of an object job has no `command`".to_owned()));
+        };
+        let mut options = ZendHashTable::new();
+        let allowed = self.allowed.as_ref().map_or_else(|| objects::truth(true), Zval::shallow_clone);
+        options.insert("allowed_classes", allowed)?;
+        let mut arguments = [command.shallow_clone(), array(options)];
+        let object = called(call::function("unserialize", &mut arguments))?;
+        let class = object.object().map(objects::class_name);
+        match class.as_deref() {
+            Some(b"__PHP_Incomplete_Class") => {
+                let name = field("commandName").and_then(Zval::string).unwrap_or_default();
+                let text = format!("class {name} of an object job does not exist, or allowed_classes does not name it");
+                Err(exceptions::make(Class::HandlerNotFound, text))
+            }
+            Some(_) => Ok(object),
+            None => Err(exceptions::make(Class::Poison, "the `command` of an object job is not a serialized object".to_owned())),
+        }
+    }
+}
+
+#[php_impl]
+impl CallQueuedHandler {
+    /// A handler that unserializes any class.
+    pub fn __construct() -> Self {
+        Self { allowed: None }
+    }
+
+    /// Runs an object job, then deletes it unless it settled itself.
+    pub fn call(&self, job: Mixed<'_>, data: Mixed<'_>) -> PhpResult<()> {
+        let mut command = self.command(data.0)?;
+        let Some(object) = command.object_mut() else { return Ok(()) };
+        called(call::method(object, "handle", &mut []))?;
+        let mut job = job.0.shallow_clone();
+        let Some(job) = job.object_mut() else { return Ok(()) };
+        let settled = called(call::method(job, "isDeletedOrReleased", &mut []))?;
+        if !settled.is_true() {
+            called(call::method(job, "delete", &mut []))?;
+        }
+        Ok(())
+    }
+
+    /// Calls `failed()` of an object job, when it has one; without arguments, as think-queue does.
+    pub fn failed(&self, data: Mixed<'_>) -> PhpResult<()> {
+        let mut command = self.command(data.0)?;
+        if let Some(object) = command.object_mut().filter(|object| objects::has_method(object, "failed")) {
+            called(call::method(object, "failed", &mut []))?;
+        }
+        Ok(())
+    }
+}
+
+fn array(table: ZBox<ZendHashTable>) -> Zval {
+    let mut value = Zval::new();
+    value.set_hashtable(table);
+    value
+}
+
+fn called(result: Called) -> Result<Zval, PhpException> {
+    result.map_err(|trouble| {
+        call::rethrow(trouble);
+        pending()
+    })
+}

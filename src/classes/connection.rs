@@ -1,0 +1,335 @@
+//! `Ferry\Connection`: one configured connection. `Ferry\Queue` offers the same words for the default one.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ext_php_rs::boxed::ZBox;
+use ext_php_rs::exception::PhpResult;
+use ext_php_rs::prelude::*;
+use ext_php_rs::types::{ZendHashTable, Zval};
+use ferry_client::{Connection as Client, Handle, Pushed, Spec, process};
+use ferry_core::broker::State;
+use ferry_core::config::{self, DriverConfig, Value};
+use ferry_core::failed::FailedJob;
+use ferry_core::payload::Envelope;
+use ferry_core::{Due, QueueName, Result};
+use ferry_worker::{Direct, Halt, HeldJob, Lineage, work_now};
+
+use crate::classes::job::Job;
+use crate::convert::arguments::{Data, Maybe, Mixed, OptionalText, Text};
+use crate::convert::errors::{exception, invalid, pending};
+use crate::convert::spec::JobText;
+use crate::convert::{self, delay};
+use crate::host::{PhpHost, Resolver};
+use crate::zend::call::{self, Trouble};
+use crate::zend::objects::{self, text};
+
+/// One connection, and everything one can ask of it.
+#[php_class]
+#[php(name = "Ferry\\Connection")]
+pub struct Connection {
+    link: Link,
+}
+
+/// What `Ferry\Connection` and `Ferry\Queue` share.
+#[derive(Clone)]
+pub struct Link(pub Rc<Handle>);
+
+impl Connection {
+    /// The PHP object of a handle.
+    pub fn of(handle: Rc<Handle>) -> Self {
+        Self { link: Link(handle) }
+    }
+
+    /// Its handle, for a worker.
+    pub fn handle(&self) -> Rc<Handle> {
+        self.link.0.clone()
+    }
+}
+
+#[php_impl]
+impl Connection {
+    /// A connection of its own, from a DSN or the array of one connection.
+    pub fn __construct(config: Mixed<'_>) -> PhpResult<Self> {
+        let config = match convert::config::value(config.0) {
+            Value::Text(dsn) => config::connection_from_dsn("default", &String::from_utf8_lossy(&dsn)),
+            Value::Map(entries) => one_of(entries),
+            _ => return Err(invalid("a connection is configured by a DSN or an array")),
+        };
+        Ok(Self::of(Rc::new(Handle::new(Arc::new(config.map_err(|error| exception(&error))?)))))
+    }
+
+    /// Its name in the configuration.
+    pub fn get_name(&self) -> Zval {
+        text(self.link.0.config().name.as_bytes())
+    }
+
+    /// Pushes a job that is ready at once.
+    #[php(defaults(data = Data(None)))]
+    pub fn push(&self, job: Mixed<'_>, data: Data<'_>, queue: OptionalText) -> PhpResult<Zval> {
+        self.link.push(job.0, data.0, queue.bytes(), Due::Now)
+    }
+
+    /// Pushes a job that is ready after a delay.
+    #[php(defaults(data = Data(None)))]
+    pub fn later(&self, delay: Mixed<'_>, job: Mixed<'_>, data: Data<'_>, queue: OptionalText) -> PhpResult<Zval> {
+        self.link.push(job.0, data.0, queue.bytes(), delay::due(delay.0)?)
+    }
+
+    /// Pushes many jobs with the same data.
+    #[php(defaults(data = Data(None)))]
+    pub fn bulk(&self, jobs: Mixed<'_>, data: Data<'_>, queue: OptionalText) -> PhpResult<Zval> {
+        self.link.bulk(jobs.0, data.0, queue.bytes())
+    }
+
+    /// `push` with the queue first.
+    #[php(defaults(data = Data(None)))]
+    pub fn push_on(&self, queue: OptionalText, job: Mixed<'_>, data: Data<'_>) -> PhpResult<Zval> {
+        self.link.push(job.0, data.0, queue.bytes(), Due::Now)
+    }
+
+    /// `later` with the queue first.
+    #[php(defaults(data = Data(None)))]
+    pub fn later_on(&self, queue: OptionalText, delay: Mixed<'_>, job: Mixed<'_>, data: Data<'_>) -> PhpResult<Zval> {
+        self.link.push(job.0, data.0, queue.bytes(), delay::due(delay.0)?)
+    }
+
+    /// Pushes a payload as it is.
+    pub fn push_raw(&self, payload: Text, queue: OptionalText, options: Maybe<'_>) -> PhpResult<Zval> {
+        // think-queue takes options and reads none.
+        let _ = options;
+        self.link.push_raw(&payload.0, queue.bytes())
+    }
+
+    /// Reserves the next job.
+    pub fn pop(&self, queue: OptionalText) -> PhpResult<Option<Job>> {
+        self.link.pop(queue.bytes())
+    }
+
+    /// Jobs that still have to be worked.
+    pub fn size(&self, queue: OptionalText) -> PhpResult<i64> {
+        self.link.size(queue.bytes())
+    }
+
+    /// Jobs by state.
+    pub fn stats(&self, queue: OptionalText) -> PhpResult<ZBox<ZendHashTable>> {
+        self.link.stats(queue.bytes())
+    }
+
+    /// Failed jobs, newest first.
+    #[php(defaults(limit = 100, offset = 0))]
+    pub fn failed(&self, queue: OptionalText, limit: i64, offset: i64) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
+        self.link.failed(queue.bytes(), limit, offset)
+    }
+
+    /// Payloads that lie in a queue, next first.
+    #[php(defaults(limit = 10, offset = 0))]
+    pub fn peek(&self, queue: OptionalText, state: OptionalText, limit: i64, offset: i64) -> PhpResult<Vec<Zval>> {
+        self.link.peek(queue.bytes(), state.bytes(), limit, offset)
+    }
+
+    /// Removes every ready, delayed and reserved job.
+    pub fn clear(&self, queue: OptionalText) -> PhpResult<i64> {
+        self.link.clear(queue.bytes())
+    }
+}
+
+impl Link {
+    fn client(&self) -> PhpResult<Arc<Client>> {
+        self.0.get().map_err(|error| exception(&error))
+    }
+
+    fn queue(&self, name: Option<&[u8]>) -> PhpResult<QueueName> {
+        QueueName::or_default(name, &self.0.config().queue).map_err(|error| exception(&error))
+    }
+
+    fn is_sync(&self) -> bool {
+        matches!(self.0.config().driver, DriverConfig::Sync)
+    }
+
+    /// Encodes first: that may run PHP code which pushes too. Then one round trip.
+    pub fn push(&self, job: &Zval, data: Option<&Zval>, queue: Option<&[u8]>, due: Due) -> PhpResult<Zval> {
+        let queue = self.queue(queue)?;
+        let job = JobText::of(job, data)?;
+        if self.is_sync() {
+            return self.run(&queue, &job.spec());
+        }
+        pushed(self.client()?.push(&queue, &job.spec(), due))
+    }
+
+    /// Answers null where the broker gives no numbers, else how many were stored (`redis/bulk-three`, `sqlite/bulk-three`).
+    pub fn bulk(&self, jobs: &Zval, data: Option<&Zval>, queue: Option<&[u8]>) -> PhpResult<Zval> {
+        let queue = self.queue(queue)?;
+        let Some(list) = jobs.array() else {
+            return Err(invalid("bulk() takes an array of jobs"));
+        };
+        let mut texts = Vec::with_capacity(list.len());
+        objects::each(list, |_, job| {
+            texts.push(JobText::of(job, data)?);
+            PhpResult::Ok(())
+        })?;
+        if self.is_sync() {
+            for text in &texts {
+                self.run(&queue, &text.spec())?;
+            }
+            return Ok(Zval::null());
+        }
+        let specs: Vec<Spec<'_>> = texts.iter().map(JobText::spec).collect();
+        let client = self.client()?;
+        let stored = client.push_many(&queue, &specs).map_err(|error| exception(&error))?;
+        let counted = !client.broker().map_err(|error| exception(&error))?.capabilities().counts_in_payload;
+        Ok(if counted { objects::number(i64::try_from(stored).unwrap_or(i64::MAX)) } else { Zval::null() })
+    }
+
+    /// Stores bytes as they are.
+    pub fn push_raw(&self, payload: &[u8], queue: Option<&[u8]>) -> PhpResult<Zval> {
+        let queue = self.queue(queue)?;
+        if self.is_sync() {
+            self.work(&queue, payload.to_vec())?;
+            return Ok(Zval::null());
+        }
+        let pushed = self.client()?.push_raw(&queue, payload, Due::Now).map_err(|error| exception(&error))?;
+        Ok(pushed.map_or_else(Zval::null, shown))
+    }
+
+    /// The next job, without waiting. It is not renewed: settle it within `retry_after`.
+    pub fn pop(&self, queue: Option<&[u8]>) -> PhpResult<Option<Job>> {
+        let queue = self.queue(queue)?;
+        if self.is_sync() {
+            return Ok(None);
+        }
+        let client = self.client()?;
+        let Some(reservation) = client.reserve_one(&queue).map_err(|error| exception(&error))? else { return Ok(None) };
+        let broker = client.broker().map_err(|error| exception(&error))?;
+        let name = Arc::from(self.0.config().name.as_str());
+        let (job, _) = HeldJob::open(reservation, name, Arc::new(Direct(broker.clone())), Lineage::here(process::generation));
+        Ok(Some(Job::new(Rc::new(job), Rc::new(Resolver::default()))))
+    }
+
+    /// Ready, delayed and reserved jobs together.
+    pub fn size(&self, queue: Option<&[u8]>) -> PhpResult<i64> {
+        Ok(i64::try_from(self.sizes(queue)?.total()).unwrap_or(i64::MAX))
+    }
+
+    fn sizes(&self, queue: Option<&[u8]>) -> PhpResult<ferry_core::broker::Sizes> {
+        let queue = self.queue(queue)?;
+        if self.is_sync() {
+            return Ok(ferry_core::broker::Sizes::default());
+        }
+        self.client()?.size(&queue).map_err(|error| exception(&error))
+    }
+
+    /// `['ready' => int, 'delayed' => int, 'reserved' => int, 'failed' => int]`
+    pub fn stats(&self, queue: Option<&[u8]>) -> PhpResult<ZBox<ZendHashTable>> {
+        let sizes = self.sizes(queue)?;
+        let mut table = ZendHashTable::new();
+        for (state, count) in
+            [("ready", sizes.ready), ("delayed", sizes.delayed), ("reserved", sizes.reserved), ("failed", sizes.failed)]
+        {
+            table.insert(state, i64::try_from(count).unwrap_or(i64::MAX))?;
+        }
+        Ok(table)
+    }
+
+    fn failed(&self, queue: Option<&[u8]>, limit: i64, offset: i64) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
+        let queue = self.queue(queue)?;
+        if self.is_sync() {
+            return Ok(Vec::new());
+        }
+        let jobs = self.client()?.failed(&queue, count(offset)?, count(limit)?).map_err(|error| exception(&error))?;
+        jobs.iter().map(record).collect()
+    }
+
+    fn peek(&self, queue: Option<&[u8]>, state: Option<&[u8]>, limit: i64, offset: i64) -> PhpResult<Vec<Zval>> {
+        let queue = self.queue(queue)?;
+        let state = match state {
+            None | Some(b"ready") => State::Ready,
+            Some(b"delayed") => State::Delayed,
+            Some(b"reserved") => State::Reserved,
+            Some(_) => return Err(invalid("the state is one of ready, delayed, reserved")),
+        };
+        if self.is_sync() {
+            return Ok(Vec::new());
+        }
+        let bodies = self.client()?.peek(&queue, state, count(offset)?, count(limit)?).map_err(|error| exception(&error))?;
+        Ok(bodies.iter().map(|body| text(body)).collect())
+    }
+
+    fn clear(&self, queue: Option<&[u8]>) -> PhpResult<i64> {
+        let queue = self.queue(queue)?;
+        if self.is_sync() {
+            return Ok(0);
+        }
+        let removed = self.client()?.clear(&queue).map_err(|error| exception(&error))?;
+        Ok(i64::try_from(removed).unwrap_or(i64::MAX))
+    }
+
+    /// Runs a job inside push and answers 0 (`sync/sync-push`). What its handler throws is the caller's.
+    fn run(&self, queue: &QueueName, spec: &Spec<'_>) -> PhpResult<Zval> {
+        let envelope = Envelope { job: spec.job, limits: spec.limits, data: spec.data, counters: None };
+        self.work(queue, envelope.to_bytes())?;
+        Ok(objects::number(0))
+    }
+
+    fn work(&self, queue: &QueueName, body: Vec<u8>) -> PhpResult<()> {
+        let stop = Cell::new(false);
+        let now =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+        let (end, thrown) = {
+            let mut host = PhpHost::inside_push(Rc::new(Resolver::default()), &stop);
+            let end = work_now(&self.0.config().name, queue, body, now, &mut host, process::generation);
+            (end, host.take_thrown().or_else(|| host.take_ending()))
+        };
+        match (end, thrown) {
+            (Err(Halt::Died), _) => call::die(),
+            // The exception that ends the process is pending.
+            (Err(Halt::Exited), _) => Err(pending()),
+            (_, Some(exception)) => {
+                call::rethrow(Trouble::Threw(exception));
+                Err(pending())
+            }
+            (_, None) => Ok(()),
+        }
+    }
+}
+
+/// An array that is one connection: with or without the wrapping of a whole configuration.
+fn one_of(entries: Vec<(String, Value)>) -> Result<config::ConnectionConfig> {
+    let connection = (String::from("default"), Value::Map(entries));
+    let whole = Value::Map(vec![(String::from("connections"), Value::Map(vec![connection]))]);
+    config::parse(&whole)?.find("default").cloned()
+}
+
+fn pushed(result: Result<Pushed>) -> PhpResult<Zval> {
+    result.map(shown).map_err(|error| exception(&error))
+}
+
+fn shown(pushed: Pushed) -> Zval {
+    match pushed {
+        Pushed::Id(id) => text(id.as_bytes()),
+        Pushed::Number(number) => objects::number(number),
+    }
+}
+
+fn count(number: i64) -> PhpResult<u64> {
+    u64::try_from(number).map_err(|_| invalid(format!("{number} is negative; limit and offset count jobs")))
+}
+
+fn record(job: &FailedJob) -> PhpResult<ZBox<ZendHashTable>> {
+    let mut table = ZendHashTable::new();
+    for (key, value) in [
+        ("id", text(job.id.as_bytes())),
+        ("connection", text(job.connection.as_bytes())),
+        ("queue", text(job.queue.as_bytes())),
+        ("payload", text(&job.payload)),
+        ("reason", text(job.reason.as_bytes())),
+        ("exception", text(job.exception.as_bytes())),
+        ("attempts", job.attempts.map_or_else(Zval::null, |attempts| objects::number(attempts.into()))),
+        ("failed_at", objects::number(job.failed_at)),
+    ] {
+        table.insert(key, value)?;
+    }
+    Ok(table)
+}

@@ -1,0 +1,50 @@
+//! The classes PHP sees, one file each. They convert arguments, call one Rust function and convert the answer.
+
+pub mod call_queued_handler;
+pub mod connection;
+pub mod exceptions;
+pub mod job;
+pub mod queue;
+pub mod worker;
+
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use ext_php_rs::builders::ClassBuilder;
+use ext_php_rs::class::RegisteredClass;
+use ext_php_rs::flags::ClassFlags;
+use ext_php_rs::zend::{ClassEntry, ce};
+
+static SHOULD_QUEUE: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Registers what the class macros cannot express: the exceptions and the marker interface `Ferry\ShouldQueue`.
+pub fn register() -> ext_php_rs::error::Result<()> {
+    exceptions::register()?;
+    ClassBuilder::new("Ferry\\ShouldQueue")
+        .flags(ClassFlags::Interface)
+        .registration(|ce, tables| {
+            SHOULD_QUEUE.store(ce, Ordering::Relaxed);
+            std::mem::forget(tables);
+        })
+        .register()
+}
+
+/// `Ferry\Queue`.
+pub fn queue_class() -> &'static ClassEntry {
+    queue::Queue::get_metadata().ce()
+}
+
+/// `Ferry\Job`.
+pub fn job_class() -> &'static ClassEntry {
+    job::Job::get_metadata().ce()
+}
+
+/// `Ferry\CallQueuedHandler`.
+pub fn call_queued_handler_class() -> &'static ClassEntry {
+    call_queued_handler::CallQueuedHandler::get_metadata().ce()
+}
+
+/// `Ferry\ShouldQueue`.
+pub fn should_queue() -> &'static ClassEntry {
+    // SAFETY: set once at module start; internal classes live as long as the process.
+    unsafe { SHOULD_QUEUE.load(Ordering::Relaxed).as_ref() }.unwrap_or_else(ce::traversable)
+}

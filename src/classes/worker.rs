@@ -1,0 +1,152 @@
+//! `Ferry\Worker`: reserves jobs and runs their handlers, in a `php worker.php` daemon.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use ext_php_rs::exception::PhpResult;
+use ext_php_rs::ffi::executor_globals;
+use ext_php_rs::prelude::*;
+use ferry_client::process;
+use ferry_core::config::{SettleMode, nearest};
+use ferry_core::{Error, ErrorKind};
+use ferry_worker::{End, Halt, Options, Worker as Loop, exit};
+
+use crate::convert::arguments::{Maybe, Mixed, Text};
+use crate::convert::errors::{exception, invalid, pending};
+use crate::convert::worker::{self, WorkerOptions};
+use crate::host::{Console, EVENT_NAMES, Listeners, PhpHost, Resolver};
+use crate::zend::call::{self, Trouble};
+use crate::zend::signals::Watch;
+
+/// A worker on one connection.
+#[php_class]
+#[php(name = "Ferry\\Worker")]
+pub struct Worker {
+    setup: WorkerOptions,
+    resolver: Rc<Resolver>,
+    listeners: Listeners,
+    stop: Cell<bool>,
+    running: Cell<bool>,
+}
+
+#[php_impl]
+impl Worker {
+    /// Checks the options. No I/O yet.
+    pub fn __construct(options: Maybe<'_>) -> PhpResult<Self> {
+        let mut setup = worker::options(options.0)?;
+        let resolver = Rc::new(std::mem::take(&mut setup.resolver));
+        Ok(Self { setup, resolver, listeners: Listeners::default(), stop: Cell::new(false), running: Cell::new(false) })
+    }
+
+    /// Works until somebody asks it to stop, or a limit is reached. Answers the exit code.
+    pub fn run(&self) -> PhpResult<i64> {
+        self.stop.set(false);
+        let ended = self.guard(|host| {
+            let mut worker = self.worker(self.setup.options.clone())?;
+            let end = worker.run(host);
+            if matches!(end, End::Halted(Halt::Forked)) {
+                // What the worker holds belongs to the parent; dropping it could talk on the parent's sockets.
+                std::mem::forget(worker);
+            }
+            if let End::NotStarted(error) = &end {
+                host.complain(&format!("could not start: {error}"));
+            }
+            Ok(end)
+        })?;
+        match ended {
+            End::Code(code) => Ok(code.into()),
+            End::NotStarted(_) => Ok(exit::NOT_STARTED.into()),
+            End::Halted(halt) => self.leave(halt).map(|()| exit::STOPPED.into()),
+        }
+    }
+
+    /// Works one job, when one is ready. Answers whether there was one.
+    pub fn process(&self) -> PhpResult<bool> {
+        let ended = self.guard(|host| {
+            let options = Options { settle: SettleMode::Immediate, ..self.setup.options.clone() };
+            let mut worker = self.worker(options)?;
+            match worker.work_one(host) {
+                Ok(found) => Ok(Ok(found)),
+                Err((Some(error), _)) => Err(error),
+                Err((None, halt)) => {
+                    if halt == Halt::Forked {
+                        std::mem::forget(worker);
+                    }
+                    Ok(Err(halt))
+                }
+            }
+        })?;
+        match ended {
+            Ok(found) => Ok(found),
+            Err(halt) => self.leave(halt).map(|()| true),
+        }
+    }
+
+    /// Asks the worker to stop after the current job.
+    pub fn stop(&self) {
+        self.stop.set(true);
+    }
+
+    /// Whether `run()` is at work.
+    pub fn is_running(&self) -> bool {
+        self.running.get()
+    }
+
+    /// Adds a listener.
+    pub fn on(&self, event: Text, listener: Mixed<'_>) -> PhpResult<()> {
+        let name = String::from_utf8_lossy(&event.0);
+        if !listener.0.is_callable() {
+            return Err(invalid(format!("the listener for `{name}` is not callable")));
+        }
+        if self.listeners.add(&name, listener.0.shallow_clone()) {
+            return Ok(());
+        }
+        let near = nearest(&name, EVENT_NAMES.into_iter()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        Err(invalid(format!("there is no worker event `{name}`{near}")))
+    }
+}
+
+impl Worker {
+    fn worker(&self, options: Options) -> Result<Loop, Error> {
+        let client = self.setup.handle.get()?;
+        let broker = client.broker()?.clone();
+        Ok(Loop::new(broker, options, process::generation))
+    }
+
+    /// Runs `work` with a host; once at a time, with our signal handlers in place.
+    fn guard<T>(&self, work: impl FnOnce(&mut PhpHost<'_>) -> Result<T, Error>) -> PhpResult<T> {
+        if self.running.replace(true) {
+            let error = Error::new(ErrorKind::InvalidArgument, "this worker is running already");
+            return Err(exception(&error));
+        }
+        // Handlers typed `think\queue\Job` are checked without autoloading: make the name known, Composer's or ours.
+        let _ = call::guarded(|| call::class("think\\queue\\Job"));
+        let console = if self.setup.log { Console::plain() } else { Console::silent() };
+        let signals = Watch::start();
+        let mut host = PhpHost::new(self.resolver.clone(), &self.listeners, console, &self.stop);
+        let result = work(&mut host);
+        let ending = host.take_ending();
+        drop(host);
+        drop(signals);
+        self.running.set(false);
+        if let Some(exception) = ending {
+            call::rethrow(Trouble::Threw(exception));
+            return Err(pending());
+        }
+        result.map_err(|error| exception(&error))
+    }
+
+    /// Leaves PHP the way it wants to be left.
+    fn leave(&self, halt: Halt) -> PhpResult<()> {
+        if matches!(halt, Halt::Exited | Halt::Died) {
+            // SAFETY: a plain store on PHP's thread; the process is about to end with this status.
+            unsafe { executor_globals.exit_status = exit::HANDLER_EXITED.into() };
+        }
+        match halt {
+            Halt::Died => call::die(),
+            // An exception is pending: the one that ends the process, or one that was thrown again.
+            Halt::Exited | Halt::Threw => Err(pending()),
+            Halt::Forked => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Between zvals and plain Rust values, with PHP's weak-mode rules: callers may say `"5"` for 5.
+
+pub mod arguments;
+pub mod config;
+pub mod delay;
+pub mod errors;
+pub mod spec;
+pub mod worker;

@@ -1,0 +1,103 @@
+//! From a job and its data as PHP callers give them to the texts of a payload.
+
+use ext_php_rs::exception::{PhpException, PhpResult};
+use ext_php_rs::types::{ZendObject, Zval};
+use ext_php_rs::zend::ClassEntry;
+use ferry_client::Spec;
+use ferry_core::payload::Limits;
+
+use crate::convert::errors::{invalid, pending};
+use crate::zend::call;
+use crate::zend::engine::php_date_get_interface_ce;
+use crate::zend::json::{self, JsonError};
+use crate::zend::objects;
+
+/// The JSON texts of one job.
+pub struct JobText {
+    job: Vec<u8>,
+    limits: Option<[Vec<u8>; 3]>,
+    data: Vec<u8>,
+}
+
+impl JobText {
+    /// Encodes a job: a string names a handler and takes `data`; an object is a job of its own and drops `data`
+    /// (`redis/push-object-job-ignores-data-and-own-queue-delay`).
+    ///
+    /// This may run PHP code; no state of ours is borrowed meanwhile.
+    pub fn of(job: &Zval, data: Option<&Zval>) -> PhpResult<Self> {
+        if let Some(object) = job.object() {
+            return Self::of_object(job, object);
+        }
+        match job.zend_str() {
+            Some(name) if name.as_bytes().is_empty() => Err(invalid("the job is an empty string; name a handler class")),
+            Some(_) => Ok(Self { job: encode(job)?, limits: None, data: data.map_or_else(|| Ok(b"\"\"".to_vec()), encode)? }),
+            None => Err(invalid("the job is neither a string (Class, Class@method) nor an object")),
+        }
+    }
+
+    fn of_object(job: &Zval, object: &ZendObject) -> PhpResult<Self> {
+        let Some(copy) = objects::clone(object) else {
+            let class = String::from_utf8_lossy(&objects::class_name(object)).into_owned();
+            return Err(invalid(format!("the job object of class {class} cannot be cloned")));
+        };
+        let command = called(call::function("serialize", &mut [copy]))?;
+        let data = [
+            b"{\"commandName\":".as_slice(),
+            &encode(&objects::text(&objects::class_name(object)))?,
+            b",\"command\":",
+            &encode(&command)?,
+            b"}",
+        ];
+        let limit = |name: &str| objects::property(object, name).map_or_else(|| Ok(b"null".to_vec()), |value| encode(&value));
+        Ok(Self {
+            job: br#""think\\queue\\CallQueuedHandler@call""#.to_vec(),
+            limits: Some([limit("tries")?, limit("timeout")?, deadline(job, object)?]),
+            data: data.concat(),
+        })
+    }
+
+    /// As the client wants it.
+    pub fn spec(&self) -> Spec<'_> {
+        let limits = self.limits.as_ref().map(|[max_tries, timeout, timeout_at]| Limits { max_tries, timeout, timeout_at });
+        Spec { job: &self.job, limits, data: &self.data }
+    }
+}
+
+/// `timeoutAt`, else `retryUntil()`; a date becomes its unix second (`redis/push-object-job-retryUntil`).
+fn deadline(job: &Zval, object: &ZendObject) -> PhpResult<Vec<u8>> {
+    let value = match objects::property(object, "timeoutAt") {
+        Some(value) => value,
+        None if objects::has_method(object, "retryuntil") => {
+            let mut holder = job.shallow_clone();
+            match holder.object_mut() {
+                Some(object) => called(call::method(object, "retryUntil", &mut []))?,
+                None => Zval::null(),
+            }
+        }
+        None => return Ok(b"null".to_vec()),
+    };
+    // SAFETY: ext/date is part of every PHP.
+    let date: &ClassEntry = unsafe { &*php_date_get_interface_ce() };
+    if value.object().is_some_and(|object| object.instance_of(date)) {
+        let mut value = value;
+        if let Some(object) = value.object_mut() {
+            return encode(&called(call::method(object, "getTimestamp", &mut []))?);
+        }
+        return Ok(b"null".to_vec());
+    }
+    encode(&value)
+}
+
+fn encode(value: &Zval) -> PhpResult<Vec<u8>> {
+    json::encode(value).map_err(|error| match error {
+        JsonError::Said(why) => invalid(format!("Unable to create payload: {why}")),
+        JsonError::Threw => pending(),
+    })
+}
+
+fn called(result: call::Called) -> Result<Zval, PhpException> {
+    result.map_err(|trouble| {
+        call::rethrow(trouble);
+        pending()
+    })
+}

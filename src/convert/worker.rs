@@ -1,0 +1,219 @@
+//! The options of a worker: from a PHP array to checked values.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use ext_php_rs::exception::PhpResult;
+use ext_php_rs::types::Zval;
+use ferry_client::Handle;
+use ferry_core::config::{SettleMode, nearest};
+use ferry_core::policy::{OnReturn, Tries};
+use ferry_core::queue::QueueName;
+use ferry_worker::Options;
+
+use crate::classes::connection::Connection;
+use crate::convert::arguments::{integer, truth};
+use crate::convert::delay;
+use crate::convert::errors::{exception, invalid};
+use crate::host::Resolver;
+use crate::request;
+use crate::zend::objects::{self, Key};
+
+/// The names of all options, as `docs/worker.md` lists them.
+const NAMES: [&str; 21] = [
+    "connection",
+    "queue",
+    "tries",
+    "delay",
+    "sleep",
+    "memory",
+    "once",
+    "max_jobs",
+    "max_time",
+    "stop_when_empty",
+    "max_lease",
+    "prefetch",
+    "settle",
+    "on_return",
+    "log",
+    "handler",
+    "job",
+    "namespace",
+    "handlers",
+    "strict",
+    "allowed_classes",
+];
+
+/// What a worker was asked to do.
+pub struct WorkerOptions {
+    /// The connection.
+    pub handle: Rc<Handle>,
+    /// What the loop reads.
+    pub options: Options,
+    /// How handlers are found.
+    pub resolver: Resolver,
+    /// Whether console lines are printed.
+    pub log: bool,
+}
+
+/// Reads the array. Every option may be missing.
+pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
+    let given = Given::read(array)?;
+    let handle = given.connection()?;
+    let config = handle.config();
+    let queues = given.get("queue").map_or_else(
+        || Ok(vec![config.queue.clone()]),
+        |queues| QueueName::list(&queue_names(queues)?, &config.queue).map_err(|error| exception(&error)),
+    )?;
+    let defaults = Options::new(config.name.clone(), queues);
+    let options = Options {
+        tries: given.number("tries", 0, i64::MAX)?.map_or(defaults.tries, Tries::from_number),
+        delay: given.get("delay").map_or(Ok(defaults.delay), delay::seconds)?.max(0),
+        sleep: given.duration("sleep")?.unwrap_or(defaults.sleep),
+        once: given.truth("once")?,
+        stop_when_empty: given.truth("stop_when_empty")?,
+        max_jobs: given.limit("max_jobs")?,
+        max_time: given.duration("max_time")?.filter(|time| !time.is_zero()),
+        memory: given.limit("memory")?.map(|mebibytes| usize::try_from(mebibytes).unwrap_or(usize::MAX).saturating_mul(1 << 20)),
+        prefetch: given.number("prefetch", 1, 10_000)?.map_or(config.prefetch, |most| usize::try_from(most).unwrap_or(1)),
+        settle: given
+            .choice("settle", &[("pipelined", SettleMode::Pipelined), ("immediate", SettleMode::Immediate)])?
+            .unwrap_or(config.settle),
+        on_return: given.choice("on_return", &[("leave", OnReturn::Leave), ("delete", OnReturn::Delete)])?.unwrap_or_default(),
+        retry_after: config.retry_after.map(|seconds| Duration::from_secs(seconds.into())),
+        max_lease: given.duration("max_lease")?.filter(|time| !time.is_zero()).unwrap_or(defaults.max_lease),
+        ..defaults
+    };
+    let log = given.choice("log", &[("plain", true), ("none", false)])?.unwrap_or(true);
+    let resolver = given.resolver()?;
+    Ok(WorkerOptions { resolver, log, options, handle })
+}
+
+/// The given options, each known by name.
+struct Given(Vec<(&'static str, Zval)>);
+
+impl Given {
+    fn read(array: Option<&Zval>) -> PhpResult<Self> {
+        let Some(value) = array.filter(|value| !value.is_null()) else { return Ok(Self(Vec::new())) };
+        let Some(array) = value.array() else { return Err(invalid("the options of a worker are an array")) };
+        let mut given = Vec::new();
+        objects::each(array, |key, value| {
+            let name = match key {
+                Key::Index(index) => index.to_string(),
+                Key::Name(name) => String::from_utf8_lossy(name).into_owned(),
+            };
+            let Some(known) = NAMES.iter().find(|known| **known == name) else { return Err(unknown(&name)) };
+            if !value.is_null() {
+                given.push((*known, value.shallow_clone()));
+            }
+            PhpResult::Ok(())
+        })?;
+        Ok(Self(given))
+    }
+
+    fn get(&self, name: &str) -> Option<&Zval> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    fn connection(&self) -> PhpResult<Rc<Handle>> {
+        let Some(value) = self.get("connection") else { return request::connection(None).map_err(|error| exception(&error)) };
+        if let Some(connection) = value.extract::<&Connection>() {
+            return Ok(connection.handle());
+        }
+        match value.string() {
+            Some(name) => request::connection(Some(&name)).map_err(|error| exception(&error)),
+            None => Err(wrong("connection", "the name of a connection or a Ferry\\Connection")),
+        }
+    }
+
+    fn number(&self, name: &str, least: i64, most: i64) -> PhpResult<Option<i64>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match integer(value).filter(|number| (least..=most).contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None if most == i64::MAX => Err(wrong(name, &format!("a whole number from {least}"))),
+            None => Err(wrong(name, &format!("a whole number from {least} to {most}"))),
+        }
+    }
+
+    /// A limit, where 0 means none.
+    fn limit(&self, name: &str) -> PhpResult<Option<u64>> {
+        Ok(self.number(name, 0, i64::MAX)?.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0))
+    }
+
+    fn duration(&self, name: &str) -> PhpResult<Option<Duration>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let seconds = value.double().or_else(|| value.long().map(|seconds| seconds as f64));
+        let seconds = seconds.or_else(|| value.string().and_then(|text| text.trim().parse().ok()));
+        match seconds.map(Duration::try_from_secs_f64) {
+            Some(Ok(duration)) => Ok(Some(duration)),
+            _ => Err(wrong(name, "a number of seconds, 0 or more")),
+        }
+    }
+
+    fn truth(&self, name: &str) -> PhpResult<bool> {
+        self.get(name).map_or(Ok(false), |value| truth(value).ok_or_else(|| wrong(name, "true or false")))
+    }
+
+    fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> PhpResult<Option<T>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let chosen = value.string().and_then(|text| choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice));
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        chosen.map(Some).ok_or_else(|| wrong(name, &format!("one of {}", words.join(", "))))
+    }
+
+    fn callable(&self, name: &str) -> PhpResult<Option<Zval>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(value) if value.is_callable() => Ok(Some(value.shallow_clone())),
+            Some(_) => Err(wrong(name, "callable")),
+        }
+    }
+
+    fn resolver(&self) -> PhpResult<Resolver> {
+        let handlers = match self.get("handlers") {
+            None => Vec::new(),
+            Some(map) => Resolver::handlers_of(map).ok_or_else(|| wrong("handlers", "an array of name => class"))?,
+        };
+        let strict = self.truth("strict")?;
+        if strict && handlers.is_empty() {
+            return Err(invalid("the worker option `strict` needs `handlers`: without a list no job could run"));
+        }
+        let allowed_classes = match self.get("allowed_classes") {
+            None => None,
+            Some(list) if list.is_array() => Some(list.shallow_clone()),
+            Some(_) => return Err(wrong("allowed_classes", "a list of class names")),
+        };
+        let job = match self.get("job") {
+            None => None,
+            Some(value) if value.is_string() || value.is_callable() => Some(value.shallow_clone()),
+            Some(_) => return Err(wrong("job", "a class name or callable")),
+        };
+        let namespace = match self.get("namespace") {
+            None => None,
+            Some(value) => Some(value.string().ok_or_else(|| wrong("namespace", "a string"))?.trim_matches('\\').to_owned()),
+        };
+        Ok(Resolver { factory: self.callable("handler")?, job, namespace, handlers, strict, allowed_classes })
+    }
+}
+
+/// `'high,low'`, or a list of names.
+fn queue_names(value: &Zval) -> PhpResult<Vec<u8>> {
+    let Some(list) = value.array() else {
+        return objects::to_bytes(value).ok_or_else(|| wrong("queue", "queue names between commas, or a list of them"));
+    };
+    let mut names: Vec<Vec<u8>> = Vec::new();
+    objects::each(list, |_, name| {
+        names.push(name.zend_str().map(|name| name.as_bytes().to_vec()).ok_or_else(|| wrong("queue", "a list of names"))?);
+        PhpResult::Ok(())
+    })?;
+    Ok(names.join(&b','))
+}
+
+fn wrong(name: &str, wanted: &str) -> ext_php_rs::exception::PhpException {
+    invalid(format!("the worker option `{name}` must be {wanted}"))
+}
+
+fn unknown(name: &str) -> ext_php_rs::exception::PhpException {
+    let near = nearest(name, NAMES.into_iter()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    invalid(format!("there is no worker option `{name}`{near}"))
+}

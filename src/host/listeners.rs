@@ -1,0 +1,33 @@
+//! Callables waiting for the events of a worker.
+
+use std::cell::RefCell;
+
+use ext_php_rs::types::Zval;
+
+/// The events one can listen to (`docs/worker.md`).
+pub const NAMES: [&str; 9] =
+    ["looping", "processing", "processed", "exception", "failed", "released", "lost", "settle_lost", "stopping"];
+
+/// Listeners by event, in the order in which they were added.
+#[derive(Default)]
+pub struct Listeners(RefCell<Vec<(&'static str, Zval)>>);
+
+impl Listeners {
+    /// Adds one. `false` when there is no such event.
+    pub fn add(&self, event: &str, listener: Zval) -> bool {
+        let Some(name) = NAMES.iter().find(|name| **name == event) else { return false };
+        self.0.borrow_mut().push((name, listener));
+        true
+    }
+
+    /// The listeners of an event, copied so that nothing is borrowed while they run. `None` when nobody listens.
+    pub fn of(&self, event: &str) -> Option<Vec<Zval>> {
+        let all = self.0.borrow();
+        if all.is_empty() {
+            return None;
+        }
+        let listeners: Vec<Zval> =
+            all.iter().filter(|(name, _)| *name == event).map(|(_, listener)| listener.shallow_clone()).collect();
+        (!listeners.is_empty()).then_some(listeners)
+    }
+}

@@ -1,0 +1,67 @@
+//! Ferry, the PHP extension: the border between PHP and the crates.
+//!
+//! Floor plan:
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | `classes/` | the classes PHP sees, one file each |
+//! | `convert/` | zvals to plain values and back, in weak mode |
+//! | `host/` | what the worker loop needs from PHP: calling handlers, telling listeners, console lines |
+//! | `request.rs` | what one request configured |
+//! | `zend/` | the hand-written FFI that the binding crate lacks |
+//!
+//! What is exported: `Ferry\Queue`, `Ferry\Connection`, `Ferry\Job`, `Ferry\Worker`, `Ferry\CallQueuedHandler`,
+//! `Ferry\ShouldQueue`, the exceptions under `Ferry\Exception`, and think-queue's names when Composer has none.
+//!
+//! This is the only room that knows PHP, and the only one with `unsafe`. Nothing is decided here.
+
+mod classes;
+mod convert;
+mod host;
+mod request;
+mod zend;
+
+use ext_php_rs::prelude::*;
+
+/// At module start: names and hooks only. Nothing is opened and no thread is started before first use.
+extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
+    zend::ini::register(module_number);
+    if let Err(error) = classes::register() {
+        // There is no console yet; PHP prints what the module says on standard error.
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), "ferry: cannot register its classes: {error}");
+        return -1;
+    }
+    zend::autoload::install();
+    zend::fork::watch();
+    0
+}
+
+/// At the end of a request: its configuration goes, the connections stay.
+extern "C" fn request_shutdown(_kind: i32, _module_number: i32) -> i32 {
+    let _ = std::panic::catch_unwind(request::end);
+    0
+}
+
+/// At module shutdown: the connections of this process are closed. What a child inherited is left alone.
+extern "C" fn shutdown(_kind: i32, _module_number: i32) -> i32 {
+    let _ = std::panic::catch_unwind(ferry_client::process::shutdown);
+    0
+}
+
+/// What PHP asks when it loads the extension.
+#[php_module]
+pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
+    module
+        .name("ferry")
+        .version(env!("CARGO_PKG_VERSION"))
+        .startup_function(startup)
+        .shutdown_function(shutdown)
+        .request_shutdown_function(request_shutdown)
+        .info_function(zend::ini::info)
+        .class::<classes::queue::Queue>()
+        .class::<classes::connection::Connection>()
+        .class::<classes::job::Job>()
+        .class::<classes::worker::Worker>()
+        .class::<classes::call_queued_handler::CallQueuedHandler>()
+}

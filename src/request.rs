@@ -1,0 +1,73 @@
+//! What one PHP request configured. It ends with the request; the connections live on in the process (`ferry_client::process`).
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ferry_client::Handle;
+use ferry_core::Result;
+use ferry_core::config::{self, Config, Value};
+
+use crate::zend::ini;
+
+thread_local! {
+    static REQUEST: RefCell<Request> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Request {
+    config: Option<Rc<Config>>,
+    handles: HashMap<String, Rc<Handle>>,
+    /// The handle of the default connection, so that a push needs no look-up.
+    default: Option<Rc<Handle>>,
+}
+
+/// Takes a configuration array for the rest of the request.
+pub fn configure(value: &Value) -> Result<()> {
+    let config = match value {
+        Value::Text(dsn) => config::config_from_dsn(&String::from_utf8_lossy(dsn))?,
+        value => config::parse(value)?,
+    };
+    REQUEST.with_borrow_mut(|request| *request = Request { config: Some(Rc::new(config)), ..Request::default() });
+    Ok(())
+}
+
+/// Forgets everything. Called when the request ends.
+pub fn end() {
+    REQUEST.take();
+}
+
+/// The connection called `name`, or the default one.
+pub fn connection(name: Option<&str>) -> Result<Rc<Handle>> {
+    if let Some(handle) = known(name) {
+        return Ok(handle);
+    }
+    let config = config()?;
+    let wanted = name.unwrap_or(&config.default);
+    let handle = Rc::new(Handle::new(Arc::new(config.find(wanted)?.clone())));
+    REQUEST.with_borrow_mut(|request| {
+        request.handles.insert(wanted.to_owned(), handle.clone());
+        if wanted == config.default {
+            request.default = Some(handle.clone());
+        }
+    });
+    Ok(handle)
+}
+
+fn known(name: Option<&str>) -> Option<Rc<Handle>> {
+    REQUEST.with_borrow(|request| match name {
+        None => request.default.clone(),
+        Some(name) => request.handles.get(name).cloned(),
+    })
+}
+
+fn config() -> Result<Rc<Config>> {
+    if let Some(config) = REQUEST.with_borrow(|request| request.config.clone()) {
+        return Ok(config);
+    }
+    let url = ini::url().ok_or_else(config::not_configured)?;
+    let config = Rc::new(config::config_from_dsn(&url)?);
+    REQUEST.with_borrow_mut(|request| request.config = Some(config.clone()));
+    Ok(config)
+}

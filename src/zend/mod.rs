@@ -1,0 +1,12 @@
+//! The hand-written part of the border: what the engine offers and the binding crate lacks.
+//!
+//! Everything here runs on PHP's thread. Other threads never come here.
+
+pub mod autoload;
+pub mod call;
+pub mod engine;
+pub mod fork;
+pub mod ini;
+pub mod json;
+pub mod objects;
+pub mod signals;

@@ -1,0 +1,143 @@
+//! Small things one does with PHP values that the binding crate has no safe word for.
+
+use std::ptr;
+
+use ext_php_rs::boxed::ZBox;
+use ext_php_rs::ffi::{
+    zend_hash_get_current_data_ex, zend_hash_get_current_key_zval_ex, zend_hash_move_forward_ex, zend_read_property,
+};
+use ext_php_rs::types::{ZendHashTable, ZendObject, ZendStr, Zval};
+use ext_php_rs::zend::ClassEntry;
+
+use crate::zend::engine::zval_try_get_string_func;
+
+/// The key of an array entry.
+pub enum Key<'a> {
+    /// An integer.
+    Index(i64),
+    /// A string, any bytes.
+    Name(&'a [u8]),
+}
+
+/// Walks an array in order. The binding crate's iterator panics on keys that are not UTF-8.
+pub fn each<E>(array: &ZendHashTable, mut visit: impl FnMut(Key<'_>, &Zval) -> Result<(), E>) -> Result<(), E> {
+    let table = ptr::from_ref(array).cast_mut();
+    let mut position = 0;
+    loop {
+        // SAFETY: `table` lives as long as `array` and is only read; `position` is the cursor the engine asks for, so the
+        // array's own cursor stays where it is.
+        let entry = unsafe { zend_hash_get_current_data_ex(table, &raw mut position).as_ref() };
+        let Some(entry) = entry else { return Ok(()) };
+        let mut key = Zval::new();
+        // SAFETY: as above; `key` receives a counted copy, which its drop releases.
+        unsafe { zend_hash_get_current_key_zval_ex(table, &raw mut key, &raw const position) };
+        match (key.long(), key.zend_str()) {
+            (Some(index), _) => visit(Key::Index(index), entry.dereference())?,
+            (None, Some(name)) => visit(Key::Name(name.as_bytes()), entry.dereference())?,
+            (None, None) => {}
+        }
+        // SAFETY: as above.
+        unsafe { zend_hash_move_forward_ex(table, &raw mut position) };
+    }
+}
+
+/// A PHP string of any bytes.
+pub fn text(bytes: &[u8]) -> Zval {
+    let mut value = Zval::new();
+    value.set_zend_string(ZendStr::new(bytes, false));
+    value
+}
+
+/// A PHP integer.
+pub fn number(number: i64) -> Zval {
+    let mut value = Zval::new();
+    value.set_long(number);
+    value
+}
+
+/// A PHP boolean.
+pub fn truth(truth: bool) -> Zval {
+    let mut value = Zval::new();
+    value.set_bool(truth);
+    value
+}
+
+/// A value that holds this object; the object's count goes up by one.
+pub fn object(object: &mut ZendObject) -> Zval {
+    let mut value = Zval::new();
+    value.set_object(object);
+    value
+}
+
+/// A value that holds a fresh object, of which it becomes the owner.
+pub fn owned_object(object: ZBox<ZendObject>) -> Zval {
+    let mut value = Zval::new();
+    let raw = object.into_raw();
+    // SAFETY: `into_raw` hands over a live object with one reference. `set_object` adds one, so the first is given back.
+    unsafe {
+        value.set_object(&mut *raw);
+        ext_php_rs::ffi::ext_php_rs_zend_object_release(raw);
+    }
+    value
+}
+
+/// The bytes PHP makes of a value where it wants a string. `None` when it threw; the exception is pending.
+pub fn to_bytes(value: &Zval) -> Option<Vec<u8>> {
+    if let Some(text) = value.zend_str() {
+        return Some(text.as_bytes().to_vec());
+    }
+    let mut copy = value.shallow_clone();
+    // SAFETY: `copy` is a live value. The engine answers null after throwing, else a string of which we own one reference.
+    unsafe {
+        let text = zval_try_get_string_func(&raw mut copy);
+        (!text.is_null()).then(|| ZBox::<ZendStr>::from_raw(text.cast::<ZendStr>()).as_bytes().to_vec())
+    }
+}
+
+/// A public property, `None` when it is missing or null.
+pub fn property(object: &ZendObject, name: &str) -> Option<Zval> {
+    let mut slot = Zval::new();
+    // SAFETY: the engine reads `name` with its length. `silent` makes a missing property null. A null scope means the caller's,
+    // so private properties stay private. The result points into the object or at `slot`; it is copied before either can go.
+    let value = unsafe {
+        zend_read_property(
+            ptr::null_mut(),
+            ptr::from_ref(object).cast_mut(),
+            name.as_ptr().cast(),
+            name.len(),
+            true,
+            &raw mut slot,
+        )
+        .as_ref()
+    };
+    value.map(|value| value.dereference().shallow_clone()).filter(|value| !value.is_null())
+}
+
+/// Whether the object's class has such a method.
+pub fn has_method(object: &ZendObject, name: &str) -> bool {
+    class_has_method(object.get_class_entry(), name)
+}
+
+/// Whether the class has such a method. `name` is lower case.
+pub fn class_has_method(class: &ClassEntry, name: &str) -> bool {
+    let table = ptr::from_ref(&class.function_table);
+    // SAFETY: the table belongs to the class, which outlives the request.
+    unsafe { !ext_php_rs::ffi::zend_hash_str_find(table, name.as_ptr().cast(), name.len()).is_null() }
+}
+
+/// The name of the object's class, any bytes.
+pub fn class_name(object: &ZendObject) -> Vec<u8> {
+    // SAFETY: every class has a name, a live string.
+    unsafe { (*object.get_class_entry().name.cast::<ZendStr>()).as_bytes().to_vec() }
+}
+
+/// A clone, made by the object's own handler so that `__clone` runs. `None` when it cannot be cloned, or threw.
+pub fn clone(object: &ZendObject) -> Option<Zval> {
+    // SAFETY: every object has handlers; the clone handler is null for classes that cannot be cloned. It answers an object of
+    // which we own one reference, or null after throwing.
+    unsafe {
+        let raw = ptr::from_ref(object).cast_mut();
+        let cloned = (*object.handlers).clone_obj?(raw);
+        (!cloned.is_null()).then(|| owned_object(ZBox::from_raw(cloned)))
+    }
+}
