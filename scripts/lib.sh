@@ -1,0 +1,47 @@
+# Shared by the scripts: where things are, and installing what is missing. Sourced, not run.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+PHP=${PHP:-php}
+FERRY_SO=${FERRY_SO:-$PWD/target/release/libferry.so}
+export PHP FERRY_SO
+
+say() { printf '\n== %s\n' "$*"; }
+
+# need COMMAND-OR-FILE PACKAGE...: installs the packages when the command (or file, or pattern) is not there.
+need() {
+    local probe=$1
+    shift
+    if command -v "$probe" >/dev/null 2>&1 || compgen -G "$probe" >/dev/null; then return; fi
+    if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" != 0 ]; then
+        echo "missing: $probe. Install (names as on Debian): $*" >&2
+        exit 1
+    fi
+    if [ -z "${APT_UPDATED:-}" ]; then
+        apt-get update -qq
+        APT_UPDATED=1
+    fi
+    echo "installing $*"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# What the build needs: a C linker, clang's library for the PHP headers, PHP itself, and the system's SQLite.
+need_build() {
+    need cc gcc libc6-dev
+    need pkg-config pkg-config
+    need '/usr/lib/llvm-*/lib/libclang.so*' libclang-dev
+    need php php-cli
+    need php-config php-dev
+    need /usr/include/sqlite3.h libsqlite3-dev
+    need cargo cargo
+}
+
+build() {
+    need_build
+    say "building the extension"
+    cargo build --release -p ferry
+}
+
+# php with the extension, and without the ini files of the machine (which may load another copy).
+ferry_php() { "$PHP" -d "extension=$FERRY_SO" "$@"; }
