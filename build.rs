@@ -18,5 +18,9 @@ fn main() {
     let (threads, version) = answer.split_once(' ').unwrap_or(("0", "0"));
     assert!(threads == "0", "Ferry does not support thread-safe (ZTS) builds of PHP yet: `{php}` is one. Use an NTS build.");
     let version: u32 = version.parse().unwrap_or(0);
+    println!("cargo:rustc-check-cfg=cfg(php82)");
+    if version >= 80200 {
+        println!("cargo:rustc-cfg=php82");
+    }
     assert!((80100..80600).contains(&version), "Ferry supports PHP 8.1 to 8.5: `{php}` is {version}.");
 }

@@ -37,6 +37,12 @@ extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
     0
 }
 
+/// At the start of a request.
+extern "C" fn request_startup(_kind: i32, _module_number: i32) -> i32 {
+    let _ = std::panic::catch_unwind(zend::sensitive::mark);
+    0
+}
+
 /// At the end of a request: its configuration goes, the connections stay.
 extern "C" fn request_shutdown(_kind: i32, _module_number: i32) -> i32 {
     let _ = std::panic::catch_unwind(request::end);
@@ -57,6 +63,7 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .version(env!("CARGO_PKG_VERSION"))
         .startup_function(startup)
         .shutdown_function(shutdown)
+        .request_startup_function(request_startup)
         .request_shutdown_function(request_shutdown)
         .info_function(zend::ini::info)
         .class::<classes::queue::Queue>()

@@ -20,7 +20,7 @@ use ferry_worker::{Direct, Halt, HeldJob, Lineage, work_now};
 use crate::classes::job::Job;
 use crate::convert::arguments::{Data, Maybe, Mixed, OptionalText, Text};
 use crate::convert::errors::{exception, invalid, pending};
-use crate::convert::spec::JobText;
+use crate::convert::spec::{JobText, SharedData};
 use crate::convert::{self, delay};
 use crate::host::{PhpHost, Resolver};
 use crate::zend::call::{self, Trouble};
@@ -152,7 +152,7 @@ impl Link {
     /// Encodes first: that may run PHP code which pushes too. Then one round trip.
     pub fn push(&self, job: &Zval, data: Option<&Zval>, queue: Option<&[u8]>, due: Due) -> PhpResult<Zval> {
         let queue = self.queue(queue)?;
-        let job = JobText::of(job, data)?;
+        let job = JobText::of(job, &SharedData::new(data))?;
         if self.is_sync() {
             return self.run(&queue, &job.spec());
         }
@@ -166,8 +166,9 @@ impl Link {
             return Err(invalid("bulk() takes an array of jobs"));
         };
         let mut texts = Vec::with_capacity(list.len());
+        let data = SharedData::new(data);
         objects::each(list, |_, job| {
-            texts.push(JobText::of(job, data)?);
+            texts.push(JobText::of(job, &data)?);
             PhpResult::Ok(())
         })?;
         if self.is_sync() {

@@ -33,6 +33,11 @@ pub fn queue_class() -> &'static ClassEntry {
     queue::Queue::get_metadata().ce()
 }
 
+/// `Ferry\Connection`.
+pub fn connection_class() -> &'static ClassEntry {
+    connection::Connection::get_metadata().ce()
+}
+
 /// `Ferry\Job`.
 pub fn job_class() -> &'static ClassEntry {
     job::Job::get_metadata().ce()

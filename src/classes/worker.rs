@@ -106,6 +106,24 @@ impl Worker {
     }
 }
 
+/// Says that the worker runs, until dropped; a panic does not leave it running for ever.
+struct Running<'a>(&'a Cell<bool>);
+
+impl<'a> Running<'a> {
+    fn begin(running: &'a Cell<bool>) -> PhpResult<Self> {
+        if running.replace(true) {
+            return Err(exception(&Error::new(ErrorKind::InvalidArgument, "this worker is running already")));
+        }
+        Ok(Self(running))
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
 impl Worker {
     fn worker(&self, options: Options) -> Result<Loop, Error> {
         let client = self.setup.handle.get()?;
@@ -115,10 +133,7 @@ impl Worker {
 
     /// Runs `work` with a host; once at a time, with our signal handlers in place.
     fn guard<T>(&self, work: impl FnOnce(&mut PhpHost<'_>) -> Result<T, Error>) -> PhpResult<T> {
-        if self.running.replace(true) {
-            let error = Error::new(ErrorKind::InvalidArgument, "this worker is running already");
-            return Err(exception(&error));
-        }
+        let _running = Running::begin(&self.running)?;
         // Handlers typed `think\queue\Job` are checked without autoloading: make the name known, Composer's or ours.
         let _ = call::guarded(|| call::class("think\\queue\\Job"));
         let console = if self.setup.log { Console::plain() } else { Console::silent() };
@@ -128,7 +143,6 @@ impl Worker {
         let ending = host.take_ending();
         drop(host);
         drop(signals);
-        self.running.set(false);
         if let Some(exception) = ending {
             call::rethrow(Trouble::Threw(exception));
             return Err(pending());

@@ -1,5 +1,8 @@
 //! From a job and its data as PHP callers give them to the texts of a payload.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
+
 use ext_php_rs::exception::{PhpException, PhpResult};
 use ext_php_rs::types::{ZendObject, Zval};
 use ext_php_rs::zend::ClassEntry;
@@ -16,7 +19,28 @@ use crate::zend::objects;
 pub struct JobText {
     job: Vec<u8>,
     limits: Option<[Vec<u8>; 3]>,
-    data: Vec<u8>,
+    data: Rc<[u8]>,
+}
+
+/// Data that is encoded when the first job wants it, then shared by all jobs of a bulk push.
+pub struct SharedData<'a> {
+    value: Option<&'a Zval>,
+    text: OnceCell<Rc<[u8]>>,
+}
+
+impl<'a> SharedData<'a> {
+    /// The data of one or many jobs; the empty string when it was left out.
+    pub fn new(value: Option<&'a Zval>) -> Self {
+        Self { value, text: OnceCell::new() }
+    }
+
+    fn text(&self) -> PhpResult<Rc<[u8]>> {
+        if let Some(text) = self.text.get() {
+            return Ok(text.clone());
+        }
+        let text: Rc<[u8]> = self.value.map_or_else(|| Ok(b"\"\"".to_vec()), encode)?.into();
+        Ok(self.text.get_or_init(|| text).clone())
+    }
 }
 
 impl JobText {
@@ -24,13 +48,13 @@ impl JobText {
     /// (`redis/push-object-job-ignores-data-and-own-queue-delay`).
     ///
     /// This may run PHP code; no state of ours is borrowed meanwhile.
-    pub fn of(job: &Zval, data: Option<&Zval>) -> PhpResult<Self> {
+    pub fn of(job: &Zval, data: &SharedData<'_>) -> PhpResult<Self> {
         if let Some(object) = job.object() {
             return Self::of_object(job, object);
         }
         match job.zend_str() {
             Some(name) if name.as_bytes().is_empty() => Err(invalid("the job is an empty string; name a handler class")),
-            Some(_) => Ok(Self { job: encode(job)?, limits: None, data: data.map_or_else(|| Ok(b"\"\"".to_vec()), encode)? }),
+            Some(_) => Ok(Self { job: encode(job)?, limits: None, data: data.text()? }),
             None => Err(invalid("the job is neither a string (Class, Class@method) nor an object")),
         }
     }
@@ -52,7 +76,7 @@ impl JobText {
         Ok(Self {
             job: br#""think\\queue\\CallQueuedHandler@call""#.to_vec(),
             limits: Some([limit("tries")?, limit("timeout")?, deadline(job, object)?]),
-            data: data.concat(),
+            data: data.concat().into(),
         })
     }
 

@@ -3,7 +3,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use ext_php_rs::ffi::{zend_class_entry, zend_object, zend_string, zval};
+use ext_php_rs::ffi::{HashTable, zend_class_entry, zend_object, zend_string, zval};
 
 /// `smart_str` of the engine.
 #[repr(C)]
@@ -45,6 +45,8 @@ unsafe extern "C" {
     pub fn zval_try_get_string_func(value: *mut zval) -> *mut zend_string;
     pub fn zend_ini_string_ex(name: *const c_char, len: usize, orig: c_int, exists: *mut bool) -> *mut c_char;
     pub fn display_ini_entries(module: *mut c_void);
+    #[cfg(php82)]
+    pub fn zend_mark_function_parameter_as_sensitive(functions: *mut HashTable, name: *const c_char, index: usize);
     pub fn php_output_get_level() -> c_int;
     pub fn php_output_end() -> c_int;
     pub fn zend_memory_usage(real_usage: bool) -> usize;

@@ -9,4 +9,5 @@ pub mod fork;
 pub mod ini;
 pub mod json;
 pub mod objects;
+pub mod sensitive;
 pub mod signals;

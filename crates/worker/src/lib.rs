@@ -23,6 +23,7 @@ mod options;
 mod pace;
 mod pipeline;
 mod run;
+mod timer;
 
 pub use hold::Hold;
 pub use host::{CallEnd, Event, Halt, Host, Why};
@@ -31,3 +32,4 @@ pub use lineage::Lineage;
 pub use options::Options;
 pub use pipeline::{Deletion, Pipeline};
 pub use run::{End, Worker, work_now};
+pub use timer::{Alarm, Ladder, Step, Timer};
