@@ -33,6 +33,7 @@ extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
         return -1;
     }
     zend::autoload::install();
+    zend::watchdog::install();
     zend::fork::watch();
     0
 }

@@ -6,7 +6,7 @@ use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
 
 use crate::classes::exceptions::{self, Class};
-use crate::convert::arguments::Mixed;
+use crate::convert::arguments::{Maybe, Mixed};
 use crate::convert::errors::pending;
 use crate::zend::call::{self, Called};
 use crate::zend::objects;
@@ -71,7 +71,10 @@ impl CallQueuedHandler {
     }
 
     /// Calls `failed()` of an object job, when it has one; without arguments, as think-queue does.
-    pub fn failed(&self, data: Mixed<'_>) -> PhpResult<()> {
+    ///
+    /// The exception is taken because every handler is told it; PHP refuses an argument too many for a native method.
+    pub fn failed(&self, data: Mixed<'_>, e: Maybe<'_>) -> PhpResult<()> {
+        let _ = e;
         let mut command = self.command(data.0)?;
         if let Some(object) = command.object_mut().filter(|object| objects::has_method(object, "failed")) {
             called(call::method(object, "failed", &mut []))?;

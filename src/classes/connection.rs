@@ -15,7 +15,7 @@ use ferry_core::config::{self, DriverConfig, Value};
 use ferry_core::failed::FailedJob;
 use ferry_core::payload::Envelope;
 use ferry_core::{Due, QueueName, Result};
-use ferry_worker::{Direct, Halt, HeldJob, Lineage, work_now};
+use ferry_worker::{Direct, Halt, HeldJob, Lease, Lineage, work_now};
 
 use crate::classes::job::Job;
 use crate::convert::arguments::{Data, Maybe, Mixed, OptionalText, Text};
@@ -205,7 +205,8 @@ impl Link {
         let Some(reservation) = client.reserve_one(&queue).map_err(|error| exception(&error))? else { return Ok(None) };
         let broker = client.broker().map_err(|error| exception(&error))?;
         let name = Arc::from(self.0.config().name.as_str());
-        let (job, _) = HeldJob::open(reservation, name, Arc::new(Direct(broker.clone())), Lineage::here(process::generation));
+        let (job, _) =
+            HeldJob::open(Lease::new(reservation), name, Arc::new(Direct(broker.clone())), Lineage::here(process::generation));
         Ok(Some(Job::new(Rc::new(job), Rc::new(Resolver::default()))))
     }
 

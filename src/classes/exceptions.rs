@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use ext_php_rs::builders::ClassBuilder;
 use ext_php_rs::exception::PhpException;
 use ext_php_rs::flags::ClassFlags;
+use ext_php_rs::types::Zval;
 use ext_php_rs::zend::{ClassEntry, ce};
 
 use crate::zend::engine::{spl_ce_InvalidArgumentException, spl_ce_RuntimeException};
@@ -32,9 +33,11 @@ pub enum Class {
     HandlerNotFound,
     /// The job was attempted too often.
     MaxAttemptsExceeded,
+    /// The job ran too long, or is about to.
+    Timeout,
 }
 
-const COUNT: usize = 9;
+const COUNT: usize = 10;
 static ENTRIES: [AtomicPtr<ClassEntry>; COUNT] = [const { AtomicPtr::new(std::ptr::null_mut()) }; COUNT];
 static INTERFACE: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -68,6 +71,11 @@ pub fn make(class: Class, message: String) -> PhpException {
 /// The class itself, to make an object that is not thrown.
 pub fn class(class: Class) -> &'static ClassEntry {
     entry(class)
+}
+
+/// Whether a value is an exception of this class.
+pub fn is(value: &Zval, class: Class) -> bool {
+    value.object().is_some_and(|object| object.instance_of(entry(class)))
 }
 
 type Result<T = ()> = ext_php_rs::error::Result<T>;
@@ -109,5 +117,6 @@ pub fn register() -> Result {
     exception!("Ferry\\PoisonException", Class::Poison, runtime_exception, "\\RuntimeException");
     exception!("Ferry\\HandlerNotFoundException", Class::HandlerNotFound, runtime_exception, "\\RuntimeException");
     exception!("Ferry\\MaxAttemptsExceededException", Class::MaxAttemptsExceeded, runtime_exception, "\\RuntimeException");
+    exception!("Ferry\\TimeoutException", Class::Timeout, runtime_exception, "\\RuntimeException");
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::ffi::executor_globals;
@@ -17,6 +18,7 @@ use crate::convert::worker::{self, WorkerOptions};
 use crate::host::{Console, EVENT_NAMES, Listeners, PhpHost, Resolver};
 use crate::zend::call::{self, Trouble};
 use crate::zend::signals::Watch;
+use crate::zend::watchdog::Bell;
 
 /// A worker on one connection.
 #[php_class]
@@ -128,7 +130,7 @@ impl Worker {
     fn worker(&self, options: Options) -> Result<Loop, Error> {
         let client = self.setup.handle.get()?;
         let broker = client.broker()?.clone();
-        Ok(Loop::new(broker, options, process::generation))
+        Ok(Loop::new(broker, options, process::generation).with_alarm(Arc::new(Bell::hang())))
     }
 
     /// Runs `work` with a host; once at a time, with our signal handlers in place.

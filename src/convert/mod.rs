@@ -1,6 +1,7 @@
 //! Between zvals and plain Rust values, with PHP's weak-mode rules: callers may say `"5"` for 5.
 
 pub mod arguments;
+pub mod backoff;
 pub mod config;
 pub mod delay;
 pub mod errors;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::Zval;
 use ferry_client::Handle;
+use ferry_core::backoff::Backoff;
 use ferry_core::config::{SettleMode, nearest};
 use ferry_core::policy::{OnReturn, Tries};
 use ferry_core::queue::QueueName;
@@ -13,18 +14,22 @@ use ferry_worker::Options;
 
 use crate::classes::connection::Connection;
 use crate::convert::arguments::{integer, truth};
-use crate::convert::delay;
 use crate::convert::errors::{exception, invalid};
+use crate::convert::{backoff, delay};
 use crate::host::Resolver;
 use crate::request;
 use crate::zend::objects::{self, Key};
 
 /// The names of all options, as `docs/worker.md` lists them.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 25] = [
     "connection",
     "queue",
     "tries",
     "delay",
+    "backoff",
+    "timeout",
+    "warn_before",
+    "grace",
     "sleep",
     "memory",
     "once",
@@ -68,7 +73,10 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
     let defaults = Options::new(config.name.clone(), queues);
     let options = Options {
         tries: given.number("tries", 0, i64::MAX)?.map_or(defaults.tries, Tries::from_number),
-        delay: given.get("delay").map_or(Ok(defaults.delay), delay::seconds)?.max(0),
+        backoff: given.backoff()?,
+        timeout: given.duration("timeout")?.map_or(defaults.timeout, |timeout| (!timeout.is_zero()).then_some(timeout)),
+        warning: given.duration("warn_before")?.filter(|warning| !warning.is_zero()),
+        grace: given.duration("grace")?.unwrap_or(defaults.grace),
         sleep: given.duration("sleep")?.unwrap_or(defaults.sleep),
         once: given.truth("once")?,
         stop_when_empty: given.truth("stop_when_empty")?,
@@ -138,6 +146,15 @@ impl Given {
     /// A limit, where 0 means none.
     fn limit(&self, name: &str) -> PhpResult<Option<u64>> {
         Ok(self.number(name, 0, i64::MAX)?.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0))
+    }
+
+    /// `backoff`, else think-queue's `delay`.
+    fn backoff(&self) -> PhpResult<Backoff> {
+        if let Some(value) = self.get("backoff") {
+            let wanted = "seconds, a list of seconds, or ['base' => seconds, 'cap' => seconds, 'jitter' => 0.0 to 1.0]";
+            return backoff::of(value).ok_or_else(|| wrong("backoff", wanted));
+        }
+        Ok(Backoff::Fixed(self.get("delay").map_or(Ok(0), delay::seconds)?.max(0)))
     }
 
     fn duration(&self, name: &str) -> PhpResult<Option<Duration>> {

@@ -38,6 +38,7 @@ impl Console {
             _ if !self.loud => {}
             Event::Processing(job) => self.line(job, "Processing:", ""),
             Event::Processed(job) => self.line(job, "Processed:", ""),
+            Event::TimedOut(job, timeout) => self.line(job, "Timed out:", &format!(" (after {} s)", timeout.as_secs_f64())),
             Event::Failed(job, why) => self.line(job, "Failed:", &because(why)),
             Event::Released(job, delay) => self.line(job, "Released:", &format!(" (again in {delay} s)")),
             Event::Lost(job) => self.line(job, "Lost:", " (another worker has it)"),

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use ext_php_rs::types::Zval;
 
 /// The events one can listen to (`docs/worker.md`).
-pub const NAMES: [&str; 9] =
-    ["looping", "processing", "processed", "exception", "failed", "released", "lost", "settle_lost", "stopping"];
+pub const NAMES: [&str; 10] =
+    ["looping", "processing", "processed", "exception", "failed", "released", "lost", "settle_lost", "timeout", "stopping"];
 
 /// Listeners by event, in the order in which they were added.
 #[derive(Default)]

@@ -1,27 +1,35 @@
 //! The worker's host: hands jobs to PHP handlers and tells PHP listeners.
 
 mod console;
+mod fire;
+mod limits;
 mod listeners;
 mod resolver;
+mod surroundings;
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
-use ext_php_rs::ffi::{core_globals, zend_function};
-use ext_php_rs::types::{ZendClassObject, ZendObject, ZendStr, Zval};
+use ext_php_rs::ffi::zend_function;
+use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
+use ferry_core::backoff::Backoff;
 use ferry_core::failed::Reason;
+use ferry_core::policy::HandlerLimits;
 use ferry_worker::{CallEnd, Event, Halt, HeldJob, Host, Why};
 
 pub use console::Console;
+pub use fire::{describe, fire_for_caller, tell_failed};
 pub use listeners::{Listeners, NAMES as EVENT_NAMES};
 pub use resolver::Resolver;
 
 use crate::classes::exceptions::{self, Class};
 use crate::classes::job::Job;
 use crate::zend::call::{self, Called, Trouble, guarded};
-use crate::zend::engine::{php_output_end, php_output_get_level, zend_memory_usage};
-use crate::zend::json::{self, JsonError};
-use crate::zend::{objects, signals};
+use crate::zend::engine::zend_memory_usage;
+use crate::zend::{objects, signals, watchdog};
+use fire::{fire, last_error};
+use surroundings::{Surroundings, close_output, output_level};
 
 /// PHP, as the worker sees it.
 pub struct PhpHost<'a> {
@@ -39,38 +47,49 @@ pub struct PhpHost<'a> {
     ending: Option<Zval>,
     /// The PHP object of the job at hand.
     job: Option<(Rc<HeldJob>, Zval)>,
+    /// The handler class and limits of job names seen so far.
+    known: HashMap<String, Prepared>,
+    /// What the handler's `backoff()` said when it failed.
+    backoff: Option<Backoff>,
+    /// Working directory and locale, to be put back after a job that was stopped.
+    surroundings: Option<Surroundings>,
+}
+
+/// What a job name stands for.
+#[derive(Clone)]
+struct Prepared {
+    class: Rc<str>,
+    limits: HandlerLimits,
 }
 
 impl<'a> PhpHost<'a> {
     /// The host of a worker.
     pub fn new(resolver: Rc<Resolver>, listeners: &'a Listeners, console: Console, stop: &'a Cell<bool>) -> Self {
-        let dispatch = call::find_function("pcntl_signal_dispatch");
         Self {
-            resolver,
             listeners: Some(listeners),
             console,
-            stop,
             inside_push: false,
-            dispatch,
-            thrown: None,
-            ending: None,
-            job: None,
+            dispatch: call::find_function("pcntl_signal_dispatch"),
+            surroundings: Some(Surroundings::now()),
+            ..Self::inside_push(resolver, stop)
         }
     }
 
     /// The host of a job that runs inside push.
     pub fn inside_push(resolver: Rc<Resolver>, stop: &'a Cell<bool>) -> Self {
-        let console = Console::silent();
         Self {
             resolver,
             listeners: None,
-            console,
+            console: Console::silent(),
             stop,
             inside_push: true,
             dispatch: None,
             thrown: None,
             ending: None,
             job: None,
+            known: HashMap::new(),
+            backoff: None,
+            surroundings: None,
         }
     }
 
@@ -111,6 +130,7 @@ impl<'a> PhpHost<'a> {
             Reason::MaxAttempts => Class::MaxAttemptsExceeded,
             Reason::Poison => Class::Poison,
             Reason::NoHandler => Class::HandlerNotFound,
+            Reason::Timeout => Class::Timeout,
             Reason::Exception | Reason::Exited | Reason::Asked => Class::Broker,
         };
         let made = guarded(|| call::instantiate(exceptions::class(class), &mut [objects::text(why.text.as_bytes())]));
@@ -138,6 +158,12 @@ impl<'a> PhpHost<'a> {
     /// Turns trouble in a handler into the end of a call, and keeps what it threw.
     fn end_of_call(&mut self, trouble: Trouble) -> CallEnd {
         match trouble {
+            // Our clock asked for this exit: the worker goes on.
+            Trouble::Exited if watchdog::asked() && call::cancel_exit() => CallEnd::TimedOut,
+            Trouble::Threw(exception) if exceptions::is(&exception, Class::Timeout) => {
+                self.thrown = Some(exception);
+                CallEnd::TimedOut
+            }
             Trouble::Threw(exception) => {
                 let text = describe(&exception);
                 self.thrown = Some(exception);
@@ -171,23 +197,50 @@ impl<'a> PhpHost<'a> {
 }
 
 impl Host for PhpHost<'_> {
+    fn prepare(&mut self, job: &Rc<HeldJob>) -> Result<HandlerLimits, CallEnd> {
+        if let Some(known) = self.known.get(&job.payload().job) {
+            return Ok(known.limits.clone());
+        }
+        let resolver = self.resolver.clone();
+        let prepared = guarded(|| prepare(&resolver, job)).map_err(|trouble| self.end_of_call(trouble))?;
+        let limits = prepared.limits.clone();
+        if limits::class_in(job).is_none() {
+            self.known.insert(job.payload().job.clone(), prepared);
+        }
+        Ok(limits)
+    }
+
     fn call(&mut self, job: &Rc<HeldJob>) -> CallEnd {
         self.thrown = None;
+        self.backoff = None;
         let object = self.job_object(job);
         let resolver = self.resolver.clone();
+        let class = self.known.get(&job.payload().job).map(|known| known.class.clone());
         let level = output_level();
-        let ended = guarded(|| Ok(fire(&resolver, job, &object)));
-        let ended = match ended {
-            Ok(Ok(end)) => end,
-            Ok(Err(trouble)) | Err(trouble) => self.end_of_call(trouble),
-        };
+        let mut pause = None;
+        let fired = guarded(|| {
+            let class =
+                class.as_deref().map_or_else(|| resolver.class(job.payload().target().0), |class| Ok(class.to_owned()))?;
+            fire(&resolver, &class, job, &object, &mut pause)
+        });
+        self.backoff = pause;
+        let ended = fired.unwrap_or_else(|trouble| self.end_of_call(trouble));
         if matches!(ended, CallEnd::Exited | CallEnd::Died(_)) {
             return ended;
+        }
+        if ended == CallEnd::TimedOut
+            && let Some(surroundings) = &self.surroundings
+        {
+            surroundings.restore();
         }
         match close_output(level) {
             Ok(()) => ended,
             Err(trouble) => self.end_of_call(trouble),
         }
+    }
+
+    fn backoff(&mut self) -> Option<Backoff> {
+        self.backoff.take()
     }
 
     fn failed(&mut self, job: &Rc<HeldJob>, why: &Why) -> Result<CallEnd, Halt> {
@@ -217,6 +270,9 @@ impl Host for PhpHost<'_> {
             Event::Processing(job) => {
                 self.thrown = None;
                 self.tell("processing", |host| vec![host.job_object(job)])
+            }
+            Event::TimedOut(job, timeout) => {
+                self.tell("timeout", |host| vec![host.job_object(job), objects::float(timeout.as_secs_f64())])
             }
             Event::Processed(job) => self.tell("processed", |host| vec![host.job_object(job)]),
             Event::Exception(job, why) => self.tell("exception", |host| vec![host.job_object(job), host.exception(why)]),
@@ -255,80 +311,10 @@ impl Host for PhpHost<'_> {
     }
 }
 
-/// Makes the handler and calls it.
-fn fire(resolver: &Resolver, job: &HeldJob, object: &Zval) -> Called<CallEnd> {
-    let (class, method) = job.payload().target();
-    let class = resolver.class(class)?;
-    let data = match decoded(job.data()) {
-        Ok(data) => data,
-        Err(why) => return Ok(CallEnd::BadData(why)),
-    };
-    let mut handler = resolver.handler(&class, &data)?;
-    let argument = resolver.argument(object)?;
-    let Some(handler) = handler.object_mut() else {
-        return Err(Trouble::Missing(format!("the handler of {class} is not an object")));
-    };
-    call::method(handler, method, &mut [argument, data])?;
-    Ok(CallEnd::Returned)
-}
-
-/// Runs a job's handler for `Job::fire()`, where exceptions are the caller's.
-pub fn fire_for_caller(resolver: &Resolver, job: &HeldJob, object: &Zval) -> Called<CallEnd> {
-    fire(resolver, job, object)
-}
-
-/// Calls the handler's `failed($data, $exception)`, when it has one.
-pub fn tell_failed(resolver: &Resolver, job: &HeldJob, exception: &Zval) -> Called<()> {
-    let (class, _) = job.payload().target();
-    let class = resolver.class(class)?;
-    let data = decoded(job.data()).unwrap_or_else(|_| Zval::null());
-    let mut handler = resolver.handler(&class, &data)?;
-    if let Some(handler) = handler.object_mut().filter(|handler| objects::has_method(handler, "failed")) {
-        call::method(handler, "failed", &mut [data, exception.shallow_clone()])?;
-    }
-    Ok(())
-}
-
-/// The data of a job as PHP sees it.
-pub fn decoded(data: Option<&[u8]>) -> Result<Zval, String> {
-    let Some(data) = data else { return Ok(Zval::null()) };
-    let mut text = Vec::with_capacity(data.len() + 1);
-    text.extend_from_slice(data);
-    text.push(0);
-    json::decode(&text).map_err(|error| match error {
-        JsonError::Said(why) => format!("the payload's data cannot be decoded: {why}"),
-        JsonError::Threw => "the payload's data cannot be decoded".to_owned(),
-    })
-}
-
-/// What PHP prints of an exception: class, message, place and trace.
-fn describe(exception: &Zval) -> Result<String, Trouble> {
-    guarded(|| match objects::to_bytes(exception) {
-        Some(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
-        None => Err(Trouble::Missing("an exception that cannot be shown".to_owned())),
-    })
-}
-
-/// The message of the fatal error that ended PHP.
-fn last_error() -> String {
-    // SAFETY: on PHP's thread; the message is null or a live string.
-    unsafe { core_globals.last_error_message.cast::<ZendStr>().as_ref() }
-        .map_or_else(|| "a fatal error".to_owned(), |text| String::from_utf8_lossy(text.as_bytes()).into_owned())
-}
-
-fn output_level() -> i32 {
-    // SAFETY: reads a counter.
-    unsafe { php_output_get_level() }
-}
-
-/// Closes the output buffers that a handler left open; what they hold is shown.
-fn close_output(level: i32) -> Called<()> {
-    if output_level() <= level {
-        return Ok(());
-    }
-    guarded(|| {
-        // SAFETY: ends the innermost buffer; its user callback may run PHP, which the guard catches.
-        while output_level() > level && unsafe { php_output_end() } == 0 {}
-        Ok(())
-    })
+/// Finds the handler class of a job and reads what it says.
+fn prepare(resolver: &Resolver, job: &HeldJob) -> Called<Prepared> {
+    let class = resolver.class(job.payload().target().0)?;
+    let speaker = limits::class_in(job);
+    let limits = limits::of_class(speaker.as_deref().unwrap_or(&class))?;
+    Ok(Prepared { class: class.into(), limits })
 }

@@ -81,6 +81,19 @@ fn throw(exception: &mut Zval) {
     }
 }
 
+/// Stops the exit that our own clock started, so that the worker goes on. `false` when no exit is on its way.
+pub fn cancel_exit() -> bool {
+    // SAFETY: on PHP's thread; a non-null exception is a live object.
+    unsafe {
+        let exception = executor_globals.exception;
+        let exits = !exception.is_null() && (zend_is_unwind_exit(exception) || zend_is_graceful_exit(exception));
+        if exits {
+            zend_clear_exception();
+        }
+        exits
+    }
+}
+
 /// Runs `work`, which calls PHP, and catches whatever it does. `work` must own nothing that has to be dropped.
 pub fn guarded<T>(work: impl FnOnce() -> Called<T>) -> Called<T> {
     let result = match try_catch(AssertUnwindSafe(work)) {

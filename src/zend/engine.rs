@@ -31,6 +31,8 @@ unsafe extern "C" {
     pub static mut zend_autoload: Option<Autoload>;
     pub static mut spl_ce_RuntimeException: *mut zend_class_entry;
     pub static mut spl_ce_InvalidArgumentException: *mut zend_class_entry;
+    #[cfg(php82)]
+    pub static mut zend_ce_sensitive_parameter: *mut zend_class_entry;
 
     pub fn object_init_ex(arg: *mut zval, class: *mut zend_class_entry) -> c_int;
     pub fn php_json_encode_ex(buf: *mut SmartStr, val: *mut zval, options: c_int, depth: i64) -> c_int;
@@ -41,12 +43,21 @@ unsafe extern "C" {
     pub fn zend_is_unwind_exit(exception: *const zend_object) -> bool;
     pub fn zend_is_graceful_exit(exception: *const zend_object) -> bool;
     pub fn zend_clear_exception();
+    pub fn zend_throw_graceful_exit();
+    pub fn zend_throw_unwind_exit();
     pub fn zend_register_class_alias_ex(name: *const c_char, len: usize, ce: *mut zend_class_entry, persistent: bool) -> c_int;
     pub fn zval_try_get_string_func(value: *mut zval) -> *mut zend_string;
     pub fn zend_ini_string_ex(name: *const c_char, len: usize, orig: c_int, exists: *mut bool) -> *mut c_char;
     pub fn display_ini_entries(module: *mut c_void);
     #[cfg(php82)]
-    pub fn zend_mark_function_parameter_as_sensitive(functions: *mut HashTable, name: *const c_char, index: usize);
+    pub fn zend_add_attribute(
+        attributes: *mut *mut HashTable,
+        name: *mut zend_string,
+        argc: u32,
+        flags: u32,
+        offset: u32,
+        line: u32,
+    ) -> *mut c_void;
     pub fn php_output_get_level() -> c_int;
     pub fn php_output_end() -> c_int;
     pub fn zend_memory_usage(real_usage: bool) -> usize;

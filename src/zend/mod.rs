@@ -11,3 +11,4 @@ pub mod json;
 pub mod objects;
 pub mod sensitive;
 pub mod signals;
+pub mod watchdog;

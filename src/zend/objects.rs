@@ -4,7 +4,8 @@ use std::ptr;
 
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::ffi::{
-    zend_hash_get_current_data_ex, zend_hash_get_current_key_zval_ex, zend_hash_move_forward_ex, zend_read_property,
+    ZEND_ACC_PUBLIC, zend_hash_get_current_data_ex, zend_hash_get_current_key_zval_ex, zend_hash_move_forward_ex,
+    zend_read_property,
 };
 use ext_php_rs::types::{ZendHashTable, ZendObject, ZendStr, Zval};
 use ext_php_rs::zend::ClassEntry;
@@ -52,6 +53,13 @@ pub fn text(bytes: &[u8]) -> Zval {
 pub fn number(number: i64) -> Zval {
     let mut value = Zval::new();
     value.set_long(number);
+    value
+}
+
+/// A PHP float.
+pub fn float(number: f64) -> Zval {
+    let mut value = Zval::new();
+    value.set_double(number);
     value
 }
 
@@ -131,8 +139,14 @@ pub fn class_name(object: &ZendObject) -> Vec<u8> {
     unsafe { (*object.get_class_entry().name.cast::<ZendStr>()).as_bytes().to_vec() }
 }
 
-/// A clone, made by the object's own handler so that `__clone` runs. `None` when it cannot be cloned, or threw.
+/// A clone, made by the object's own handler so that `__clone` runs. `None` when it cannot be cloned from outside, or threw.
 pub fn clone(object: &ZendObject) -> Option<Zval> {
+    let hook = object.get_class_entry().clone;
+    // SAFETY: the hook is null or a method of the class. The engine checks who may call it before it comes to the handler, so we do.
+    let is_private = unsafe { hook.as_ref() }.is_some_and(|hook| unsafe { hook.common.fn_flags } & ZEND_ACC_PUBLIC == 0);
+    if is_private {
+        return None;
+    }
     // SAFETY: every object has handlers; the clone handler is null for classes that cannot be cloned. It answers an object of
     // which we own one reference, or null after throwing.
     unsafe {

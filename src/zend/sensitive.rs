@@ -15,14 +15,25 @@ pub fn mark() {
     });
 }
 
-/// Marks the first argument of a method.
+/// Marks the first argument of a method. The engine has a function for this from PHP 8.3 on only, so it is done by hand.
 #[cfg(php82)]
 fn mark_first(class: &'static ClassEntry, method: &std::ffi::CStr) {
-    use crate::zend::engine::zend_mark_function_parameter_as_sensitive;
-    let table = std::ptr::from_ref(&class.function_table).cast_mut();
-    // SAFETY: the class is ours and internal, so its function table lives as long as the process; the engine only adds an
-    // attribute, before any code of the request runs.
-    unsafe { zend_mark_function_parameter_as_sensitive(table, method.as_ptr(), 0) };
+    use ext_php_rs::ffi::{zend_function, zend_hash_str_find};
+
+    use crate::zend::engine::{zend_add_attribute, zend_ce_sensitive_parameter};
+
+    /// `ZEND_ATTRIBUTE_PERSISTENT`: it belongs to an internal function.
+    const PERSISTENT: u32 = 1;
+    // SAFETY: the class is ours and internal, so its function table and what it points at live as long as the process. The engine
+    // only adds an attribute, before any code of the request runs; offsets of parameters start at 1.
+    unsafe {
+        let found = zend_hash_str_find(&raw const class.function_table, method.as_ptr(), method.count_bytes());
+        let function = found.as_ref().and_then(|entry| entry.ptr::<zend_function>());
+        if let Some(function) = function {
+            let attributes = (&raw mut (*function).common.attributes).cast();
+            zend_add_attribute(attributes, (*zend_ce_sensitive_parameter).name, 0, PERSISTENT, 1, 0);
+        }
+    }
 }
 
 /// PHP 8.1 knows no such mark; `zend.exception_ignore_args` is its way.

@@ -17,6 +17,8 @@ pub enum Reason {
     Poison,
     /// Its handler class or method does not exist.
     NoHandler,
+    /// It ran longer than its timeout in the last attempt.
+    Timeout,
     /// Its handler ended the process in the last attempt.
     Exited,
     /// Its handler asked for it.
@@ -31,6 +33,7 @@ impl Reason {
             Reason::MaxAttempts => "max_attempts",
             Reason::Poison => "poison",
             Reason::NoHandler => "no_handler",
+            Reason::Timeout => "timeout",
             Reason::Exited => "exited",
             Reason::Asked => "asked",
         }

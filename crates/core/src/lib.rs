@@ -4,6 +4,7 @@
 //! It opens no socket, starts no thread and knows no PHP. The memory broker lives here because it is the reference that every
 //! other driver is compared with.
 
+pub mod backoff;
 pub mod batch;
 pub mod broker;
 pub mod clock;

@@ -1,5 +1,9 @@
 //! What becomes of a job: pure decisions over values.
 
+use std::time::Duration;
+
+use crate::backoff::Backoff;
+
 /// How often a job may be attempted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Tries {
@@ -18,15 +22,39 @@ impl Tries {
     }
 }
 
-/// What one job may do, from its payload and the worker's options.
+/// What a handler class says of its jobs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HandlerLimits {
+    /// `public $tries`
+    pub tries: Option<Tries>,
+    /// `public $timeout`
+    pub timeout: Option<Duration>,
+    /// `public $backoff`
+    pub backoff: Option<Backoff>,
+}
+
+/// When a job that used up its tries is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Verdict {
+    /// When its last attempt fails, as think-queue v3 does.
+    #[default]
+    InTheLastAttempt,
+    /// When it is reserved once more: a failed attempt always releases it, as v1 and v2 do
+    /// (`worker/worker-throws-at-tries-limit-still-released`, `worker/worker-exceeds-tries-fails`).
+    AtTheNextReserve,
+}
+
+/// What one job may do. The payload's word counts before the handler's, and that before the worker's.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct RetryPolicy {
     /// Attempts allowed.
     pub tries: Tries,
     /// Unix second after which it is not run any more. While it lies ahead, a job starts whatever its tries.
     pub deadline: Option<i64>,
-    /// Seconds until the next attempt.
-    pub delay: i64,
+    /// How long until the next attempt.
+    pub backoff: Backoff,
+    /// When it is given up.
+    pub verdict: Verdict,
 }
 
 impl RetryPolicy {
@@ -39,11 +67,14 @@ impl RetryPolicy {
         }
     }
 
-    /// Whether a failed attempt was the last.
+    /// Whether a failed attempt was the last, so that the job is given up now.
     pub fn exhausted(&self, attempts: u32, now: i64) -> bool {
         let late = self.deadline.is_some_and(|deadline| deadline <= now);
         let tried = matches!(self.tries, Tries::Limit(tries) if tries > 0 && i64::from(attempts) >= tries);
-        late || tried
+        match self.verdict {
+            Verdict::InTheLastAttempt => late || tried,
+            Verdict::AtTheNextReserve => false,
+        }
     }
 }
 
@@ -60,6 +91,8 @@ pub enum Outcome {
     Lost,
     /// It threw.
     Threw,
+    /// It ran longer than its timeout and was stopped.
+    TimedOut,
     /// It ended the process: `exit()` or a fatal error.
     Exited,
     /// There is no such class or method.
@@ -92,7 +125,9 @@ pub enum OnReturn {
 }
 
 /// What becomes of a reservation once its handler is finished.
-pub fn decide(outcome: Outcome, attempts: u32, policy: &RetryPolicy, on_return: OnReturn, now: i64) -> Settlement {
+///
+/// `random` is drawn from 0.0 to 1.0, for a backoff with jitter.
+pub fn decide(outcome: Outcome, attempts: u32, policy: &RetryPolicy, on_return: OnReturn, now: i64, random: f64) -> Settlement {
     match outcome {
         Outcome::Settled | Outcome::Lost => Settlement::Nothing,
         Outcome::Returned => match on_return {
@@ -101,8 +136,8 @@ pub fn decide(outcome: Outcome, attempts: u32, policy: &RetryPolicy, on_return: 
         },
         Outcome::Interrupted => Settlement::Release(0),
         Outcome::NoHandler => Settlement::Bury,
-        Outcome::Threw | Outcome::Exited if policy.exhausted(attempts, now) => Settlement::Bury,
-        Outcome::Threw | Outcome::Exited => Settlement::Release(policy.delay),
+        Outcome::Threw | Outcome::TimedOut | Outcome::Exited if policy.exhausted(attempts, now) => Settlement::Bury,
+        Outcome::Threw | Outcome::TimedOut | Outcome::Exited => Settlement::Release(policy.backoff.seconds(attempts, random)),
     }
 }
 
@@ -111,11 +146,11 @@ mod tests {
     use super::*;
 
     fn tries(n: i64) -> RetryPolicy {
-        RetryPolicy { tries: Tries::from_number(n), deadline: None, delay: 5 }
+        RetryPolicy { tries: Tries::from_number(n), backoff: Backoff::Fixed(5), ..RetryPolicy::default() }
     }
 
     fn after_throw(attempts: u32, policy: &RetryPolicy, now: i64) -> Settlement {
-        decide(Outcome::Threw, attempts, policy, OnReturn::Leave, now)
+        decide(Outcome::Threw, attempts, policy, OnReturn::Leave, now, 0.0)
     }
 
     #[test]
@@ -123,6 +158,15 @@ mod tests {
         assert_eq!(after_throw(1, &tries(3), 0), Settlement::Release(5));
         assert_eq!(after_throw(3, &tries(3), 0), Settlement::Bury);
         assert_eq!(after_throw(9999, &tries(0), 0), Settlement::Release(5));
+    }
+
+    #[test]
+    fn in_v1_every_throw_releases_and_the_next_reserve_gives_up() {
+        let policy = RetryPolicy { verdict: Verdict::AtTheNextReserve, ..tries(3) };
+        assert_eq!(after_throw(3, &policy, 0), Settlement::Release(5));
+        assert_eq!(decide(Outcome::NoHandler, 1, &policy, OnReturn::Leave, 0, 0.0), Settlement::Bury);
+        assert!(policy.may_start(3, 0));
+        assert!(!policy.may_start(4, 0));
     }
 
     #[test]
@@ -145,20 +189,20 @@ mod tests {
 
     #[test]
     fn a_silent_return_leaves_the_job_unless_told_otherwise() {
-        assert_eq!(decide(Outcome::Returned, 1, &tries(1), OnReturn::Leave, 0), Settlement::Leave);
-        assert_eq!(decide(Outcome::Returned, 1, &tries(1), OnReturn::Delete, 0), Settlement::Delete);
+        assert_eq!(decide(Outcome::Returned, 1, &tries(1), OnReturn::Leave, 0, 0.0), Settlement::Leave);
+        assert_eq!(decide(Outcome::Returned, 1, &tries(1), OnReturn::Delete, 0, 0.0), Settlement::Delete);
     }
 
     #[test]
     fn an_exit_counts_as_a_throw() {
-        assert_eq!(decide(Outcome::Exited, 3, &tries(3), OnReturn::Leave, 0), Settlement::Bury);
-        assert_eq!(decide(Outcome::Exited, 2, &tries(3), OnReturn::Leave, 0), Settlement::Release(5));
+        assert_eq!(decide(Outcome::Exited, 3, &tries(3), OnReturn::Leave, 0, 0.0), Settlement::Bury);
+        assert_eq!(decide(Outcome::Exited, 2, &tries(3), OnReturn::Leave, 0, 0.0), Settlement::Release(5));
     }
 
     #[test]
     fn what_is_settled_or_lost_is_not_touched() {
         for outcome in [Outcome::Settled, Outcome::Lost] {
-            assert_eq!(decide(outcome, 9, &tries(1), OnReturn::Delete, 0), Settlement::Nothing);
+            assert_eq!(decide(outcome, 9, &tries(1), OnReturn::Delete, 0, 0.0), Settlement::Nothing);
         }
     }
 }

@@ -3,9 +3,11 @@
 //! PHP's thread takes from it, the lease keeper renews it and gives unstarted jobs back when the running one is slow.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ferry_core::policy::Settlement;
 use ferry_core::{Claim, Reservation};
 
 /// A running job that takes longer than this must not keep its neighbours waiting: they go back to the broker.
@@ -31,9 +33,36 @@ struct Inner {
 }
 
 struct Running {
-    claim: Claim,
+    lease: Arc<Lease>,
     started: Instant,
-    lost: bool,
+    /// When renewal ends: a job that hangs is rescued in the end.
+    until: Instant,
+    /// What becomes of the job if the process has to end while it runs.
+    verdict: Settlement,
+}
+
+/// A reservation that a handler works on, shared with the threads that watch over it.
+pub struct Lease {
+    /// The reservation.
+    pub reservation: Reservation,
+    lost: AtomicBool,
+}
+
+impl Lease {
+    /// A lease that is ours.
+    pub fn new(reservation: Reservation) -> Arc<Self> {
+        Arc::new(Self { reservation, lost: AtomicBool::new(false) })
+    }
+
+    /// Whether the broker said that it is no longer ours.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it is no longer ours.
+    pub fn note_lost(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What the keeper should do now.
@@ -75,21 +104,35 @@ impl Hold {
     /// The next job to run; it counts as running until [`Hold::finish`].
     ///
     /// When the leases could not be renewed in time nothing is handed out: the jobs are ready again at the broker.
-    pub fn next(&self, now: Instant) -> Option<Reservation> {
+    pub fn next(&self, now: Instant) -> Option<Arc<Lease>> {
         let mut inner = self.lock();
         if let Some(retry_after) = self.retry_after
             && now > inner.renewed + retry_after.saturating_sub(MARGIN.min(retry_after / 4))
         {
             inner.waiting.clear();
         }
-        let job = inner.waiting.pop_front()?;
-        inner.running = Some(Running { claim: job.claim.clone(), started: now, lost: false });
-        Some(job)
+        let lease = Lease::new(inner.waiting.pop_front()?);
+        let until = now + self.max_lease;
+        inner.running = Some(Running { lease: lease.clone(), started: now, until, verdict: Settlement::Nothing });
+        Some(lease)
     }
 
-    /// The running job is over. Answers whether the keeper saw its reservation go.
-    pub fn finish(&self) -> bool {
-        self.lock().running.take().is_some_and(|running| running.lost)
+    /// What becomes of the running job if the process has to end, and how long its lease is renewed from its start.
+    pub fn watch(&self, verdict: Settlement, renew: Duration) {
+        if let Some(running) = self.lock().running.as_mut() {
+            running.verdict = verdict;
+            running.until = running.started + renew.min(self.max_lease);
+        }
+    }
+
+    /// The running job and its verdict, for the end of the process.
+    pub fn condemned(&self) -> Option<(Arc<Lease>, Settlement)> {
+        self.lock().running.take().map(|running| (running.lease, running.verdict))
+    }
+
+    /// The running job is over.
+    pub fn finish(&self) {
+        self.lock().running = None;
     }
 
     /// All jobs that were not started, to be given back.
@@ -118,8 +161,8 @@ impl Hold {
         if now < due {
             return Duty::Wait((due - now).min(SLOW / 2));
         }
-        let renewable = inner.running.iter().filter(|running| now < running.started + self.max_lease && !running.lost);
-        let mut claims: Vec<Claim> = renewable.map(|running| running.claim.clone()).collect();
+        let renewable = inner.running.iter().filter(|running| now < running.until && !running.lease.is_lost());
+        let mut claims: Vec<Claim> = renewable.map(|running| running.lease.reservation.claim.clone()).collect();
         claims.extend(inner.waiting.iter().map(|job| job.claim.clone()));
         if claims.is_empty() { Duty::Wait(SLOW / 2) } else { Duty::Renew(claims) }
     }
@@ -130,8 +173,8 @@ impl Hold {
         inner.renewed = at;
         if !lost.is_empty() {
             inner.waiting.retain(|job| !lost.contains(&job.claim));
-            if let Some(running) = inner.running.as_mut().filter(|running| lost.contains(&running.claim)) {
-                running.lost = true;
+            if let Some(running) = inner.running.as_ref().filter(|running| lost.contains(&running.lease.reservation.claim)) {
+                running.lease.note_lost();
             }
         }
     }
@@ -171,7 +214,7 @@ mod tests {
     fn leases_are_renewed_after_a_third_of_their_time() {
         let (hold, start) = (hold(), Instant::now());
         hold.fill(vec![job("a"), job("b")], start);
-        hold.next(start);
+        let lease = hold.next(start).unwrap();
         assert!(matches!(hold.duty(start), Duty::Wait(_)));
         hold.drain();
         match hold.duty(start + Duration::from_secs(20)) {
@@ -179,7 +222,7 @@ mod tests {
             _ => panic!("a lease is due"),
         }
         hold.renewed(start + Duration::from_secs(20), &[job("a").claim]);
-        assert!(hold.finish());
+        assert!(lease.is_lost());
     }
 
     #[test]
@@ -206,6 +249,10 @@ mod tests {
         let (hold, start) = (hold(), Instant::now());
         hold.fill(vec![job("a")], start);
         hold.next(start);
+        assert!(matches!(hold.duty(start + Duration::from_secs(3599)), Duty::Renew(_)));
         assert!(matches!(hold.duty(start + Duration::from_secs(3600)), Duty::Wait(_)));
+        hold.watch(Settlement::Bury, Duration::from_secs(70));
+        assert!(matches!(hold.duty(start + Duration::from_secs(69)), Duty::Renew(_)));
+        assert!(matches!(hold.duty(start + Duration::from_secs(70)), Duty::Wait(_)));
     }
 }

@@ -1,16 +1,25 @@
 //! What the loop needs from PHP. The border implements it; tests implement it with closures.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use ferry_core::Error;
+use ferry_core::backoff::Backoff;
 use ferry_core::failed::Reason;
+use ferry_core::policy::HandlerLimits;
 
 use crate::job::HeldJob;
 
 /// The side that runs handlers. Every call happens on the thread that runs the worker.
 pub trait Host {
+    /// Finds the job's handler class and what it says of its jobs. `Err` when there is none, or when finding it failed.
+    fn prepare(&mut self, job: &Rc<HeldJob>) -> Result<HandlerLimits, CallEnd>;
+
     /// Runs the job's handler.
     fn call(&mut self, job: &Rc<HeldJob>) -> CallEnd;
+
+    /// What the handler that just failed asked for by its `backoff()`.
+    fn backoff(&mut self) -> Option<Backoff>;
 
     /// Tells the handler that its job failed for good, by its `failed()` method if it has one.
     fn failed(&mut self, job: &Rc<HeldJob>, why: &Why) -> Result<CallEnd, Halt>;
@@ -35,6 +44,8 @@ pub enum CallEnd {
     Returned,
     /// It threw; the text is what PHP prints of the exception. The host keeps the exception itself until the next call.
     Threw(String),
+    /// The clock stopped it.
+    TimedOut,
     /// There is no such class or method; the text says which.
     NoHandler(String),
     /// `data` could not be decoded; the text says why.
@@ -78,6 +89,8 @@ pub enum Event<'a> {
     Processed(&'a Rc<HeldJob>),
     /// Its handler threw, or it could not be started.
     Exception(&'a Rc<HeldJob>, &'a Why),
+    /// It ran longer than its timeout and was stopped.
+    TimedOut(&'a Rc<HeldJob>, Duration),
     /// It failed for good and lies in the failed store.
     Failed(&'a Rc<HeldJob>, &'a Why),
     /// The worker released it; seconds until it is ready again.

@@ -2,14 +2,16 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use ferry_core::backoff::Backoff;
 use ferry_core::broker::{Broker, How, Settle, Settled};
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::payload::Payload;
-use ferry_core::policy::{RetryPolicy, Tries};
-use ferry_core::{Claim, Error, ErrorKind, Reservation, Result};
+use ferry_core::policy::{HandlerLimits, RetryPolicy, Tries};
+use ferry_core::{Claim, Error, ErrorKind, Result};
 
+use crate::hold::Lease;
 use crate::host::Why;
 use crate::lineage::Lineage;
 
@@ -63,7 +65,7 @@ enum Standing {
 ///
 /// think-queue lets a second word win and so revives deleted jobs (`docs/deviations.md`).
 pub struct HeldJob {
-    reservation: Reservation,
+    lease: Arc<Lease>,
     payload: Payload,
     connection: Arc<str>,
     settler: Arc<dyn Settler>,
@@ -75,14 +77,9 @@ pub struct HeldJob {
 
 impl HeldJob {
     /// Takes charge of a reservation. When its payload is poison the job comes with the reason, and with an empty name.
-    pub fn open(
-        reservation: Reservation,
-        connection: Arc<str>,
-        settler: Arc<dyn Settler>,
-        lineage: Lineage,
-    ) -> (Self, Option<Error>) {
-        let (payload, poison) = match Payload::decode(&reservation.body) {
-            Ok(payload) if reservation.attempts.is_none() => {
+    pub fn open(lease: Arc<Lease>, connection: Arc<str>, settler: Arc<dyn Settler>, lineage: Lineage) -> (Self, Option<Error>) {
+        let (payload, poison) = match Payload::decode(&lease.reservation.body) {
+            Ok(payload) if lease.reservation.attempts.is_none() => {
                 let error = Error::new(ErrorKind::Poison, "the payload has no `attempts` that is a plain count");
                 (payload, Some(error))
             }
@@ -90,7 +87,7 @@ impl HeldJob {
             Err(error) => (Payload::default(), Some(error)),
         };
         let job = Self {
-            reservation,
+            lease,
             payload,
             connection,
             settler,
@@ -109,27 +106,27 @@ impl HeldJob {
 
     /// The payload as popped, byte for byte.
     pub fn body(&self) -> &[u8] {
-        &self.reservation.body
+        &self.lease.reservation.body
     }
 
     /// The JSON text of `data`.
     pub fn data(&self) -> Option<&[u8]> {
-        self.payload.data.clone().and_then(|range| self.reservation.body.get(range))
+        self.payload.data.clone().and_then(|range| self.lease.reservation.body.get(range))
     }
 
     /// Which attempt this is, 1 for the first.
     pub fn attempts(&self) -> u32 {
-        self.reservation.attempts.unwrap_or(1)
+        self.lease.reservation.attempts.unwrap_or(1)
     }
 
     /// The number the broker gave it, where it gives one.
     pub fn number(&self) -> Option<i64> {
-        self.reservation.number
+        self.lease.reservation.number
     }
 
     /// The queue it was reserved from.
     pub fn queue(&self) -> &str {
-        self.reservation.claim.queue.as_str()
+        self.lease.reservation.claim.queue.as_str()
     }
 
     /// The connection it was reserved on.
@@ -139,7 +136,7 @@ impl HeldJob {
 
     /// The id shown in logs: the row number, or the payload's id.
     pub fn id(&self) -> String {
-        match self.reservation.number {
+        match self.lease.reservation.number {
             Some(number) => number.to_string(),
             None => self.payload.id.clone().unwrap_or_default(),
         }
@@ -148,12 +145,23 @@ impl HeldJob {
     /// The broker's clock, as far as we can tell without asking it.
     pub fn now(&self) -> i64 {
         let since = i64::try_from(self.reserved.elapsed().as_secs()).unwrap_or(i64::MAX);
-        self.reservation.reserved_at.saturating_add(since)
+        self.lease.reservation.reserved_at.saturating_add(since)
     }
 
-    /// What this job may do, under a worker that allows `tries` and releases after `delay`.
-    pub fn policy(&self, tries: Tries, delay: i64) -> RetryPolicy {
-        RetryPolicy { tries: self.payload.tries.unwrap_or(tries), deadline: self.payload.timeout_at, delay }
+    /// What this job may do: its payload's word counts before its handler's, and that before the worker's.
+    pub fn policy(&self, handler: &HandlerLimits, tries: Tries, backoff: &Backoff) -> RetryPolicy {
+        RetryPolicy {
+            tries: self.payload.tries.or(handler.tries).unwrap_or(tries),
+            deadline: self.payload.timeout_at,
+            backoff: handler.backoff.as_ref().unwrap_or(backoff).clone(),
+            ..RetryPolicy::default()
+        }
+    }
+
+    /// How long it may run: its payload's word counts before its handler's, and that before the worker's. `None`: no limit.
+    pub fn timeout(&self, handler: &HandlerLimits, worker: Option<Duration>) -> Option<Duration> {
+        let payload = self.payload.timeout.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
+        payload.or(handler.timeout).or(worker).filter(|timeout| !timeout.is_zero())
     }
 
     /// Whether it was deleted, here.
@@ -168,12 +176,16 @@ impl HeldJob {
 
     /// Whether nobody settled it yet.
     pub fn is_held(&self) -> bool {
-        self.standing.get() == Standing::Held
+        self.standing.get() == Standing::Held && !self.lease.is_lost()
     }
 
-    /// Whether it turned out to be somebody else's.
+    /// Whether it turned out to be somebody else's, before anybody settled it.
     pub fn is_lost(&self) -> bool {
-        self.standing.get() == Standing::Lost
+        match self.standing.get() {
+            Standing::Held => self.lease.is_lost(),
+            Standing::Lost => true,
+            Standing::Deleted | Standing::Released | Standing::Buried => false,
+        }
     }
 
     /// Whether it is marked as failed.
@@ -191,21 +203,14 @@ impl HeldJob {
         self.lineage.is_forked()
     }
 
-    /// Notes that the lease keeper saw it go.
-    pub fn note_lost(&self) {
-        if self.is_held() {
-            self.standing.set(Standing::Lost);
-        }
-    }
-
     /// Deletes it: it is done.
     pub fn delete(&self) -> Result<()> {
-        self.end(Standing::Deleted, || self.settler.delete(&self.reservation.claim, &self.id()))
+        self.end(Standing::Deleted, || self.settler.delete(&self.lease.reservation.claim, &self.id()))
     }
 
     /// Lets it come back after `delay` seconds.
     pub fn release(&self, delay: i64) -> Result<()> {
-        self.end(Standing::Released, || self.settler.settle(&self.reservation.claim, How::Release { delay }))
+        self.end(Standing::Released, || self.settler.settle(&self.lease.reservation.claim, How::Release { delay }))
     }
 
     /// Puts it into the failed store.
@@ -213,17 +218,17 @@ impl HeldJob {
         self.mark_failed();
         let failure = Failure {
             connection: self.connection.to_string(),
-            payload: self.reservation.body.clone(),
+            payload: self.lease.reservation.body.clone(),
             reason: why.reason,
             exception: why.text.clone(),
             attempts: self.attempts(),
         };
-        self.end(Standing::Buried, || self.settler.settle(&self.reservation.claim, How::Bury(Box::new(failure))))
+        self.end(Standing::Buried, || self.settler.settle(&self.lease.reservation.claim, How::Bury(Box::new(failure))))
     }
 
     /// Gives it back untouched: its handler was never started.
     pub fn give_back(&self) -> Result<()> {
-        self.end(Standing::Released, || self.settler.settle(&self.reservation.claim, How::GiveBack))
+        self.end(Standing::Released, || self.settler.settle(&self.lease.reservation.claim, How::GiveBack))
     }
 
     /// Leaves it reserved; it comes back after `retry_after`. On brokers without leases the driver sees to that.
@@ -232,7 +237,7 @@ impl HeldJob {
             return Ok(());
         }
         self.check_lineage()?;
-        match self.settler.settle(&self.reservation.claim, How::Leave)? {
+        match self.settler.settle(&self.lease.reservation.claim, How::Leave)? {
             Settled::Done => Ok(()),
             Settled::Lost => Err(self.lost()),
         }
@@ -241,8 +246,8 @@ impl HeldJob {
     fn end(&self, standing: Standing, settle: impl FnOnce() -> Result<Settled>) -> Result<()> {
         self.check_lineage()?;
         match self.standing.get() {
-            Standing::Held => {}
-            Standing::Lost => return Err(self.lost()),
+            _ if self.is_lost() => return Err(self.lost()),
+            Standing::Held | Standing::Lost => {}
             Standing::Deleted | Standing::Released | Standing::Buried => return Ok(()),
         }
         match settle()? {

@@ -2,17 +2,23 @@
 //!
 //! | file | what it is for |
 //! |---|---|
-//! | `run.rs` | the loop, and the way of one job through it |
+//! | `run.rs` | the loop |
+//! | `way.rs` | the way of one job: start it or not, run it, settle it, tell |
+//! | `crew.rs` | the threads of a running worker, and what they share with it |
 //! | `job.rs` | one reserved job, as its handler holds it |
 //! | `hold.rs` | the jobs this worker holds: the running one and those not started yet |
 //! | `keeper.rs` | the thread that renews their leases |
 //! | `pipeline.rs` | the thread that sends deletions in batches |
+//! | `timer.rs` | the thread that ends jobs which run too long |
+//! | `emergency.rs` | what is settled when the process has to end while a job runs |
 //! | `pace.rs` | how many jobs to take at once |
 //! | `host.rs` | what the loop needs from PHP |
 //! | `lineage.rs` | whether this process is still the one that started |
 //!
-//! The host runs on the caller's thread; the two threads here see owned bytes and numbers only. No lock is held while the host runs.
+//! The host runs on the caller's thread; the threads here see owned bytes and numbers only. No lock is held while the host runs.
 
+mod crew;
+mod emergency;
 pub mod exit;
 mod hold;
 pub mod host;
@@ -24,8 +30,9 @@ mod pace;
 mod pipeline;
 mod run;
 mod timer;
+mod way;
 
-pub use hold::Hold;
+pub use hold::{Hold, Lease};
 pub use host::{CallEnd, Event, Halt, Host, Why};
 pub use job::{Direct, Discarding, HeldJob, Settler};
 pub use lineage::Lineage;

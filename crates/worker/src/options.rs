@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use ferry_core::backoff::Backoff;
 use ferry_core::config::SettleMode;
-use ferry_core::policy::{OnReturn, Tries};
+use ferry_core::policy::{OnReturn, Tries, Verdict};
 use ferry_core::queue::QueueName;
 
 /// The options of one worker.
@@ -15,8 +16,16 @@ pub struct Options {
     pub queues: Vec<QueueName>,
     /// Attempts allowed for jobs that do not say. Defaults to unlimited.
     pub tries: Tries,
-    /// Seconds until a job that threw is tried again. Defaults to 0.
-    pub delay: i64,
+    /// When a job that used up its tries is given up. Defaults to its last attempt; v1 and v2 reserve it once more.
+    pub verdict: Verdict,
+    /// How long a job that failed waits for its next attempt. Defaults to not at all.
+    pub backoff: Backoff,
+    /// How long a job may run that does not say. `None`: no limit. Defaults to 60 s.
+    pub timeout: Option<Duration>,
+    /// How long before its timeout a job is warned. `None`: not at all, which is the default.
+    pub warning: Option<Duration>,
+    /// How long a job that was stopped may take to leave before the process ends. Defaults to 10 s.
+    pub grace: Duration,
     /// How long `once` waits for a job. Defaults to 3 s.
     pub sleep: Duration,
     /// Work one job at most and stop.
@@ -48,7 +57,11 @@ impl Options {
             connection: connection.into(),
             queues,
             tries: Tries::Unlimited,
-            delay: 0,
+            verdict: Verdict::default(),
+            backoff: Backoff::default(),
+            timeout: Some(Duration::from_secs(60)),
+            warning: None,
+            grace: Duration::from_secs(10),
             sleep: Duration::from_secs(3),
             once: false,
             stop_when_empty: false,

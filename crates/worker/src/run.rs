@@ -1,33 +1,29 @@
-//! The loop, and the way of one job through it.
+//! The loop.
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ferry_core::broker::Broker;
-use ferry_core::config::SettleMode;
-use ferry_core::failed::Reason;
-use ferry_core::policy::{Outcome, Settlement, Tries, decide};
+use ferry_core::policy::Tries;
 use ferry_core::queue::QueueName;
-use ferry_core::{Claim, Error, ErrorKind, Receipt, Reservation, Result};
+use ferry_core::{Claim, Error, Receipt, Reservation, Result};
 
-use crate::hold::Hold;
-use crate::host::{CallEnd, Event, Halt, Host, Why};
-use crate::job::{Direct, Discarding, HeldJob, Settler};
+use crate::crew::Crew;
+use crate::exit;
+use crate::hold::Lease;
+use crate::host::{Event, Halt, Host};
+use crate::job::{Discarding, HeldJob};
 use crate::lineage::Lineage;
 use crate::options::Options;
 use crate::pace::Pace;
-use crate::pipeline::Pipeline;
-use crate::{exit, keeper};
+use crate::timer::Alarm;
+use crate::way::Way;
 
 /// The longest wait in one piece: PHP's signal handlers run at least this often.
 const SLICE: Duration = Duration::from_millis(200);
 /// How long a broker that does not answer is left alone, doubling up to the second.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-/// How long the end of a worker waits for outstanding deletions.
-const LAST_WORD: Duration = Duration::from_secs(10);
-
 /// How a worker ended.
 #[derive(Debug)]
 pub enum End {
@@ -45,23 +41,23 @@ pub struct Worker {
     options: Options,
     connection: Arc<str>,
     lineage: Lineage,
+    alarm: Option<Arc<dyn Alarm>>,
     pace: Pace,
     done: u64,
-}
-
-/// The threads of a running worker and what they share with it.
-struct Crew {
-    hold: Arc<Hold>,
-    pipeline: Option<Arc<Pipeline>>,
-    threads: Vec<JoinHandle<()>>,
-    settler: Arc<dyn Settler>,
 }
 
 impl Worker {
     /// A worker that has not started: no thread, no I/O.
     pub fn new(broker: Arc<dyn Broker>, options: Options, generation: fn() -> u64) -> Self {
         let connection = Arc::from(options.connection.as_str());
-        Self { broker, options, connection, lineage: Lineage::here(generation), pace: Pace::default(), done: 0 }
+        Self { broker, options, connection, lineage: Lineage::here(generation), alarm: None, pace: Pace::default(), done: 0 }
+    }
+
+    /// Lets a clock stop jobs that run too long; `alarm` reaches them.
+    #[must_use]
+    pub fn with_alarm(mut self, alarm: Arc<dyn Alarm>) -> Self {
+        self.alarm = Some(alarm);
+        self
     }
 
     /// Works until somebody asks it to stop, or a limit is reached.
@@ -99,49 +95,21 @@ impl Worker {
     }
 
     fn muster(&self) -> Result<Crew> {
-        let failed = |e: std::io::Error| Error::new(ErrorKind::Refused, "start a thread of the worker").with_source(e);
-        let hold = Arc::new(Hold::new(self.options.retry_after, self.options.max_lease));
-        let mut threads = Vec::new();
-        if self.broker.capabilities().leases {
-            threads.push(keeper::start(self.broker.clone(), hold.clone()).map_err(failed)?);
-        }
-        let (settler, pipeline): (Arc<dyn Settler>, _) = match self.options.settle {
-            SettleMode::Immediate => (Arc::new(Direct(self.broker.clone())), None),
-            SettleMode::Pipelined => {
-                let (pipeline, thread) = Pipeline::start(self.broker.clone()).map_err(failed)?;
-                threads.push(thread);
-                let pipeline = Arc::new(pipeline);
-                (pipeline.clone(), Some(pipeline))
-            }
-        };
-        Ok(Crew { hold, pipeline, threads, settler })
+        Crew::muster(&self.broker, &self.options, &self.connection, self.alarm.clone())
     }
 
     /// Settles what is open, lets the threads go and turns the end into the answer of `run`.
     fn dismiss(&mut self, crew: Crew, host: &mut dyn Host, end: End) -> End {
         if matches!(end, End::Halted(Halt::Forked)) {
-            // The threads stayed with the parent, and one of them may have held a lock at the fork. Touch nothing, drop nothing.
-            #[allow(clippy::mem_forget)]
-            std::mem::forget(crew);
+            crew.forget();
             return end;
         }
-        crew.hold.close();
-        keeper::give_back(&*self.broker, crew.hold.drain());
         let mut end = end;
-        if let Some(pipeline) = &crew.pipeline {
-            let (left, trouble) = pipeline.flush(LAST_WORD);
-            if left > 0 {
-                let context = format!("{left} finished jobs could not be deleted and will run again");
-                let error = Error::new(ErrorKind::Connection, context).with_source(trouble.unwrap_or_default());
-                end = after(end, host.event(Event::BrokerTrouble(&error)));
-            }
-            end = after(end, report_lost(pipeline, host));
-            pipeline.close();
+        if let Some(error) = crew.settle_all() {
+            end = after(end, host.event(Event::BrokerTrouble(&error)));
         }
-        for thread in crew.threads {
-            // A thread that panicked has nothing left to tell.
-            let _ = thread.join();
-        }
+        end = after(end, report_lost(&crew, host));
+        crew.dismiss();
         if let End::Code(code) = end {
             end = after(end, host.event(Event::Stopping(code)));
         }
@@ -191,9 +159,7 @@ impl Worker {
                     pause = (pause * 2).min(AGAIN.1);
                 }
             }
-            if let Some(pipeline) = &crew.pipeline {
-                report_lost(pipeline, host)?;
-            }
+            report_lost(crew, host)?;
         }
     }
 
@@ -211,10 +177,9 @@ impl Worker {
     /// Works the next held job, if there is one.
     fn work_held(&mut self, crew: &Crew, host: &mut dyn Host) -> Result<bool, Halt> {
         let begun = Instant::now();
-        let Some(reservation) = crew.hold.next(begun) else { return Ok(false) };
-        let (job, poison) = HeldJob::open(reservation, self.connection.clone(), crew.settler.clone(), self.lineage);
-        let job = Rc::new(job);
-        let way = Way { options: &self.options, watch: Some(&crew.hold), job: &job };
+        let Some(lease) = crew.hold.next(begun) else { return Ok(false) };
+        let (job, poison) = HeldJob::open(lease, self.connection.clone(), crew.settler.clone(), self.lineage);
+        let way = Way { options: &self.options, crew: Some(crew), job: &Rc::new(job) };
         let result = way.walk(host, poison);
         if self.lineage.is_forked() {
             return Err(Halt::Forked);
@@ -288,8 +253,8 @@ fn after(end: End, result: Result<(), Halt>) -> End {
     }
 }
 
-fn report_lost(pipeline: &Pipeline, host: &mut dyn Host) -> Result<(), Halt> {
-    for late in pipeline.take_lost() {
+fn report_lost(crew: &Crew, host: &mut dyn Host) -> Result<(), Halt> {
+    for late in crew.take_lost() {
         host.event(Event::SettleLost { id: &late.id, queue: late.claim.queue.as_str() })?;
     }
     Ok(())
@@ -308,141 +273,8 @@ pub fn work_now(
 ) -> Result<(), Halt> {
     let claim = Claim { queue: queue.clone(), receipt: Receipt(Vec::new()) };
     let reservation = Reservation { claim, body, attempts: Some(1), number: None, reserved_at: now };
-    let (job, poison) = HeldJob::open(reservation, Arc::from(connection), Arc::new(Discarding), Lineage::here(generation));
-    let options = Options { tries: Tries::Limit(1), ..Options::new(connection, vec![queue.clone()]) };
-    Way { options: &options, watch: None, job: &Rc::new(job) }.walk(host, poison)
-}
-
-/// The way of one job: start it or not, run it, settle it, tell.
-struct Way<'a> {
-    options: &'a Options,
-    /// Where the keeper notes a loss.
-    watch: Option<&'a Hold>,
-    job: &'a Rc<HeldJob>,
-}
-
-impl Way<'_> {
-    fn walk(&self, host: &mut dyn Host, poison: Option<Error>) -> Result<(), Halt> {
-        self.tell(host, Event::Processing(self.job))?;
-        if let Some(error) = poison {
-            return self.fail(host, &HeldJob::poison(&error));
-        }
-        let policy = self.job.policy(self.options.tries, self.options.delay);
-        if !policy.may_start(self.job.attempts(), self.job.now()) {
-            return self.fail(host, &exhausted(self.job));
-        }
-        let end = host.call(self.job);
-        if self.job.is_inherited() {
-            return Err(Halt::Forked);
-        }
-        if self.watch.is_some_and(Hold::finish) {
-            self.job.note_lost();
-        }
-        self.conclude(host, end)
-    }
-
-    /// What follows from the end of the handler.
-    fn conclude(&self, host: &mut dyn Host, end: CallEnd) -> Result<(), Halt> {
-        let (outcome, why, halt) = match end {
-            CallEnd::Returned => (Outcome::Returned, None, None),
-            CallEnd::Threw(text) => (Outcome::Threw, Some(Why { reason: Reason::Exception, text }), None),
-            CallEnd::NoHandler(text) => (Outcome::NoHandler, Some(Why { reason: Reason::NoHandler, text }), None),
-            CallEnd::BadData(text) => return self.fail(host, &Why { reason: Reason::Poison, text }),
-            CallEnd::Exited => (Outcome::Exited, Some(left("its handler called exit()")), Some(Halt::Exited)),
-            CallEnd::Died(text) => (Outcome::Exited, Some(left(&text)), Some(Halt::Died)),
-        };
-        let outcome = if self.job.is_lost() {
-            Outcome::Lost
-        } else if self.job.is_held() {
-            outcome
-        } else {
-            Outcome::Settled
-        };
-        let policy = self.job.policy(self.options.tries, self.options.delay);
-        let settlement = decide(outcome, self.job.attempts(), &policy, self.options.on_return, self.job.now());
-        if let Some(halt) = halt {
-            // PHP is on its way out: settle, tell nobody.
-            let _ = self.settle(settlement, why.as_ref());
-            return Err(halt);
-        }
-        match (settlement, why) {
-            (Settlement::Bury, Some(why)) => self.fail(host, &why),
-            (settlement, Some(why)) => {
-                self.tell(host, Event::Exception(self.job, &why))?;
-                self.settle_and_tell(host, settlement)
-            }
-            (settlement, None) => {
-                self.settle_and_tell(host, settlement)?;
-                self.tell(host, Event::Processed(self.job))
-            }
-        }
-    }
-
-    /// Buries the job, then tells its handler and the listeners (`worker/worker-*-fails`).
-    ///
-    /// When the failed store refuses, the job stays where it is and nobody is told that it failed.
-    fn fail(&self, host: &mut dyn Host, why: &Why) -> Result<(), Halt> {
-        if let Err(error) = self.job.bury(why) {
-            return self.trouble(host, &error);
-        }
-        let callback = host.failed(self.job, why)?;
-        self.tell(host, Event::Failed(self.job, why))?;
-        match callback {
-            CallEnd::Exited => Err(Halt::Exited),
-            CallEnd::Died(_) => Err(Halt::Died),
-            // The exception of `failed()` was reported in place of this one.
-            CallEnd::Threw(_) => Ok(()),
-            CallEnd::Returned | CallEnd::NoHandler(_) | CallEnd::BadData(_) => self.tell(host, Event::Exception(self.job, why)),
-        }
-    }
-
-    fn settle(&self, settlement: Settlement, why: Option<&Why>) -> Result<()> {
-        match settlement {
-            Settlement::Nothing => Ok(()),
-            Settlement::Leave => self.job.leave(),
-            Settlement::Delete => self.job.delete(),
-            Settlement::Release(delay) => self.job.release(delay),
-            Settlement::Bury => why.map_or(Ok(()), |why| self.job.bury(why)),
-        }
-    }
-
-    fn settle_and_tell(&self, host: &mut dyn Host, settlement: Settlement) -> Result<(), Halt> {
-        match self.settle(settlement, None) {
-            Err(error) => self.trouble(host, &error),
-            Ok(()) if self.job.is_lost() => self.tell(host, Event::Lost(self.job)),
-            Ok(()) => match settlement {
-                Settlement::Release(delay) => self.tell(host, Event::Released(self.job, delay)),
-                Settlement::Nothing | Settlement::Leave | Settlement::Delete | Settlement::Bury => Ok(()),
-            },
-        }
-    }
-
-    /// A settlement that did not arrive: the job is lost to us, or stays reserved until its lease ends.
-    fn trouble(&self, host: &mut dyn Host, error: &Error) -> Result<(), Halt> {
-        if error.kind() == ErrorKind::Lost {
-            return self.tell(host, Event::Lost(self.job));
-        }
-        self.tell(host, Event::BrokerTrouble(error))
-    }
-
-    fn tell(&self, host: &mut dyn Host, event: Event<'_>) -> Result<(), Halt> {
-        let told = host.event(event);
-        // A listener ended the worker before the job began: it goes back as it came.
-        if told.is_err() && matches!(event, Event::Processing(_)) && !self.job.is_inherited() {
-            let _ = self.job.give_back();
-        }
-        told
-    }
-}
-
-fn exhausted(job: &HeldJob) -> Why {
-    let text = format!(
-        "{} has been attempted too many times or run too long. The job may have previously timed out.",
-        job.payload().job
-    );
-    Why { reason: Reason::MaxAttempts, text }
-}
-
-fn left(how: &str) -> Why {
-    Why { reason: Reason::Exited, text: format!("The worker process ended while this job ran: {how}") }
+    let lease = Lease::new(reservation);
+    let (job, poison) = HeldJob::open(lease, Arc::from(connection), Arc::new(Discarding), Lineage::here(generation));
+    let options = Options::new(connection, vec![queue.clone()]);
+    Way { options: &options, crew: None, job: &Rc::new(job) }.walk(host, poison)
 }

@@ -27,6 +27,9 @@ pub enum Step {
 pub trait Alarm: Send + Sync {
     /// Carries out a step. `End` does not return to the job: the implementation settles what must be settled and exits.
     fn ring(&self, step: Step);
+
+    /// The job is over: whatever rang for it is void. Called on PHP's thread, when nothing can ring any more.
+    fn clear(&self);
 }
 
 /// The times of one job's ladder.
@@ -157,6 +160,8 @@ mod tests {
         fn ring(&self, step: Step) {
             self.0.lock().unwrap().send(step).unwrap();
         }
+
+        fn clear(&self) {}
     }
 
     fn seconds(n: u64) -> Duration {

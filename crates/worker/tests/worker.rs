@@ -2,18 +2,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ferry_core::backoff::Backoff;
 use ferry_core::broker::{Admin, Broker};
 use ferry_core::clock::SystemClock;
 use ferry_core::config::SettleMode;
 use ferry_core::job::NewJob;
 use ferry_core::memory::MemoryBroker;
-use ferry_core::policy::{OnReturn, Tries};
+use ferry_core::policy::{HandlerLimits, OnReturn, Tries};
 use ferry_core::queue::QueueName;
-use ferry_worker::{CallEnd, End, Event, Halt, HeldJob, Host, Options, Why, Worker, work_now};
+use ferry_worker::{Alarm, CallEnd, End, Event, Halt, HeldJob, Host, Options, Step, Why, Worker, work_now};
 
 type Handler = Box<dyn FnMut(&Rc<HeldJob>) -> CallEnd>;
 
@@ -23,6 +25,7 @@ struct Puppet {
     told: RefCell<Vec<String>>,
     stop: Cell<bool>,
     throw_at: Option<&'static str>,
+    limits: HandlerLimits,
 }
 
 impl Puppet {
@@ -33,6 +36,7 @@ impl Puppet {
             told: RefCell::default(),
             stop: Cell::new(false),
             throw_at: None,
+            limits: HandlerLimits::default(),
         }
     }
 
@@ -42,6 +46,14 @@ impl Puppet {
 }
 
 impl Host for Puppet {
+    fn prepare(&mut self, _job: &Rc<HeldJob>) -> Result<HandlerLimits, CallEnd> {
+        Ok(self.limits.clone())
+    }
+
+    fn backoff(&mut self) -> Option<Backoff> {
+        None
+    }
+
     fn call(&mut self, job: &Rc<HeldJob>) -> CallEnd {
         (self.handler)(job)
     }
@@ -57,6 +69,7 @@ impl Host for Puppet {
             Event::Processing(job) => format!("processing {}", job.id()),
             Event::Processed(job) => format!("processed {}", job.id()),
             Event::Exception(job, why) => format!("exception {} {}", job.id(), why.text),
+            Event::TimedOut(job, timeout) => format!("timed out {} {}", job.id(), timeout.as_secs()),
             Event::Failed(job, why) => format!("failed {} {}", job.id(), why.reason.as_str()),
             Event::Released(job, delay) => format!("released {} {delay}", job.id()),
             Event::Lost(job) => format!("lost {}", job.id()),
@@ -141,7 +154,7 @@ fn a_deleted_job_is_gone_and_told_in_order() {
 fn a_throw_is_released_with_the_delay_and_keeps_its_attempts() {
     let broker = broker_with(&[body("a", 0)]);
     let mut puppet = Puppet::new(throws);
-    run(&broker, Options { tries: Tries::Limit(3), delay: 5, ..options() }, &mut puppet);
+    run(&broker, Options { tries: Tries::Limit(3), backoff: Backoff::Fixed(5), ..options() }, &mut puppet);
     assert_eq!(puppet.told(), ["processing a", "exception a boom", "released a 5", "stopping 0"]);
     assert_eq!(broker.size(&queue()).unwrap().delayed, 1);
 }
@@ -340,4 +353,64 @@ fn sync_runs_a_job_without_a_broker() {
     let mut puppet = Puppet::new(throws);
     work_now("sync", &queue(), body("a", 0), 0, &mut puppet, no_fork).unwrap();
     assert_eq!(puppet.told(), ["processing a", "failed() a exception", "failed a exception", "exception a boom"]);
+}
+
+#[test]
+fn a_job_that_timed_out_is_a_failed_attempt_and_told_as_such() {
+    let broker = broker_with(&[body("a", 0), body("b", 1)]);
+    let mut puppet = Puppet::new(|_| CallEnd::TimedOut);
+    run(&broker, Options { tries: Tries::Limit(2), timeout: Some(Duration::from_secs(7)), ..options() }, &mut puppet);
+    let why = "J ran longer than its timeout of 7 s and was stopped";
+    let released = ["processing a".into(), "timed out a 7".into(), format!("exception a {why}"), "released a 0".into()];
+    assert_eq!(puppet.told()[..4], released);
+    assert_eq!(puppet.told()[4..7], ["processing b", "timed out b 7", "failed() b timeout"]);
+    assert_eq!(broker.failed(&queue(), 0, 9).unwrap()[0].reason, "timeout");
+}
+
+#[test]
+fn the_handlers_word_counts_before_the_workers_and_the_payloads_before_both() {
+    let strict = br#"{"job":"J","maxTries":1,"data":1,"id":"p","attempts":0}"#.to_vec();
+    let broker = broker_with(&[strict, body("h", 0)]);
+    let mut puppet = Puppet::new(throws);
+    puppet.limits =
+        HandlerLimits { tries: Some(Tries::Limit(2)), backoff: Some(Backoff::List(vec![30])), ..HandlerLimits::default() };
+    run(&broker, Options { tries: Tries::Limit(9), backoff: Backoff::Fixed(5), ..options() }, &mut puppet);
+    assert!(puppet.told().contains(&"failed p exception".to_owned()), "{:?}", puppet.told());
+    assert!(puppet.told().contains(&"released h 30".to_owned()), "{:?}", puppet.told());
+}
+
+#[test]
+fn a_job_that_never_leaves_is_settled_before_its_process_ends() {
+    struct LastBell(Mutex<Sender<()>>);
+    impl Alarm for LastBell {
+        fn ring(&self, step: Step) {
+            if step == Step::End {
+                self.0.lock().unwrap().send(()).unwrap();
+            }
+        }
+        fn clear(&self) {}
+    }
+    let broker = broker_with(&[body("done", 0), body("stuck", 0), body("next", 0), body("last", 0)]);
+    let (sender, ended) = channel();
+    let there = broker.clone();
+    // The thread stands for PHP's: the process would end beneath it.
+    std::thread::spawn(move || {
+        let mut puppet = Puppet::new(|job| {
+            if job.id() == "stuck" {
+                std::thread::park_timeout(Duration::from_secs(60));
+            }
+            job.delete().unwrap();
+            CallEnd::Returned
+        });
+        let short = Some(Duration::from_millis(20));
+        let options = Options { tries: Tries::Limit(2), timeout: short, grace: Duration::from_millis(20), ..options() };
+        Worker::new(there, options, no_fork).with_alarm(Arc::new(LastBell(Mutex::new(sender)))).run(&mut puppet);
+    });
+    ended.recv_timeout(Duration::from_secs(30)).unwrap();
+    let sizes = broker.size(&queue()).unwrap();
+    assert_eq!(
+        (sizes.ready, sizes.delayed, sizes.reserved),
+        (2, 1, 0),
+        "neighbours back, the stuck one released, the done one gone"
+    );
 }

@@ -1,0 +1,124 @@
+//! The threads of a running worker, and what they share with it.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ferry_core::broker::Broker;
+use ferry_core::config::SettleMode;
+use ferry_core::policy::Settlement;
+use ferry_core::{Error, ErrorKind, Result};
+
+use crate::emergency::Emergency;
+use crate::hold::Hold;
+use crate::job::{Direct, Settler};
+use crate::options::Options;
+use crate::pipeline::Pipeline;
+use crate::timer::{Alarm, Ladder, Timer};
+use crate::{keeper, pipeline};
+
+/// How long the end of a worker waits for outstanding deletions.
+const LAST_WORD: Duration = Duration::from_secs(10);
+
+/// Keeper, settle thread and clock, where they are needed.
+pub struct Crew {
+    /// What the worker holds.
+    pub hold: Arc<Hold>,
+    /// Who carries the end of jobs to the broker.
+    pub settler: Arc<dyn Settler>,
+    broker: Arc<dyn Broker>,
+    pipeline: Option<Arc<Pipeline>>,
+    timer: Option<(Arc<Timer>, Arc<dyn Alarm>)>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Crew {
+    /// Starts the threads that `options` ask for. Without an alarm no job is stopped.
+    pub fn muster(
+        broker: &Arc<dyn Broker>,
+        options: &Options,
+        connection: &Arc<str>,
+        alarm: Option<Arc<dyn Alarm>>,
+    ) -> Result<Self> {
+        let failed = |e: std::io::Error| Error::new(ErrorKind::Refused, "start a thread of the worker").with_source(e);
+        let hold = Arc::new(Hold::new(options.retry_after, options.max_lease));
+        let mut threads = Vec::new();
+        if broker.capabilities().leases {
+            threads.push(keeper::start(broker.clone(), hold.clone()).map_err(failed)?);
+        }
+        let mut pipeline = None;
+        let settler: Arc<dyn Settler> = match options.settle {
+            SettleMode::Immediate => Arc::new(Direct(broker.clone())),
+            SettleMode::Pipelined => {
+                let (started, thread) = Pipeline::start(broker.clone()).map_err(failed)?;
+                threads.push(thread);
+                pipeline.insert(Arc::new(started)).clone()
+            }
+        };
+        let mut timer = None;
+        if let Some(alarm) = alarm {
+            let (broker, hold) = (broker.clone(), hold.clone());
+            let (pipeline, connection, bell) = (pipeline.clone(), connection.clone(), alarm.clone());
+            let emergency = Emergency { broker, hold, pipeline, connection, alarm: bell };
+            let (started, thread) = Timer::start(Arc::new(emergency)).map_err(failed)?;
+            threads.push(thread);
+            timer = Some((started, alarm));
+        }
+        Ok(Self { hold, settler, broker: broker.clone(), pipeline, timer, threads })
+    }
+
+    /// Watches over the job that starts now: stops it after `timeout`, and carries out `verdict` if the process has to end.
+    ///
+    /// Its lease is renewed a little longer than it may run.
+    pub fn watch(&self, timeout: Option<Duration>, options: &Options, verdict: Settlement) {
+        let (Some((timer, _)), Some(timeout)) = (&self.timer, timeout) else { return };
+        self.hold.watch(verdict, timeout + options.grace);
+        timer.arm(Ladder::new(Instant::now(), timeout, options.warning, options.grace));
+    }
+
+    /// The job is over: its clock stops, and what rang in the last moment is void.
+    pub fn relax(&self) {
+        if let Some((timer, alarm)) = &self.timer
+            && timer.disarm().is_some()
+        {
+            alarm.clear();
+        }
+    }
+
+    /// Deletions that came too late since the last call.
+    pub fn take_lost(&self) -> Vec<pipeline::Deletion> {
+        self.pipeline.as_ref().map_or_else(Vec::new, |pipeline| pipeline.take_lost())
+    }
+
+    /// Gives unstarted jobs back and sends what is outstanding. Answers an error for what could not be sent.
+    pub fn settle_all(&self) -> Option<Error> {
+        self.hold.close();
+        keeper::give_back(&*self.broker, self.hold.drain());
+        let (left, trouble) = self.pipeline.as_ref().map(|pipeline| pipeline.flush(LAST_WORD)).unwrap_or_default();
+        (left > 0).then(|| {
+            let context = format!("{left} finished jobs could not be deleted and will run again");
+            Error::new(ErrorKind::Connection, context).with_source(trouble.unwrap_or_default())
+        })
+    }
+
+    /// Lets the threads go.
+    pub fn dismiss(self) {
+        if let Some(pipeline) = &self.pipeline {
+            pipeline.close();
+        }
+        if let Some((timer, _)) = &self.timer {
+            timer.close();
+        }
+        for thread in self.threads {
+            // A thread that panicked has nothing left to tell.
+            let _ = thread.join();
+        }
+    }
+
+    /// Leaves everything to the parent: in a forked child the threads do not exist, and one of them may have held a lock at the
+    /// fork. Touch nothing, drop nothing.
+    pub fn forget(self) {
+        #[allow(clippy::mem_forget)]
+        std::mem::forget(self);
+    }
+}

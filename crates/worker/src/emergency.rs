@@ -1,0 +1,72 @@
+//! What is settled when the process has to end while a job runs: its handler did not leave when it was made to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferry_core::broker::{Broker, How, Settle};
+use ferry_core::failed::{Failure, Reason};
+use ferry_core::policy::Settlement;
+
+use crate::hold::{Hold, Lease};
+use crate::keeper;
+use crate::pipeline::Pipeline;
+use crate::timer::{Alarm, Step};
+
+/// How long finished jobs may take to be deleted.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// An alarm that settles before it lets the process end.
+pub struct Emergency {
+    /// The broker.
+    pub broker: Arc<dyn Broker>,
+    /// What this worker holds.
+    pub hold: Arc<Hold>,
+    /// Deletions under way.
+    pub pipeline: Option<Arc<Pipeline>>,
+    /// The name of the connection, for the failed store.
+    pub connection: Arc<str>,
+    /// The way to PHP's thread.
+    pub alarm: Arc<dyn Alarm>,
+}
+
+impl Alarm for Emergency {
+    fn ring(&self, step: Step) {
+        if step == Step::End {
+            self.settle();
+        }
+        self.alarm.ring(step);
+    }
+
+    fn clear(&self) {
+        self.alarm.clear();
+    }
+}
+
+impl Emergency {
+    /// Errors are not told: there is nobody left to hear, and what could not be settled comes back by its lease.
+    fn settle(&self) {
+        if let Some((lease, verdict)) = self.hold.condemned()
+            && let Some(how) = self.how(&lease, verdict)
+        {
+            let _ = self.broker.settle(&[Settle { claim: lease.reservation.claim.clone(), how }]);
+        }
+        if let Some(pipeline) = &self.pipeline {
+            pipeline.flush(LAST_WORD);
+        }
+        keeper::give_back(&*self.broker, self.hold.drain());
+    }
+
+    fn how(&self, lease: &Lease, verdict: Settlement) -> Option<How> {
+        match verdict {
+            Settlement::Nothing | Settlement::Leave | Settlement::Delete => None,
+            Settlement::Release(delay) => Some(How::Release { delay }),
+            Settlement::Bury => Some(How::Bury(Box::new(Failure {
+                connection: self.connection.to_string(),
+                payload: lease.reservation.body.clone(),
+                reason: Reason::Timeout,
+                exception: "The job ran longer than its timeout and did not leave; its process was ended".to_owned(),
+                attempts: lease.reservation.attempts.unwrap_or(1),
+            }))),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The way of one job: start it or not, run it, settle it, tell.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::rc::Rc;
+
+use ferry_core::failed::Reason;
+use ferry_core::policy::{HandlerLimits, Outcome, RetryPolicy, Settlement, Tries, decide};
+use ferry_core::{Error, ErrorKind, Result};
+
+use crate::crew::Crew;
+use crate::host::{CallEnd, Event, Halt, Host, Why};
+use crate::job::HeldJob;
+use crate::options::Options;
+
+/// One job under one worker.
+pub struct Way<'a> {
+    /// What the worker was asked to do.
+    pub options: &'a Options,
+    /// Who watches over the job; nobody inside push.
+    pub crew: Option<&'a Crew>,
+    /// The job.
+    pub job: &'a Rc<HeldJob>,
+}
+
+impl Way<'_> {
+    /// From the reservation to the end.
+    pub fn walk(&self, host: &mut dyn Host, poison: Option<Error>) -> Result<(), Halt> {
+        self.tell(host, Event::Processing(self.job))?;
+        if let Some(error) = poison {
+            return self.fail(host, &HeldJob::poison(&error));
+        }
+        let handler = match host.prepare(self.job) {
+            Ok(handler) => handler,
+            Err(end) => return self.conclude(host, end, &HandlerLimits::default()),
+        };
+        let policy = self.policy(&handler);
+        if !policy.may_start(self.job.attempts(), self.job.now()) {
+            return self.fail(host, &exhausted(self.job));
+        }
+        let end = self.call(host, &handler, &policy);
+        if self.job.is_inherited() {
+            return Err(Halt::Forked);
+        }
+        self.conclude(host, end, &handler)
+    }
+
+    /// Runs the handler, under the clock.
+    fn call(&self, host: &mut dyn Host, handler: &HandlerLimits, policy: &RetryPolicy) -> CallEnd {
+        let Some(crew) = self.crew else { return host.call(self.job) };
+        let timeout = self.job.timeout(handler, self.options.timeout);
+        crew.watch(timeout, self.options, self.settlement(Outcome::TimedOut, policy));
+        let end = host.call(self.job);
+        if !self.job.is_inherited() {
+            crew.relax();
+        }
+        end
+    }
+
+    /// Inside push there is one attempt: what the handler throws is the caller's.
+    fn policy(&self, handler: &HandlerLimits) -> RetryPolicy {
+        let policy = self.job.policy(handler, self.options.tries, &self.options.backoff);
+        if self.crew.is_some() {
+            RetryPolicy { verdict: self.options.verdict, ..policy }
+        } else {
+            RetryPolicy { tries: Tries::Limit(1), deadline: None, ..policy }
+        }
+    }
+
+    fn settlement(&self, outcome: Outcome, policy: &RetryPolicy) -> Settlement {
+        decide(outcome, self.job.attempts(), policy, self.options.on_return, self.job.now(), random())
+    }
+
+    /// What follows from the end of the handler.
+    fn conclude(&self, host: &mut dyn Host, end: CallEnd, handler: &HandlerLimits) -> Result<(), Halt> {
+        let because = |reason, text| Some(Why { reason, text });
+        let (outcome, why, halt) = match end {
+            CallEnd::Returned => (Outcome::Returned, None, None),
+            CallEnd::Threw(text) => (Outcome::Threw, because(Reason::Exception, text), None),
+            CallEnd::TimedOut => (Outcome::TimedOut, Some(self.overdue(host, handler)?), None),
+            CallEnd::NoHandler(text) => (Outcome::NoHandler, because(Reason::NoHandler, text), None),
+            CallEnd::BadData(text) => return self.fail(host, &Why { reason: Reason::Poison, text }),
+            CallEnd::Exited => (Outcome::Exited, Some(left("its handler called exit()")), Some(Halt::Exited)),
+            CallEnd::Died(text) => (Outcome::Exited, Some(left(&text)), Some(Halt::Died)),
+        };
+        let outcome = if self.job.is_lost() {
+            Outcome::Lost
+        } else if self.job.is_held() {
+            outcome
+        } else {
+            Outcome::Settled
+        };
+        let mut policy = self.policy(handler);
+        if let Some(backoff) = host.backoff() {
+            policy.backoff = backoff;
+        }
+        let settlement = self.settlement(outcome, &policy);
+        if let Some(halt) = halt {
+            // PHP is on its way out: settle, tell nobody.
+            let _ = self.settle(settlement, why.as_ref());
+            return Err(halt);
+        }
+        match (settlement, why) {
+            (Settlement::Bury, Some(why)) => self.fail(host, &why),
+            (settlement, Some(why)) => {
+                self.tell(host, Event::Exception(self.job, &why))?;
+                self.settle_and_tell(host, settlement)
+            }
+            (settlement, None) => {
+                self.settle_and_tell(host, settlement)?;
+                self.tell(host, Event::Processed(self.job))
+            }
+        }
+    }
+
+    /// Tells that the clock stopped the job, and says why it counts as failed.
+    fn overdue(&self, host: &mut dyn Host, handler: &HandlerLimits) -> Result<Why, Halt> {
+        let timeout = self.job.timeout(handler, self.options.timeout).unwrap_or_default();
+        self.tell(host, Event::TimedOut(self.job, timeout))?;
+        let text =
+            format!("{} ran longer than its timeout of {} s and was stopped", self.job.payload().job, timeout.as_secs_f64());
+        Ok(Why { reason: Reason::Timeout, text })
+    }
+
+    /// Buries the job, then tells its handler and the listeners (`worker/worker-*-fails`).
+    ///
+    /// When the failed store refuses, the job stays where it is and nobody is told that it failed.
+    fn fail(&self, host: &mut dyn Host, why: &Why) -> Result<(), Halt> {
+        if let Err(error) = self.job.bury(why) {
+            return self.trouble(host, &error);
+        }
+        let callback = host.failed(self.job, why)?;
+        self.tell(host, Event::Failed(self.job, why))?;
+        match callback {
+            CallEnd::Exited => Err(Halt::Exited),
+            CallEnd::Died(_) => Err(Halt::Died),
+            // The exception of `failed()` was reported in place of this one.
+            CallEnd::Threw(_) => Ok(()),
+            CallEnd::Returned | CallEnd::TimedOut | CallEnd::NoHandler(_) | CallEnd::BadData(_) => {
+                self.tell(host, Event::Exception(self.job, why))
+            }
+        }
+    }
+
+    fn settle(&self, settlement: Settlement, why: Option<&Why>) -> Result<()> {
+        match settlement {
+            Settlement::Nothing => Ok(()),
+            Settlement::Leave => self.job.leave(),
+            Settlement::Delete => self.job.delete(),
+            Settlement::Release(delay) => self.job.release(delay),
+            Settlement::Bury => why.map_or(Ok(()), |why| self.job.bury(why)),
+        }
+    }
+
+    fn settle_and_tell(&self, host: &mut dyn Host, settlement: Settlement) -> Result<(), Halt> {
+        match self.settle(settlement, None) {
+            Err(error) => self.trouble(host, &error),
+            Ok(()) if self.job.is_lost() => self.tell(host, Event::Lost(self.job)),
+            Ok(()) => match settlement {
+                Settlement::Release(delay) => self.tell(host, Event::Released(self.job, delay)),
+                Settlement::Nothing | Settlement::Leave | Settlement::Delete | Settlement::Bury => Ok(()),
+            },
+        }
+    }
+
+    /// A settlement that did not arrive: the job is lost to us, or stays reserved until its lease ends.
+    fn trouble(&self, host: &mut dyn Host, error: &Error) -> Result<(), Halt> {
+        if error.kind() == ErrorKind::Lost {
+            return self.tell(host, Event::Lost(self.job));
+        }
+        self.tell(host, Event::BrokerTrouble(error))
+    }
+
+    fn tell(&self, host: &mut dyn Host, event: Event<'_>) -> Result<(), Halt> {
+        let told = host.event(event);
+        // A listener ended the worker before the job began: it goes back as it came.
+        if told.is_err() && matches!(event, Event::Processing(_)) && !self.job.is_inherited() {
+            let _ = self.job.give_back();
+        }
+        told
+    }
+}
+
+fn exhausted(job: &HeldJob) -> Why {
+    let name = &job.payload().job;
+    let text = format!("{name} has been attempted too many times or run too long. The job may have previously timed out.");
+    Why { reason: Reason::MaxAttempts, text }
+}
+
+fn left(how: &str) -> Why {
+    Why { reason: Reason::Exited, text: format!("The worker process ended while this job ran: {how}") }
+}
+
+/// From 0.0 to 1.0, for jitter. The standard library seeds its hashers randomly, which is all the randomness a delay needs.
+fn random() -> f64 {
+    RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
+}
