@@ -1,0 +1,185 @@
+//! Connections that break without a word.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+
+use ferry_core::broker::{Extended, How, Settle, Settled, State};
+use ferry_core::{Broker, ErrorKind, NewJob, QueueName, Reservation, Result};
+
+use super::tools::*;
+use super::{Exam, START};
+
+pub fn every_word_works_after_its_connection_was_killed(exam: &dyn Exam) {
+    let (worker, mail) = (exam.worker(), queue("mail"));
+    for round in 0..3 {
+        exam.kill_connections();
+        push(&*worker, &mail, 1);
+        exam.kill_connections();
+        push_all(&*worker, &mail, 2..4);
+        exam.kill_connections();
+        assert_eq!(size(&*worker, &mail), sizes(3, 0, 0, round));
+        exam.kill_connections();
+        let jobs = take(&*worker, &mail, 10);
+        assert_eq!(numbers(&jobs), [1, 2, 3]);
+        exam.kill_connections();
+        let claims: Vec<_> = jobs.iter().map(|job| job.claim.clone()).collect();
+        if exam.has_leases() {
+            assert_eq!(worker.extend(&claims).unwrap(), [Extended::Kept; 3]);
+            exam.kill_connections();
+            let settled = settle_all(&*worker, [(&jobs[0], How::Delete), (&jobs[1], bury(&jobs[1])), (&jobs[2], How::GiveBack)]);
+            assert_eq!(settled, [Settled::Done; 3]);
+        }
+        let admin = worker.admin().expect("admin");
+        exam.kill_connections();
+        assert_eq!(admin.peek(&mail, State::Ready, 0, 10).unwrap().len(), 1);
+        exam.kill_connections();
+        assert_eq!(admin.failed(&mail, 0, 100).unwrap().len() as u64, round + 1);
+        exam.kill_connections();
+        assert_eq!(admin.clear(&mail).unwrap(), 1);
+    }
+}
+
+pub fn a_closed_broker_opens_again_at_the_next_word(exam: &dyn Exam) {
+    let (worker, mail) = (exam.worker(), queue("mail"));
+    worker.close();
+    push(&*worker, &mail, 1);
+    worker.close();
+    worker.close();
+    let held = take_one(&*worker, &mail);
+    if exam.has_leases() {
+        worker.close();
+        delete(&*worker, &held);
+        assert_eq!(size(&*worker, &mail).total(), 0);
+    }
+}
+
+/// What the threads of the storm saw.
+#[derive(Default)]
+struct Log {
+    /// Pushes that were confirmed.
+    stored: HashSet<u32>,
+    /// Pushes of which nobody knows.
+    uncertain: HashSet<u32>,
+    /// How often each job was deleted for sure.
+    deleted: HashMap<u32, u32>,
+    /// Jobs whose delete was answered `Lost`.
+    perhaps_deleted: HashSet<u32>,
+    /// First attempts by job.
+    first_attempts: HashMap<u32, u32>,
+}
+
+pub fn a_storm_of_killed_connections_loses_and_doubles_nothing(exam: &dyn Exam) {
+    const JOBS: u32 = 400;
+    if !exam.has_leases() {
+        return;
+    }
+    let (mail, log) = (queue("mail"), Mutex::new(Log::default()));
+    let (pushed, pushed_all) = (AtomicU32::new(0), AtomicBool::new(false));
+    let (pusher, taker) = (exam.worker(), exam.worker());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let _over = SetWhenDropped(&pushed_all);
+            for number in 0..JOBS {
+                push_in_storm(&*pusher, &mail, number, &log);
+                pushed.store(number, Ordering::SeqCst);
+            }
+        });
+        scope.spawn(|| {
+            let mut idle = 0;
+            while idle < 3 {
+                let last_look = pushed_all.load(Ordering::SeqCst);
+                let took_some = take_in_storm(&*taker, &mail, &log);
+                idle = if last_look && !took_some { idle + 1 } else { 0 };
+            }
+        });
+        while !pushed_all.load(Ordering::SeqCst) {
+            let before = pushed.load(Ordering::SeqCst);
+            exam.kill_connections();
+            // A storm without a pause would let nobody connect.
+            while pushed.load(Ordering::SeqCst) == before && !pushed_all.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+        }
+    });
+
+    // Reservations whose answer broke are rescued by their lease.
+    let later = exam.at(START + 60);
+    while take_in_storm(&*later, &mail, &log) {}
+    assert_eq!(size(&*later, &mail).total(), 0);
+
+    let log = log.into_inner().expect("no thread panicked");
+    for number in &log.stored {
+        let surely = log.deleted.get(number).copied().unwrap_or(0);
+        assert!(surely == 1 || log.perhaps_deleted.contains(number), "job {number} was deleted {surely} times");
+    }
+    for (number, times) in &log.deleted {
+        assert!(*times == 1, "job {number} was done {times} times");
+        assert!(log.stored.contains(number) || log.uncertain.contains(number));
+    }
+    for (number, times) in &log.first_attempts {
+        assert!(*times == 1, "job {number} was handed out {times} times as fresh");
+    }
+    assert_eq!(log.stored.len() + log.uncertain.len(), JOBS as usize);
+}
+
+/// Ends the storm also when the pusher panics.
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn push_in_storm(worker: &dyn Broker, queue: &QueueName, number: u32, log: &Mutex<Log>) {
+    loop {
+        let pushed = worker.push(queue, NewJob::ready(job(number)));
+        let mut log = log.lock().expect("no thread panicked");
+        match pushed {
+            Ok(_) => log.stored.insert(number),
+            Err(error) if error.kind() == ErrorKind::Uncertain => log.uncertain.insert(number),
+            // Nothing was stored, says the contract: so this is no double.
+            Err(error) if error.kind() == ErrorKind::Connection => continue,
+            Err(error) => panic!("{error}"),
+        };
+        return;
+    }
+}
+
+/// Reserves some jobs and deletes them. Whether there were any, or it is unknown.
+fn take_in_storm(worker: &dyn Broker, queue: &QueueName, log: &Mutex<Log>) -> bool {
+    let Some(jobs) = broken_or(worker.reserve(std::slice::from_ref(queue), 8, NO_WAIT)) else { return true };
+    for job in &jobs {
+        if job.attempts == Some(1) {
+            *log.lock().expect("no thread panicked").first_attempts.entry(number(&job.body)).or_default() += 1;
+        }
+        delete_in_storm(worker, job, log);
+    }
+    !jobs.is_empty()
+}
+
+fn delete_in_storm(worker: &dyn Broker, job: &Reservation, log: &Mutex<Log>) {
+    let batch = [Settle { claim: job.claim.clone(), how: How::Delete }];
+    let settled = loop {
+        if let Some(settled) = broken_or(worker.settle(&batch)) {
+            break settled[0];
+        }
+    };
+    let mut log = log.lock().expect("no thread panicked");
+    match settled {
+        Settled::Done => *log.deleted.entry(number(&job.body)).or_default() += 1,
+        // Carried out before its answer broke, and repeated since.
+        Settled::Lost => drop(log.perhaps_deleted.insert(number(&job.body))),
+    }
+}
+
+/// `None` for the errors that a broken connection may cause.
+fn broken_or<T>(result: Result<T>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) if matches!(error.kind(), ErrorKind::Connection | ErrorKind::Uncertain) => None,
+        Err(error) => panic!("{error}"),
+    }
+}

@@ -1,0 +1,101 @@
+//! Promise 3: a claim that is no longer ours changes nothing.
+
+use std::sync::Arc;
+
+use ferry_core::broker::{How, Settled};
+use ferry_core::{Broker, QueueName, Reservation};
+
+use super::tools::*;
+use super::{Exam, START};
+
+/// A slow worker lost its job to a quick one; both believe that it is theirs.
+struct Takeover {
+    queue: QueueName,
+    slow: Arc<dyn Broker>,
+    stale: Reservation,
+    quick: Arc<dyn Broker>,
+    held: Reservation,
+}
+
+fn takeover(exam: &dyn Exam) -> Option<Takeover> {
+    if !exam.has_leases() {
+        return None;
+    }
+    let (slow, queue) = (exam.worker(), queue("mail"));
+    push(&*slow, &queue, 1);
+    let stale = take_one(&*slow, &queue);
+    let quick = exam.at(START + 60);
+    let held = take_one(&*quick, &queue);
+    assert_eq!((stale.attempts, held.attempts), (Some(1), Some(2)));
+    Some(Takeover { queue, slow, stale, quick, held })
+}
+
+fn stale_settle_changes_nothing(exam: &dyn Exam, how: impl FnOnce(&Reservation) -> How) {
+    let Some(Takeover { queue, slow, stale, quick, held }) = takeover(exam) else { return };
+    assert_eq!(settle(&*slow, &stale, how(&stale)), Settled::Lost);
+    assert_eq!(size(&*quick, &queue), sizes(0, 0, 1, 0), "the other's copy is untouched");
+    assert_nothing_ready(&*quick, &queue);
+    delete(&*quick, &held);
+    assert_eq!(size(&*quick, &queue), sizes(0, 0, 0, 0));
+}
+
+pub fn a_stale_delete_is_lost_and_changes_nothing(exam: &dyn Exam) {
+    stale_settle_changes_nothing(exam, |_| How::Delete);
+}
+
+pub fn a_stale_release_is_lost_and_changes_nothing(exam: &dyn Exam) {
+    stale_settle_changes_nothing(exam, |_| How::Release { delay: 0 });
+}
+
+pub fn a_stale_burial_is_lost_and_changes_nothing(exam: &dyn Exam) {
+    stale_settle_changes_nothing(exam, bury);
+}
+
+pub fn a_stale_leave_is_lost_and_changes_nothing(exam: &dyn Exam) {
+    stale_settle_changes_nothing(exam, |_| How::Leave);
+}
+
+pub fn a_stale_settle_stays_lost_after_the_job_is_gone(exam: &dyn Exam) {
+    let Some(Takeover { queue, slow, stale, quick, held }) = takeover(exam) else { return };
+    delete(&*quick, &held);
+    for how in [How::Delete, How::Release { delay: 0 }, How::GiveBack, bury(&stale)] {
+        assert_eq!(settle(&*slow, &stale, how), Settled::Lost);
+    }
+    assert_eq!(size(&*quick, &queue), sizes(0, 0, 0, 0), "a finished job is not revived");
+}
+
+pub fn a_stale_settle_does_not_spoil_the_rest_of_its_batch(exam: &dyn Exam) {
+    let Some(Takeover { queue, slow: _, stale, quick, held }) = takeover(exam) else { return };
+    push(&*quick, &queue, 2);
+    let other = take_one(&*quick, &queue);
+    let settled = settle_all(&*quick, [(&stale, How::Delete), (&other, How::Delete)]);
+    assert_eq!(settled, [Settled::Lost, Settled::Done]);
+    delete(&*quick, &held);
+}
+
+pub fn a_late_delete_counts_while_nobody_took_the_job_over(exam: &dyn Exam) {
+    if !exam.has_leases() {
+        return;
+    }
+    let (slow, mail) = (exam.worker(), queue("mail"));
+    push(&*slow, &mail, 1);
+    let held = take_one(&*slow, &mail);
+    delete(&*exam.at(START + 1_000), &held);
+    assert_nothing_ready(&*exam.at(START + 1_001), &mail);
+    assert_eq!(size(&*slow, &mail).total(), 0);
+}
+
+pub fn of_two_workers_one_gets_the_expired_job(exam: &dyn Exam) {
+    if !exam.has_leases() {
+        return;
+    }
+    let mail = queue("mail");
+    push(&*exam.worker(), &mail, 1);
+    let _dead = take_one(&*exam.worker(), &mail);
+    let workers = [exam.at(START + 60), exam.at(START + 60)];
+    let taken: usize = std::thread::scope(|scope| {
+        let threads = workers.each_ref().map(|worker| scope.spawn(|| take(&**worker, &mail, 10).len()));
+        threads.into_iter().map(|thread| thread.join().expect("the thread ran through")).sum()
+    });
+    assert_eq!(taken, 1);
+}

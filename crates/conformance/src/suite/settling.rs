@@ -1,0 +1,127 @@
+//! The ways in which a reservation ends.
+
+use ferry_core::broker::{How, Settled};
+
+use super::tools::*;
+use super::{Exam, START};
+
+pub fn a_released_job_keeps_its_attempts_and_returns_after_its_delay(exam: &dyn Exam) {
+    let mail = queue("mail");
+    let worker = exam.worker();
+    push(&*worker, &mail, 1);
+    release(&*worker, &take_one(&*worker, &mail), 30);
+    assert_eq!(size(&*worker, &mail), sizes(0, 1, 0, 0));
+    assert_nothing_ready(&*exam.at(START + 29), &mail);
+    let later = exam.at(START + 30);
+    let again = take_one(&*later, &mail);
+    assert_eq!((number(&again.body), again.attempts), (1, Some(2)));
+    release(&*later, &again, 5);
+    assert_eq!(take_one(&*exam.at(START + 35), &mail).attempts, Some(3));
+}
+
+pub fn a_job_released_without_delay_is_ready_at_once(exam: &dyn Exam) {
+    let (worker, mail) = (exam.worker(), queue("mail"));
+    for (number, delay) in [(1, 0), (2, -1), (3, -100_000)] {
+        push(&*worker, &mail, number);
+        release(&*worker, &take_one(&*worker, &mail), delay);
+        let again = take_one(&*worker, &mail);
+        assert_eq!((numbers(std::slice::from_ref(&again)), again.attempts), (vec![number], Some(2)));
+        delete(&*worker, &again);
+    }
+}
+
+pub fn a_released_job_goes_behind_the_ready_ones(exam: &dyn Exam) {
+    let (worker, mail) = (exam.worker(), queue("mail"));
+    push_all(&*worker, &mail, 0..3);
+    release(&*worker, &take_one(&*worker, &mail), 0);
+    assert_eq!(numbers(&drain(&*worker, &mail)), [1, 2, 0]);
+}
+
+pub fn a_second_settle_of_a_claim_is_lost(exam: &dyn Exam) {
+    let (worker, mail) = (exam.worker(), queue("mail"));
+    for first in [How::Delete, How::Release { delay: 9 }, How::GiveBack] {
+        push(&*worker, &mail, 1);
+        let held = take_one(&*worker, &mail);
+        assert_eq!(settle(&*worker, &held, first.clone()), Settled::Done);
+        let before = size(&*worker, &mail);
+        for second in [How::Delete, How::Release { delay: 0 }, How::GiveBack, How::Leave, bury(&held)] {
+            assert_eq!(settle(&*worker, &held, second.clone()), Settled::Lost, "{second:?} after {first:?}");
+            assert_eq!(size(&*worker, &mail), before, "{second:?} after {first:?}");
+        }
+        worker.admin().expect("every driver here has admin words").clear(&mail).unwrap();
+    }
+}
+
+pub fn a_claim_named_twice_in_a_batch_is_settled_once(exam: &dyn Exam) {
+    let (worker, mail) = (exam.worker(), queue("mail"));
+    push(&*worker, &mail, 1);
+    let held = take_one(&*worker, &mail);
+    let settled = settle_all(&*worker, [(&held, How::Release { delay: 5 }), (&held, How::Release { delay: 5 })]);
+    assert_eq!(settled.iter().filter(|settled| **settled == Settled::Done).count(), 1, "{settled:?}");
+    assert_eq!(size(&*worker, &mail), sizes(0, 1, 0, 0));
+}
+
+pub fn a_repeated_batch_is_lost_as_a_whole(exam: &dyn Exam) {
+    let (worker, mail) = (exam.worker(), queue("mail"));
+    push_all(&*worker, &mail, 0..3);
+    let jobs = take(&*worker, &mail, 3);
+    let hows = [How::Delete, How::Release { delay: 9 }, bury(&jobs[2])];
+    let batch = || jobs.iter().zip(hows.iter().cloned());
+    assert_eq!(settle_all(&*worker, batch()), [Settled::Done; 3]);
+    let before = size(&*worker, &mail);
+    assert_eq!(settle_all(&*worker, batch()), [Settled::Lost; 3]);
+    assert_eq!(size(&*worker, &mail), before);
+}
+
+pub fn a_batch_over_several_queues_answers_in_order(exam: &dyn Exam) {
+    let worker = exam.worker();
+    let queues = ["a", "b", "c"].map(queue);
+    for (number, queue) in (0..).zip(&queues) {
+        push_all(&*worker, queue, number * 2..number * 2 + 2);
+    }
+    let jobs: Vec<_> = queues.iter().flat_map(|queue| take(&*worker, queue, 2)).collect();
+    delete(&*worker, &jobs[1]);
+    delete(&*worker, &jobs[4]);
+    let settled = settle_all(
+        &*worker,
+        [
+            (&jobs[0], How::Delete),
+            (&jobs[2], How::Release { delay: 60 }),
+            (&jobs[4], How::Delete),
+            (&jobs[5], How::GiveBack),
+            (&jobs[1], How::GiveBack),
+            (&jobs[3], bury(&jobs[3])),
+        ],
+    );
+    let (done, lost) = (Settled::Done, Settled::Lost);
+    assert_eq!(settled, [done, done, lost, done, lost, done]);
+    assert_eq!(size(&*worker, &queues[0]), sizes(0, 0, 0, 0));
+    assert_eq!(size(&*worker, &queues[1]), sizes(0, 1, 0, 1));
+    assert_eq!(size(&*worker, &queues[2]), sizes(1, 0, 0, 0));
+}
+
+pub fn settling_nothing_is_fine(exam: &dyn Exam) {
+    assert!(exam.worker().settle(&[]).unwrap().is_empty());
+}
+
+pub fn a_thousand_jobs_are_settled_in_one_batch(exam: &dyn Exam) {
+    let (worker, mail) = (exam.worker(), queue("mail"));
+    push_all(&*worker, &mail, 0..1_000);
+    let jobs = take(&*worker, &mail, 1_000);
+    assert_eq!(jobs.len(), 1_000);
+    let settled = settle_all(&*worker, jobs.iter().map(|job| (job, How::Delete)));
+    assert!(settled.iter().all(|settled| *settled == Settled::Done));
+    assert_eq!(size(&*worker, &mail).total(), 0);
+}
+
+pub fn one_job_may_be_settled_by_a_worker_other_than_its_reserver(exam: &dyn Exam) {
+    // The settle thread and PHP's thread have sockets of their own. A driver whose claims are bound to a connection has no leases.
+    if !exam.has_leases() {
+        return;
+    }
+    let mail = queue("mail");
+    push(&*exam.worker(), &mail, 1);
+    let held = take_one(&*exam.worker(), &mail);
+    delete(&*exam.worker(), &held);
+    assert_eq!(size(&*exam.worker(), &mail).total(), 0);
+}

@@ -1,0 +1,112 @@
+//! Waiting for jobs: it ends when one is there, it ends anyway, and it delays nobody.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ferry_core::{Broker, NewJob, QueueName, Reservation};
+
+use super::Exam;
+use super::tools::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+pub fn a_waiting_worker_gets_what_another_pushes(exam: &dyn Exam) {
+    let queues = [queue("mail")];
+    let (waiter, pusher) = (exam.worker(), exam.worker());
+    // Who meets a store that does not exist yet is examined in `crowds`.
+    assert_nothing_ready(&*waiter, &queues[0]);
+    let started = Instant::now();
+    for number in 0..20 {
+        assert_eq!(numbers(&waited_for(&*waiter, &queues, &*pusher, &queues[0], number)), [number]);
+    }
+    // Without an event most of these would sleep for their whole second.
+    assert!(started.elapsed() < 5 * SECOND, "20 pushes to a waiting worker took {:?}", started.elapsed());
+}
+
+pub fn a_worker_waits_for_all_its_queues(exam: &dyn Exam) {
+    let queues = ["high", "middle", "low"].map(queue);
+    let (waiter, pusher) = (exam.worker(), exam.worker());
+    assert_nothing_ready(&*waiter, &queues[0]);
+    for (number, pushed) in (0..).zip(&queues) {
+        assert_eq!(numbers(&waited_for(&*waiter, &queues, &*pusher, pushed, number)), [number], "pushed to {pushed:?}");
+    }
+}
+
+/// What `waiter` gets from one wait for `queues`, while job `number` is pushed to one of them.
+fn waited_for(
+    waiter: &dyn Broker,
+    queues: &[QueueName],
+    pusher: &dyn Broker,
+    pushed: &QueueName,
+    number: u32,
+) -> Vec<Reservation> {
+    let about_to_wait = Barrier::new(2);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            about_to_wait.wait();
+            waiter.reserve(queues, 1, SECOND).unwrap()
+        });
+        about_to_wait.wait();
+        push(pusher, pushed, number);
+        waiting.join().expect("the waiter ran through")
+    })
+}
+
+pub fn a_wait_for_nothing_ends_after_its_time(exam: &dyn Exam) {
+    let (worker, mail) = (exam.worker(), queue("mail"));
+    let wait = Duration::from_millis(300);
+    let started = Instant::now();
+    assert!(worker.reserve(std::slice::from_ref(&mail), 1, wait).unwrap().is_empty());
+    assert!(started.elapsed() >= wait / 2, "it did not wait: {:?}", started.elapsed());
+    assert!(started.elapsed() < 10 * SECOND, "it waited for {:?}", started.elapsed());
+}
+
+pub fn no_wait_is_longer_than_a_second(exam: &dyn Exam) {
+    let (worker, mail) = (exam.worker(), queue("mail"));
+    let started = Instant::now();
+    assert!(worker.reserve(std::slice::from_ref(&mail), 1, 60 * SECOND).unwrap().is_empty());
+    assert!(started.elapsed() < 20 * SECOND, "it waited for {:?}", started.elapsed());
+}
+
+pub fn a_job_that_is_there_is_not_waited_for(exam: &dyn Exam) {
+    let (worker, mail) = (exam.worker(), queue("mail"));
+    push_all(&*worker, &mail, 0..50);
+    let started = Instant::now();
+    for number in 0..50 {
+        let jobs = worker.reserve(&[queue("empty"), mail.clone()], 1, SECOND).unwrap();
+        assert_eq!(numbers(&jobs), [number]);
+    }
+    assert!(started.elapsed() < 25 * SECOND, "each of 50 took half a second: {:?}", started.elapsed());
+}
+
+pub fn a_waiting_worker_delays_none_of_its_other_threads(exam: &dyn Exam) {
+    let (worker, mail) = (exam.worker(), queue("mail"));
+    let stop = AtomicBool::new(false);
+    let waits = Barrier::new(2);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let empty = [queue("empty")];
+            assert!(worker.reserve(&empty, 1, Duration::ZERO).unwrap().is_empty());
+            waits.wait();
+            while !stop.load(Ordering::SeqCst) {
+                assert!(worker.reserve(&empty, 1, SECOND).unwrap().is_empty());
+            }
+        });
+        let other = exam.worker();
+        waits.wait();
+        let started = Instant::now();
+        // One lock held while waiting would make each of these words take up to a second.
+        for number in 0..25 {
+            worker.push(&mail, NewJob::ready(job(number))).unwrap();
+            let held = take_one(&*other, &mail);
+            worker.extend(std::slice::from_ref(&held.claim)).unwrap();
+            assert_eq!(size(&*worker, &mail).total(), 1);
+            if other.capabilities().leases { delete(&*worker, &held) } else { delete(&*other, &held) }
+        }
+        let took = started.elapsed();
+        stop.store(true, Ordering::SeqCst);
+        assert!(took < 15 * SECOND, "100 words beside a waiting reserve took {took:?}");
+    });
+}

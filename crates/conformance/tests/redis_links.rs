@@ -1,0 +1,202 @@
+//! What a link to Redis may do to a request: swallow it, or swallow its answer. The exam itself only kills idle links.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferry_conformance::servers::{Fault, Link, RedisServer};
+use ferry_conformance::suite::START;
+use ferry_core::broker::{Extended, How, Settle, Settled, Sizes};
+use ferry_core::failed::{Failure, Reason};
+use ferry_core::{Broker, ErrorKind, NewJob, QueueName, Reservation};
+use ferry_driver_redis::{RedisBroker, Settings};
+
+const JOB: &[u8] = br#"{"job":"J","maxTries":null,"timeout":null,"data":1,"id":"x","attempts":0}"#;
+const BOTH_SIDES: [Fault; 2] = [Fault::BeforeServer, Fault::AfterServer];
+
+/// A server, a worker behind a link that can break, and an observer with a link of its own.
+struct Scene {
+    server: RedisServer,
+    link: Link,
+    queue: QueueName,
+}
+
+impl Scene {
+    fn set() -> Option<Self> {
+        let server = RedisServer::start()?;
+        let link = Link::to(server.port().expect("the server has a port"));
+        Some(Self { server, link, queue: QueueName::default() })
+    }
+
+    /// A worker whose links are open and whose scripts are known, so that the next request is one request.
+    fn worker(&self) -> Arc<dyn Broker> {
+        let config = self.server.config_at(self.link.address());
+        let worker = Arc::new(RedisBroker::new(config, Settings { now: Some(START), ..Settings::default() }));
+        worker.push(&self.queue, NewJob::ready(JOB)).unwrap();
+        for how in [How::GiveBack, How::Delete] {
+            let held = self.reserve(&*worker);
+            worker.extend(std::slice::from_ref(&held.claim)).unwrap();
+            assert_eq!(worker.settle(&[Settle { claim: held.claim, how }]).unwrap(), [Settled::Done]);
+        }
+        worker
+    }
+
+    fn observer_at(&self, second: i64) -> RedisBroker {
+        RedisBroker::new(self.server.config(), Settings { now: Some(second), ..Settings::default() })
+    }
+
+    fn reserve(&self, worker: &dyn Broker) -> Reservation {
+        worker.reserve(std::slice::from_ref(&self.queue), 1, Duration::ZERO).unwrap().remove(0)
+    }
+
+    fn sizes(&self) -> Sizes {
+        self.observer_at(START).size(&self.queue).unwrap()
+    }
+
+    fn break_next(&self, fault: Fault) {
+        self.link.break_next(fault);
+    }
+
+    fn assert_it_broke(&self) {
+        assert!(!self.link.is_armed(), "the fault never struck");
+    }
+}
+
+fn every_way_to_settle(job: &Reservation) -> [How; 5] {
+    let failure = Failure {
+        connection: "exam".into(),
+        payload: job.body.clone(),
+        reason: Reason::Asked,
+        exception: String::new(),
+        attempts: 1,
+    };
+    [How::Delete, How::Release { delay: 5 }, How::GiveBack, How::Leave, How::Bury(Box::new(failure))]
+}
+
+#[test]
+fn a_push_that_broke_is_stored_once_or_not_at_all_and_says_what_is_known() {
+    for fault in BOTH_SIDES {
+        let Some(scene) = Scene::set() else { return };
+        let worker = scene.worker();
+        scene.break_next(fault);
+        let pushed = worker.push(&scene.queue, NewJob::ready(JOB));
+        scene.assert_it_broke();
+        let stored = scene.sizes().ready;
+        match pushed {
+            Ok(_) => assert_eq!(stored, 1, "{fault:?}"),
+            Err(error) if error.kind() == ErrorKind::Uncertain => assert!(stored <= 1, "{fault:?}"),
+            Err(error) if error.kind() == ErrorKind::Connection => assert_eq!(stored, 0, "{fault:?}"),
+            Err(error) => panic!("{fault:?}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_job_whose_reservation_broke_is_ready_or_comes_back_with_its_lease() {
+    for fault in BOTH_SIDES {
+        let Some(scene) = Scene::set() else { return };
+        let worker = scene.worker();
+        worker.push(&scene.queue, NewJob::ready(JOB)).unwrap();
+        scene.break_next(fault);
+        let answer = worker.reserve(std::slice::from_ref(&scene.queue), 1, Duration::ZERO);
+        scene.assert_it_broke();
+        assert_eq!(scene.sizes().total(), 1, "{fault:?}: {answer:?}");
+        let later = scene.observer_at(START + 60);
+        assert_eq!(scene.reserve(&later).claim.queue, scene.queue);
+    }
+}
+
+#[test]
+fn a_settle_that_broke_leaves_the_job_in_one_state() {
+    for fault in BOTH_SIDES {
+        for number in 0..5 {
+            let Some(scene) = Scene::set() else { return };
+            let worker = scene.worker();
+            worker.push(&scene.queue, NewJob::ready(JOB)).unwrap();
+            let held = scene.reserve(&*worker);
+            let how = every_way_to_settle(&held)[number].clone();
+            scene.break_next(fault);
+            let answer = worker.settle(&[Settle { claim: held.claim, how: how.clone() }]);
+            scene.assert_it_broke();
+            let sizes = scene.sizes();
+            assert!(sizes.total() + sizes.failed <= 1, "{how:?}, {fault:?}: {sizes:?}");
+            assert!(sizes.total() + sizes.failed == 1 || matches!(how, How::Delete), "{how:?}, {fault:?}: the job is gone");
+            if let Err(error) = answer {
+                assert!(matches!(error.kind(), ErrorKind::Uncertain | ErrorKind::Connection), "{how:?}, {fault:?}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_settle_whose_answer_broke_is_not_called_lost() {
+    let mut wrong = Vec::new();
+    for number in 0..5 {
+        let Some(scene) = Scene::set() else { return };
+        let worker = scene.worker();
+        worker.push(&scene.queue, NewJob::ready(JOB)).unwrap();
+        let held = scene.reserve(&*worker);
+        let how = every_way_to_settle(&held)[number].clone();
+        scene.break_next(Fault::AfterServer);
+        let answer = worker.settle(&[Settle { claim: held.claim, how: how.clone() }]);
+        scene.assert_it_broke();
+        // It was ours and it was carried out. `Lost` means that it was not ours and that nothing changed.
+        if matches!(answer.as_deref(), Ok([Settled::Lost])) {
+            wrong.push(format!("{how:?} was answered Lost; now {:?}", scene.sizes()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn an_extension_that_broke_is_kept_or_an_error() {
+    for fault in BOTH_SIDES {
+        let Some(scene) = Scene::set() else { return };
+        let worker = scene.worker();
+        worker.push(&scene.queue, NewJob::ready(JOB)).unwrap();
+        let held = scene.reserve(&*worker);
+        scene.break_next(fault);
+        let answer = worker.extend(std::slice::from_ref(&held.claim));
+        scene.assert_it_broke();
+        assert!(!matches!(answer.as_deref(), Ok([Extended::Lost])), "{fault:?}");
+        assert_eq!(scene.sizes(), Sizes { reserved: 1, ..Sizes::default() });
+    }
+}
+
+#[test]
+fn a_server_that_restarts_is_found_again() {
+    let options = ferry_conformance::servers::RedisOptions { append_only: true, ..Default::default() };
+    let Some(mut server) = RedisServer::with(options) else { return };
+    let queue = QueueName::default();
+    let broker = RedisBroker::new(server.config(), Settings { now: Some(START), ..Settings::default() });
+    broker.push(&queue, NewJob::ready(JOB)).unwrap();
+
+    server.stop();
+    let refused = broker.push(&queue, NewJob::ready(JOB)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Connection, "{refused}");
+
+    server.restart();
+    // The new server knows no script of ours.
+    let held = broker.reserve(std::slice::from_ref(&queue), 1, Duration::ZERO).unwrap().remove(0);
+    assert_eq!(held.body, JOB);
+    assert_eq!(broker.settle(&[Settle { claim: held.claim, how: How::Delete }]).unwrap(), [Settled::Done]);
+}
+
+#[test]
+fn a_password_and_a_unix_socket_are_used() {
+    let options = ferry_conformance::servers::RedisOptions {
+        password: Some("correct horse".into()),
+        unix_socket: true,
+        append_only: false,
+    };
+    let Some(server) = RedisServer::with(options) else { return };
+    let queue = QueueName::default();
+    let broker = RedisBroker::new(server.config(), Settings::default());
+    broker.push(&queue, NewJob::ready(JOB)).unwrap();
+    assert_eq!(broker.size(&queue).unwrap().ready, 1);
+
+    let mut config = server.config();
+    config.password = Some(ferry_core::config::Secret::new("wrong horse"));
+    let error = RedisBroker::new(config, Settings::default()).push(&queue, NewJob::ready(JOB)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
+    assert!(!error.to_string().contains("horse"), "no secret shows: {error}");
+}
