@@ -7,11 +7,13 @@ use std::time::Duration;
 use ferry_core::broker::{Sizes, State};
 use ferry_core::clock::{Clock, SystemClock};
 use ferry_core::config::{ConnectionConfig, DriverConfig};
-use ferry_core::failed::FailedJob;
+use ferry_core::dialect::Family;
+use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::job::{Due, NewJob, Reservation};
 use ferry_core::payload::{Envelope, Limits};
 use ferry_core::{Admin, Broker, Error, ErrorKind, QueueName, Result};
 
+use crate::failed;
 use crate::ids::Ids;
 use crate::raw;
 
@@ -77,25 +79,54 @@ impl Connection {
         Ok(self.ids.mint()?.map(char::from).iter().collect())
     }
 
+    fn counts_in_payload(&self) -> bool {
+        self.broker.as_ref().is_some_and(|broker| broker.capabilities().counts_in_payload)
+    }
+
+    /// Whether the data of a [`Spec`] must be decoded and encoded once more, as the original does before it adds id and attempts.
+    pub fn recodes_data(&self) -> bool {
+        self.config.family.recodes_data() && self.counts_in_payload()
+    }
+
     /// The payload of a job, with an id and fresh attempts where this broker's payloads carry them. Checks its length.
     pub fn build(&self, spec: &Spec<'_>) -> Result<Built> {
-        let counts = self.broker.as_ref().is_some_and(|broker| broker.capabilities().counts_in_payload);
-        let id = if counts { Some(self.new_id()?) } else { None };
+        let id = if self.counts_in_payload() { Some(self.new_id()?) } else { None };
         let counters = id.as_ref().map(|id| (id.as_bytes(), self.config.family.fresh_attempts()));
-        let payload = Envelope { job: spec.job, limits: spec.limits, data: spec.data, counters }.to_bytes();
+        let envelope = Envelope { job: spec.job, limits: spec.limits, data: spec.data, counters };
+        let payload = envelope.to_bytes(self.config.family);
         self.check_length(&payload)?;
         Ok(Built { payload, id })
     }
 
-    /// Stores one job.
-    pub fn push(&self, queue: &QueueName, spec: &Spec<'_>, due: Due) -> Result<Pushed> {
+    /// Stores one job. `None` where the original has no answer.
+    pub fn push(&self, queue: &QueueName, spec: &Spec<'_>, due: Due) -> Result<Option<Pushed>> {
         let push = || {
             check_due(due, &SystemClock)?;
             let Built { payload, id } = self.build(spec)?;
             let number = self.broker()?.push(queue, NewJob::due(payload, due))?;
-            Ok(id.map_or_else(|| Pushed::Number(number.unwrap_or_default()), Pushed::Id))
+            Ok(match id {
+                Some(id) => self.answer_id(id, due),
+                None => Some(self.answer_number(number.unwrap_or_default())),
+            })
         };
         push().map_err(|e| self.place(e, "push to", queue))
+    }
+
+    /// v1 and v2 answer null for a delayed job (`redis/later-int-10` of v1).
+    fn answer_id(&self, id: String, due: Due) -> Option<Pushed> {
+        let silent = match self.config.family {
+            Family::Think3 | Family::Think3Legacy => false,
+            Family::Think1 => due != Due::Now,
+        };
+        (!silent).then_some(Pushed::Id(id))
+    }
+
+    /// v1 and v2 answer how many rows they wrote (`mariadb/push-assoc` of v1).
+    fn answer_number(&self, number: i64) -> Pushed {
+        Pushed::Number(match self.config.family {
+            Family::Think3 | Family::Think3Legacy => number,
+            Family::Think1 => 1,
+        })
     }
 
     /// Stores jobs in order and returns how many. They are all checked first; an error says how many were stored.
@@ -113,10 +144,8 @@ impl Connection {
         let push = || {
             check_due(due, &SystemClock)?;
             self.check_length(payload)?;
-            let broker = self.broker()?;
-            let number = broker.push(queue, NewJob::due(payload, due))?;
-            let counts = broker.capabilities().counts_in_payload;
-            Ok(if counts { raw::id_in(payload) } else { number.map(Pushed::Number) })
+            let number = self.broker()?.push(queue, NewJob::due(payload, due))?;
+            Ok(if self.counts_in_payload() { raw::id_in(payload) } else { number.map(|number| self.answer_number(number)) })
         };
         push().map_err(|e| self.place(e, "push to", queue))
     }
@@ -137,6 +166,32 @@ impl Connection {
     pub fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
         let failed = || self.admin()?.failed(queue, offset, limit);
         failed().map_err(|e| self.place(e, "failed jobs of", queue))
+    }
+
+    /// The failed job with this id.
+    pub fn failed_job(&self, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
+        let find = || failed::find(self.admin()?, queue, id);
+        find().map_err(|e| self.place(e, "failed jobs of", queue))
+    }
+
+    /// Makes the failed jobs that are meant ready again, oldest first, with fresh attempts. Returns how many.
+    ///
+    /// Jobs that fail meanwhile are left alone. Several may ask at once: each job is retried once.
+    pub fn retry_failed(&self, queue: &QueueName, which: &Filter) -> Result<u64> {
+        let retry = || {
+            let (broker, admin) = (self.broker()?, self.admin()?);
+            failed::sweep(&**broker, admin, queue, which, |jobs| admin.retry(queue, jobs))
+        };
+        retry().map_err(|e| self.place(e, "retry failed jobs of", queue))
+    }
+
+    /// Removes the failed jobs that are meant for good and returns how many.
+    pub fn forget_failed(&self, queue: &QueueName, which: &Filter) -> Result<u64> {
+        let forget = || {
+            let (broker, admin) = (self.broker()?, self.admin()?);
+            failed::sweep(&**broker, admin, queue, which, |jobs| admin.forget(queue, jobs))
+        };
+        forget().map_err(|e| self.place(e, "forget failed jobs of", queue))
     }
 
     /// Payloads of a queue in one state, next first. Changes nothing.
@@ -213,7 +268,7 @@ mod tests {
     #[test]
     fn a_pushed_job_lies_ready_as_recorded_and_its_id_is_returned() {
         let memory = connection("memory:");
-        let Pushed::Id(id) = memory.push(&queue(), &SPEC, Due::Now).unwrap() else { panic!("an id") };
+        let Some(Pushed::Id(id)) = memory.push(&queue(), &SPEC, Due::Now).unwrap() else { panic!("an id") };
         assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_alphabetic()), "{id}");
         let expected = format!(r#"{{"job":"Job1","maxTries":null,"timeout":null,"data":{{"a":1}},"id":"{id}","attempts":0}}"#);
         assert_eq!(memory.peek(&queue(), State::Ready, 0, 9).unwrap(), [expected.as_bytes()]);
@@ -223,9 +278,31 @@ mod tests {
     fn a_table_gets_no_counters_and_gives_its_row_number() {
         let broker = Arc::new(TableBroker::default());
         let table = Connection::new(config("memory:"), Some(broker.clone()));
-        assert_eq!(table.push(&queue(), &SPEC, Due::Now).unwrap(), Pushed::Number(1));
+        assert_eq!(table.push(&queue(), &SPEC, Due::Now).unwrap(), Some(Pushed::Number(1)));
         assert_eq!(table.push_raw(&queue(), br#"{"id":"X"}"#, Due::Now).unwrap(), Some(Pushed::Number(2)));
         assert_eq!(broker.rows()[0], br#"{"job":"Job1","maxTries":null,"timeout":null,"data":{"a":1}}"#);
+    }
+
+    #[test]
+    fn v1_writes_and_answers_as_it_always_did() {
+        let limits = Limits { max_tries: b"5", timeout: b"9", timeout_at: b"null" };
+        let spec = Spec { limits: Some(limits), ..SPEC };
+        let memory = connection("memory:?family=think1");
+        let Some(Pushed::Id(id)) = memory.push(&queue(), &spec, Due::Now).unwrap() else { panic!("an id") };
+        let expected = format!(r#"{{"job":"Job1","data":{{"a":1}},"id":"{id}","attempts":1}}"#);
+        assert_eq!(memory.peek(&queue(), State::Ready, 0, 9).unwrap(), [expected.as_bytes()]);
+        assert_eq!(memory.push(&queue(), &spec, Due::After(0)).unwrap(), None);
+        assert_eq!(memory.reserve_one(&queue()).unwrap().unwrap().attempts, Some(1));
+        assert!(memory.recodes_data());
+
+        let broker = Arc::new(TableBroker::default());
+        let table = Connection::new(config("memory:?family=think1"), Some(broker.clone()));
+        for due in [Due::Now, Due::After(5)] {
+            assert_eq!(table.push(&queue(), &spec, due).unwrap(), Some(Pushed::Number(1)));
+        }
+        assert_eq!(table.push_raw(&queue(), b"x", Due::Now).unwrap(), Some(Pushed::Number(1)));
+        assert_eq!(broker.rows()[0], br#"{"job":"Job1","data":{"a":1}}"#);
+        assert!(!table.recodes_data());
     }
 
     #[test]

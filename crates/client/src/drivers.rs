@@ -24,12 +24,13 @@ pub fn drivers() -> &'static [&'static str] {
 pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Option<Arc<dyn Broker>>> {
     Ok(match &config.driver {
         DriverConfig::Sync => None,
-        DriverConfig::Memory => Some(Arc::new(MemoryBroker::new(SystemClock, config.retry_after))),
+        DriverConfig::Memory => Some(Arc::new(MemoryBroker::of_family(config.family, SystemClock, config.retry_after))),
         #[cfg(feature = "redis")]
         DriverConfig::Redis(server) => Some(Arc::new(ferry_driver_redis::RedisBroker::new(
             server.clone(),
             ferry_driver_redis::Settings {
                 family: config.family,
+                family_is_a_guess: !config.family_given,
                 retry_after: config.retry_after,
                 failed: config.failed,
                 ..ferry_driver_redis::Settings::default()

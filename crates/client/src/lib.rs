@@ -6,6 +6,7 @@
 //! | `process` | the connections of this process, and what a fork makes of them |
 //! | `handle` | what a PHP object holds |
 //! | `connection` | the blocking calls: push, reserve, size, operators' words |
+//! | `failed` | walking through the failed jobs of a queue |
 //! | `ids` | random ids for jobs |
 //! | `raw` | the id inside a payload that somebody else built |
 //!
@@ -13,6 +14,7 @@
 
 mod connection;
 mod drivers;
+mod failed;
 mod handle;
 mod ids;
 pub mod process;

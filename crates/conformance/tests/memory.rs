@@ -1,4 +1,7 @@
-//! The memory broker sits the exam.
+//! The memory broker sits the exam, in both ways of counting.
+
+#[path = "stages/from_one.rs"]
+mod from_one;
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,12 +9,21 @@ use ferry_conformance::suite::{Exam, START, Terms};
 use ferry_core::Broker;
 use ferry_core::clock::{Clock, HandClock, SystemClock};
 use ferry_core::config::FailedStore;
+use ferry_core::dialect::Family;
 use ferry_core::memory::MemoryBroker;
+use from_one::FromOne;
 
-ferry_conformance::exam!(Some(Memory::new()));
+ferry_conformance::exam!(Some(Memory::of(Family::Think3)));
+
+mod think1 {
+    use super::{Family, Memory};
+
+    ferry_conformance::exam!(Some(Memory::of(Family::Think1)));
+}
 
 /// All workers share one broker, for it is the store. Asking for a worker in another second turns its clock.
 struct Memory {
+    family: Family,
     clock: Arc<HandClock>,
     broker: OnceLock<Arc<MemoryBroker<SharedClock>>>,
 }
@@ -25,8 +37,8 @@ impl Clock for SharedClock {
 }
 
 impl Memory {
-    fn new() -> Self {
-        Self { clock: Arc::new(HandClock::at(START)), broker: OnceLock::new() }
+    fn of(family: Family) -> Self {
+        Self { family, clock: Arc::new(HandClock::at(START)), broker: OnceLock::new() }
     }
 }
 
@@ -37,9 +49,9 @@ impl Exam for Memory {
         }
         let second = terms.now.unwrap_or_else(|| SystemClock.now());
         self.clock.advance(second - self.clock.now());
-        let make = || Arc::new(MemoryBroker::new(SharedClock(Arc::clone(&self.clock)), terms.retry_after));
+        let make = || Arc::new(MemoryBroker::of_family(self.family, SharedClock(Arc::clone(&self.clock)), terms.retry_after));
         let broker: Arc<dyn Broker> = self.broker.get_or_init(make).clone();
-        Some(broker)
+        Some(if self.family == Family::Think1 { Arc::new(FromOne(broker)) } else { broker })
     }
 
     fn kill_connections(&self) {}

@@ -51,6 +51,20 @@ pub trait Admin: Send + Sync {
     /// Failed jobs of `queue`, newest first, skipping `offset`.
     fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>>;
 
+    /// Failed jobs of `queue`, oldest first, skipping `offset`: the same jobs from the other end.
+    fn oldest_failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>>;
+
+    /// Makes failed jobs of `queue` ready again, which were read a moment ago, and returns how many. Their attempts begin anew; no
+    /// other byte changes.
+    ///
+    /// Each one leaves the failed store and joins the ready jobs, or neither. One that is gone is not counted; nor is one that
+    /// lies far from where it was read, because many others were removed meanwhile: it stays failed, to be read again. After an
+    /// error some may be done; those are not failed any more, so asking again is safe.
+    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64>;
+
+    /// Removes failed jobs of `queue` for good and returns how many; otherwise like [`Admin::retry`].
+    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64>;
+
     /// Payloads of `queue` in `state`, next first, skipping `offset`. Changes nothing.
     fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>>;
 

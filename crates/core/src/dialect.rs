@@ -1,5 +1,7 @@
-//! The families of think-queue on the wire. A dialect owns key names, envelope and attempts accounting; a driver owns atomic primitives.
+//! The families of think-queue on the wire. A dialect owns key names, envelope, columns and attempts accounting; a driver owns
+//! atomic primitives. `docs/decisions/0006-families.md` says how the fences and promises hold in each.
 
+use crate::policy::Verdict;
 use crate::queue::QueueName;
 
 /// Which think-queue the other side speaks (`../docs/wire-format.md`).
@@ -8,6 +10,20 @@ pub enum Family {
     /// v3.0.5 and later: keys `{queues:NAME}`, attempts counted from 0 and raised when a job is reserved.
     #[default]
     Think3,
+    /// v3.0.0 to v3.0.4: as `Think3`, but keys without braces and, before v3.0.3, other columns.
+    Think3Legacy,
+    /// v1.x and v2.x: keys without braces, attempts counted from 1 and raised when a job comes back.
+    Think1,
+}
+
+/// When the attempts of a job rise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    /// When it is reserved: what is held says one more than what lay ready (`redis/pop-*` of v3).
+    AtReserve,
+    /// When it comes back: at a release, and when an expired reservation is made ready again. What is held are the very bytes
+    /// that lay ready (`redis/pop-one`, `redis/release-0`, `redis/pop-reserved-expired-increments-attempts` of v1).
+    AtReturn,
 }
 
 /// The Redis keys of one queue.
@@ -23,33 +39,188 @@ pub struct RedisKeys {
     pub failed: String,
 }
 
+/// The columns of a table of jobs beside `id`, `queue`, `payload` and `attempts`, which all families share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobColumns {
+    /// 1 while a job is reserved and 0 otherwise, where there is such a column. Without it, `reserved_at` tells.
+    pub reserved: Option<&'static str>,
+    /// The second in which a job was reserved; NULL while it is not.
+    pub reserved_at: &'static str,
+    /// The second in which it is due.
+    pub available_at: &'static str,
+    /// The second in which the row was written.
+    pub created_at: &'static str,
+}
+
+/// v3.0.3 and later.
+const SINCE_3_0_3: JobColumns =
+    JobColumns { reserved: None, reserved_at: "reserve_time", available_at: "available_time", created_at: "create_time" };
+
+/// v3.0.0 to v3.0.2.
+const BEFORE_3_0_3: JobColumns =
+    JobColumns { reserved: None, reserved_at: "reserved_at", available_at: "available_at", created_at: "created_at" };
+
+/// v1 and v2.
+const BEFORE_3: JobColumns =
+    JobColumns { reserved: Some("reserved"), reserved_at: "reserved_at", available_at: "available_at", created_at: "created_at" };
+
+impl JobColumns {
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        [self.reserved, Some(self.reserved_at), Some(self.available_at), Some(self.created_at)].into_iter().flatten()
+    }
+
+    /// The first column that a table lacks. `has` tells of a name whether the table has it.
+    pub fn missing_in(&self, has: impl Fn(&str) -> bool) -> Option<&'static str> {
+        self.names().find(|name| !has(name))
+    }
+
+    /// Whether a table is laid out like this. The columns of v3.0.0 are also in a table of v1, whose `reserved` tells them apart.
+    pub fn fit(&self, has: impl Fn(&str) -> bool) -> bool {
+        let one_of_v1 = self.reserved_at == BEFORE_3.reserved_at && has("reserved");
+        self.missing_in(&has).is_none() && one_of_v1 == self.reserved.is_some()
+    }
+}
+
 impl Family {
+    /// All of them, the default first.
+    pub const ALL: [Family; 3] = [Family::Think3, Family::Think3Legacy, Family::Think1];
+
     /// The name in configuration.
     pub fn name(self) -> &'static str {
         match self {
             Family::Think3 => "think3",
+            Family::Think3Legacy => "think3-legacy",
+            Family::Think1 => "think1",
         }
     }
 
-    /// The keys of a queue. The braces are literal: they make one hash slot of them on a cluster.
+    /// The family of a name in configuration.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| family.name() == name)
+    }
+
+    /// The keys of a queue. The braces of v3.0.5 are literal: they make one hash slot of them on a cluster.
     pub fn redis_keys(self, queue: &QueueName) -> RedisKeys {
+        // Joined, not formatted: every push comes by here.
+        let ready = match self {
+            Family::Think3 => ["{queues:", queue.as_str(), "}"].concat(),
+            Family::Think3Legacy | Family::Think1 => ["queues:", queue.as_str()].concat(),
+        };
+        let beside = |suffix| [ready.as_str(), suffix].concat();
+        RedisKeys { delayed: beside(":delayed"), reserved: beside(":reserved"), failed: beside(":ferry:failed"), ready }
+    }
+
+    /// The columns its tables may have; a table that is missing is created with the first.
+    pub fn job_columns(self) -> &'static [JobColumns] {
         match self {
-            Family::Think3 => {
-                let ready = format!("{{queues:{queue}}}");
-                RedisKeys {
-                    delayed: format!("{ready}:delayed"),
-                    reserved: format!("{ready}:reserved"),
-                    failed: format!("{ready}:ferry:failed"),
-                    ready,
-                }
-            }
+            Family::Think3 => &[SINCE_3_0_3],
+            Family::Think3Legacy => &[SINCE_3_0_3, BEFORE_3_0_3],
+            Family::Think1 => &[BEFORE_3],
+        }
+    }
+
+    /// The names that the time of a failed job may have in its table; a table that is missing is created with the first. v1 and
+    /// v2 have no such table, so there it is ours.
+    pub fn failed_at_columns(self) -> &'static [&'static str] {
+        match self {
+            Family::Think3 | Family::Think1 => &["fail_time"],
+            Family::Think3Legacy => &["fail_time", "failed_at"],
+        }
+    }
+
+    /// When attempts rise.
+    pub fn counting(self) -> Counting {
+        match self {
+            Family::Think3 | Family::Think3Legacy => Counting::AtReserve,
+            Family::Think1 => Counting::AtReturn,
         }
     }
 
     /// What `attempts` is in a payload that was never reserved.
     pub fn fresh_attempts(self) -> u32 {
         match self {
-            Family::Think3 => 0,
+            Family::Think3 | Family::Think3Legacy => 0,
+            Family::Think1 => 1,
         }
+    }
+
+    /// How often a job was tried whose payload says `attempts` while it lies ready.
+    pub fn tried(self, attempts: u32) -> u32 {
+        attempts.saturating_sub(self.fresh_attempts())
+    }
+
+    /// What `attempts()` is for the handler of a job whose payload says `attempts` while it lies ready: 1 for the first time. A
+    /// payload of v3 in a queue of v1 makes it 0, as it does there (`redis/pop-v3-payload` of v1).
+    pub fn attempt_number(self, attempts: u32) -> u32 {
+        match self.counting() {
+            Counting::AtReserve => attempts + 1,
+            Counting::AtReturn => attempts,
+        }
+    }
+
+    /// Whether payloads name `maxTries` and `timeout`, and those of object jobs `timeoutAt`.
+    pub fn names_limits(self) -> bool {
+        match self {
+            Family::Think3 | Family::Think3Legacy => true,
+            Family::Think1 => false,
+        }
+    }
+
+    /// Whether data that goes into a payload beside id and attempts was decoded and encoded again first, so that `{}` becomes
+    /// `[]` (`redis/push-data-empty-object-becomes-array` of v1). Tables keep it (`mariadb/push-empty-object-kept`).
+    pub fn recodes_data(self) -> bool {
+        self == Family::Think1
+    }
+
+    /// When a job that used up its tries is given up.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Family::Think3 | Family::Think3Legacy => Verdict::InTheLastAttempt,
+            Family::Think1 => Verdict::AtTheNextReserve,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_is_found_by_its_name() {
+        for family in Family::ALL {
+            assert_eq!(Family::named(family.name()), Some(family));
+        }
+        assert_eq!(Family::named("think2"), None);
+    }
+
+    #[test]
+    fn only_the_keys_of_v3_0_5_have_braces() {
+        let queue = QueueName::default();
+        let keys = Family::Think3.redis_keys(&queue);
+        assert_eq!((keys.ready.as_str(), keys.failed.as_str()), ("{queues:default}", "{queues:default}:ferry:failed"));
+        let keys = Family::Think1.redis_keys(&queue);
+        assert_eq!(keys, Family::Think3Legacy.redis_keys(&queue));
+        assert_eq!((keys.ready.as_str(), keys.delayed.as_str()), ("queues:default", "queues:default:delayed"));
+        assert_eq!((keys.reserved.as_str(), keys.failed.as_str()), ("queues:default:reserved", "queues:default:ferry:failed"));
+    }
+
+    #[test]
+    fn a_table_fits_the_columns_of_one_age_only() {
+        let ages = [SINCE_3_0_3, BEFORE_3_0_3, BEFORE_3];
+        for table in ages {
+            let fitting: Vec<_> =
+                ages.into_iter().filter(|columns| columns.fit(|name| table.names().any(|has| has == name))).collect();
+            assert_eq!(fitting, [table]);
+        }
+    }
+
+    #[test]
+    fn a_fresh_job_is_in_its_first_attempt_and_was_never_tried() {
+        for family in Family::ALL {
+            let fresh = family.fresh_attempts();
+            assert_eq!((family.tried(fresh), family.attempt_number(fresh)), (0, 1), "{}", family.name());
+        }
+        assert_eq!((Family::Think1.tried(0), Family::Think1.attempt_number(0)), (0, 0));
     }
 }

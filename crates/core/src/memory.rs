@@ -9,15 +9,17 @@ use std::time::Duration;
 use crate::batch;
 use crate::broker::{Admin, Broker, Capabilities, Extended, How, Settle, Settled, Sizes, State};
 use crate::clock::Clock;
+use crate::dialect::{Counting, Family};
 use crate::error::Result;
 use crate::failed::FailedJob;
 use crate::job::{Claim, Due, NewJob, Receipt, Reservation};
-use crate::payload::{find_attempts, with_attempts};
+use crate::payload::{find_attempts, with_attempts, with_fresh_attempts};
 use crate::queue::QueueName;
 
-/// A broker in memory, in the think3 manner: attempts are part of the payload and raised when a job is reserved.
+/// A broker in memory, in the manner of Redis: attempts are part of the payload, counted as its family does.
 pub struct MemoryBroker<C> {
     clock: C,
+    family: Family,
     /// Seconds a reservation lasts; `None` for ever.
     retry_after: Option<u32>,
     queues: Mutex<HashMap<QueueName, Queue>>,
@@ -30,15 +32,26 @@ struct Queue {
     /// By due second, then in the order of arrival.
     delayed: BTreeMap<(i64, u64), Vec<u8>>,
     reserved: HashMap<u64, Held>,
-    failed: Vec<FailedJob>,
+    failed: VecDeque<FailedJob>,
     /// Numbers arrivals and reservations.
     counter: u64,
 }
 
 struct Held {
     original: Vec<u8>,
+    /// What it becomes when it returns: once more tried.
     raised: Vec<u8>,
     ends: Option<i64>,
+}
+
+impl Held {
+    /// What a look into the reserved jobs shows.
+    fn shown(&self, family: Family) -> Vec<u8> {
+        match family.counting() {
+            Counting::AtReserve => self.raised.clone(),
+            Counting::AtReturn => self.original.clone(),
+        }
+    }
 }
 
 impl Queue {
@@ -71,33 +84,51 @@ impl Queue {
         }
     }
 
-    fn reserve(&mut self, name: &QueueName, max: usize, now: i64, retry_after: Option<u32>) -> Vec<Reservation> {
-        let alone = self.ready.iter().map(|body| batch::stands_alone(find_attempts(body).map_or(1, |at| at.value), body));
-        let taken = batch::take(max, alone);
+    fn reserve(&mut self, name: &QueueName, max: usize, now: i64, terms: Terms) -> Vec<Reservation> {
+        let tried = |body: &[u8]| find_attempts(body).map_or(1, |at| terms.family.tried(at.value));
+        let taken = batch::take(max, self.ready.iter().map(|body| batch::stands_alone(tried(body), body)));
         let bodies: Vec<Vec<u8>> = self.ready.drain(..taken).collect();
-        bodies.into_iter().map(|body| self.hold(name, body, now, retry_after)).collect()
+        bodies.into_iter().map(|body| self.hold(name, body, now, terms)).collect()
     }
 
-    fn hold(&mut self, name: &QueueName, body: Vec<u8>, now: i64, retry_after: Option<u32>) -> Reservation {
+    /// Takes a job out of the failed ones, if it is still there.
+    fn take_failed(&mut self, id: &str) -> Option<FailedJob> {
+        let at = self.failed.iter().position(|job| job.id == id)?;
+        self.failed.remove(at)
+    }
+
+    fn hold(&mut self, name: &QueueName, body: Vec<u8>, now: i64, terms: Terms) -> Reservation {
         let at = find_attempts(&body);
         let raised = at.map_or_else(|| body.clone(), |at| with_attempts(&body, at, at.value + 1));
-        let ends = retry_after.map(|seconds| now + i64::from(seconds));
+        let ends = terms.retry_after.map(|seconds| now + i64::from(seconds));
         let id = self.next();
         self.reserved.insert(id, Held { original: body.clone(), raised, ends });
         Reservation {
             claim: Claim { queue: name.clone(), receipt: Receipt(id.to_le_bytes().to_vec()) },
             body,
-            attempts: at.map(|at| at.value + 1),
+            attempts: at.map(|at| terms.family.attempt_number(at.value)),
             number: None,
             reserved_at: now,
         }
     }
 }
 
+/// On which jobs are reserved.
+#[derive(Clone, Copy)]
+struct Terms {
+    family: Family,
+    retry_after: Option<u32>,
+}
+
 impl<C: Clock> MemoryBroker<C> {
-    /// An empty broker whose reservations last `retry_after` seconds, for ever with `None`.
+    /// An empty broker of the default family whose reservations last `retry_after` seconds, for ever with `None`.
     pub fn new(clock: C, retry_after: Option<u32>) -> Self {
-        Self { clock, retry_after, queues: Mutex::default(), pushed: Condvar::new() }
+        Self::of_family(Family::default(), clock, retry_after)
+    }
+
+    /// An empty broker that counts attempts as `family` does.
+    pub fn of_family(family: Family, clock: C, retry_after: Option<u32>) -> Self {
+        Self { clock, family, retry_after, queues: Mutex::default(), pushed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<QueueName, Queue>> {
@@ -126,7 +157,7 @@ impl<C: Clock> MemoryBroker<C> {
                 How::GiveBack => queue.ready.push_front(held.original),
                 How::Bury(failure) => {
                     let id = queue.next().to_string();
-                    queue.failed.push(FailedJob::of(failure, id, item.claim.queue.as_str(), now));
+                    queue.failed.push_back(FailedJob::of(failure, id, item.claim.queue.as_str(), now));
                 }
             }
             Settled::Done
@@ -150,12 +181,13 @@ impl<C: Clock> Broker for MemoryBroker<C> {
     }
 
     fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {
+        let terms = Terms { family: self.family, retry_after: self.retry_after };
         let take = |all: &mut HashMap<QueueName, Queue>| {
             let now = self.clock.now();
             for name in queues {
                 if let Some(queue) = all.get_mut(name) {
                     queue.migrate(now);
-                    let jobs = queue.reserve(name, max, now, self.retry_after);
+                    let jobs = queue.reserve(name, max, now, terms);
                     if !jobs.is_empty() {
                         return jobs;
                     }
@@ -219,6 +251,25 @@ impl<C: Clock> Admin for MemoryBroker<C> {
         Ok(self.with_queue(queue, |queue, _| page(queue.failed.iter().rev().cloned(), offset, limit)))
     }
 
+    fn oldest_failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
+        Ok(self.with_queue(queue, |queue, _| page(queue.failed.iter().cloned(), offset, limit)))
+    }
+
+    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+        let fresh = self.family.fresh_attempts();
+        let retried = self.with_queue(queue, |queue, _| {
+            let back = jobs.iter().filter_map(|job| queue.take_failed(&job.id)).collect::<Vec<_>>();
+            queue.ready.extend(back.iter().map(|job| with_fresh_attempts(&job.payload, fresh)));
+            back.len() as u64
+        });
+        self.pushed.notify_all();
+        Ok(retried)
+    }
+
+    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+        Ok(self.with_queue(queue, |queue, _| jobs.iter().filter_map(|job| queue.take_failed(&job.id)).count() as u64))
+    }
+
     fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {
         Ok(self.with_queue(queue, |queue, _| match state {
             State::Ready => page(queue.ready.iter().cloned(), offset, limit),
@@ -226,7 +277,7 @@ impl<C: Clock> Admin for MemoryBroker<C> {
             State::Reserved => {
                 let mut held: Vec<_> = queue.reserved.iter().collect();
                 held.sort_unstable_by_key(|(id, held)| (held.ends, **id));
-                page(held.into_iter().map(|(_, held)| held.raised.clone()), offset, limit)
+                page(held.into_iter().map(|(_, held)| held.shown(self.family)), offset, limit)
             }
         }))
     }

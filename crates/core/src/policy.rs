@@ -67,12 +67,17 @@ impl RetryPolicy {
         }
     }
 
-    /// Whether a failed attempt was the last, so that the job is given up now.
-    pub fn exhausted(&self, attempts: u32, now: i64) -> bool {
+    /// Whether no other attempt follows this one.
+    pub fn is_last(&self, attempts: u32, now: i64) -> bool {
         let late = self.deadline.is_some_and(|deadline| deadline <= now);
         let tried = matches!(self.tries, Tries::Limit(tries) if tries > 0 && i64::from(attempts) >= tries);
+        late || tried
+    }
+
+    /// Whether the job is given up when this attempt fails.
+    pub fn exhausted(&self, attempts: u32, now: i64) -> bool {
         match self.verdict {
-            Verdict::InTheLastAttempt => late || tried,
+            Verdict::InTheLastAttempt => self.is_last(attempts, now),
             Verdict::AtTheNextReserve => false,
         }
     }
@@ -164,6 +169,7 @@ mod tests {
     fn in_v1_every_throw_releases_and_the_next_reserve_gives_up() {
         let policy = RetryPolicy { verdict: Verdict::AtTheNextReserve, ..tries(3) };
         assert_eq!(after_throw(3, &policy, 0), Settlement::Release(5));
+        assert!(policy.is_last(3, 0) && !policy.is_last(2, 0), "a release only leads to its burial");
         assert_eq!(decide(Outcome::NoHandler, 1, &policy, OnReturn::Leave, 0, 0.0), Settlement::Bury);
         assert!(policy.may_start(3, 0));
         assert!(!policy.may_start(4, 0));

@@ -18,8 +18,8 @@ impl QueueName {
 
     /// Checks a name as a caller gave it. An empty name is an error here; see [`QueueName::or_default`].
     pub fn new(name: &[u8]) -> Result<Self> {
-        let shown = String::from_utf8_lossy(&name[..name.len().min(40)]).escape_debug().to_string();
         let refuse = |why: &str, advice: &str| {
+            let shown = String::from_utf8_lossy(&name[..name.len().min(40)]).escape_debug().to_string();
             Err(Error::new(ErrorKind::InvalidArgument, format!("queue name \"{shown}\" {why}")).with_advice(advice.to_owned()))
         };
         let Ok(text) = std::str::from_utf8(name) else {

@@ -1,7 +1,6 @@
 //! Counting, looking and clearing: words for operators and monitoring.
 
 use ferry_core::broker::{Sizes, State};
-use ferry_core::failed::FailedJob;
 use ferry_core::{QueueName, Result};
 use redis::{Cmd, Value, cmd};
 
@@ -23,11 +22,6 @@ impl RedisBroker {
             Some(&[ready, delayed, reserved, failed]) => Ok(Sizes { ready, delayed, reserved, failed }),
             _ => Err(self.odd_answer()),
         }
-    }
-
-    pub(crate) fn failed_page(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        // Records go in at the head, so the list is newest first already.
-        self.page("LRANGE", &self.keys(queue).failed, offset, limit)?.iter().map(|record| FailedJob::from_json(record)).collect()
     }
 
     pub(crate) fn peek_page(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {
@@ -55,20 +49,23 @@ impl RedisBroker {
         let last = i64::try_from(offset.saturating_add(limit - 1)).unwrap_or(i64::MAX);
         let first = i64::try_from(offset).unwrap_or(i64::MAX);
         let mut values = self.read(&[cmd(range).arg(key).arg(first).arg(last).clone()])?;
-        let Some(Value::Array(items)) = values.pop() else { return Err(self.odd_answer()) };
-        let bytes: Option<Vec<_>> =
-            items.into_iter().map(|item| if let Value::BulkString(bytes) = item { Some(bytes) } else { None }).collect();
-        bytes.ok_or_else(|| self.odd_answer())
+        values.pop().and_then(bulks).ok_or_else(|| self.odd_answer())
     }
 
     /// Reads share the settle link: `take` may be busy with a batch, and `push` is kept quick.
-    fn read(&self, commands: &[Cmd]) -> Result<Vec<Value>> {
+    pub(crate) fn read(&self, commands: &[Cmd]) -> Result<Vec<Value>> {
         let bytes: Vec<u8> = commands.iter().flat_map(Cmd::get_packed_command).collect();
         let request = Request { bytes: &bytes, replies: commands.len(), effect: Effect::Reads, doubt: "" };
         accepted(self.settle.exchange(&self.config, &request)?, &self.config)
     }
 }
 
-fn whole(value: Value) -> Option<u64> {
+/// The byte strings of a list.
+pub(crate) fn bulks(value: Value) -> Option<Vec<Vec<u8>>> {
+    let Value::Array(items) = value else { return None };
+    items.into_iter().map(|item| if let Value::BulkString(bytes) = item { Some(bytes) } else { None }).collect()
+}
+
+pub(crate) fn whole(value: Value) -> Option<u64> {
     if let Value::Int(number) = value { u64::try_from(number).ok() } else { None }
 }

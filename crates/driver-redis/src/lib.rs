@@ -1,9 +1,11 @@
-//! Ferry's driver for Redis: [`RedisBroker`] speaks think-queue's keys and payloads (`fixtures/think-queue-v3.json`, `redis/*`).
+//! Ferry's driver for Redis: [`RedisBroker`] speaks think-queue's keys and payloads (`fixtures/think-queue-v*.json`,
+//! `redis/*`).
 //!
 //! | room | topic |
 //! |---|---|
-//! | `push`, `reserve`, `wait`, `settle`, `admin` | the words of [`Broker`] and [`Admin`] |
+//! | `push`, `reserve`, `wait`, `settle`, `admin`, `failed` | the words of [`Broker`] and [`Admin`] |
 //! | `lua/*.lua`, `script` | the atomic steps, and how they are run |
+//! | `guess` | whether a family that nobody configured fits what is found |
 //! | `receipt` | the bytes that find a reservation again |
 //! | `lane` | one link each for push, take, wait and settle; what happens when it breaks |
 //! | `transport`, `refusal` | the link itself, and what the server's errors mean |
@@ -11,6 +13,8 @@
 //! Key names and attempts accounting belong to `ferry_core::dialect`; retries of jobs belong to the worker.
 
 mod admin;
+mod failed;
+mod guess;
 mod lane;
 mod push;
 mod receipt;
@@ -31,6 +35,7 @@ use ferry_core::failed::FailedJob;
 use ferry_core::job::{Claim, NewJob, Reservation};
 use ferry_core::{QueueName, Result};
 
+use crate::guess::Guess;
 use crate::lane::Lane;
 use crate::wait::WaitLane;
 
@@ -39,6 +44,8 @@ use crate::wait::WaitLane;
 pub struct Settings {
     /// Which think-queue the other side speaks. Defaults to `think3`.
     pub family: Family,
+    /// Whether the family is a default that nobody configured, to be doubted when older keys are found. Defaults to false.
+    pub family_is_a_guess: bool,
     /// Seconds a reservation lasts; `None` for ever. Defaults to 60.
     pub retry_after: Option<u32>,
     /// Whether buried jobs are kept. Defaults to keeping them.
@@ -51,7 +58,14 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { family: Family::default(), retry_after: Some(60), failed: FailedStore::default(), now: None, max_batch: 10_000 }
+        Self {
+            family: Family::default(),
+            family_is_a_guess: false,
+            retry_after: Some(60),
+            failed: FailedStore::default(),
+            now: None,
+            max_batch: 10_000,
+        }
     }
 }
 
@@ -61,6 +75,7 @@ impl Default for Settings {
 pub struct RedisBroker {
     config: RedisConfig,
     settings: Settings,
+    guess: Guess,
     push: Lane,
     take: Lane,
     wait: WaitLane,
@@ -72,6 +87,7 @@ impl RedisBroker {
     pub fn new(config: RedisConfig, settings: Settings) -> Self {
         Self {
             config,
+            guess: Guess::new(settings.family_is_a_guess),
             settings,
             push: Lane::default(),
             take: Lane::default(),
@@ -142,6 +158,18 @@ impl Broker for RedisBroker {
 impl Admin for RedisBroker {
     fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
         self.failed_page(queue, offset, limit)
+    }
+
+    fn oldest_failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
+        self.oldest_failed_page(queue, offset, limit)
+    }
+
+    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+        self.make_ready_again(queue, jobs)
+    }
+
+    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+        self.remove_failed(queue, jobs)
     }
 
     fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {

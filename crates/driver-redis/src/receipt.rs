@@ -1,14 +1,14 @@
 //! What a receipt holds: the reserved member, and how to get the original body back out of it.
 //!
-//! `offset u32 | digits u8 | member`: where the attempts digits stand in the member (`u32::MAX` for poison, whose bytes were
-//! reserved unchanged) and how many there were before they were raised.
+//! `offset u32 | digits u8 | member`: where the attempts digits stand in the member (`u32::MAX` where the body was reserved
+//! unchanged: poison, and every job of v1 and v2) and how many there were before they were raised.
 
 use ferry_core::job::Receipt;
-use ferry_core::payload::{AttemptsAt, with_attempts};
+use ferry_core::payload::{AttemptsAt, find_attempts, with_attempts};
 use ferry_core::{Error, ErrorKind, Result};
 
 const HEADER: usize = 5;
-const NO_COUNT: u32 = u32::MAX;
+const UNCHANGED: u32 = u32::MAX;
 
 /// A reserved member as its receipt tells of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,12 +19,12 @@ pub struct Held<'a> {
     pub member: &'a [u8],
 }
 
-/// The receipt of a job reserved from `body`: attempts raised at `offset`, or the body unchanged without one.
+/// The receipt of a job reserved from `body`: raised to so many attempts, whose digits stand at an offset, or unchanged.
 ///
 /// `None` when body, offset and attempts do not fit together.
 pub fn receipt(body: &[u8], raised: Option<(usize, u32)>) -> Option<Receipt> {
     let Some((offset, attempts)) = raised else {
-        return Some(Receipt(encode(NO_COUNT, 0, body)));
+        return Some(Receipt(encode(UNCHANGED, 0, body)));
     };
     let value = attempts.checked_sub(1)?;
     let length = value.to_string().len();
@@ -50,12 +50,12 @@ impl<'a> Held<'a> {
         let (header, member) = receipt.0.split_at_checked(HEADER).ok_or_else(foreign)?;
         let offset = u32::from_le_bytes(header[..4].try_into().map_err(|_| foreign())?);
         let held = Self { offset, digits: header[4], member };
-        if held.is_countless() || held.original_value().is_some() { Ok(held) } else { Err(foreign()) }
+        if held.offset == UNCHANGED || held.original_value().is_some() { Ok(held) } else { Err(foreign()) }
     }
 
-    /// Whether the job was reserved unchanged, so that another reservation of it has the same bytes.
-    pub fn is_countless(&self) -> bool {
-        self.offset == NO_COUNT
+    /// The member with one attempt more: what an unchanged one becomes when it comes back. `None` without a count.
+    pub fn raised(&self) -> Option<Vec<u8>> {
+        find_attempts(self.member).map(|at| with_attempts(self.member, at, at.value + 1))
     }
 
     /// The body as it lay ready.
@@ -101,8 +101,21 @@ mod tests {
             let receipt = receipt(body, at.map(|at| (at.offset, at.value + 1))).unwrap();
             let held = Held::read(&receipt).unwrap();
             assert_eq!(held.original(), body);
-            assert_eq!(held.is_countless(), at.is_none());
             assert_eq!(held.member == body, at.is_none());
+        }
+    }
+
+    #[test]
+    fn a_body_that_was_reserved_unchanged_is_raised_when_it_comes_back() {
+        for (body, raised) in [
+            (&br#"{"job":"J","attempts":1}"#[..], Some(&br#"{"job":"J","attempts":2}"#[..])),
+            (br#"{"attempts":9,"z":1}"#, Some(br#"{"attempts":10,"z":1}"#)),
+            (b"zzz", None),
+        ] {
+            let receipt = receipt(body, None).unwrap();
+            let held = Held::read(&receipt).unwrap();
+            assert_eq!((held.member, held.original().as_slice()), (body, body));
+            assert_eq!(held.raised().as_deref(), raised);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use ferry_core::dialect::Counting;
 use ferry_core::job::{Claim, Reservation};
 use ferry_core::{Error, ErrorKind, QueueName, Result};
 use redis::Value;
@@ -31,8 +32,13 @@ impl RedisBroker {
         let mut waiter = Waiter::new(self, queues);
         loop {
             let looked = self.look(queues, max)?;
-            if !looked.jobs.is_empty() || Instant::now() >= until {
+            if !looked.jobs.is_empty() {
+                self.guess.settle();
                 return Ok(looked.jobs);
+            }
+            self.doubt_family(queues)?;
+            if Instant::now() >= until {
+                return Ok(Vec::new());
             }
             waiter.pause(&looked.clock, until);
         }
@@ -53,7 +59,12 @@ impl RedisBroker {
     fn take_from(&self, queue: &QueueName, max: usize) -> Result<Looked> {
         let keys = self.keys(queue);
         let max = max.min(self.settings.max_batch);
-        let args = vec![self.now_argument(), self.retry_after_argument(), Cow::Owned(max.to_string().into_bytes())];
+        let rise: &[u8] = match self.settings.family.counting() {
+            Counting::AtReserve => b"reserve",
+            Counting::AtReturn => b"return",
+        };
+        let max = Cow::Owned(max.to_string().into_bytes());
+        let args = vec![self.now_argument(), self.retry_after_argument(), max, Cow::Borrowed(rise)];
         let call = Call { script: &script::RESERVE, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args };
         let mut values = script::run(&self.take, &self.config, &[call], Effect::Once, IN_DOUBT)?;
         values.pop().and_then(|answer| self.read_answer(queue, answer)).ok_or_else(|| self.odd_answer())
@@ -70,9 +81,13 @@ impl RedisBroker {
             let Value::BulkString(body) = body else { return None };
             let offset = usize::try_from(integer(fields.next()?)?).ok();
             let attempts = u32::try_from(integer(fields.next()?)?).ok()?;
-            let raised = offset.map(|offset| (offset, attempts));
+            let raised = match self.settings.family.counting() {
+                Counting::AtReserve => offset.map(|offset| (offset, attempts)),
+                Counting::AtReturn => None,
+            };
             let claim = Claim { queue: queue.clone(), receipt: receipt(&body, raised)? };
-            jobs.push(Reservation { claim, body, attempts: raised.map(|(_, attempts)| attempts), number: None, reserved_at });
+            // What the member says is what the handler sees, in every family.
+            jobs.push(Reservation { claim, body, attempts: offset.map(|_| attempts), number: None, reserved_at });
         }
         Some(Looked { jobs, clock })
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ferry_core::broker::{Extended, How, Settle, Settled};
 use ferry_core::config::FailedStore;
-use ferry_core::dialect::RedisKeys;
+use ferry_core::dialect::{Counting, RedisKeys};
 use ferry_core::failed::{FailedJob, Failure};
 use ferry_core::job::Claim;
 use ferry_core::{Error, ErrorKind, QueueName, Result, id};
@@ -35,20 +35,17 @@ struct Part<'a> {
 }
 
 impl RedisBroker {
+    /// Not repeated when the answer is lost: the second answer would call lost what the first try did. The caller knows which.
     pub(crate) fn end(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
         let mut parts = Vec::new();
-        let mut effect = Effect::Repeatable;
         for (index, item) in batch.iter().enumerate() {
             let held = Held::read(&item.claim.receipt)?;
-            if !is_repeatable(&item.how, &held) {
-                effect = Effect::Once;
-            }
             let (kind, arguments) = self.arguments(item, &held)?;
             let part = self.part_for(&mut parts, &item.claim.queue, kind);
             part.items.push(index);
             part.args.extend(arguments);
         }
-        let marks = self.run_parts(&parts, batch.len(), effect, SETTLE_IN_DOUBT)?;
+        let marks = self.run_parts(&parts, batch.len(), Effect::Once, SETTLE_IN_DOUBT)?;
         Ok(marks.into_iter().map(|ours| if ours { Settled::Done } else { Settled::Lost }).collect())
     }
 
@@ -75,12 +72,20 @@ impl RedisBroker {
                 let (before, behind) = record_around_time(failure, &item.claim.queue)?;
                 ("bury", before, behind)
             }
-            How::Release { delay } => ("release", delay.to_string().into_bytes(), Vec::new()),
+            How::Release { delay } => ("release", delay.to_string().into_bytes(), self.released(held)),
             How::GiveBack => ("back", held.original(), Vec::new()),
             How::Leave => ("leave", Vec::new(), Vec::new()),
         };
         let all = vec![Cow::Borrowed(how.as_bytes()), Cow::Borrowed(held.member), Cow::Owned(first), Cow::Owned(second)];
         Ok((Kind::Settle, all))
+    }
+
+    /// The body that a release brings back, empty when it is the member itself.
+    fn released(&self, held: &Held<'_>) -> Vec<u8> {
+        match self.settings.family.counting() {
+            Counting::AtReserve => Vec::new(),
+            Counting::AtReturn => held.raised().unwrap_or_default(),
+        }
     }
 
     /// The part of `queue` and `kind`, opened with its leading arguments when this is its first item. A batch touches few
@@ -90,8 +95,7 @@ impl RedisBroker {
         let index = known.unwrap_or_else(|| {
             let args = match kind {
                 Kind::Delete => Vec::new(),
-                Kind::Settle => vec![self.now_argument()],
-                Kind::Extend => vec![self.now_argument(), self.retry_after_argument()],
+                Kind::Settle | Kind::Extend => vec![self.now_argument(), self.retry_after_argument()],
             };
             parts.push(Part { queue, kind, items: Vec::new(), args });
             parts.len() - 1
@@ -128,18 +132,6 @@ fn call<'a>(part: &'a Part<'_>, keys: &'a RedisKeys) -> Call<'a> {
         Kind::Extend => (&script::EXTEND, vec![keys.reserved.as_str()]),
     };
     Call { script, keys, args: part.args.iter().map(|arg| Cow::Borrowed(&**arg)).collect() }
-}
-
-/// Whether doing it again after a lost answer can touch nobody else's reservation.
-///
-/// A job that was given back is next reserved under the very bytes it had before, and so is a released job without a count: the
-/// repetition would take it from its new holder. In every other case the bytes are gone or will differ.
-fn is_repeatable(how: &How, held: &Held<'_>) -> bool {
-    match how {
-        How::Delete | How::Bury(_) | How::Leave => true,
-        How::Release { .. } => !held.is_countless(),
-        How::GiveBack => false,
-    }
 }
 
 /// The failed record up to its time and behind it: the script writes the server's time in between.

@@ -244,8 +244,20 @@ fn words_that_are_safe_to_repeat_are_repeated_after_a_lost_answer() {
     assert_eq!(broker.size(&q()).unwrap().reserved, 1);
     proxy.swallow_the_next_answer();
     broker.extend(std::slice::from_ref(&claim)).unwrap();
+}
+
+#[test]
+fn a_settle_is_not_repeated_because_it_would_call_lost_what_the_first_try_did() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port);
+    let broker = broker(config_for(proxy.port));
+    push(&broker, &[body("a", 0), body("b", 0)]);
+    let mut claims: Vec<_> = reserve(&broker, 2).into_iter().map(|job| job.claim).collect();
+    let batch = [Settle { claim: claims.remove(0), how: How::Delete }];
+    know_the_script(&broker, claims.remove(0), How::Delete);
     proxy.swallow_the_next_answer();
-    assert_eq!(broker.settle(&[Settle { claim, how: How::Delete }]).unwrap(), [Settled::Lost], "the first try had deleted it");
+    assert_eq!(broker.settle(&batch).unwrap_err().kind(), ErrorKind::Uncertain);
+    assert_eq!(broker.settle(&batch).unwrap(), [Settled::Lost], "the first try had deleted it");
 }
 
 /// Otherwise the answer that is lost would be the one that says it does not know it.

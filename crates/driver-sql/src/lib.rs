@@ -1,4 +1,4 @@
-//! Jobs in SQL databases, in the tables of think-queue v3.
+//! Jobs in SQL databases, in the tables of think-queue.
 //!
 //! This room holds what the databases have in common (settings, receipts, the record of a failed job) and one folder a
 //! database: [`SqliteBroker`] today; MySQL/MariaDB and PostgreSQL get folders of their own beside `sqlite/`. What a word of the
@@ -15,7 +15,8 @@
 //! # What is on disk
 //!
 //! `jobs`: `id, queue, payload, attempts, reserve_time, available_time, create_time`, and `failed_jobs`: `id, connection, queue,
-//! payload, exception, fail_time`, as think-queue has them; missing tables and our index `ferry_<table>_due` are created. A payload
+//! payload, exception, fail_time`, as think-queue 3.0.3 has them; before, `reserved_at, available_at, created_at` and `failed_at`,
+//! and in v1 and v2 `reserved` beside them. A table of another family than the connection's is an error. Missing tables and our index `ferry_<table>_due` are created. A payload
 //! is TEXT when it is UTF-8, so that PHP sees a string, and BLOB otherwise. `fail_time` is UTC (think-queue writes PHP's local
 //! time). Reason and attempts of a failed job are the last line of `exception`, so the table keeps its six columns.
 

@@ -1,7 +1,8 @@
 //! The receipt of a reserved row: its id and the attempts it was reserved with.
 //!
-//! Every reservation raises attempts, so somebody else's reservation of the same row has another receipt. The one exception is a
-//! row that was given back: its next reservation repeats the count, so a claim must not be used after it was given back.
+//! Between two reservations of the same row attempts rise: in v3 with the reservation, in v1 and v2 with the expiry that lies
+//! between them (a release makes a new row). So somebody else's reservation has another receipt. The one exception is a row that
+//! was given back: its next reservation repeats the count, so a claim must not be used after it was given back.
 
 use std::collections::HashMap;
 

@@ -32,6 +32,11 @@ pub struct Crew {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// How long a lease lasts at least: the wire counts whole seconds, so the first one may be nearly over when it is counted.
+fn sure_lease(retry_after: Duration) -> Duration {
+    retry_after.saturating_sub(Duration::from_secs(1))
+}
+
 impl Crew {
     /// Starts the threads that `options` ask for. Without an alarm no job is stopped.
     pub fn muster(
@@ -41,7 +46,7 @@ impl Crew {
         alarm: Option<Arc<dyn Alarm>>,
     ) -> Result<Self> {
         let failed = |e: std::io::Error| Error::new(ErrorKind::Refused, "start a thread of the worker").with_source(e);
-        let hold = Arc::new(Hold::new(options.retry_after, options.max_lease));
+        let hold = Arc::new(Hold::new(options.retry_after.map(sure_lease), options.max_lease));
         let mut threads = Vec::new();
         if broker.capabilities().leases {
             threads.push(keeper::start(broker.clone(), hold.clone()).map_err(failed)?);

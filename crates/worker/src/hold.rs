@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ferry_core::payload::Payload;
 use ferry_core::policy::Settlement;
 use ferry_core::{Claim, Reservation};
 
@@ -24,7 +25,7 @@ pub struct Hold {
 }
 
 struct Inner {
-    waiting: VecDeque<Reservation>,
+    waiting: VecDeque<Arc<Lease>>,
     running: Option<Running>,
     /// When all leases were last known to be whole.
     renewed: Instant,
@@ -45,13 +46,31 @@ struct Running {
 pub struct Lease {
     /// The reservation.
     pub reservation: Reservation,
+    /// The envelope; the default one of poison.
+    pub payload: Payload,
+    /// Why the payload is poison, if it is.
+    pub poison: Option<String>,
+    /// When it was asked for; its lease is at least as old.
+    pub since: Instant,
     lost: AtomicBool,
 }
 
 impl Lease {
-    /// A lease that is ours.
-    pub fn new(reservation: Reservation) -> Arc<Self> {
-        Arc::new(Self { reservation, lost: AtomicBool::new(false) })
+    /// A lease that is ours. The envelope is read here, once.
+    pub fn new(reservation: Reservation, since: Instant) -> Arc<Self> {
+        let (payload, poison) = match Payload::decode(&reservation.body) {
+            Ok(payload) if reservation.attempts.is_none() => {
+                (payload, Some("the payload has no `attempts` that is a plain count".to_owned()))
+            }
+            Ok(payload) => (payload, None),
+            Err(error) => (Payload::default(), Some(error.to_string())),
+        };
+        Arc::new(Self { reservation, payload, poison, since, lost: AtomicBool::new(false) })
+    }
+
+    /// The JSON text of `data`.
+    pub fn data(&self) -> Option<&[u8]> {
+        self.payload.data.clone().and_then(|range| self.reservation.body.get(range))
     }
 
     /// Whether the broker said that it is no longer ours.
@@ -70,7 +89,7 @@ pub enum Duty {
     /// Renew these leases.
     Renew(Vec<Claim>),
     /// Give these unstarted jobs back.
-    GiveBack(Vec<Reservation>),
+    GiveBack(Vec<Arc<Lease>>),
     /// Nothing for now.
     Wait(Duration),
     /// Leave.
@@ -91,7 +110,7 @@ impl Hold {
     }
 
     /// Takes charge of a fresh batch.
-    pub fn fill(&self, jobs: Vec<Reservation>, reserved: Instant) {
+    pub fn fill(&self, jobs: Vec<Arc<Lease>>, reserved: Instant) {
         let mut inner = self.lock();
         inner.renewed = reserved;
         inner.waiting.extend(jobs);
@@ -111,7 +130,7 @@ impl Hold {
         {
             inner.waiting.clear();
         }
-        let lease = Lease::new(inner.waiting.pop_front()?);
+        let lease = inner.waiting.pop_front()?;
         let until = now + self.max_lease;
         inner.running = Some(Running { lease: lease.clone(), started: now, until, verdict: Settlement::Nothing });
         Some(lease)
@@ -136,7 +155,7 @@ impl Hold {
     }
 
     /// All jobs that were not started, to be given back.
-    pub fn drain(&self) -> Vec<Reservation> {
+    pub fn drain(&self) -> Vec<Arc<Lease>> {
         self.lock().waiting.drain(..).collect()
     }
 
@@ -163,7 +182,7 @@ impl Hold {
         }
         let renewable = inner.running.iter().filter(|running| now < running.until && !running.lease.is_lost());
         let mut claims: Vec<Claim> = renewable.map(|running| running.lease.reservation.claim.clone()).collect();
-        claims.extend(inner.waiting.iter().map(|job| job.claim.clone()));
+        claims.extend(inner.waiting.iter().map(|job| job.reservation.claim.clone()));
         if claims.is_empty() { Duty::Wait(SLOW / 2) } else { Duty::Renew(claims) }
     }
 
@@ -172,7 +191,7 @@ impl Hold {
         let mut inner = self.lock();
         inner.renewed = at;
         if !lost.is_empty() {
-            inner.waiting.retain(|job| !lost.contains(&job.claim));
+            inner.waiting.retain(|job| !lost.contains(&job.reservation.claim));
             if let Some(running) = inner.running.as_ref().filter(|running| lost.contains(&running.lease.reservation.claim)) {
                 running.lease.note_lost();
             }
@@ -201,9 +220,9 @@ mod tests {
     use super::*;
     use ferry_core::{QueueName, Receipt};
 
-    fn job(name: &str) -> Reservation {
+    fn job(name: &str) -> Arc<Lease> {
         let claim = Claim { queue: QueueName::default(), receipt: Receipt(name.as_bytes().to_vec()) };
-        Reservation { claim, body: Vec::new(), attempts: Some(1), number: None, reserved_at: 0 }
+        Lease::new(Reservation { claim, body: Vec::new(), attempts: Some(1), number: None, reserved_at: 0 }, Instant::now())
     }
 
     fn hold() -> Hold {
@@ -218,10 +237,10 @@ mod tests {
         assert!(matches!(hold.duty(start), Duty::Wait(_)));
         hold.drain();
         match hold.duty(start + Duration::from_secs(20)) {
-            Duty::Renew(claims) => assert_eq!(claims, [job("a").claim]),
+            Duty::Renew(claims) => assert_eq!(claims, [job("a").reservation.claim.clone()]),
             _ => panic!("a lease is due"),
         }
-        hold.renewed(start + Duration::from_secs(20), &[job("a").claim]);
+        hold.renewed(start + Duration::from_secs(20), &[job("a").reservation.claim.clone()]);
         assert!(lease.is_lost());
     }
 

@@ -8,12 +8,13 @@ use ferry_core::backoff::Backoff;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
 
+use crate::hold::Lease;
 use crate::job::HeldJob;
 
 /// The side that runs handlers. Every call happens on the thread that runs the worker.
 pub trait Host {
     /// Finds the job's handler class and what it says of its jobs. `Err` when there is none, or when finding it failed.
-    fn prepare(&mut self, job: &Rc<HeldJob>) -> Result<HandlerLimits, CallEnd>;
+    fn prepare(&mut self, job: &Lease) -> Result<HandlerLimits, CallEnd>;
 
     /// Runs the job's handler.
     fn call(&mut self, job: &Rc<HeldJob>) -> CallEnd;

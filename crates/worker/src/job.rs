@@ -1,8 +1,8 @@
 //! One reserved job, as its handler holds it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ferry_core::backoff::Backoff;
 use ferry_core::broker::{Broker, How, Settle, Settled};
@@ -33,8 +33,21 @@ impl Settler for Direct {
     }
 
     fn settle(&self, claim: &Claim, how: How) -> Result<Settled> {
-        let settled = self.0.settle(&[Settle { claim: claim.clone(), how }])?;
-        Ok(settled.first().copied().unwrap_or(Settled::Lost))
+        settle_one(&*self.0, claim, how)
+    }
+}
+
+/// Settles one reservation, once more when the answer was lost.
+///
+/// The second try is fenced like the first: "no longer ours" is then our own doing. A job that is given back is the exception:
+/// its next holder has the same receipt, so it is tried once only.
+pub fn settle_one(broker: &dyn Broker, claim: &Claim, how: How) -> Result<Settled> {
+    let again = !matches!(how, How::GiveBack);
+    let item = [Settle { claim: claim.clone(), how }];
+    let first = |answers: Vec<Settled>| answers.first().copied().unwrap_or(Settled::Lost);
+    match broker.settle(&item) {
+        Err(error) if again && error.kind() == ErrorKind::Uncertain => broker.settle(&item).map(|_| Settled::Done),
+        result => result.map(first),
     }
 }
 
@@ -66,42 +79,32 @@ enum Standing {
 /// think-queue lets a second word win and so revives deleted jobs (`docs/deviations.md`).
 pub struct HeldJob {
     lease: Arc<Lease>,
-    payload: Payload,
     connection: Arc<str>,
     settler: Arc<dyn Settler>,
     lineage: Lineage,
-    reserved: Instant,
     standing: Cell<Standing>,
     marked_failed: Cell<bool>,
+    last_attempt: Cell<bool>,
+    /// Why its handler failed it.
+    asked: RefCell<Option<Why>>,
 }
 
 impl HeldJob {
-    /// Takes charge of a reservation. When its payload is poison the job comes with the reason, and with an empty name.
-    pub fn open(lease: Arc<Lease>, connection: Arc<str>, settler: Arc<dyn Settler>, lineage: Lineage) -> (Self, Option<Error>) {
-        let (payload, poison) = match Payload::decode(&lease.reservation.body) {
-            Ok(payload) if lease.reservation.attempts.is_none() => {
-                let error = Error::new(ErrorKind::Poison, "the payload has no `attempts` that is a plain count");
-                (payload, Some(error))
-            }
-            Ok(payload) => (payload, None),
-            Err(error) => (Payload::default(), Some(error)),
-        };
-        let job = Self {
-            lease,
-            payload,
-            connection,
-            settler,
-            lineage,
-            reserved: Instant::now(),
-            standing: Cell::new(Standing::Held),
-            marked_failed: Cell::new(false),
-        };
-        (job, poison)
+    /// Takes charge of a reservation.
+    pub fn open(lease: Arc<Lease>, connection: Arc<str>, settler: Arc<dyn Settler>, lineage: Lineage) -> Self {
+        let standing = Cell::new(Standing::Held);
+        let (marked_failed, last_attempt) = (Cell::new(false), Cell::new(false));
+        Self { lease, connection, settler, lineage, standing, marked_failed, last_attempt, asked: RefCell::default() }
     }
 
     /// The envelope.
     pub fn payload(&self) -> &Payload {
-        &self.payload
+        &self.lease.payload
+    }
+
+    /// The reservation with its envelope.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// The payload as popped, byte for byte.
@@ -111,7 +114,7 @@ impl HeldJob {
 
     /// The JSON text of `data`.
     pub fn data(&self) -> Option<&[u8]> {
-        self.payload.data.clone().and_then(|range| self.lease.reservation.body.get(range))
+        self.lease.data()
     }
 
     /// Which attempt this is, 1 for the first.
@@ -138,21 +141,21 @@ impl HeldJob {
     pub fn id(&self) -> String {
         match self.lease.reservation.number {
             Some(number) => number.to_string(),
-            None => self.payload.id.clone().unwrap_or_default(),
+            None => self.lease.payload.id.clone().unwrap_or_default(),
         }
     }
 
     /// The broker's clock, as far as we can tell without asking it.
     pub fn now(&self) -> i64 {
-        let since = i64::try_from(self.reserved.elapsed().as_secs()).unwrap_or(i64::MAX);
+        let since = i64::try_from(self.lease.since.elapsed().as_secs()).unwrap_or(i64::MAX);
         self.lease.reservation.reserved_at.saturating_add(since)
     }
 
     /// What this job may do: its payload's word counts before its handler's, and that before the worker's.
     pub fn policy(&self, handler: &HandlerLimits, tries: Tries, backoff: &Backoff) -> RetryPolicy {
         RetryPolicy {
-            tries: self.payload.tries.or(handler.tries).unwrap_or(tries),
-            deadline: self.payload.timeout_at,
+            tries: self.lease.payload.tries.or(handler.tries).unwrap_or(tries),
+            deadline: self.lease.payload.timeout_at,
             backoff: handler.backoff.as_ref().unwrap_or(backoff).clone(),
             ..RetryPolicy::default()
         }
@@ -160,8 +163,7 @@ impl HeldJob {
 
     /// How long it may run: its payload's word counts before its handler's, and that before the worker's. `None`: no limit.
     pub fn timeout(&self, handler: &HandlerLimits, worker: Option<Duration>) -> Option<Duration> {
-        let payload = self.payload.timeout.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
-        payload.or(handler.timeout).or(worker).filter(|timeout| !timeout.is_zero())
+        self.lease.payload.timeout.or(handler.timeout).or(worker).filter(|timeout| !timeout.is_zero())
     }
 
     /// Whether it was deleted, here.
@@ -203,9 +205,19 @@ impl HeldJob {
         self.lineage.is_forked()
     }
 
+    /// Notes that there will be no further attempt. Its deletion is then sent at once: were it lost with the process, the job
+    /// would come back only to be buried, although it is done.
+    pub fn note_last_attempt(&self) {
+        self.last_attempt.set(true);
+    }
+
     /// Deletes it: it is done.
     pub fn delete(&self) -> Result<()> {
-        self.end(Standing::Deleted, || self.settler.delete(&self.lease.reservation.claim, &self.id()))
+        let claim = &self.lease.reservation.claim;
+        self.end(Standing::Deleted, || match self.last_attempt.get() {
+            true => self.settler.settle(claim, How::Delete),
+            false => self.settler.delete(claim, &self.id()),
+        })
     }
 
     /// Lets it come back after `delay` seconds.
@@ -215,7 +227,6 @@ impl HeldJob {
 
     /// Puts it into the failed store.
     pub fn bury(&self, why: &Why) -> Result<()> {
-        self.mark_failed();
         let failure = Failure {
             connection: self.connection.to_string(),
             payload: self.lease.reservation.body.clone(),
@@ -223,7 +234,26 @@ impl HeldJob {
             exception: why.text.clone(),
             attempts: self.attempts(),
         };
-        self.end(Standing::Buried, || self.settler.settle(&self.lease.reservation.claim, How::Bury(Box::new(failure))))
+        self.end(Standing::Buried, || self.settler.settle(&self.lease.reservation.claim, How::Bury(Box::new(failure))))?;
+        self.mark_failed();
+        Ok(())
+    }
+
+    /// Buries it at the wish of its handler, which the worker tells when the handler is finished. False when it was settled before:
+    /// the first word counts.
+    pub fn fail(&self, text: String) -> Result<bool> {
+        if self.is_deleted() || self.is_released() {
+            return Ok(false);
+        }
+        let why = Why { reason: Reason::Asked, text };
+        self.bury(&why)?;
+        self.asked.replace(Some(why));
+        Ok(true)
+    }
+
+    /// Why its handler failed it, if it did.
+    pub fn asked_to_fail(&self) -> Option<Why> {
+        self.asked.borrow().clone()
     }
 
     /// Gives it back untouched: its handler was never started.
@@ -271,10 +301,5 @@ impl HeldJob {
         }
         let context = format!("job {} of `{}` was reserved before this process was forked", self.id(), self.queue());
         Err(Error::new(ErrorKind::Lost, context).with_advice("only the parent may settle it"))
-    }
-
-    /// Why a job is poison, as the failed store keeps it.
-    pub fn poison(error: &Error) -> Why {
-        Why { reason: Reason::Poison, text: error.to_string() }
     }
 }

@@ -5,9 +5,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ferry_core::broker::{Broker, Extended, How, Settle};
-use ferry_core::{Claim, Reservation, signals};
+use ferry_core::{Claim, signals};
 
-use crate::hold::{Duty, Hold};
+use crate::hold::{Duty, Hold, Lease};
 
 /// How soon a renewal that failed is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -44,8 +44,8 @@ fn renew(broker: &dyn Broker, hold: &Hold, claims: &[Claim]) -> bool {
 
 /// Gives jobs back that were never started. When that fails they are not started either: they may have been given back with
 /// only the answer lost. Then they come back by their lease.
-pub fn give_back(broker: &dyn Broker, jobs: Vec<Reservation>) {
-    let batch: Vec<Settle> = jobs.into_iter().map(|job| Settle { claim: job.claim, how: How::GiveBack }).collect();
+pub fn give_back(broker: &dyn Broker, jobs: Vec<Arc<Lease>>) {
+    let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.reservation.claim.clone(), how: How::GiveBack }).collect();
     if !batch.is_empty() {
         let _ = broker.settle(&batch);
     }

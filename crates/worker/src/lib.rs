@@ -11,6 +11,8 @@
 //! | `pipeline.rs` | the thread that sends deletions in batches |
 //! | `timer.rs` | the thread that ends jobs which run too long |
 //! | `emergency.rs` | what is settled when the process has to end while a job runs |
+//! | `health.rs` | the file that tells a probe whether the broker answers |
+//! | `link.rs` | what to do when the broker does not answer |
 //! | `pace.rs` | how many jobs to take at once |
 //! | `host.rs` | what the loop needs from PHP |
 //! | `lineage.rs` | whether this process is still the one that started |
@@ -20,11 +22,13 @@
 mod crew;
 mod emergency;
 pub mod exit;
+mod health;
 mod hold;
 pub mod host;
 mod job;
 mod keeper;
 mod lineage;
+mod link;
 mod options;
 mod pace;
 mod pipeline;

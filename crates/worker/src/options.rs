@@ -1,5 +1,6 @@
 //! What a worker was asked to do, checked.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ferry_core::backoff::Backoff;
@@ -40,6 +41,11 @@ pub struct Options {
     pub memory: Option<usize>,
     /// The most jobs held at once. At least 1.
     pub prefetch: usize,
+    /// How long the broker may be out of reach before the worker stops with [`crate::exit::UNREACHABLE`]. `None`: for ever.
+    /// Defaults to 5 minutes.
+    pub max_outage: Option<Duration>,
+    /// A file written after each answer of the broker, at most once a second. `None`: no file.
+    pub health_file: Option<PathBuf>,
     /// How deletions are sent.
     pub settle: SettleMode,
     /// What a handler that returns without a word means.
@@ -68,6 +74,8 @@ impl Options {
             max_jobs: None,
             max_time: None,
             memory: None,
+            max_outage: Some(Duration::from_secs(300)),
+            health_file: None,
             prefetch: 64,
             settle: SettleMode::Pipelined,
             on_return: OnReturn::Leave,

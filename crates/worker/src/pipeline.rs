@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ferry_core::broker::{Broker, How, Settle, Settled};
 use ferry_core::{Claim, ErrorKind, Result, signals};
 
-use crate::job::Settler;
+use crate::job::{Settler, settle_one};
 
 /// How long a deletion waits for company.
 const GATHER: Duration = Duration::from_millis(1);
@@ -110,8 +110,7 @@ impl Settler for Pipeline {
     }
 
     fn settle(&self, claim: &Claim, how: How) -> Result<Settled> {
-        let settled = self.broker.settle(&[Settle { claim: claim.clone(), how }])?;
-        Ok(settled.first().copied().unwrap_or(Settled::Lost))
+        settle_one(&*self.broker, claim, how)
     }
 }
 

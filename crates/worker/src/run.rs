@@ -10,20 +10,20 @@ use ferry_core::queue::QueueName;
 use ferry_core::{Claim, Error, Receipt, Reservation, Result};
 
 use crate::crew::Crew;
-use crate::exit;
+use crate::health::Health;
 use crate::hold::Lease;
 use crate::host::{Event, Halt, Host};
 use crate::job::{Discarding, HeldJob};
 use crate::lineage::Lineage;
+use crate::link::{Link, Verdict};
 use crate::options::Options;
 use crate::pace::Pace;
 use crate::timer::Alarm;
 use crate::way::Way;
+use crate::{exit, keeper};
 
 /// The longest wait in one piece: PHP's signal handlers run at least this often.
 const SLICE: Duration = Duration::from_millis(200);
-/// How long a broker that does not answer is left alone, doubling up to the second.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How a worker ended.
 #[derive(Debug)]
 pub enum End {
@@ -42,6 +42,8 @@ pub struct Worker {
     connection: Arc<str>,
     lineage: Lineage,
     alarm: Option<Arc<dyn Alarm>>,
+    /// Whether some handler here allows one try only.
+    one_by_one: bool,
     pace: Pace,
     done: u64,
 }
@@ -50,7 +52,16 @@ impl Worker {
     /// A worker that has not started: no thread, no I/O.
     pub fn new(broker: Arc<dyn Broker>, options: Options, generation: fn() -> u64) -> Self {
         let connection = Arc::from(options.connection.as_str());
-        Self { broker, options, connection, lineage: Lineage::here(generation), alarm: None, pace: Pace::default(), done: 0 }
+        Self {
+            broker,
+            options,
+            connection,
+            lineage: Lineage::here(generation),
+            alarm: None,
+            one_by_one: false,
+            pace: Pace::default(),
+            done: 0,
+        }
     }
 
     /// Lets a clock stop jobs that run too long; `alarm` reaches them.
@@ -82,7 +93,7 @@ impl Worker {
             }
         };
         let found = !jobs.is_empty();
-        crew.hold.fill(jobs, reserved);
+        crew.hold.fill(jobs.into_iter().map(|job| Lease::new(job, reserved)).collect(), reserved);
         let end = match self.work_held(&crew, host) {
             Ok(_) => End::Code(exit::STOPPED),
             Err(halt) => End::Halted(halt),
@@ -100,7 +111,7 @@ impl Worker {
 
     /// Settles what is open, lets the threads go and turns the end into the answer of `run`.
     fn dismiss(&mut self, crew: Crew, host: &mut dyn Host, end: End) -> End {
-        if matches!(end, End::Halted(Halt::Forked)) {
+        if self.lineage.is_forked() {
             crew.forget();
             return end;
         }
@@ -125,42 +136,72 @@ impl Worker {
     }
 
     fn serve_until(&mut self, crew: &Crew, host: &mut dyn Host, started: Instant) -> Result<End, Halt> {
-        let mut pause = AGAIN.0;
-        let mut answered = false;
-        loop {
+        let mut link = Link::new(self.options.max_outage);
+        let mut health = Health::new(self.options.health_file.clone());
+        let end = loop {
             self.breathe(host)?;
             host.event(Event::Looping)?;
+            if self.lineage.is_forked() {
+                return Err(Halt::Forked);
+            }
             if let Some(code) = self.reached(host, started) {
-                return Ok(End::Code(code));
+                break End::Code(code);
             }
             let asked = Instant::now();
             let (most, wait) = (self.batch_size(), self.patience(started));
             match self.broker.reserve(&self.options.queues, most, wait) {
                 Ok(jobs) => {
-                    if answered && pause > AGAIN.0 {
+                    if link.answered() {
                         host.event(Event::BrokerBack)?;
                     }
-                    (answered, pause) = (true, AGAIN.0);
+                    health.alive(Instant::now());
                     let empty = jobs.is_empty();
-                    crew.hold.fill(jobs, asked);
+                    self.take_charge(crew, host, jobs, asked);
                     if let Some(code) = self.work_batch(crew, host, started)? {
-                        return Ok(End::Code(code));
+                        break End::Code(code);
                     }
                     if empty && self.gives_up_when_empty(started) {
-                        return Ok(End::Code(exit::STOPPED));
+                        break End::Code(exit::STOPPED);
                     }
                 }
-                Err(error) if !answered => return Ok(End::NotStarted(error)),
-                Err(error) => {
-                    if pause == AGAIN.0 {
-                        host.event(Event::BrokerTrouble(&error))?;
+                Err(error) => match link.failed(Instant::now()) {
+                    Verdict::NeverWorked => break End::NotStarted(error),
+                    Verdict::GiveUp => break self.unreachable(host, &error)?,
+                    Verdict::Again { pause, first } => {
+                        if first {
+                            host.event(Event::BrokerTrouble(&error))?;
+                        }
+                        self.rest(host, pause)?;
                     }
-                    self.rest(host, pause)?;
-                    pause = (pause * 2).min(AGAIN.1);
-                }
+                },
             }
             report_lost(crew, host)?;
+        };
+        health.gone();
+        Ok(end)
+    }
+
+    fn unreachable(&self, host: &mut dyn Host, error: &Error) -> Result<End, Halt> {
+        host.event(Event::BrokerTrouble(error))?;
+        Ok(End::Code(exit::UNREACHABLE))
+    }
+
+    /// Holds a fresh batch. A job whose handler allows one try must not be held beside others, and the broker cannot know that
+    /// (promise 5): such a batch goes back but for its first job, and from then on jobs are taken one by one.
+    fn take_charge(&mut self, crew: &Crew, host: &mut dyn Host, jobs: Vec<Reservation>, asked: Instant) {
+        let mut leases: Vec<Arc<Lease>> = jobs.into_iter().map(|job| Lease::new(job, asked)).collect();
+        if leases.len() > 1 && leases.iter().any(|lease| self.has_one_try(lease, host)) {
+            self.one_by_one = true;
+            keeper::give_back(&*self.broker, leases.split_off(1));
         }
+        crew.hold.fill(leases, asked);
+    }
+
+    fn has_one_try(&self, lease: &Lease, host: &mut dyn Host) -> bool {
+        // A handler that cannot be found allows no try at all; its job is buried when its turn comes.
+        let handler = host.prepare(lease).unwrap_or_default();
+        let tries = lease.payload.tries.or(handler.tries).unwrap_or(self.options.tries);
+        lease.poison.is_none() && matches!(tries, Tries::Limit(tries) if tries <= 1)
     }
 
     /// Works what is held. Answers an exit code when the worker should stop in the middle of a batch.
@@ -178,11 +219,10 @@ impl Worker {
     fn work_held(&mut self, crew: &Crew, host: &mut dyn Host) -> Result<bool, Halt> {
         let begun = Instant::now();
         let Some(lease) = crew.hold.next(begun) else { return Ok(false) };
-        let (job, poison) = HeldJob::open(lease, self.connection.clone(), crew.settler.clone(), self.lineage);
-        let way = Way { options: &self.options, crew: Some(crew), job: &Rc::new(job) };
-        let result = way.walk(host, poison);
+        let job = HeldJob::open(lease, self.connection.clone(), crew.settler.clone(), self.lineage);
+        let result = Way { options: &self.options, crew: Some(crew), job: &Rc::new(job) }.walk(host);
         if self.lineage.is_forked() {
-            return Err(Halt::Forked);
+            return result.and(Err(Halt::Forked));
         }
         crew.hold.finish();
         self.done += 1;
@@ -220,7 +260,7 @@ impl Worker {
     /// How many jobs to ask for. One when a job has one try: it must not be held beside others (promise 5).
     fn batch_size(&mut self) -> usize {
         let options = &self.options;
-        if options.once || matches!(options.tries, Tries::Limit(tries) if tries <= 1) {
+        if options.once || self.one_by_one || matches!(options.tries, Tries::Limit(tries) if tries <= 1) {
             return 1;
         }
         let left = options.max_jobs.map_or(usize::MAX, |most| usize::try_from(most - self.done).unwrap_or(usize::MAX));
@@ -273,8 +313,8 @@ pub fn work_now(
 ) -> Result<(), Halt> {
     let claim = Claim { queue: queue.clone(), receipt: Receipt(Vec::new()) };
     let reservation = Reservation { claim, body, attempts: Some(1), number: None, reserved_at: now };
-    let lease = Lease::new(reservation);
-    let (job, poison) = HeldJob::open(lease, Arc::from(connection), Arc::new(Discarding), Lineage::here(generation));
+    let lease = Lease::new(reservation, Instant::now());
+    let job = HeldJob::open(lease, Arc::from(connection), Arc::new(Discarding), Lineage::here(generation));
     let options = Options::new(connection, vec![queue.clone()]);
-    Way { options: &options, crew: None, job: &Rc::new(job) }.walk(host, poison)
+    Way { options: &options, crew: None, job: &Rc::new(job) }.walk(host)
 }

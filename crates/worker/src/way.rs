@@ -24,12 +24,12 @@ pub struct Way<'a> {
 
 impl Way<'_> {
     /// From the reservation to the end.
-    pub fn walk(&self, host: &mut dyn Host, poison: Option<Error>) -> Result<(), Halt> {
+    pub fn walk(&self, host: &mut dyn Host) -> Result<(), Halt> {
         self.tell(host, Event::Processing(self.job))?;
-        if let Some(error) = poison {
-            return self.fail(host, &HeldJob::poison(&error));
+        if let Some(text) = self.job.lease().poison.clone() {
+            return self.fail(host, &Why { reason: Reason::Poison, text });
         }
-        let handler = match host.prepare(self.job) {
+        let handler = match host.prepare(self.job.lease()) {
             Ok(handler) => handler,
             Err(end) => return self.conclude(host, end, &HandlerLimits::default()),
         };
@@ -37,9 +37,13 @@ impl Way<'_> {
         if !policy.may_start(self.job.attempts(), self.job.now()) {
             return self.fail(host, &exhausted(self.job));
         }
+        if policy.is_last(self.job.attempts(), self.job.now()) {
+            self.job.note_last_attempt();
+        }
         let end = self.call(host, &handler, &policy);
         if self.job.is_inherited() {
-            return Err(Halt::Forked);
+            // A fatal error ends the child, as it would have without us; PHP must not go on after one.
+            return Err(if matches!(end, CallEnd::Died(_)) { Halt::Died } else { Halt::Forked });
         }
         self.conclude(host, end, &handler)
     }
@@ -98,6 +102,9 @@ impl Way<'_> {
             // PHP is on its way out: settle, tell nobody.
             let _ = self.settle(settlement, why.as_ref());
             return Err(halt);
+        }
+        if let Some(asked) = self.job.asked_to_fail() {
+            self.tell(host, Event::Failed(self.job, &asked))?;
         }
         match (settlement, why) {
             (Settlement::Bury, Some(why)) => self.fail(host, &why),
@@ -172,8 +179,12 @@ impl Way<'_> {
 
     fn tell(&self, host: &mut dyn Host, event: Event<'_>) -> Result<(), Halt> {
         let told = host.event(event);
+        if self.job.is_inherited() {
+            // A listener forked, and this is the child.
+            return Err(if matches!(told, Err(Halt::Died)) { Halt::Died } else { Halt::Forked });
+        }
         // A listener ended the worker before the job began: it goes back as it came.
-        if told.is_err() && matches!(event, Event::Processing(_)) && !self.job.is_inherited() {
+        if told.is_err() && matches!(event, Event::Processing(_)) {
             let _ = self.job.give_back();
         }
         told
@@ -191,6 +202,6 @@ fn left(how: &str) -> Why {
 }
 
 /// From 0.0 to 1.0, for jitter. The standard library seeds its hashers randomly, which is all the randomness a delay needs.
-fn random() -> f64 {
+pub fn random() -> f64 {
     RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
 }

@@ -15,7 +15,7 @@ use ferry_core::job::NewJob;
 use ferry_core::memory::MemoryBroker;
 use ferry_core::policy::{HandlerLimits, OnReturn, Tries};
 use ferry_core::queue::QueueName;
-use ferry_worker::{Alarm, CallEnd, End, Event, Halt, HeldJob, Host, Options, Step, Why, Worker, work_now};
+use ferry_worker::{Alarm, CallEnd, End, Event, Halt, HeldJob, Host, Lease, Options, Step, Why, Worker, work_now};
 
 type Handler = Box<dyn FnMut(&Rc<HeldJob>) -> CallEnd>;
 
@@ -46,7 +46,7 @@ impl Puppet {
 }
 
 impl Host for Puppet {
-    fn prepare(&mut self, _job: &Rc<HeldJob>) -> Result<HandlerLimits, CallEnd> {
+    fn prepare(&mut self, _job: &Lease) -> Result<HandlerLimits, CallEnd> {
         Ok(self.limits.clone())
     }
 
@@ -219,6 +219,30 @@ fn a_settled_job_is_not_touched_again_when_its_handler_throws() {
     let sizes = broker.size(&queue()).unwrap();
     assert_eq!((sizes.delayed, sizes.failed, sizes.total()), (1, 0, 1));
     assert!(!puppet.told().iter().any(|line| line.starts_with("failed")));
+}
+
+#[test]
+fn a_handler_fails_its_own_job_and_the_first_word_counts() {
+    let broker = broker_with(&["a", "b", "c", "d"].map(|id| body(id, 0)));
+    let mut puppet = Puppet::new(|job| {
+        let ours = match job.id().as_str() {
+            "b" => job.delete().map(|()| false),
+            "c" => job.fail("first".into()),
+            _ => Ok(true),
+        };
+        assert_eq!(job.fail(format!("no use: {}", job.id())).unwrap(), ours.unwrap() && job.id() != "c");
+        assert_eq!(job.has_failed(), job.id() != "b");
+        if job.id() == "d" { CallEnd::Threw("boom".into()) } else { CallEnd::Returned }
+    });
+    run(&broker, options(), &mut puppet);
+    let told = "processing a, failed a asked, processed a, processing b, processed b, processing c, failed c asked, processed c, \
+                processing d, failed d asked, exception d boom, stopping 0";
+    assert_eq!(puppet.told().join(", "), told);
+    let failed = broker.failed(&queue(), 0, 9).unwrap();
+    let texts: Vec<&str> = failed.iter().map(|job| job.exception.as_str()).collect();
+    assert_eq!(texts, ["no use: d", "first", "no use: a"]);
+    assert_eq!((failed[2].payload.as_slice(), failed[2].reason.as_str()), (body("a", 0).as_slice(), "asked"));
+    assert_eq!(broker.size(&queue()).unwrap().total(), 0);
 }
 
 #[test]
@@ -413,4 +437,20 @@ fn a_job_that_never_leaves_is_settled_before_its_process_ends() {
         (2, 1, 0),
         "neighbours back, the stuck one released, the done one gone"
     );
+}
+
+#[test]
+fn jobs_whose_handler_allows_one_try_are_never_held_beside_others() {
+    let bodies: Vec<Vec<u8>> = (0..6).map(|n| body(&n.to_string(), 0)).collect();
+    let broker = broker_with(&bodies);
+    let beside = broker.clone();
+    let mut puppet = Puppet::new(move |job| {
+        assert_eq!(beside.size(&queue()).unwrap().reserved, 1, "only the running job is reserved");
+        job.delete().unwrap();
+        CallEnd::Returned
+    });
+    puppet.limits = HandlerLimits { tries: Some(Tries::Limit(1)), ..HandlerLimits::default() };
+    let options = Options { settle: SettleMode::Immediate, ..options() };
+    run(&broker, options, &mut puppet);
+    assert_eq!(puppet.told().iter().filter(|line| line.starts_with("processed")).count(), 6);
 }

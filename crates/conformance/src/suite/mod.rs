@@ -65,6 +65,11 @@ pub trait Exam: Sync {
 
     /// Breaks every connection between workers and store, without a word to the workers.
     fn kill_connections(&self);
+
+    /// Whether a queue can be called like a part of another one, as with keys that no brace closes.
+    fn names_can_collide(&self) -> bool {
+        false
+    }
 }
 
 impl dyn Exam + '_ {

@@ -48,6 +48,9 @@ pub fn awkward_queue_names_carry_jobs(exam: &dyn Exam) {
 }
 
 pub fn names_shaped_like_our_keys_do_not_mix(exam: &dyn Exam) {
+    if exam.names_can_collide() {
+        return crate::servers::say_skipped("the keys of this family have no end mark");
+    }
     let worker = exam.worker();
     let names = ["a", "a:delayed", "a:reserved", "a:ferry:failed", "a}:delayed", "{queues:a}", "A", "a "].map(queue);
     for (number, name) in (0..).map(|n| n * 4).zip(&names) {

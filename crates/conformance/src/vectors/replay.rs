@@ -46,13 +46,13 @@ pub struct Held {
     pub claim: Claim,
 }
 
-/// Plays all cases of the drivers named. Fails when one is neither equal nor listed, or listed and yet equal.
-pub fn replay_all(stage: &dyn Stage, drivers: &[&str]) {
-    let (recording, deviations) = (Recording::think_queue_v3(), Deviations::read());
+/// Plays all cases of a recording and of the drivers named. Fails when one is neither equal nor listed, or listed and yet equal.
+pub fn replay_all(stage: &dyn Stage, recording: &Recording, drivers: &[&str]) {
+    let deviations = Deviations::read();
     let cases = recording.cases(drivers);
     let (mut equal, mut deviating, mut unsent, mut wrong) = (0, 0, 0, String::new());
     for case in &cases {
-        let verdict = judge(stage, *case, deviations.of(case.name()));
+        let verdict = judge(stage, *case, deviations.of(&case.citation()));
         match verdict {
             Ok(Verdict::Equal) => equal += 1,
             Ok(Verdict::Deviates) => deviating += 1,
@@ -63,7 +63,8 @@ pub fn replay_all(stage: &dyn Stage, drivers: &[&str]) {
     // Past the test harness, which shows nothing of a test that passes.
     let _ = writeln!(
         std::io::stderr(),
-        "{drivers:?}: {} cases, {equal} replayed equal, {deviating} deviate as listed, {unsent} are refused before anything is sent",
+        "{} {drivers:?}: {} cases, {equal} replayed equal, {deviating} deviate as listed, {unsent} are refused before anything is sent",
+        recording.age(),
         cases.len()
     );
     assert!(!cases.is_empty(), "no recorded case for {drivers:?}");
@@ -117,6 +118,7 @@ fn play(stage: &dyn Stage, case: Case<'_>) -> Value {
         "size" => on_loaded(stage, case, size),
         "job.delete" => settle(stage, case, &[How::Delete]),
         "job.release" => settle(stage, case, &releases(case)),
+        "job.delete+release" => settle(stage, case, &[How::Delete, How::Release { delay: 0 }]),
         "job.release+pop" => {
             settle(stage, case, &releases(case));
             reserve(&*stage.worker(NOW, case.retry_after()), case)

@@ -10,7 +10,7 @@ use super::{
     SqlServerConfig, SqliteConfig, TlsConfig, Value, coerce,
 };
 use crate::dialect::Family;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// What the `failed` array says for all connections.
 #[derive(Debug, Clone, Default)]
@@ -194,20 +194,15 @@ fn build(name: &str, kind: Kind, beside: &Pairs, url: Option<Dsn>, failed: &Fail
             Some("discard") => FailedStore::Discard,
             Some(_) => FailedStore::Keep,
         },
-        // Last, so that of a v1 configuration only this is reported when everything else is right.
         family: family(&settings)?,
+        family_given: settings.has("family"),
         driver,
     })
 }
 
 fn family(settings: &Settings<'_>) -> Result<Family> {
-    match settings.required_text("family")?.as_str() {
-        "think3" => Ok(Family::Think3),
-        other => {
-            Err(Error::new(ErrorKind::Unsupported, format!("{}: the family `{other}` is not built in yet", settings.place()))
-                .with_advice("think-queue v3.0.5 and later is `think3`; a flat v1/v2 array means `think1`"))
-        }
-    }
+    // The key table lets no other name through.
+    Family::named(&settings.required_text("family")?).ok_or_else(|| settings.wrong("family", "is no family of think-queue"))
 }
 
 /// TLS from the key, from the scheme of a DSN, or from a host written `tls://name`.

@@ -102,6 +102,9 @@ pub struct ConnectionConfig {
     pub settle: SettleMode,
     /// Which think-queue the other side speaks. Defaults to `think3`.
     pub family: Family,
+    /// Whether the configuration says so, with `family` or by being a flat array of v1. A default is a guess, which the Redis
+    /// driver compares with what it finds.
+    pub family_given: bool,
     /// Whether failed jobs are kept. Defaults to keeping them where the jobs are.
     pub failed: FailedStore,
     /// The broker.

@@ -254,33 +254,33 @@ fn the_default_is_the_only_connection_or_must_be_named() {
 }
 
 #[test]
-fn a_flat_v1_array_lacks_nothing_but_its_family() {
+fn a_flat_v1_array_is_a_connection_of_think1_unless_it_names_a_family() {
     let flat = |family: Option<&str>| {
-        map([
+        let mut pairs = vec![
             ("connector", r"think\queue\connector\Redis".into()),
             ("expire", Value::Null),
             ("default", "mail".into()),
             ("host", "h".into()),
-            ("family", family.map_or(Value::Null, Value::from)),
-        ])
+        ];
+        pairs.extend(family.map(|family| ("family", Value::from(family))));
+        let config = parse(&Value::Map(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())).unwrap();
+        config.find(DEFAULT_CONNECTION).unwrap().clone()
     };
-    let Value::Map(mut pairs) = flat(None) else { panic!() };
-    pairs.retain(|(key, _)| key != "family");
-    let error = refusal(&Value::Map(pairs));
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("`think1` is not built in yet"), "{error}");
-    let config = parse(&flat(Some("think3"))).unwrap();
-    let connection = config.find(DEFAULT_CONNECTION).unwrap();
+    let connection = flat(None);
     assert_eq!((connection.queue.as_str(), connection.retry_after), ("mail", None));
-    assert_eq!(redis(connection).address, tcp("h", 6379));
+    assert_eq!((connection.family, connection.family_given), (Family::Think1, true));
+    assert_eq!(redis(&connection).address, tcp("h", 6379));
+    assert_eq!(flat(Some("think3")).family, Family::Think3);
 }
 
 #[test]
-fn families_that_are_known_but_missing_are_unsupported() {
-    for family in ["think1", "think3-legacy"] {
-        let error = refusal(&one([("type", "redis".into()), ("family", family.into())]));
-        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+fn a_family_is_one_of_three_and_the_default_is_known_to_be_a_guess() {
+    for family in Family::ALL {
+        let connection = connection([("type", "redis".into()), ("family", family.name().into())]);
+        assert_eq!((connection.family, connection.family_given), (family, true));
     }
+    let guessed = connection([("type", "redis".into())]);
+    assert_eq!((guessed.family, guessed.family_given), (Family::Think3, false));
     assert_eq!(refusal(&one([("type", "redis".into()), ("family", "laravel".into())])).kind(), ErrorKind::Config);
 }
 

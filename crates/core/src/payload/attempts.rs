@@ -34,6 +34,12 @@ pub fn with_attempts(body: &[u8], at: AttemptsAt, attempts: u32) -> Vec<u8> {
     out
 }
 
+/// The payload as if it had never been reserved: its count is `fresh`, every other byte stays. Without a plain count it stays as
+/// it is (`command/retry-*`).
+pub fn with_fresh_attempts(body: &[u8], fresh: u32) -> Vec<u8> {
+    find_attempts(body).map_or_else(|| body.to_vec(), |at| with_attempts(body, at, fresh))
+}
+
 /// What think-queue writes: `,"attempts":N}` as the very last bytes. The comma in front tells a key from the end of a longer
 /// name, the closing brace from a nested object.
 fn at_the_tail(body: &[u8]) -> Option<AttemptsAt> {
@@ -129,5 +135,21 @@ mod tests {
             let raised = raised.map(|bytes| String::from_utf8(bytes).unwrap());
             assert_eq!(raised.as_deref(), case["raised"].as_str(), "{}", case["body"]);
         }
+    }
+
+    #[test]
+    fn a_fresh_count_replaces_the_digits_and_no_other_byte() {
+        for (body, fresh) in [
+            (
+                &br#"{"job":"J","data":{"o":{},"u":"\u00e9\/","f":1.0},"id":"raw","attempts":12}"#[..],
+                &br#"{"job":"J","data":{"o":{},"u":"\u00e9\/","f":1.0},"id":"raw","attempts":0}"#[..],
+            ),
+            (br#"{"attempts":3,"job":"J"}"#, br#"{"attempts":0,"job":"J"}"#),
+            (br#"{"job":"J","data":{"attempts":3}}"#, br#"{"job":"J","data":{"attempts":3}}"#),
+            (b"garbage \xff", b"garbage \xff"),
+        ] {
+            assert_eq!(with_fresh_attempts(body, 0), fresh);
+        }
+        assert_eq!(with_fresh_attempts(br#"{"attempts":3}"#, 1), br#"{"attempts":1}"#);
     }
 }

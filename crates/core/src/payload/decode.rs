@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -20,8 +21,8 @@ pub struct Payload {
     pub id: Option<String>,
     /// `maxTries`; `None` when null or missing, so that the worker's option counts.
     pub tries: Option<Tries>,
-    /// `timeout` in seconds; `None` when null or missing.
-    pub timeout: Option<i64>,
+    /// `timeout`, parts of a second included; `None` when null or missing, zero for no limit.
+    pub timeout: Option<Duration>,
     /// `timeoutAt`, a unix second.
     pub timeout_at: Option<i64>,
 }
@@ -46,11 +47,12 @@ impl Payload {
             data: fields.data.map(|data| range_in(body, data)),
             id: fields.id.and_then(|id| scalar(id).text()),
             tries: fields.max_tries.and_then(|tries| match scalar(tries) {
-                Scalar::Number(number) => Some(Tries::from_number(number)),
+                Scalar::Whole(number) => Some(Tries::from_number(number)),
+                Scalar::Number(number) => Some(Tries::from_number(number as i64)),
                 Scalar::Text(text) => text.trim().parse::<f64>().ok().map(|number| Tries::Limit(number as i64)),
                 Scalar::Other => None,
             }),
-            timeout: fields.timeout.and_then(|timeout| scalar(timeout).number()),
+            timeout: fields.timeout.and_then(|timeout| scalar(timeout).duration()),
             timeout_at: fields.timeout_at.and_then(|second| scalar(second).number()),
         })
     }
@@ -104,7 +106,8 @@ impl<'de> Visitor<'de> for Fields {
 }
 
 enum Scalar {
-    Number(i64),
+    Number(f64),
+    Whole(i64),
     Text(String),
     Other,
 }
@@ -112,18 +115,31 @@ enum Scalar {
 impl Scalar {
     fn text(self) -> Option<String> {
         match self {
+            Scalar::Whole(number) => Some(number.to_string()),
             Scalar::Number(number) => Some(number.to_string()),
             Scalar::Text(text) => Some(text),
             Scalar::Other => None,
         }
     }
 
-    fn number(self) -> Option<i64> {
+    fn float(&self) -> Option<f64> {
         match self {
-            Scalar::Number(number) => Some(number),
-            Scalar::Text(text) => text.trim().parse::<f64>().ok().map(|number| number as i64),
+            Scalar::Whole(number) => Some(*number as f64),
+            Scalar::Number(number) => Some(*number),
+            Scalar::Text(text) => text.trim().parse().ok(),
             Scalar::Other => None,
         }
+    }
+
+    fn number(self) -> Option<i64> {
+        match self {
+            Scalar::Whole(number) => Some(number),
+            other => other.float().map(|number| number as i64),
+        }
+    }
+
+    fn duration(self) -> Option<Duration> {
+        self.float().and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
     }
 }
 
@@ -131,7 +147,8 @@ fn scalar(raw: &RawValue) -> Scalar {
     match serde_json::from_str::<serde_json::Value>(raw.get()) {
         Ok(serde_json::Value::String(text)) => Scalar::Text(text),
         Ok(serde_json::Value::Number(number)) => {
-            number.as_i64().or_else(|| number.as_f64().map(|float| float as i64)).map_or(Scalar::Other, Scalar::Number)
+            let float = || number.as_f64().map_or(Scalar::Other, Scalar::Number);
+            number.as_i64().map_or_else(float, Scalar::Whole)
         }
         _ => Scalar::Other,
     }
@@ -158,7 +175,17 @@ mod tests {
         assert_eq!(&body[payload.data.clone().unwrap()], r#"{"a":1.0,"b":{}}"#);
         assert_eq!(payload.id.as_deref(), Some("IDID"));
         assert_eq!(payload.tries, Some(Tries::Limit(7)));
-        assert_eq!((payload.timeout, payload.timeout_at), (Some(9), Some(1_700_000_999)));
+        assert_eq!((payload.timeout, payload.timeout_at), (Some(Duration::from_secs(9)), Some(1_700_000_999)));
+    }
+
+    #[test]
+    fn a_timeout_may_be_a_part_of_a_second_and_is_never_negative() {
+        for (timeout, meaning) in
+            [("0.05", Some(50)), ("\"1.5\"", Some(1500)), ("-3", Some(0)), ("0", Some(0)), ("null", None), ("[]", None)]
+        {
+            let payload = decode(&format!(r#"{{"job":"J","timeout":{timeout}}}"#));
+            assert_eq!(payload.timeout, meaning.map(Duration::from_millis), "{timeout}");
+        }
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The envelope around data that PHP encoded.
 
+use crate::dialect::Family;
+
 /// A payload to be written. Every field but the id is JSON text already; nothing is escaped here.
 ///
 /// Field order is wire format (`fixtures/think-queue-v3.json`, `redis/push-*`): `job, maxTries, timeout, [timeoutAt,] data, id,
-/// attempts`. A table keeps `id` and `attempts` in columns, so its payloads end after `data` (`sqlite/push-*`).
+/// attempts`; v1 and v2 know no limits: `job, data, id, attempts` (`fixtures/think-queue-v1.json`). A table keeps `id` and
+/// `attempts` in columns, so its payloads end after `data` (`sqlite/push-*`).
 #[derive(Debug, Clone, Copy)]
 pub struct Envelope<'a> {
     /// JSON string: `Class`, `Class@method` or a short name.
@@ -28,8 +31,8 @@ pub struct Limits<'a> {
 }
 
 impl Envelope<'_> {
-    /// The finished payload.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    /// The finished payload, as `family` writes it.
+    pub fn to_bytes(&self, family: Family) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.job.len() + self.data.len() + 192);
         let mut field = |name: &str, value: &[u8]| {
             out.push(if out.is_empty() { b'{' } else { b',' });
@@ -39,10 +42,12 @@ impl Envelope<'_> {
             out.extend_from_slice(value);
         };
         field("job", self.job);
-        field("maxTries", self.limits.map_or(b"null", |limits| limits.max_tries));
-        field("timeout", self.limits.map_or(b"null", |limits| limits.timeout));
-        if let Some(limits) = self.limits {
-            field("timeoutAt", limits.timeout_at);
+        if family.names_limits() {
+            field("maxTries", self.limits.map_or(b"null", |limits| limits.max_tries));
+            field("timeout", self.limits.map_or(b"null", |limits| limits.timeout));
+            if let Some(limits) = self.limits {
+                field("timeoutAt", limits.timeout_at);
+            }
         }
         field("data", self.data);
         if let Some((id, attempts)) = self.counters {
@@ -63,7 +68,7 @@ mod tests {
     fn a_plain_job_is_written_as_recorded() {
         let envelope = Envelope { job: br#""Job1""#, limits: None, data: br#"{"a":1,"b":"x"}"#, counters: Some((b"ID", 0)) };
         assert_eq!(
-            envelope.to_bytes(),
+            envelope.to_bytes(Family::Think3),
             br#"{"job":"Job1","maxTries":null,"timeout":null,"data":{"a":1,"b":"x"},"id":"ID","attempts":0}"#
         );
     }
@@ -74,8 +79,9 @@ mod tests {
         let envelope =
             Envelope { job: br#""think\\queue\\CallQueuedHandler@call""#, limits: Some(limits), data: b"{}", counters: None };
         assert_eq!(
-            envelope.to_bytes(),
+            envelope.to_bytes(Family::Think3),
             br#"{"job":"think\\queue\\CallQueuedHandler@call","maxTries":5,"timeout":30,"timeoutAt":1700003600,"data":{}}"#
         );
+        assert_eq!(envelope.to_bytes(Family::Think1), br#"{"job":"think\\queue\\CallQueuedHandler@call","data":{}}"#);
     }
 }

@@ -4,6 +4,6 @@ mod attempts;
 mod decode;
 mod encode;
 
-pub use attempts::{AttemptsAt, find_attempts, with_attempts};
+pub use attempts::{AttemptsAt, find_attempts, with_attempts, with_fresh_attempts};
 pub use decode::Payload;
 pub use encode::{Envelope, Limits};

@@ -1,9 +1,10 @@
 -- Takes ready jobs of one queue: due and expired ones are made ready first, then a batch moves from ready to reserved.
 --
 -- KEYS   1 ready list, 2 delayed set, 3 reserved set
--- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever; 3 most jobs to take
+-- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever; 3 most jobs to take;
+--        4 when attempts rise: "reserve" (v3), or "return" (v1 and v2), where an expired reservation is raised on its way back
 -- answer { the server's second, its microseconds, then for each job: body as it lay ready, 0-based offset of its attempts
---          digits or -1, attempts now }
+--          digits or -1, what the member in the reserved set says of attempts }
 --
 -- A write that may be refused always comes before the removal it belongs to, so a refusal loses nothing.
 
@@ -15,6 +16,7 @@ local time = call('TIME')
 local now = tonumber(ARGV[1]) or tonumber(time[1])
 local retry_after = tonumber(ARGV[2])
 local max = tonumber(ARGV[3])
+local raised_by_return = ARGV[4] == 'return'
 
 local MIGRATE = 500     -- most jobs made ready per set and call
 local LOOK_FURTHER = 64 -- most jobs looked at behind ones that had to be skipped
@@ -26,15 +28,6 @@ local function begin_writing()
   if not writing then
     call('ZREMRANGEBYRANK', reserved, 1, 0) -- an empty range
     writing = true
-  end
-end
-
-local function make_ready(set)
-  local due = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, MIGRATE)
-  if #due > 0 then
-    begin_writing()
-    call('RPUSH', ready, unpack(due))
-    call('ZREMRANGEBYRANK', set, 0, #due - 1)
   end
 end
 
@@ -109,6 +102,14 @@ local function raise(body)
   return at - 1, attempts, sub(body, 1, at - 1) .. string.format('%d', attempts) .. sub(body, at + #digits)
 end
 
+-- The same answer for a body that is reserved as it is: where the digits stand and what they say.
+local function count(body)
+  local at, digits = at_the_tail(body)
+  if not at then at, digits = scan(body) end
+  if not at then return -1, 0, body end
+  return at - 1, tonumber(digits), body
+end
+
 -- Whether the payload allows one try only, by its text: the same rule as crates/core/src/batch.rs.
 local function says_one_try(body)
   local at = 1
@@ -124,16 +125,31 @@ local function says_one_try(body)
   end
 end
 
+local function make_ready(set, raising)
+  local due = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, MIGRATE)
+  if #due > 0 then
+    for index = 1, raising and #due or 0 do
+      local _, _, raised = raise(due[index])
+      due[index] = raised
+    end
+    begin_writing()
+    call('RPUSH', ready, unpack(due))
+    call('ZREMRANGEBYRANK', set, 0, #due - 1)
+  end
+end
+
+local to_member = raised_by_return and count or raise
 local answer = { tonumber(time[1]), tonumber(time[2]) }
-local lease_ends = now + (retry_after or 0)
+local lease_ends = string.format('%d', now + (retry_after or 0)) -- as text: the server writes a number slowly, for every job
 local taken, looked_at, skipped = 0, 0, {}
 
 -- Reserves jobs from `bodies`, which lie at the head of ready. True when the batch ends here.
 local function take(bodies)
   for index = 1, #bodies do
     local body = bodies[index]
-    local offset, attempts, member = raise(body)
-    local alone = attempts ~= 1 or says_one_try(body)
+    local offset, attempts, member = to_member(body)
+    -- Either way a member that was never tried before says 1. Of v3's payloads in a queue of v1 it says 0.
+    local alone = offset < 0 or attempts > 1 or says_one_try(body)
     if alone and taken > 0 then return true end
 
     looked_at = looked_at + 1
@@ -151,8 +167,8 @@ local function take(bodies)
   return false
 end
 
-make_ready(delayed)
-if retry_after then make_ready(reserved) end
+make_ready(delayed, false)
+if retry_after then make_ready(reserved, raised_by_return) end
 
 local head = call('LRANGE', ready, 0, max - 1)
 if #head > 0 then

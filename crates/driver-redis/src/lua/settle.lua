@@ -1,8 +1,9 @@
 -- Ends reservations of one queue in any way but plain deletion, each only if it is still ours.
 --
 -- KEYS   1 ready list, 2 delayed set, 3 reserved set, 4 failed list
--- ARGV   1 now as unix second, "" for the server's clock; then for each item four: how, reserved member, first, second:
---          release  seconds from now, ""
+-- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever; then for each item four: how,
+--        reserved member, first, second:
+--          release  seconds from now, body that comes back, "" for the member itself
 --          back     original body, ""
 --          bury     failed record up to its time, failed record behind its time
 --          leave    "", ""
@@ -12,12 +13,23 @@
 
 local ready, delayed, reserved, failed = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now = tonumber(ARGV[1]) or tonumber(redis.call('TIME')[1])
-local WIDTH = 4
+local retry_after = tonumber(ARGV[2])
+local LEADING, WIDTH = 2, 4
 
 local settle = {
-  release = function(member, seconds)
-    redis.call('ZADD', delayed, string.format('%.0f', now + tonumber(seconds)), member)
-    redis.call('ZREM', reserved, member)
+  release = function(member, seconds, body)
+    if body == '' then body = member end
+    local due = string.format('%.0f', now + tonumber(seconds))
+    if redis.call('ZADD', delayed, 'NX', due, body) == 1 then
+      redis.call('ZREM', reserved, member)
+    elseif retry_after then
+      -- The same bytes are delayed already, and a set would make one job of two. Let the lease end when the delay does: that
+      -- brings the job back in the same second with the same attempts.
+      redis.call('ZADD', reserved, 'XX', due, member)
+    else
+      redis.call('RPUSH', ready, body)
+      redis.call('ZREM', reserved, member)
+    end
   end,
   back = function(member, body)
     redis.call('LPUSH', ready, body)
@@ -32,7 +44,7 @@ local settle = {
 
 local done = {}
 local function settle_item(item)
-  local how, member, first, second = unpack(ARGV, 2 + (item - 1) * WIDTH, 1 + item * WIDTH)
+  local how, member, first, second = unpack(ARGV, LEADING + 1 + (item - 1) * WIDTH, LEADING + item * WIDTH)
   if redis.call('ZSCORE', reserved, member) then
     settle[how](member, first, second)
     done[item] = 1
@@ -45,7 +57,7 @@ end
 redis.call('ZREMRANGEBYRANK', reserved, 1, 0) -- an empty range
 
 -- Each one that is given back goes to the head, so the last goes first.
-for item = (#ARGV - 1) / WIDTH, 1, -1 do
+for item = (#ARGV - LEADING) / WIDTH, 1, -1 do
   settle_item(item)
 end
 return table.concat(done)

@@ -2,12 +2,10 @@
 
 use ferry_core::QueueName;
 use ferry_core::broker::{Sizes, State};
-use ferry_core::failed::FailedJob;
 
 use super::args::Args;
-use super::session::{Fault, Fields, Session};
+use super::session::{Fault, Session};
 use super::statements::Tables;
-use crate::trailer;
 
 /// Jobs of a queue by state. A reservation counts as reserved until somebody takes it over.
 pub(super) fn size(session: &mut Session, tables: &Tables, queue: &QueueName, now: i64) -> Result<Sizes, Fault> {
@@ -21,34 +19,6 @@ fn failed_size(session: &mut Session, tables: &Tables, queue: &QueueName) -> Res
     let Some(sql) = tables.failed_size() else { return Ok(0) };
     let rows = session.rows(sql, Args::default().text(queue.as_str())?)?;
     Ok(rows.first().and_then(|row| row.int(0)).and_then(|n| u64::try_from(n).ok()).unwrap_or_default())
-}
-
-/// Failed jobs, newest first.
-pub(super) fn failed(
-    session: &mut Session,
-    tables: &Tables,
-    queue: &QueueName,
-    offset: u64,
-    limit: u64,
-) -> Result<Vec<FailedJob>, Fault> {
-    let Some(sql) = tables.failed() else { return Ok(Vec::new()) };
-    let args = Args::default().text(queue.as_str())?.int(clamped(limit))?.int(clamped(offset))?;
-    Ok(session.rows(sql, args)?.iter().map(failed_job).collect())
-}
-
-fn failed_job(row: &Fields) -> FailedJob {
-    let column = row.text(4);
-    let (exception, reason, attempts) = trailer::split(&column);
-    FailedJob {
-        id: row.int(0).unwrap_or_default().to_string(),
-        connection: row.text(1),
-        queue: row.text(2),
-        payload: row.bytes(3),
-        reason: reason.to_owned(),
-        exception: exception.to_owned(),
-        attempts,
-        failed_at: row.int(5).unwrap_or_default(),
-    }
 }
 
 /// Payloads in a state, next first.

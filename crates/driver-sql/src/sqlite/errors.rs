@@ -21,8 +21,17 @@ pub(super) fn explain(fault: Fault, place: &Place) -> Error {
         }
         Fault::MissingColumn { table, column } => {
             Error::new(ErrorKind::Config, format!("{file}: table `{table}` has no column `{column}`"))
-                .with_advice("it is not a table of think-queue 3.0.3 or later: migrate it, or name another table")
+                .with_advice("it is no table of think-queue: migrate it, or name another table")
         }
+        Fault::OtherFamily { table, family, fitting } => Error::new(
+            ErrorKind::Config,
+            format!(
+                "{file}: table `{table}` has the columns of the family `{}`, and this connection is of `{}`",
+                fitting.name(),
+                family.name()
+            ),
+        )
+        .with_advice(format!("set `family` to `{}`, or name another table", fitting.name())),
     }
 }
 

@@ -6,6 +6,7 @@
 mod admin;
 mod args;
 mod errors;
+mod failed;
 mod line;
 mod pace;
 mod push;
@@ -24,6 +25,7 @@ use ferry_core::failed::FailedJob;
 use ferry_core::{Claim, ErrorKind, NewJob, QueueName, Reservation, Result};
 
 use crate::settings::Settings;
+use failed::Order;
 use line::Line;
 use session::Place;
 use statements::Tables;
@@ -42,9 +44,15 @@ pub struct SqliteBroker {
 impl SqliteBroker {
     /// A broker on the file of `config`. Neither reads nor writes anything.
     pub fn new(config: SqliteConfig, settings: Settings) -> Self {
-        let tables = Tables::new(&config.table, settings.keeps_failed().then_some(config.failed_table.as_str()));
+        let tables = Tables::new(settings.family, &config.table, settings.keeps_failed().then_some(config.failed_table.as_str()));
         let place = Place::new(&config.path, config.busy_timeout);
         Self { settings, tables, place, push: Line::new(), take: Line::new(), settle: Line::new(), look: Line::new() }
+    }
+}
+
+impl SqliteBroker {
+    fn failed_page(&self, queue: &QueueName, order: Order, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
+        self.look.with(&self.place, &self.tables, |session, _| failed::page(session, &self.tables, queue, order, offset, limit))
     }
 }
 
@@ -105,7 +113,20 @@ impl Broker for SqliteBroker {
 
 impl Admin for SqliteBroker {
     fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        self.look.with(&self.place, &self.tables, |session, _| admin::failed(session, &self.tables, queue, offset, limit))
+        self.failed_page(queue, Order::NewestFirst, offset, limit)
+    }
+
+    fn oldest_failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
+        self.failed_page(queue, Order::OldestFirst, offset, limit)
+    }
+
+    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+        let now = self.settings.now();
+        self.look.with(&self.place, &self.tables, |session, _| failed::retry(session, &self.tables, queue, jobs, now))
+    }
+
+    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+        self.look.with(&self.place, &self.tables, |session, _| failed::forget(session, &self.tables, queue, jobs))
     }
 
     fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {

@@ -36,6 +36,19 @@ impl Pace {
         Self { hears, gap: Some(SOON) }
     }
 
+    /// Goes on where a call before this one had stopped looking, when nothing was heard since.
+    pub(super) fn resumed(hears: bool) -> Self {
+        Self { hears, gap: if hears { None } else { Some(LATE) } }
+    }
+
+    /// Whether no look is planned.
+    pub(super) fn is_still(&self) -> bool {
+        match self.gap {
+            None => true,
+            Some(gap) => !self.hears && gap == LATE,
+        }
+    }
+
     pub(super) fn plan(&self) -> Plan {
         match self.gap {
             Some(gap) if self.hears => Plan { deaf: gap.min(FLOOR), listening: Some(gap.saturating_sub(FLOOR)) },

@@ -19,15 +19,25 @@ pub(super) fn many(
     jobs: &[NewJob<'_>],
     now: i64,
 ) -> Result<u64, Fault> {
-    session.transaction(|session| {
-        let mut rest = jobs;
-        while !rest.is_empty() {
-            let (chunk, behind) = rest.split_at(chunk_of(rest.len()));
-            insert(session, tables, queue, chunk, now)?;
-            rest = behind;
-        }
-        Ok(jobs.len() as u64)
-    })
+    session.transaction(|session| insert_all(session, tables, queue, jobs, now))?;
+    Ok(jobs.len() as u64)
+}
+
+/// Stores jobs inside somebody's transaction.
+pub(super) fn insert_all(
+    session: &mut Session,
+    tables: &Tables,
+    queue: &QueueName,
+    jobs: &[NewJob<'_>],
+    now: i64,
+) -> Result<(), Fault> {
+    let mut rest = jobs;
+    while !rest.is_empty() {
+        let (chunk, behind) = rest.split_at(chunk_of(rest.len()));
+        insert(session, tables, queue, chunk, now)?;
+        rest = behind;
+    }
+    Ok(())
 }
 
 /// The next chunk's size: a power of two, so that few different texts fill the statement cache.

@@ -6,8 +6,9 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use ferry_core::dialect::Family;
 use ferry_core::signals;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
@@ -33,6 +34,27 @@ pub(super) enum Fault {
         /// The column.
         column: &'static str,
     },
+    /// A table is that of another think-queue.
+    OtherFamily {
+        /// The table.
+        table: String,
+        /// The family of the connection.
+        family: Family,
+        /// The family whose columns it has.
+        fitting: Family,
+    },
+}
+
+/// How soon the switch to WAL is tried again.
+const SWITCH_AGAIN: Duration = Duration::from_millis(2);
+
+impl Fault {
+    /// Whether another connection holds a lock.
+    fn is_busy(&self) -> bool {
+        // The low byte is the primary code: 5 is SQLITE_BUSY, whatever its extension.
+        let code = |error: &dyn sqlx::error::DatabaseError| error.code().and_then(|code| code.parse::<i32>().ok());
+        matches!(self, Fault::Database(sqlx::Error::Database(error)) if code(&**error).is_some_and(|code| code & 0xff == 5))
+    }
 }
 
 impl From<sqlx::Error> for Fault {
@@ -135,9 +157,21 @@ impl Session {
         if self.word("PRAGMA journal_mode")? == "wal" {
             return Ok(());
         }
-        match self.word("PRAGMA journal_mode = WAL")?.as_str() {
+        match self.switch_to_wal()?.as_str() {
             "wal" => Ok(()),
             other => Err(Fault::Unfit(format!("its journal mode cannot be changed from {other} to WAL"))),
+        }
+    }
+
+    /// Two processes that open a new file at once may both want to switch it. SQLite does not let either wait for the other, so
+    /// we do.
+    fn switch_to_wal(&mut self) -> Result<String, Fault> {
+        let until = Instant::now() + self.place.busy_timeout;
+        loop {
+            match self.word("PRAGMA journal_mode = WAL") {
+                Err(fault) if fault.is_busy() && Instant::now() < until => std::thread::sleep(SWITCH_AGAIN),
+                result => return result,
+            }
         }
     }
 

@@ -1,17 +1,26 @@
-//! Every SQL text, in one place. `fixtures/think-queue-v3.json`, `sqlite/*`, shows the originals.
+//! Every SQL text, in one place. `fixtures/think-queue-v3.json`, `sqlite/*`, shows the originals, and
+//! `fixtures/think-queue-v1.json`, `mariadb/*`, those of v1 and v2. Which columns there are and when attempts rise is the family's
+//! word; here it becomes SQL.
 //!
 //! Two indexes serve them. `<table>_queue` on (queue) is think-queue's own; it walks a queue in the order of ids. Ours,
-//! `ferry_<table>_due` on (queue, reserve_time, available_time), finds due and expired rows without touching others. Measured
+//! `ferry_<table>_due` on (queue, reserve_time, available_time), finds due and expired rows without touching others; where a
+//! column of its own says whether a row is reserved, that one stands behind the queue. Measured
 //! with 100,000 rows: walking finds the head of a long backlog at once but needs 14 ms past as many delayed rows; sorting what
 //! is due costs 0.1 us a row. So [`Tables::look`] counts the due rows first, up to [`FEW`], and the cheaper way is taken.
 //!
 //! A list of ids is padded to a power of two, so that few different texts fill the statement cache.
 
-/// Columns of the table of jobs.
-pub(super) const JOB_COLUMNS: &[&str] = &["id", "queue", "payload", "attempts", "reserve_time", "available_time", "create_time"];
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Columns of the table of failed jobs.
-pub(super) const FAILED_COLUMNS: &[&str] = &["id", "connection", "queue", "payload", "exception", "fail_time"];
+use ferry_core::dialect::{Counting, Family, JobColumns};
+
+use super::failed::Order;
+
+/// Columns that every table of jobs has.
+pub(super) const JOB_COLUMNS: &[&str] = &["id", "queue", "payload", "attempts"];
+
+/// Columns that every table of failed jobs has.
+pub(super) const FAILED_COLUMNS: &[&str] = &["id", "connection", "queue", "payload", "exception"];
 
 /// Up to so many due rows are sorted; more are found by walking.
 pub(super) const FEW: i64 = 1024;
@@ -19,17 +28,26 @@ pub(super) const FEW: i64 = 1024;
 /// The most ids or rows in one statement. Old libraries know 999 parameters.
 pub(super) const CHUNK: usize = 256;
 
-/// The names of the tables.
+/// The names of the tables and their columns.
 #[derive(Debug)]
 pub(super) struct Tables {
+    family: Family,
     jobs: String,
     failed: Option<String>,
+    /// Which of the family's columns were found. Looked at whenever a connection is made, so that a migrated table is noticed.
+    job_columns: AtomicUsize,
+    failed_at: AtomicUsize,
 }
 
 impl Tables {
     /// `failed` is `None` when failed jobs are discarded.
-    pub(super) fn new(jobs: &str, failed: Option<&str>) -> Self {
-        Self { jobs: jobs.to_owned(), failed: failed.map(str::to_owned) }
+    pub(super) fn new(family: Family, jobs: &str, failed: Option<&str>) -> Self {
+        let failed = failed.map(str::to_owned);
+        Self { family, jobs: jobs.to_owned(), failed, job_columns: AtomicUsize::new(0), failed_at: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn family(&self) -> Family {
+        self.family
     }
 
     pub(super) fn jobs_name(&self) -> &str {
@@ -44,17 +62,93 @@ impl Tables {
         format!("ferry_{}_due", self.jobs)
     }
 
+    /// Settles for the family's columns number `index`.
+    pub(super) fn use_job_columns(&self, index: usize) {
+        self.job_columns.store(index, Ordering::Relaxed);
+    }
+
+    /// Settles for the family's name number `index` of the time of a failed job.
+    pub(super) fn use_failed_at(&self, index: usize) {
+        self.failed_at.store(index, Ordering::Relaxed);
+    }
+
+    fn columns(&self) -> &'static JobColumns {
+        let all = self.family.job_columns();
+        all.get(self.job_columns.load(Ordering::Relaxed)).unwrap_or(&all[0])
+    }
+
+    fn failed_at(&self) -> &'static str {
+        let all = self.family.failed_at_columns();
+        all.get(self.failed_at.load(Ordering::Relaxed)).unwrap_or(&all[0])
+    }
+
     fn jobs(&self) -> String {
         quoted(&self.jobs)
+    }
+
+    /// The columns of a new row behind `queue, payload`, and the values of one that is not reserved.
+    fn new_row(&self) -> (String, &'static str) {
+        let JobColumns { reserved, reserved_at, available_at, created_at } = self.columns();
+        match reserved {
+            Some(reserved) => (format!("attempts, {reserved}, {reserved_at}, {available_at}, {created_at}"), "0,NULL"),
+            None => (format!("attempts, {reserved_at}, {available_at}, {created_at}"), "NULL"),
+        }
+    }
+
+    /// That a row is not reserved. `plain` is a plus sign to keep the planner off the index, or nothing.
+    fn is_free(&self, plain: &str) -> String {
+        match self.columns().reserved {
+            Some(reserved) => format!("{plain}{reserved} = 0"),
+            None => format!("{plain}{} IS NULL", self.columns().reserved_at),
+        }
+    }
+
+    fn is_reserved(&self) -> String {
+        match self.columns().reserved {
+            Some(reserved) => format!("{reserved} = 1"),
+            None => format!("{} IS NOT NULL", self.columns().reserved_at),
+        }
+    }
+
+    fn is_ready(&self, plain: &str) -> String {
+        format!("queue = ?1 AND {} AND {plain}{} <= ?2", self.is_free(plain), self.columns().available_at)
+    }
+
+    fn is_delayed(&self) -> String {
+        let available_at = self.columns().available_at;
+        format!("{} AND ({available_at} > ?2 OR {available_at} IS NULL)", self.is_free(""))
+    }
+
+    fn has_expired(&self) -> String {
+        let JobColumns { reserved, reserved_at, .. } = self.columns();
+        let reserved = reserved.map(|reserved| format!("{reserved} = 1 AND ")).unwrap_or_default();
+        format!("queue = ?1 AND {reserved}{reserved_at} <= ?3")
+    }
+
+    /// How often a row that can be taken was tried. In v1 an expired reservation is counted only now, when it returns.
+    fn tried(&self) -> String {
+        match (self.family.counting(), self.columns().reserved) {
+            (Counting::AtReturn, Some(reserved)) => format!("coalesce(attempts, 0) + ({reserved} = 1)"),
+            (Counting::AtReturn | Counting::AtReserve, _) => "coalesce(attempts, 0)".to_owned(),
+        }
+    }
+
+    /// What becomes of a row's attempts when it is reserved, out of how often it was tried.
+    pub(super) fn attempts_held(&self, tried: i64) -> i64 {
+        match self.family.counting() {
+            Counting::AtReserve => tried + 1,
+            Counting::AtReturn => tried,
+        }
     }
 
     // Creation. AUTOINCREMENT, so that a receipt never meets another job under the same id.
 
     pub(super) fn create_jobs(&self) -> String {
+        let columns: Vec<String> = self.columns().names().map(|name| format!("{name} INTEGER")).collect();
         format!(
-            "CREATE TABLE IF NOT EXISTS {} (id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT, payload TEXT, attempts INTEGER, \
-             reserve_time INTEGER, available_time INTEGER, create_time INTEGER)",
-            self.jobs()
+            "CREATE TABLE IF NOT EXISTS {} (id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT, payload TEXT, attempts INTEGER, {})",
+            self.jobs(),
+            columns.join(", ")
         )
     }
 
@@ -63,15 +157,20 @@ impl Tables {
     }
 
     pub(super) fn create_due_index(&self) -> String {
-        let index = quoted(&self.due_index());
-        format!("CREATE INDEX IF NOT EXISTS {index} ON {} (queue, reserve_time, available_time)", self.jobs())
+        let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
+        let columns = match reserved {
+            Some(reserved) => format!("{reserved}, {available_at}, {reserved_at}"),
+            None => format!("{reserved_at}, {available_at}"),
+        };
+        format!("CREATE INDEX IF NOT EXISTS {} ON {} (queue, {columns})", quoted(&self.due_index()), self.jobs())
     }
 
     pub(super) fn create_failed(&self) -> Option<String> {
         let failed = quoted(self.failed.as_deref()?);
         Some(format!(
             "CREATE TABLE IF NOT EXISTS {failed} (id INTEGER PRIMARY KEY AUTOINCREMENT, connection TEXT, queue TEXT, payload TEXT, \
-             exception TEXT, fail_time TIMESTAMP DEFAULT CURRENT_TIMESTAMP)"
+             exception TEXT, {} TIMESTAMP DEFAULT CURRENT_TIMESTAMP)",
+            self.failed_at()
         ))
     }
 
@@ -79,38 +178,35 @@ impl Tables {
 
     /// Parameters: queue, now, then payload and due second of each row.
     pub(super) fn insert(&self, rows: usize) -> String {
-        let values: Vec<String> = (0..rows).map(|row| format!("(?1,?{},0,NULL,?{},?2)", 3 + 2 * row, 4 + 2 * row)).collect();
-        format!(
-            "INSERT INTO {} (queue, payload, attempts, reserve_time, available_time, create_time) VALUES {}",
-            self.jobs(),
-            values.join(",")
-        )
+        let (columns, free) = self.new_row();
+        let values: Vec<String> = (0..rows).map(|row| format!("(?1,?{},0,{free},?{},?2)", 3 + 2 * row, 4 + 2 * row)).collect();
+        format!("INSERT INTO {} (queue, payload, {columns}) VALUES {}", self.jobs(), values.join(","))
     }
 
     // Reserve. Parameters of the first four: queue, now, and the second before which reservations have expired (NULL: never).
 
     /// Answers how many rows are due, [`FEW`] + 1 at most, and whether any reservation has expired. Takes no write lock.
     pub(super) fn look(&self) -> String {
-        let jobs = self.jobs();
+        let (jobs, ready, expired) = (self.jobs(), self.is_ready(""), self.has_expired());
         format!(
-            "SELECT (SELECT count(*) FROM (SELECT 1 FROM {jobs} WHERE {READY} LIMIT {})), \
-             EXISTS (SELECT 1 FROM {jobs} WHERE {EXPIRED})",
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM {jobs} WHERE {ready} LIMIT {})), \
+             EXISTS (SELECT 1 FROM {jobs} WHERE {expired})",
             FEW + 1
         )
     }
 
-    /// Id and attempts of the first `?4` rows to take. `walk`: by id, for many due rows; otherwise by sorting the due ones.
+    /// Id and tries so far of the first `?4` rows to take. `walk`: by id, for many due rows; otherwise by sorting the due ones.
     pub(super) fn candidates(&self, walk: bool) -> String {
-        let jobs = self.jobs();
+        let (jobs, expired, tried) = (self.jobs(), self.has_expired(), self.tried());
         let ready = if walk {
             // The plus signs keep the planner off the index on due times; the result is the same.
-            format!("{jobs} WHERE queue = ?1 AND +reserve_time IS NULL AND +available_time <= ?2 ORDER BY id LIMIT ?4")
+            format!("{jobs} WHERE {} ORDER BY id LIMIT ?4", self.is_ready("+"))
         } else {
-            format!("{jobs} WHERE {READY} ORDER BY +id LIMIT ?4")
+            format!("{jobs} WHERE {} ORDER BY +id LIMIT ?4", self.is_ready(""))
         };
         format!(
-            "SELECT id, attempts FROM {jobs} WHERE id IN (SELECT id FROM (SELECT id FROM {ready}) UNION ALL \
-             SELECT id FROM (SELECT id FROM {jobs} WHERE {EXPIRED} ORDER BY +id LIMIT ?4)) ORDER BY id LIMIT ?4"
+            "SELECT id, {tried} FROM {jobs} WHERE id IN (SELECT id FROM (SELECT id FROM {ready}) UNION ALL \
+             SELECT id FROM (SELECT id FROM {jobs} WHERE {expired} ORDER BY +id LIMIT ?4)) ORDER BY id LIMIT ?4"
         )
     }
 
@@ -121,14 +217,22 @@ impl Tables {
 
     /// Parameters: now, ids.
     pub(super) fn hold(&self, ids: usize) -> String {
-        format!("UPDATE {} SET reserve_time = ?, attempts = coalesce(attempts, 0) + 1 WHERE id IN ({})", self.jobs(), marks(ids))
+        let JobColumns { reserved, reserved_at, .. } = self.columns();
+        let reserved = reserved.map(|reserved| format!(", {reserved} = 1")).unwrap_or_default();
+        let raise = self.attempts_held(0);
+        format!(
+            "UPDATE {} SET {reserved_at} = ?, attempts = {} + {raise}{reserved} WHERE id IN ({})",
+            self.jobs(),
+            self.tried(),
+            marks(ids)
+        )
     }
 
     // Settle and extend, by id, inside a transaction that has looked at the fence.
 
     /// The fence: id and attempts of those that are reserved.
     pub(super) fn reserved(&self, ids: usize) -> String {
-        format!("SELECT id, attempts FROM {} WHERE id IN ({}) AND reserve_time IS NOT NULL", self.jobs(), marks(ids))
+        format!("SELECT id, attempts FROM {} WHERE id IN ({}) AND {}", self.jobs(), marks(ids), self.is_reserved())
     }
 
     pub(super) fn delete(&self, ids: usize) -> String {
@@ -139,17 +243,23 @@ impl Tables {
     ///
     /// Copied before the old row goes, so that the new id differs in a table without AUTOINCREMENT too.
     pub(super) fn copy_for_release(&self) -> String {
-        let jobs = self.jobs();
+        let (jobs, (columns, free)) = (self.jobs(), self.new_row());
+        // Tried once more, whenever the family counts it.
+        let raise = 1 - self.attempts_held(0);
         format!(
-            "INSERT INTO {jobs} (queue, payload, attempts, reserve_time, available_time, create_time) \
-             SELECT queue, payload, attempts, NULL, ?, ? FROM {jobs} WHERE id = ?"
+            "INSERT INTO {jobs} (queue, payload, {columns}) \
+             SELECT queue, payload, attempts + {raise}, {free}, ?, ? FROM {jobs} WHERE id = ?"
         )
     }
 
     /// Parameters: now, ids. The due second is lowered to now: a row can have been taken before it (`sqlite/pop-reserve_time-0`).
     pub(super) fn give_back(&self, ids: usize) -> String {
+        let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
+        let reserved = reserved.map(|reserved| format!(", {reserved} = 0")).unwrap_or_default();
+        let raise = self.attempts_held(0);
         format!(
-            "UPDATE {} SET reserve_time = NULL, attempts = attempts - 1, available_time = min(available_time, ?) WHERE id IN ({})",
+            "UPDATE {} SET {reserved_at} = NULL, attempts = attempts - {raise}, {available_at} = min({available_at}, ?){reserved} \
+             WHERE id IN ({})",
             self.jobs(),
             marks(ids)
         )
@@ -157,14 +267,15 @@ impl Tables {
 
     /// Parameters: now, ids.
     pub(super) fn extend(&self, ids: usize) -> String {
-        format!("UPDATE {} SET reserve_time = ? WHERE id IN ({})", self.jobs(), marks(ids))
+        format!("UPDATE {} SET {} = ? WHERE id IN ({})", self.jobs(), self.columns().reserved_at, marks(ids))
     }
 
     /// Parameters: connection, queue, payload, exception, now. `None` when failed jobs are discarded.
     pub(super) fn bury(&self) -> Option<String> {
         let failed = quoted(self.failed.as_deref()?);
         Some(format!(
-            "INSERT INTO {failed} (connection, queue, payload, exception, fail_time) VALUES (?, ?, ?, ?, datetime(?, 'unixepoch'))"
+            "INSERT INTO {failed} (connection, queue, payload, exception, {}) VALUES (?, ?, ?, ?, datetime(?, 'unixepoch'))",
+            self.failed_at()
         ))
     }
 
@@ -173,9 +284,10 @@ impl Tables {
     /// Ready, delayed, reserved.
     pub(super) fn size(&self) -> String {
         format!(
-            "SELECT total(reserve_time IS NULL AND available_time <= ?2), \
-             total(reserve_time IS NULL AND (available_time > ?2 OR available_time IS NULL)), \
-             total(reserve_time IS NOT NULL) FROM {} WHERE queue = ?1",
+            "SELECT total({}), total({}), total({}) FROM {} WHERE queue = ?1",
+            self.is_ready(""),
+            self.is_delayed(),
+            self.is_reserved(),
             self.jobs()
         )
     }
@@ -185,23 +297,39 @@ impl Tables {
     }
 
     /// Parameters: queue, limit, offset.
-    pub(super) fn failed(&self) -> Option<String> {
+    pub(super) fn failed(&self, order: Order) -> Option<String> {
         let failed = quoted(self.failed.as_deref()?);
+        let order = match order {
+            Order::NewestFirst => "DESC",
+            Order::OldestFirst => "ASC",
+        };
         Some(format!(
-            "SELECT id, connection, queue, payload, exception, CAST(strftime('%s', fail_time) AS INTEGER) \
-             FROM {failed} WHERE queue = ? ORDER BY id DESC LIMIT ? OFFSET ?"
+            "SELECT id, connection, queue, payload, exception, CAST(strftime('%s', {}) AS INTEGER) \
+             FROM {failed} WHERE queue = ? ORDER BY id {order} LIMIT ? OFFSET ?",
+            self.failed_at()
         ))
+    }
+
+    /// Payloads of those that are there, in the order of their ids. Parameters: queue, ids.
+    pub(super) fn failed_payloads(&self, ids: usize) -> Option<String> {
+        let failed = quoted(self.failed.as_deref()?);
+        Some(format!("SELECT payload FROM {failed} WHERE queue = ? AND id IN ({}) ORDER BY id", marks(ids)))
+    }
+
+    /// Parameters: queue, ids.
+    pub(super) fn forget(&self, ids: usize) -> Option<String> {
+        let failed = quoted(self.failed.as_deref()?);
+        Some(format!("DELETE FROM {failed} WHERE queue = ? AND id IN ({})", marks(ids)))
     }
 
     /// Payloads. Parameters: queue, now, limit, offset.
     pub(super) fn peek(&self, state: ferry_core::broker::State) -> String {
         use ferry_core::broker::State;
+        let JobColumns { reserved_at, available_at, .. } = self.columns();
         let which = match state {
-            State::Ready => "reserve_time IS NULL AND available_time <= ?2 ORDER BY id",
-            State::Delayed => {
-                "reserve_time IS NULL AND (available_time > ?2 OR available_time IS NULL) ORDER BY available_time, id"
-            }
-            State::Reserved => "reserve_time IS NOT NULL ORDER BY reserve_time, id",
+            State::Ready => format!("{} ORDER BY id", self.is_ready("")),
+            State::Delayed => format!("{} ORDER BY {available_at}, id", self.is_delayed()),
+            State::Reserved => format!("{} ORDER BY {reserved_at}, id", self.is_reserved()),
         };
         format!("SELECT payload FROM {} WHERE queue = ?1 AND {which} LIMIT ?3 OFFSET ?4", self.jobs())
     }
@@ -210,9 +338,6 @@ impl Tables {
         format!("DELETE FROM {} WHERE queue = ?", self.jobs())
     }
 }
-
-const READY: &str = "queue = ?1 AND reserve_time IS NULL AND available_time <= ?2";
-const EXPIRED: &str = "queue = ?1 AND reserve_time <= ?3";
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -245,6 +370,6 @@ mod tests {
 
     #[test]
     fn a_table_name_is_quoted() {
-        assert!(Tables::new("a\"b", None).clear().contains("\"a\"\"b\""));
+        assert!(Tables::new(Family::Think3, "a\"b", None).clear().contains("\"a\"\"b\""));
     }
 }

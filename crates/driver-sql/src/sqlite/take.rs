@@ -26,12 +26,15 @@ pub(super) fn take_or_wait(
     wait: Duration,
 ) -> Result<Vec<Reservation>, Fault> {
     let deadline = Instant::now() + wait.min(LONGEST);
-    let mut pace = Pace::new(watch.hears());
+    // An idle worker calls again and again; only a sound makes it look more often.
+    let still = watch.still && !watch.forget();
+    let mut pace = if still { Pace::resumed(watch.hears()) } else { Pace::new(watch.hears()) };
     loop {
         // Before the look, so that whatever is written from here on is heard.
         watch.forget();
         let jobs = take_first(session, tables, settings, queues, max)?;
         if !jobs.is_empty() || Instant::now() >= deadline {
+            watch.still = jobs.is_empty() && pace.is_still();
             return Ok(jobs);
         }
         match watch.pause(&mut pace, deadline) {
@@ -116,44 +119,45 @@ fn take(
 ) -> Result<Vec<Reservation>, Fault> {
     let limit = i64::try_from(max).unwrap_or(i64::MAX);
     let rows = session.rows(tables.candidates(sight.due > FEW), when.args(queue)?.int(limit)?)?;
-    let found: Vec<Held> = rows.iter().filter_map(|row| held_of(row.int(0)?, row.int(1))).collect();
-    let untried = batch::take(max, found.iter().map(|held| batch::stands_alone(count(held.attempts), b"")));
+    let found: Vec<Candidate> = rows.iter().filter_map(|row| Some(Candidate { id: row.int(0)?, tried: row.int(1)? })).collect();
+    let untried = batch::take(max, found.iter().map(|row| batch::stands_alone(count(row.tried), b"")));
     let found = &found[..untried.min(found.len())];
 
     let bodies = payloads(session, tables, found)?;
-    let alone = found.iter().zip(&bodies).map(|(held, body)| batch::stands_alone(count(held.attempts), body));
+    let alone = found.iter().zip(&bodies).map(|(row, body)| batch::stands_alone(count(row.tried), body));
     let taken = batch::take(max, alone);
-    let ids: Vec<i64> = found[..taken].iter().map(|held| held.id).collect();
+    let ids: Vec<i64> = found[..taken].iter().map(|row| row.id).collect();
     for ids in padded(&ids) {
         session.run(tables.hold(ids.len()), Args::default().int(when.now)?.ints(&ids)?)?;
     }
-    Ok(found.iter().zip(bodies).take(taken).map(|(held, body)| reservation(queue, *held, body, when.now)).collect())
+    let reserve = |(row, body): (&Candidate, Vec<u8>)| {
+        let held = Held { id: row.id, attempts: tables.attempts_held(row.tried) };
+        Reservation {
+            claim: Claim { queue: queue.clone(), receipt: held.to_receipt() },
+            body,
+            attempts: Some(count(row.tried + 1)),
+            number: Some(row.id),
+            reserved_at: when.now,
+        }
+    };
+    Ok(found.iter().zip(bodies).take(taken).map(reserve).collect())
 }
 
-fn held_of(id: i64, attempts: Option<i64>) -> Option<Held> {
-    Some(Held { id, attempts: attempts.unwrap_or_default() })
+/// A row that can be taken, and how often it was tried.
+struct Candidate {
+    id: i64,
+    tried: i64,
 }
 
 /// The payloads of `rows`, in their order, which is that of their ids.
-fn payloads(session: &mut Session, tables: &Tables, rows: &[Held]) -> Result<Vec<Vec<u8>>, Fault> {
-    let ids: Vec<i64> = rows.iter().map(|held| held.id).collect();
+fn payloads(session: &mut Session, tables: &Tables, rows: &[Candidate]) -> Result<Vec<Vec<u8>>, Fault> {
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     let mut bodies = Vec::with_capacity(ids.len());
     for ids in padded(&ids) {
         let rows = session.rows(tables.payloads(ids.len()), Args::default().ints(&ids)?)?;
         bodies.extend(rows.iter().map(|row| row.bytes(1)));
     }
     Ok(bodies)
-}
-
-fn reservation(queue: &QueueName, before: Held, body: Vec<u8>, now: i64) -> Reservation {
-    let held = Held { id: before.id, attempts: before.attempts + 1 };
-    Reservation {
-        claim: Claim { queue: queue.clone(), receipt: held.to_receipt() },
-        body,
-        attempts: Some(count(held.attempts)),
-        number: Some(held.id),
-        reserved_at: now,
-    }
 }
 
 fn count(attempts: i64) -> u32 {

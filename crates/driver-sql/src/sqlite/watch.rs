@@ -13,7 +13,11 @@ use super::pace::Pace;
 use super::session::Place;
 
 /// Listens to the `-wal` as long as the connection beside it is open, which keeps that file in its place.
-pub(super) struct Watch(Option<Inotify>);
+pub(super) struct Watch {
+    inotify: Option<Inotify>,
+    /// Whether the last call ended with nothing heard for long.
+    pub(super) still: bool,
+}
 
 /// How a pause ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,20 +36,24 @@ impl Companion for Watch {
             inotify.add_watch(&place.wal(), AddWatchFlags::IN_MODIFY)?;
             Ok::<_, Errno>(inotify)
         };
-        Self(listen().ok())
+        Self { inotify: listen().ok(), still: false }
     }
 }
 
 impl Watch {
     pub(super) fn hears(&self) -> bool {
-        self.0.is_some()
+        self.inotify.is_some()
     }
 
-    /// Forgets what was heard so far.
-    pub(super) fn forget(&self) {
-        if let Some(inotify) = &self.0 {
-            while inotify.read_events().is_ok_and(|events| !events.is_empty()) {}
+    /// Forgets what was heard so far. Tells whether there was anything.
+    pub(super) fn forget(&self) -> bool {
+        let mut heard = false;
+        if let Some(inotify) = &self.inotify {
+            while inotify.read_events().is_ok_and(|events| !events.is_empty()) {
+                heard = true;
+            }
         }
+        heard
     }
 
     /// Waits until a look may find something new: `deadline`, the next whole second, what `pace` plans, or a sound.
@@ -76,7 +84,7 @@ impl Watch {
 
     fn listen(&self, time: Duration) -> Result<bool, Errno> {
         let time = Some(TimeSpec::from(time));
-        match &self.0 {
+        match &self.inotify {
             Some(inotify) => ppoll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], time, None).map(|ready| ready > 0),
             None => ppoll(&mut [], time, None).map(|_| false),
         }

@@ -1,5 +1,9 @@
 //! What the failed store keeps of a job.
 
+mod filter;
+
+pub use filter::{Filter, class_of};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
@@ -74,6 +78,10 @@ pub struct FailedJob {
     pub attempts: Option<u32>,
     /// Unix second.
     pub failed_at: i64,
+    /// The record as it lies in the store, for stores that find it by its bytes; empty elsewhere.
+    pub record: Vec<u8>,
+    /// How many older ones there were when it was read, for stores that find it by its place; 0 elsewhere.
+    pub older: u64,
 }
 
 impl FailedJob {
@@ -88,6 +96,8 @@ impl FailedJob {
             exception: failure.exception.clone(),
             attempts: Some(failure.attempts),
             failed_at: now,
+            record: Vec::new(),
+            older: 0,
         }
     }
 
@@ -108,7 +118,7 @@ impl FailedJob {
         Value::Object(map).to_string().into_bytes()
     }
 
-    /// Reads what [`FailedJob::to_json`] wrote.
+    /// Reads what [`FailedJob::to_json`] wrote, and keeps those bytes as `record`.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         let bad = || Error::new(ErrorKind::Poison, "a record in the failed store is not one of ours");
         let value: Value = serde_json::from_slice(bytes).map_err(|e| bad().with_source(e))?;
@@ -127,6 +137,8 @@ impl FailedJob {
             exception: text("exception").unwrap_or_default(),
             attempts: value.get("attempts").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()),
             failed_at: value.get("failed_at").and_then(Value::as_i64).unwrap_or_default(),
+            record: bytes.to_vec(),
+            older: 0,
         })
     }
 }
@@ -145,8 +157,9 @@ mod tests {
                 exception: "订单\n#0 {main}".into(),
                 attempts: 3,
             };
-            let record = FailedJob::of(&failure, "x".into(), "mail", 1_700_000_000);
-            assert_eq!(FailedJob::from_json(&record.to_json()).unwrap(), record);
+            let job = FailedJob::of(&failure, "x".into(), "mail", 1_700_000_000);
+            let json = job.to_json();
+            assert_eq!(FailedJob::from_json(&json).unwrap(), FailedJob { record: json, ..job });
         }
     }
 }

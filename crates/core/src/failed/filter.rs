@@ -1,0 +1,147 @@
+//! Which failed jobs an operator means. Finding them is the store's work, walking through them the client's.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use serde_json::value::RawValue;
+
+use crate::failed::FailedJob;
+use crate::payload::Payload;
+
+/// Which failed jobs are meant: those that meet every condition. Without conditions all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// Those with one of these ids.
+    pub ids: Option<HashSet<String>>,
+    /// Those of this handler class, and of this class of object jobs. Case and a leading backslash do not matter, as in PHP.
+    pub class: Option<String>,
+    /// Those that failed before this unix second.
+    pub before: Option<i64>,
+    /// Those that failed in this unix second or later, so that `before` and `after` of one second split a store in two.
+    pub after: Option<i64>,
+}
+
+impl Filter {
+    /// All failed jobs.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Those with one of these ids; none without ids.
+    pub fn ids(ids: impl IntoIterator<Item = String>) -> Self {
+        Self { ids: Some(ids.into_iter().collect()), ..Self::default() }
+    }
+
+    /// Whether this job is meant.
+    pub fn matches(&self, job: &FailedJob) -> bool {
+        self.ids.as_ref().is_none_or(|ids| ids.contains(&job.id))
+            && self.before.is_none_or(|second| job.failed_at < second)
+            && self.after.is_none_or(|second| job.failed_at >= second)
+            && self.class.as_deref().is_none_or(|class| class_of(&job.payload).is_some_and(|of| same_class(&of, class)))
+    }
+
+    /// How many jobs it can mean at most. `None`: any number.
+    pub fn most(&self) -> Option<usize> {
+        self.ids.as_ref().map(HashSet::len)
+    }
+}
+
+fn same_class(one: &str, other: &str) -> bool {
+    let plain = |name: &str| name.trim_start_matches('\\').to_ascii_lowercase();
+    plain(one) == plain(other)
+}
+
+/// The class that a payload names: its handler's, or that of the object it carries. `None` for poison.
+pub fn class_of(body: &[u8]) -> Option<String> {
+    let payload = Payload::decode(body).ok()?;
+    let (class, _) = payload.target();
+    let carried = if is_for_objects(class) { carried_class(body.get(payload.data.clone()?)?) } else { None };
+    Some(carried.unwrap_or_else(|| class.to_owned()))
+}
+
+/// `think\queue\CallQueuedHandler`, or ours in its place.
+fn is_for_objects(handler: &str) -> bool {
+    handler.rsplit('\\').next().is_some_and(|name| name.eq_ignore_ascii_case("CallQueuedHandler"))
+}
+
+fn carried_class(data: &[u8]) -> Option<String> {
+    let fields: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(data).ok()?;
+    serde_json::from_str(fields.get("commandName")?.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failed::{Failure, Reason};
+
+    fn failed(id: &str, payload: &[u8], second: i64) -> FailedJob {
+        let failure = Failure {
+            connection: "redis".into(),
+            payload: payload.to_vec(),
+            reason: Reason::Exception,
+            exception: "boom".into(),
+            attempts: 1,
+        };
+        FailedJob::of(&failure, id.into(), "mail", second)
+    }
+
+    fn of_class(class: &str) -> Filter {
+        Filter { class: Some(class.into()), ..Filter::default() }
+    }
+
+    #[test]
+    fn without_conditions_every_job_is_meant_poison_too() {
+        assert!(Filter::all().matches(&failed("a", b"\xff", 0)));
+        assert_eq!(Filter::all().most(), None);
+    }
+
+    #[test]
+    fn ids_are_exact_and_an_empty_list_means_none() {
+        let filter = Filter::ids(["1".to_owned(), "12".to_owned(), "1".to_owned()]);
+        assert_eq!(filter.most(), Some(2));
+        assert!(filter.matches(&failed("12", b"{}", 0)));
+        for other in ["2", "01", "", "A"] {
+            assert!(!filter.matches(&failed(other, b"{}", 0)), "{other}");
+            assert!(!Filter::ids([]).matches(&failed(other, b"{}", 0)));
+        }
+    }
+
+    #[test]
+    fn before_and_after_split_a_store_in_two() {
+        let before = Filter { before: Some(100), ..Filter::default() };
+        let after = Filter { after: Some(100), ..Filter::default() };
+        for second in [0, 99, 100, 101] {
+            let job = failed("a", b"{}", second);
+            assert_ne!(before.matches(&job), after.matches(&job), "{second}");
+            assert_eq!(before.matches(&job), second < 100);
+        }
+    }
+
+    #[test]
+    fn a_class_is_found_as_php_would_find_it() {
+        let plain = br#"{"job":"app\\job\\Job1@task","data":{"commandName":"Other"}}"#;
+        let object = br#"{"job":"think\\queue\\CallQueuedHandler@call","data":{"commandName":"app\\job\\Mail","command":"O:1"}}"#;
+        let ours = br#"{"job":"Ferry\\CallQueuedHandler@call","data":{"command":"O:1"}}"#;
+        for (class, payload, meant) in [
+            ("app\\job\\Job1", &plain[..], true),
+            ("\\App\\Job\\JOB1", plain, true),
+            ("Job1", plain, false),
+            ("app\\job\\Job1@task", plain, false),
+            ("Other", plain, false),
+            ("app\\job\\Mail", object, true),
+            ("think\\queue\\CallQueuedHandler", object, false),
+            ("Ferry\\CallQueuedHandler", ours, true),
+            ("app\\job\\Mail", b"not json app\\job\\Mail", false),
+        ] {
+            assert_eq!(of_class(class).matches(&failed("a", payload, 0)), meant, "{class}");
+        }
+    }
+
+    #[test]
+    fn every_condition_counts() {
+        let filter = Filter { before: Some(100), ..of_class("J") };
+        assert!(filter.matches(&failed("a", br#"{"job":"J"}"#, 99)));
+        assert!(!filter.matches(&failed("a", br#"{"job":"J"}"#, 100)));
+        assert!(!filter.matches(&failed("a", br#"{"job":"K"}"#, 99)));
+    }
+}
