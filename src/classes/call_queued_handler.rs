@@ -1,14 +1,17 @@
 //! `Ferry\CallQueuedHandler`: the handler of object jobs. Unserializes the object and calls its `handle()`.
 
+use std::cell::RefCell;
+
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::exception::{PhpException, PhpResult};
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
+use ferry_worker::CallEnd;
 
 use crate::classes::exceptions::{self, Class};
 use crate::convert::arguments::{Maybe, Mixed};
 use crate::convert::errors::pending;
-use crate::zend::call::{self, Called};
+use crate::zend::call::{self, Called, Trouble};
 use crate::zend::objects;
 
 /// The handler of object jobs.
@@ -17,19 +20,36 @@ use crate::zend::objects;
 pub struct CallQueuedHandler {
     /// The classes that may be unserialized; `None` for any.
     allowed: Option<Zval>,
+    /// Why the job could not begin, and never will: for the worker, which must not try it again.
+    refusal: RefCell<Option<CallEnd>>,
 }
 
 impl CallQueuedHandler {
     /// A handler that unserializes these classes only.
     pub fn allowing(allowed: Option<Zval>) -> Self {
-        Self { allowed }
+        Self { allowed, refusal: RefCell::default() }
+    }
+
+    /// Why the last job of this handler could not begin. `None` when it began, or when the object is another kind of handler.
+    pub fn refusal(handler: &Zval) -> Option<CallEnd> {
+        handler.extract::<&Self>()?.refusal.take()
+    }
+
+    fn poison(&self, text: &str) -> PhpException {
+        self.refusal.replace(Some(CallEnd::BadData(text.to_owned())));
+        exceptions::make(Class::Poison, text.to_owned())
+    }
+
+    fn not_found(&self, text: String) -> PhpException {
+        self.refusal.replace(Some(CallEnd::NoHandler(text.clone())));
+        exceptions::make(Class::HandlerNotFound, text)
     }
 
     /// The object of a job.
     fn command(&self, data: &Zval) -> PhpResult<Zval> {
         let field = |name: &str| data.array().and_then(|data| data.get(name));
         let Some(command) = field("command").filter(|command| command.is_string()) else {
-            return Err(exceptions::make(Class::Poison, "the payload of an object job has no `command`".to_owned()));
+            return Err(self.poison("the payload of an object job has no `command`"));
         };
         let mut options = ZendHashTable::new();
         let allowed = self.allowed.as_ref().map_or_else(|| objects::truth(true), Zval::shallow_clone);
@@ -41,10 +61,10 @@ impl CallQueuedHandler {
             Some(b"__PHP_Incomplete_Class") => {
                 let name = field("commandName").and_then(Zval::string).unwrap_or_default();
                 let text = format!("class {name} of an object job does not exist, or allowed_classes does not name it");
-                Err(exceptions::make(Class::HandlerNotFound, text))
+                Err(self.not_found(text))
             }
             Some(_) => Ok(object),
-            None => Err(exceptions::make(Class::Poison, "the `command` of an object job is not a serialized object".to_owned())),
+            None => Err(self.poison("the `command` of an object job is not a serialized object")),
         }
     }
 }
@@ -53,14 +73,17 @@ impl CallQueuedHandler {
 impl CallQueuedHandler {
     /// A handler that unserializes any class.
     pub fn __construct() -> Self {
-        Self { allowed: None }
+        Self::allowing(None)
     }
 
     /// Runs an object job, then deletes it unless it settled itself.
     pub fn call(&self, job: Mixed<'_>, data: Mixed<'_>) -> PhpResult<()> {
         let mut command = self.command(data.0)?;
         let Some(object) = command.object_mut() else { return Ok(()) };
-        called(call::method(object, "handle", &mut []))?;
+        match call::method(object, "handle", &mut []) {
+            Err(Trouble::Missing(what)) => return Err(self.not_found(what)),
+            other => called(other)?,
+        };
         let mut job = job.0.shallow_clone();
         let Some(job) = job.object_mut() else { return Ok(()) };
         let settled = called(call::method(job, "isDeletedOrReleased", &mut []))?;

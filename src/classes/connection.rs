@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::exception::PhpResult;
@@ -12,7 +12,6 @@ use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_client::{Connection as Client, Handle, Pushed, Spec, process};
 use ferry_core::broker::State;
 use ferry_core::config::{self, DriverConfig, Value};
-use ferry_core::failed::FailedJob;
 use ferry_core::payload::Envelope;
 use ferry_core::{Due, QueueName, Result};
 use ferry_worker::{Direct, Halt, HeldJob, Lease, Lineage, work_now};
@@ -21,6 +20,7 @@ use crate::classes::job::Job;
 use crate::convert::arguments::{Data, Maybe, Mixed, OptionalText, Text};
 use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::spec::{JobText, SharedData};
+use crate::convert::which::Which;
 use crate::convert::{self, delay};
 use crate::host::{PhpHost, Resolver};
 use crate::zend::call::{self, Trouble};
@@ -75,7 +75,7 @@ impl Connection {
     /// Pushes a job that is ready after a delay.
     #[php(defaults(data = Data(None)))]
     pub fn later(&self, delay: Mixed<'_>, job: Mixed<'_>, data: Data<'_>, queue: OptionalText) -> PhpResult<Zval> {
-        self.link.push(job.0, data.0, queue.bytes(), delay::due(delay.0)?)
+        self.link.later(delay.0, job.0, data.0, queue.bytes())
     }
 
     /// Pushes many jobs with the same data.
@@ -93,7 +93,7 @@ impl Connection {
     /// `later` with the queue first.
     #[php(defaults(data = Data(None)))]
     pub fn later_on(&self, queue: OptionalText, delay: Mixed<'_>, job: Mixed<'_>, data: Data<'_>) -> PhpResult<Zval> {
-        self.link.push(job.0, data.0, queue.bytes(), delay::due(delay.0)?)
+        self.link.later(delay.0, job.0, data.0, queue.bytes())
     }
 
     /// Pushes a payload as it is.
@@ -124,6 +124,22 @@ impl Connection {
         self.link.failed(queue.bytes(), limit, offset)
     }
 
+    /// The failed job with this id, null when there is none.
+    pub fn failed_job(&self, id: Mixed<'_>, queue: OptionalText) -> PhpResult<Option<ZBox<ZendHashTable>>> {
+        self.link.failed_job(id.0, queue.bytes())
+    }
+
+    /// Makes failed jobs ready again.
+    #[php(defaults(which = Which(None)))]
+    pub fn retry_failed(&self, which: Which<'_>, queue: OptionalText) -> PhpResult<i64> {
+        self.link.retry_failed(&which, queue.bytes())
+    }
+
+    /// Removes failed jobs for good.
+    pub fn forget_failed(&self, which: Mixed<'_>, queue: OptionalText) -> PhpResult<i64> {
+        self.link.forget_failed(&Which(Some(which.0)), queue.bytes())
+    }
+
     /// Payloads that lie in a queue, next first.
     #[php(defaults(limit = 10, offset = 0))]
     pub fn peek(&self, queue: OptionalText, state: OptionalText, limit: i64, offset: i64) -> PhpResult<Vec<Zval>> {
@@ -137,26 +153,35 @@ impl Connection {
 }
 
 impl Link {
-    fn client(&self) -> PhpResult<Arc<Client>> {
+    /// The connection in this process.
+    pub fn client(&self) -> PhpResult<Arc<Client>> {
         self.0.get().map_err(|error| exception(&error))
     }
 
-    fn queue(&self, name: Option<&[u8]>) -> PhpResult<QueueName> {
+    /// A queue by name, the connection's own without.
+    pub fn queue(&self, name: Option<&[u8]>) -> PhpResult<QueueName> {
         QueueName::or_default(name, &self.0.config().queue).map_err(|error| exception(&error))
     }
 
-    fn is_sync(&self) -> bool {
+    /// Whether jobs run inside push and none is kept.
+    pub fn is_sync(&self) -> bool {
         matches!(self.0.config().driver, DriverConfig::Sync)
     }
 
     /// Encodes first: that may run PHP code which pushes too. Then one round trip.
     pub fn push(&self, job: &Zval, data: Option<&Zval>, queue: Option<&[u8]>, due: Due) -> PhpResult<Zval> {
-        let queue = self.queue(queue)?;
-        let job = JobText::of(job, &SharedData::new(data))?;
+        let (queue, client) = (self.queue(queue)?, self.client()?);
+        let job = JobText::of(job, &SharedData::new(data, client.recodes_data()))?;
         if self.is_sync() {
             return self.run(&queue, &job.spec());
         }
-        pushed(self.client()?.push(&queue, &job.spec(), due))
+        let pushed = client.push(&queue, &job.spec(), due).map_err(|error| exception(&error))?;
+        Ok(pushed.map_or_else(Zval::null, shown))
+    }
+
+    /// The same, ready after a delay.
+    pub fn later(&self, delay: &Zval, job: &Zval, data: Option<&Zval>, queue: Option<&[u8]>) -> PhpResult<Zval> {
+        self.push(job, data, queue, delay::due(delay, self.0.config().family)?)
     }
 
     /// Answers null where the broker gives no numbers, else how many were stored (`redis/bulk-three`, `sqlite/bulk-three`).
@@ -166,7 +191,8 @@ impl Link {
             return Err(invalid("bulk() takes an array of jobs"));
         };
         let mut texts = Vec::with_capacity(list.len());
-        let data = SharedData::new(data);
+        let client = self.client()?;
+        let data = SharedData::new(data, client.recodes_data());
         objects::each(list, |_, job| {
             texts.push(JobText::of(job, &data)?);
             PhpResult::Ok(())
@@ -178,7 +204,6 @@ impl Link {
             return Ok(Zval::null());
         }
         let specs: Vec<Spec<'_>> = texts.iter().map(JobText::spec).collect();
-        let client = self.client()?;
         let stored = client.push_many(&queue, &specs).map_err(|error| exception(&error))?;
         let counted = !client.broker().map_err(|error| exception(&error))?.capabilities().counts_in_payload;
         Ok(if counted { objects::number(i64::try_from(stored).unwrap_or(i64::MAX)) } else { Zval::null() })
@@ -205,9 +230,9 @@ impl Link {
         let Some(reservation) = client.reserve_one(&queue).map_err(|error| exception(&error))? else { return Ok(None) };
         let broker = client.broker().map_err(|error| exception(&error))?;
         let name = Arc::from(self.0.config().name.as_str());
-        let (job, _) =
-            HeldJob::open(Lease::new(reservation), name, Arc::new(Direct(broker.clone())), Lineage::here(process::generation));
-        Ok(Some(Job::new(Rc::new(job), Rc::new(Resolver::default()))))
+        let lease = Lease::new(reservation, Instant::now());
+        let job = HeldJob::open(lease, name, Arc::new(Direct(broker.clone())), Lineage::here(process::generation));
+        Ok(Some(Job::new(Rc::new(job), self.resolver(), None)))
     }
 
     /// Ready, delayed and reserved jobs together.
@@ -233,15 +258,6 @@ impl Link {
             table.insert(state, i64::try_from(count).unwrap_or(i64::MAX))?;
         }
         Ok(table)
-    }
-
-    fn failed(&self, queue: Option<&[u8]>, limit: i64, offset: i64) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
-        let queue = self.queue(queue)?;
-        if self.is_sync() {
-            return Ok(Vec::new());
-        }
-        let jobs = self.client()?.failed(&queue, count(offset)?, count(limit)?).map_err(|error| exception(&error))?;
-        jobs.iter().map(record).collect()
     }
 
     fn peek(&self, queue: Option<&[u8]>, state: Option<&[u8]>, limit: i64, offset: i64) -> PhpResult<Vec<Zval>> {
@@ -271,8 +287,13 @@ impl Link {
     /// Runs a job inside push and answers 0 (`sync/sync-push`). What its handler throws is the caller's.
     fn run(&self, queue: &QueueName, spec: &Spec<'_>) -> PhpResult<Zval> {
         let envelope = Envelope { job: spec.job, limits: spec.limits, data: spec.data, counters: None };
-        self.work(queue, envelope.to_bytes())?;
+        self.work(queue, envelope.to_bytes(self.0.config().family))?;
         Ok(objects::number(0))
+    }
+
+    /// How handlers are found outside a worker.
+    fn resolver(&self) -> Rc<Resolver> {
+        Rc::new(Resolver { family: self.0.config().family, ..Resolver::default() })
     }
 
     fn work(&self, queue: &QueueName, body: Vec<u8>) -> PhpResult<()> {
@@ -280,7 +301,7 @@ impl Link {
         let now =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
         let (end, thrown) = {
-            let mut host = PhpHost::inside_push(Rc::new(Resolver::default()), &stop);
+            let mut host = PhpHost::inside_push(self.resolver(), &stop);
             let end = work_now(&self.0.config().name, queue, body, now, &mut host, process::generation);
             (end, host.take_thrown().or_else(|| host.take_ending()))
         };
@@ -304,10 +325,6 @@ fn one_of(entries: Vec<(String, Value)>) -> Result<config::ConnectionConfig> {
     config::parse(&whole)?.find("default").cloned()
 }
 
-fn pushed(result: Result<Pushed>) -> PhpResult<Zval> {
-    result.map(shown).map_err(|error| exception(&error))
-}
-
 fn shown(pushed: Pushed) -> Zval {
     match pushed {
         Pushed::Id(id) => text(id.as_bytes()),
@@ -315,23 +332,7 @@ fn shown(pushed: Pushed) -> Zval {
     }
 }
 
-fn count(number: i64) -> PhpResult<u64> {
+/// A number of jobs.
+pub fn count(number: i64) -> PhpResult<u64> {
     u64::try_from(number).map_err(|_| invalid(format!("{number} is negative; limit and offset count jobs")))
-}
-
-fn record(job: &FailedJob) -> PhpResult<ZBox<ZendHashTable>> {
-    let mut table = ZendHashTable::new();
-    for (key, value) in [
-        ("id", text(job.id.as_bytes())),
-        ("connection", text(job.connection.as_bytes())),
-        ("queue", text(job.queue.as_bytes())),
-        ("payload", text(&job.payload)),
-        ("reason", text(job.reason.as_bytes())),
-        ("exception", text(job.exception.as_bytes())),
-        ("attempts", job.attempts.map_or_else(Zval::null, |attempts| objects::number(attempts.into()))),
-        ("failed_at", objects::number(job.failed_at)),
-    ] {
-        table.insert(key, value)?;
-    }
-    Ok(table)
 }

@@ -52,7 +52,8 @@ fn interface() -> &'static ClassEntry {
     unsafe { INTERFACE.load(Ordering::Relaxed).as_ref() }.unwrap_or_else(ce::throwable)
 }
 
-fn runtime_exception() -> &'static ClassEntry {
+/// The class of exceptions that are not ours.
+pub fn runtime_exception() -> &'static ClassEntry {
     // SAFETY: SPL is part of every PHP and starts before us.
     unsafe { &*spl_ce_RuntimeException.cast::<ClassEntry>() }
 }

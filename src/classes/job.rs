@@ -1,5 +1,6 @@
 //! `Ferry\Job`: a reserved job, with the methods of think-queue's Job from v1 to v3.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use ext_php_rs::exception::PhpResult;
@@ -9,6 +10,7 @@ use ferry_worker::{CallEnd, HeldJob};
 
 use crate::classes::exceptions::{self, Class};
 use crate::convert::arguments::{Maybe, OptionalText};
+use crate::convert::cause::{self, Cause};
 use crate::convert::delay;
 use crate::convert::errors::{exception, pending};
 use crate::host::{self, Resolver};
@@ -22,12 +24,17 @@ use crate::zend::objects::{self, text};
 pub struct Job {
     held: Rc<HeldJob>,
     resolver: Rc<Resolver>,
+    /// Where a worker looks for what its handler failed it with.
+    cause: Option<CauseSlot>,
 }
+
+/// A place for one exception. The worker empties it: an exception that a job kept would keep the job alive by its trace.
+pub type CauseSlot = Rc<RefCell<Option<Zval>>>;
 
 impl Job {
     /// The PHP side of a held job.
-    pub fn new(held: Rc<HeldJob>, resolver: Rc<Resolver>) -> Self {
-        Self { held, resolver }
+    pub fn new(held: Rc<HeldJob>, resolver: Rc<Resolver>, cause: Option<CauseSlot>) -> Self {
+        Self { held, resolver, cause }
     }
 
     /// The payload as a PHP array. An error is poison.
@@ -52,6 +59,7 @@ impl Job {
         let object = objects::object(&mut self_.std);
         let trouble = match host::fire_for_caller(&resolver, &held, &object) {
             Ok(CallEnd::BadData(why)) => return Err(exceptions::make(Class::Poison, why)),
+            Ok(CallEnd::NoHandler(what)) => return Err(exceptions::make(Class::HandlerNotFound, what)),
             Ok(_) => return Ok(()),
             Err(trouble) => trouble,
         };
@@ -69,8 +77,32 @@ impl Job {
 
     /// Lets the job come back after a delay.
     pub fn release(&self, delay: Maybe<'_>) -> PhpResult<()> {
-        let delay = delay.0.map_or(Ok(0), delay::seconds)?;
+        let delay = delay.0.map_or(Ok(0), |delay| delay::seconds(delay, self.resolver.family))?;
         self.held.release(delay).map_err(|error| exception(&error))
+    }
+
+    /// Buries the job for good, with an exception, a text or nothing, and tells its handler's `failed()`.
+    pub fn fail(&self, e: Maybe<'_>) -> PhpResult<()> {
+        let Cause { text, exception: thrown } = cause::of(e.0, &self.held.payload().job)?;
+        if !self.held.fail(text).map_err(|error| exception(&error))? {
+            return Ok(());
+        }
+        if let Some(slot) = &self.cause {
+            slot.replace(Some(thrown.shallow_clone()));
+        }
+        match host::tell_failed(&self.resolver, &self.held, &thrown) {
+            // A handler whose class is gone has no failed() to be told.
+            Ok(()) | Err(Trouble::Missing(_)) => Ok(()),
+            Err(trouble) => {
+                call::rethrow(trouble);
+                Err(pending())
+            }
+        }
+    }
+
+    /// Whether somebody else has it now, as far as we know.
+    pub fn is_lost(&self) -> bool {
+        self.held.is_lost()
     }
 
     /// Which attempt this is, 1 for the first.

@@ -3,6 +3,7 @@
 pub mod call_queued_handler;
 pub mod connection;
 pub mod exceptions;
+mod failed_jobs;
 pub mod job;
 pub mod queue;
 pub mod worker;

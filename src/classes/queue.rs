@@ -12,8 +12,9 @@ use ferry_core::config::Value;
 use crate::classes::connection::{Connection, Link};
 use crate::classes::job::Job;
 use crate::convert::arguments::{Data, Maybe, Mixed, OptionalText, Text};
+use crate::convert::config;
 use crate::convert::errors::{exception, invalid};
-use crate::convert::{config, delay};
+use crate::convert::which::Which;
 use crate::request;
 
 /// Static words for the default connection.
@@ -51,7 +52,7 @@ impl Queue {
     /// Pushes a job that is ready after a delay.
     #[php(defaults(data = Data(None)))]
     pub fn later(delay: Mixed<'_>, job: Mixed<'_>, data: Data<'_>, queue: OptionalText) -> PhpResult<Zval> {
-        default()?.push(job.0, data.0, queue.bytes(), delay::due(delay.0)?)
+        default()?.later(delay.0, job.0, data.0, queue.bytes())
     }
 
     /// Pushes many jobs with the same data.
@@ -69,7 +70,7 @@ impl Queue {
     /// `later` with the queue first.
     #[php(defaults(data = Data(None)))]
     pub fn later_on(queue: OptionalText, delay: Mixed<'_>, job: Mixed<'_>, data: Data<'_>) -> PhpResult<Zval> {
-        default()?.push(job.0, data.0, queue.bytes(), delay::due(delay.0)?)
+        default()?.later(delay.0, job.0, data.0, queue.bytes())
     }
 
     /// Pushes a payload as it is.
@@ -92,5 +93,27 @@ impl Queue {
     /// Jobs by state.
     pub fn stats(queue: OptionalText) -> PhpResult<ZBox<ZendHashTable>> {
         default()?.stats(queue.bytes())
+    }
+
+    /// Failed jobs, newest first.
+    #[php(defaults(limit = 100, offset = 0))]
+    pub fn failed(queue: OptionalText, limit: i64, offset: i64) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
+        default()?.failed(queue.bytes(), limit, offset)
+    }
+
+    /// The failed job with this id, null when there is none.
+    pub fn failed_job(id: Mixed<'_>, queue: OptionalText) -> PhpResult<Option<ZBox<ZendHashTable>>> {
+        default()?.failed_job(id.0, queue.bytes())
+    }
+
+    /// Makes failed jobs ready again.
+    #[php(defaults(which = Which(None)))]
+    pub fn retry_failed(which: Which<'_>, queue: OptionalText) -> PhpResult<i64> {
+        default()?.retry_failed(&which, queue.bytes())
+    }
+
+    /// Removes failed jobs for good.
+    pub fn forget_failed(which: Mixed<'_>, queue: OptionalText) -> PhpResult<i64> {
+        default()?.forget_failed(&Which(Some(which.0)), queue.bytes())
     }
 }

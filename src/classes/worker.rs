@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::ffi::executor_globals;
 use ext_php_rs::prelude::*;
+use ext_php_rs::types::Zval;
 use ferry_client::process;
 use ferry_core::config::{SettleMode, nearest};
 use ferry_core::{Error, ErrorKind};
@@ -43,10 +44,11 @@ impl Worker {
     /// Works until somebody asks it to stop, or a limit is reached. Answers the exit code.
     pub fn run(&self) -> PhpResult<i64> {
         self.stop.set(false);
+        let born = process::generation();
         let ended = self.guard(|host| {
             let mut worker = self.worker(self.setup.options.clone())?;
             let end = worker.run(host);
-            if matches!(end, End::Halted(Halt::Forked)) {
+            if process::generation() != born {
                 // What the worker holds belongs to the parent; dropping it could talk on the parent's sockets.
                 std::mem::forget(worker);
             }
@@ -64,6 +66,7 @@ impl Worker {
 
     /// Works one job, when one is ready. Answers whether there was one.
     pub fn process(&self) -> PhpResult<bool> {
+        let born = process::generation();
         let ended = self.guard(|host| {
             let options = Options { settle: SettleMode::Immediate, ..self.setup.options.clone() };
             let mut worker = self.worker(options)?;
@@ -71,7 +74,7 @@ impl Worker {
                 Ok(found) => Ok(Ok(found)),
                 Err((Some(error), _)) => Err(error),
                 Err((None, halt)) => {
-                    if halt == Halt::Forked {
+                    if process::generation() != born {
                         std::mem::forget(worker);
                     }
                     Ok(Err(halt))
@@ -84,8 +87,9 @@ impl Worker {
         }
     }
 
-    /// Asks the worker to stop after the current job.
-    pub fn stop(&self) {
+    /// Asks the worker to stop after the current job. Takes any arguments, so that `$worker->stop(...)` is a signal handler.
+    pub fn stop(&self, ignored: &[&Zval]) {
+        let _ = ignored;
         self.stop.set(true);
     }
 

@@ -95,7 +95,7 @@ impl OptionalText {
 }
 
 /// What a string parameter accepts in weak mode.
-fn textual(value: &Zval) -> Option<Vec<u8>> {
+pub fn textual(value: &Zval) -> Option<Vec<u8>> {
     let scalar = value.is_string() || value.is_long() || value.is_double() || value.is_bool();
     let stringable = value.object().is_some_and(|object| object.instance_of(ext_php_rs::zend::ce::stringable()));
     if scalar || stringable { objects::to_bytes(value) } else { None }

@@ -6,6 +6,7 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::Zval;
 use ext_php_rs::zend::ClassEntry;
 use ferry_core::Due;
+use ferry_core::dialect::Family;
 
 use crate::convert::arguments::whole;
 use crate::convert::errors::{invalid, pending};
@@ -13,9 +14,11 @@ use crate::zend::call::{self, Called};
 use crate::zend::engine::{php_date_get_interface_ce, php_date_get_interval_ce};
 use crate::zend::objects;
 
-/// When a job is due: seconds as int, numeric string or float (cut to whole seconds), a `DateTimeInterface` (absolute, past
-/// allowed) or a `DateInterval` from now (`redis/later-*`).
-pub fn due(delay: &Zval) -> PhpResult<Due> {
+/// When a job is due: seconds as int, numeric string or float, a `DateTimeInterface` (absolute, past allowed) or a
+/// `DateInterval` from now (`redis/later-*`).
+///
+/// v3 cuts fractions. v1 and v2 keep them in the score, where 1.5 comes due with the second whole second: so they are rounded up.
+pub fn due(delay: &Zval, family: Family) -> PhpResult<Due> {
     if delay.is_null() {
         return Ok(Due::After(0));
     }
@@ -23,13 +26,13 @@ pub fn due(delay: &Zval) -> PhpResult<Due> {
         return Ok(Due::After(seconds));
     }
     if let Some(number) = delay.double() {
-        return after(number);
+        return after(number, family);
     }
     if let Some(text) = delay.zend_str() {
         let number = std::str::from_utf8(text.as_bytes()).ok().and_then(numeric);
-        return number.ok_or_else(|| unusable("a string that is not a number")).and_then(after);
+        return number.ok_or_else(|| unusable("a string that is not a number")).and_then(|number| after(number, family));
     }
-    if delay.object().is_some_and(|object| object.instance_of(date_interface())) {
+    if is_date(delay) {
         return timestamp(delay).map(Due::At);
     }
     if delay.object().is_some_and(|object| object.instance_of(interval())) {
@@ -39,15 +42,19 @@ pub fn due(delay: &Zval) -> PhpResult<Due> {
 }
 
 /// Seconds of a release: like [`due`], as a number from now.
-pub fn seconds(delay: &Zval) -> PhpResult<i64> {
-    match due(delay)? {
+pub fn seconds(delay: &Zval, family: Family) -> PhpResult<i64> {
+    match due(delay, family)? {
         Due::Now => Ok(0),
         Due::After(seconds) => Ok(seconds),
         Due::At(second) => Ok(second.saturating_sub(now())),
     }
 }
 
-fn after(number: f64) -> PhpResult<Due> {
+fn after(number: f64, family: Family) -> PhpResult<Due> {
+    let number = match family {
+        Family::Think3 | Family::Think3Legacy => number,
+        Family::Think1 => number.ceil(),
+    };
     whole(number).map(Due::After).ok_or_else(|| unusable("NAN, INF or too large"))
 }
 
@@ -60,6 +67,11 @@ fn numeric(text: &str) -> Option<f64> {
 
 fn unusable(what: &str) -> ext_php_rs::exception::PhpException {
     invalid(format!("the delay is {what}; give seconds as a number, a DateTimeInterface or a DateInterval"))
+}
+
+/// Whether a value is a `DateTimeInterface`.
+pub fn is_date(value: &Zval) -> bool {
+    value.object().is_some_and(|object| object.instance_of(date_interface()))
 }
 
 fn date_interface() -> &'static ClassEntry {
@@ -76,7 +88,8 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
-fn timestamp(date: &Zval) -> PhpResult<i64> {
+/// The unix second of a date.
+pub fn timestamp(date: &Zval) -> PhpResult<i64> {
     let mut date = date.shallow_clone();
     let asked = date.object_mut().map(|object| call::method(object, "getTimestamp", &mut []));
     asked.and_then(|answer| finish(answer).transpose()).unwrap_or_else(|| Err(unusable("a date without a timestamp")))

@@ -2,8 +2,10 @@
 
 pub mod arguments;
 pub mod backoff;
+pub mod cause;
 pub mod config;
 pub mod delay;
 pub mod errors;
 pub mod spec;
+pub mod which;
 pub mod worker;

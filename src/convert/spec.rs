@@ -25,21 +25,26 @@ pub struct JobText {
 /// Data that is encoded when the first job wants it, then shared by all jobs of a bulk push.
 pub struct SharedData<'a> {
     value: Option<&'a Zval>,
+    /// Whether it is decoded and encoded once more.
+    recode: bool,
     text: OnceCell<Rc<[u8]>>,
 }
 
 impl<'a> SharedData<'a> {
-    /// The data of one or many jobs; the empty string when it was left out.
-    pub fn new(value: Option<&'a Zval>) -> Self {
-        Self { value, text: OnceCell::new() }
+    /// The data of one or many jobs; the empty string when it was left out. `recode`: see `Family::recodes_data`.
+    pub fn new(value: Option<&'a Zval>, recode: bool) -> Self {
+        Self { value, recode, text: OnceCell::new() }
     }
 
     fn text(&self) -> PhpResult<Rc<[u8]>> {
         if let Some(text) = self.text.get() {
             return Ok(text.clone());
         }
-        let text: Rc<[u8]> = self.value.map_or_else(|| Ok(b"\"\"".to_vec()), encode)?.into();
-        Ok(self.text.get_or_init(|| text).clone())
+        let mut text = self.value.map_or_else(|| Ok(b"\"\"".to_vec()), encode)?;
+        if self.recode {
+            text = recoded(text)?;
+        }
+        Ok(self.text.get_or_init(|| text.into()).clone())
     }
 }
 
@@ -113,10 +118,21 @@ fn deadline(job: &Zval, object: &ZendObject) -> PhpResult<Vec<u8>> {
 }
 
 fn encode(value: &Zval) -> PhpResult<Vec<u8>> {
-    json::encode(value).map_err(|error| match error {
+    json::encode(value).map_err(refused)
+}
+
+/// The text as it comes out of a decode to arrays and an encode: `{}` is `[]` now (`redis/push-data-*` of v1).
+fn recoded(mut text: Vec<u8>) -> PhpResult<Vec<u8>> {
+    // The engine's scanner reads the byte behind the text.
+    text.push(0);
+    encode(&json::decode(&text).map_err(refused)?)
+}
+
+fn refused(error: JsonError) -> PhpException {
+    match error {
         JsonError::Said(why) => invalid(format!("Unable to create payload: {why}")),
         JsonError::Threw => pending(),
-    })
+    }
 }
 
 fn called(result: call::Called) -> Result<Zval, PhpException> {

@@ -1,5 +1,8 @@
 //! The options of a worker: from a PHP array to checked values.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,12 +11,13 @@ use ext_php_rs::types::Zval;
 use ferry_client::Handle;
 use ferry_core::backoff::Backoff;
 use ferry_core::config::{SettleMode, nearest};
+use ferry_core::dialect::Family;
 use ferry_core::policy::{OnReturn, Tries};
 use ferry_core::queue::QueueName;
 use ferry_worker::Options;
 
 use crate::classes::connection::Connection;
-use crate::convert::arguments::{integer, truth};
+use crate::convert::arguments::{integer, textual, truth};
 use crate::convert::errors::{exception, invalid};
 use crate::convert::{backoff, delay};
 use crate::host::Resolver;
@@ -21,7 +25,7 @@ use crate::request;
 use crate::zend::objects::{self, Key};
 
 /// The names of all options, as `docs/worker.md` lists them.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 27] = [
     "connection",
     "queue",
     "tries",
@@ -37,6 +41,8 @@ const NAMES: [&str; 25] = [
     "max_time",
     "stop_when_empty",
     "max_lease",
+    "max_outage",
+    "health_file",
     "prefetch",
     "settle",
     "on_return",
@@ -66,6 +72,11 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
     let given = Given::read(array)?;
     let handle = given.connection()?;
     let config = handle.config();
+    if config.retry_after == Some(1) {
+        return Err(invalid(
+            "a worker needs a retry_after of at least 2: leases are counted in whole seconds, and one of 1 s may be over at once",
+        ));
+    }
     let queues = given.get("queue").map_or_else(
         || Ok(vec![config.queue.clone()]),
         |queues| QueueName::list(&queue_names(queues)?, &config.queue).map_err(|error| exception(&error)),
@@ -73,7 +84,8 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
     let defaults = Options::new(config.name.clone(), queues);
     let options = Options {
         tries: given.number("tries", 0, i64::MAX)?.map_or(defaults.tries, Tries::from_number),
-        backoff: given.backoff()?,
+        verdict: config.family.verdict(),
+        backoff: given.backoff(config.family)?,
         timeout: given.duration("timeout")?.map_or(defaults.timeout, |timeout| (!timeout.is_zero()).then_some(timeout)),
         warning: given.duration("warn_before")?.filter(|warning| !warning.is_zero()),
         grace: given.duration("grace")?.unwrap_or(defaults.grace),
@@ -83,6 +95,8 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
         max_jobs: given.limit("max_jobs")?,
         max_time: given.duration("max_time")?.filter(|time| !time.is_zero()),
         memory: given.limit("memory")?.map(|mebibytes| usize::try_from(mebibytes).unwrap_or(usize::MAX).saturating_mul(1 << 20)),
+        max_outage: given.duration("max_outage")?.map_or(defaults.max_outage, |most| (!most.is_zero()).then_some(most)),
+        health_file: given.path("health_file")?,
         prefetch: given.number("prefetch", 1, 10_000)?.map_or(config.prefetch, |most| usize::try_from(most).unwrap_or(1)),
         settle: given
             .choice("settle", &[("pipelined", SettleMode::Pipelined), ("immediate", SettleMode::Immediate)])?
@@ -93,7 +107,7 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
         ..defaults
     };
     let log = given.choice("log", &[("plain", true), ("none", false)])?.unwrap_or(true);
-    let resolver = given.resolver()?;
+    let resolver = given.resolver(config.family)?;
     Ok(WorkerOptions { resolver, log, options, handle })
 }
 
@@ -149,12 +163,12 @@ impl Given {
     }
 
     /// `backoff`, else think-queue's `delay`.
-    fn backoff(&self) -> PhpResult<Backoff> {
+    fn backoff(&self, family: Family) -> PhpResult<Backoff> {
         if let Some(value) = self.get("backoff") {
             let wanted = "seconds, a list of seconds, or ['base' => seconds, 'cap' => seconds, 'jitter' => 0.0 to 1.0]";
             return backoff::of(value).ok_or_else(|| wrong("backoff", wanted));
         }
-        Ok(Backoff::Fixed(self.get("delay").map_or(Ok(0), delay::seconds)?.max(0)))
+        Ok(Backoff::Fixed(self.get("delay").map_or(Ok(0), |delay| delay::seconds(delay, family))?.max(0)))
     }
 
     fn duration(&self, name: &str) -> PhpResult<Option<Duration>> {
@@ -165,6 +179,12 @@ impl Given {
             Some(Ok(duration)) => Ok(Some(duration)),
             _ => Err(wrong(name, "a number of seconds, 0 or more")),
         }
+    }
+
+    fn path(&self, name: &str) -> PhpResult<Option<PathBuf>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let bytes = value.zend_str().map(|text| text.as_bytes()).filter(|bytes| !bytes.is_empty() && !bytes.contains(&0));
+        bytes.map(|bytes| Some(PathBuf::from(OsStr::from_bytes(bytes)))).ok_or_else(|| wrong(name, "the path of a file"))
     }
 
     fn truth(&self, name: &str) -> PhpResult<bool> {
@@ -186,7 +206,7 @@ impl Given {
         }
     }
 
-    fn resolver(&self) -> PhpResult<Resolver> {
+    fn resolver(&self, family: Family) -> PhpResult<Resolver> {
         let handlers = match self.get("handlers") {
             None => Vec::new(),
             Some(map) => Resolver::handlers_of(map).ok_or_else(|| wrong("handlers", "an array of name => class"))?,
@@ -209,14 +229,14 @@ impl Given {
             None => None,
             Some(value) => Some(value.string().ok_or_else(|| wrong("namespace", "a string"))?.trim_matches('\\').to_owned()),
         };
-        Ok(Resolver { factory: self.callable("handler")?, job, namespace, handlers, strict, allowed_classes })
+        Ok(Resolver { family, factory: self.callable("handler")?, job, namespace, handlers, strict, allowed_classes })
     }
 }
 
 /// `'high,low'`, or a list of names.
 fn queue_names(value: &Zval) -> PhpResult<Vec<u8>> {
     let Some(list) = value.array() else {
-        return objects::to_bytes(value).ok_or_else(|| wrong("queue", "queue names between commas, or a list of them"));
+        return textual(value).ok_or_else(|| wrong("queue", "queue names between commas, or a list of them"));
     };
     let mut names: Vec<Vec<u8>> = Vec::new();
     objects::each(list, |_, name| {

@@ -3,8 +3,10 @@
 use ext_php_rs::ffi::core_globals;
 use ext_php_rs::types::{ZendObject, ZendStr, Zval};
 use ferry_core::backoff::Backoff;
+use ferry_core::dialect::Family;
 use ferry_worker::{CallEnd, HeldJob};
 
+use crate::classes::call_queued_handler::CallQueuedHandler;
 use crate::convert::backoff;
 use crate::host::resolver::Resolver;
 use crate::zend::call::{self, Called, Trouble, guarded};
@@ -20,12 +22,15 @@ pub fn fire(resolver: &Resolver, class: &str, job: &HeldJob, object: &Zval, paus
     };
     let mut handler = resolver.handler(class, &data)?;
     let argument = resolver.argument(object)?;
-    let Some(handler) = handler.object_mut() else {
+    let Some(object) = handler.object_mut() else {
         return Err(Trouble::Missing(format!("the handler of {class} is not an object")));
     };
-    let fired = call::method(handler, method, &mut [argument, data]);
+    let fired = call::method(object, method, &mut [argument, data]);
     if let Err(Trouble::Threw(_)) = fired {
-        *pause = asked_backoff(handler)?;
+        if let Some(refusal) = CallQueuedHandler::refusal(&handler) {
+            return Ok(refusal);
+        }
+        *pause = handler.object_mut().map(asked_backoff).transpose()?.flatten();
     }
     fired.map(|_| CallEnd::Returned)
 }
@@ -36,13 +41,17 @@ pub fn fire_for_caller(resolver: &Resolver, job: &HeldJob, object: &Zval) -> Cal
     fire(resolver, &class, job, object, &mut None)
 }
 
-/// Calls the handler's `failed($data, $exception)`, when it has one.
+/// Calls the handler's `failed($data, $exception)`, when it has one; `failed($data)` in v1 and v2.
 pub fn tell_failed(resolver: &Resolver, job: &HeldJob, exception: &Zval) -> Called<()> {
     let class = resolver.class(job.payload().target().0)?;
     let data = decoded(job.data()).unwrap_or_else(|_| Zval::null());
     let mut handler = resolver.handler(&class, &data)?;
     if let Some(handler) = handler.object_mut().filter(|handler| objects::has_method(handler, "failed")) {
-        call::method(handler, "failed", &mut [data, exception.shallow_clone()])?;
+        let mut arguments = vec![data];
+        if resolver.family != Family::Think1 {
+            arguments.push(exception.shallow_clone());
+        }
+        call::method(handler, "failed", &mut arguments)?;
     }
     Ok(())
 }

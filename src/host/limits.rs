@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ext_php_rs::types::Zval;
 use ferry_core::policy::{HandlerLimits, Tries};
-use ferry_worker::HeldJob;
+use ferry_worker::Lease;
 
 use crate::convert::arguments::integer;
 use crate::convert::backoff;
@@ -26,7 +26,7 @@ pub fn of_class(class: &str) -> Called<HandlerLimits> {
 }
 
 /// The class of the object in an object job. Its `tries` and `timeout` are in the payload already.
-pub fn class_in(job: &HeldJob) -> Option<String> {
+pub fn class_in(job: &Lease) -> Option<String> {
     let rest = job.data()?.strip_prefix(b"{\"commandName\":")?;
     let end = rest.iter().skip(1).position(|byte| *byte == b'"')? + 2;
     let quoted = [rest.get(..end)?, b"\0"].concat();

@@ -14,9 +14,10 @@ use std::rc::Rc;
 use ext_php_rs::ffi::zend_function;
 use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
 use ferry_core::backoff::Backoff;
+use ferry_core::dialect::Family;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
-use ferry_worker::{CallEnd, Event, Halt, HeldJob, Host, Why};
+use ferry_worker::{CallEnd, Event, Halt, HeldJob, Host, Lease, Why};
 
 pub use console::Console;
 pub use fire::{describe, fire_for_caller, tell_failed};
@@ -24,7 +25,7 @@ pub use listeners::{Listeners, NAMES as EVENT_NAMES};
 pub use resolver::Resolver;
 
 use crate::classes::exceptions::{self, Class};
-use crate::classes::job::Job;
+use crate::classes::job::{CauseSlot, Job};
 use crate::zend::call::{self, Called, Trouble, guarded};
 use crate::zend::engine::zend_memory_usage;
 use crate::zend::{objects, signals, watchdog};
@@ -37,12 +38,14 @@ pub struct PhpHost<'a> {
     listeners: Option<&'a Listeners>,
     console: Console,
     stop: &'a Cell<bool>,
-    /// Inside push: `failed()` is not called (think-queue v3) and the exception goes to the caller.
+    /// Inside push: `failed()` is not called, except in v1 and v2, and the exception goes to the caller.
     inside_push: bool,
     /// `pcntl_signal_dispatch`, when pcntl is loaded.
     dispatch: Option<*mut zend_function>,
     /// What the handler threw, until the next job.
     thrown: Option<Zval>,
+    /// What the handler failed its job with, until it is told.
+    cause: CauseSlot,
     /// What a listener or a signal handler threw: it ends the run and goes to its caller.
     ending: Option<Zval>,
     /// The PHP object of the job at hand.
@@ -85,6 +88,7 @@ impl<'a> PhpHost<'a> {
             inside_push: true,
             dispatch: None,
             thrown: None,
+            cause: CauseSlot::default(),
             ending: None,
             job: None,
             known: HashMap::new(),
@@ -113,7 +117,7 @@ impl<'a> PhpHost<'a> {
         match &self.job {
             Some((known, object)) if Rc::ptr_eq(known, job) => object.shallow_clone(),
             _ => {
-                let object = ZendClassObject::new(Job::new(job.clone(), self.resolver.clone()));
+                let object = ZendClassObject::new(Job::new(job.clone(), self.resolver.clone(), Some(self.cause.clone())));
                 let object = objects::owned_object(ZendObject::from_class_object(object));
                 self.job = Some((job.clone(), object.shallow_clone()));
                 object
@@ -123,6 +127,11 @@ impl<'a> PhpHost<'a> {
 
     /// The exception object that goes with a failure: the thrown one, or one that says what we saw.
     fn exception(&mut self, why: &Why) -> Zval {
+        if why.reason == Reason::Asked
+            && let Some(cause) = self.cause.take()
+        {
+            return cause;
+        }
         if let Some(thrown) = &self.thrown {
             return thrown.shallow_clone();
         }
@@ -197,15 +206,15 @@ impl<'a> PhpHost<'a> {
 }
 
 impl Host for PhpHost<'_> {
-    fn prepare(&mut self, job: &Rc<HeldJob>) -> Result<HandlerLimits, CallEnd> {
-        if let Some(known) = self.known.get(&job.payload().job) {
+    fn prepare(&mut self, job: &Lease) -> Result<HandlerLimits, CallEnd> {
+        if let Some(known) = self.known.get(&job.payload.job) {
             return Ok(known.limits.clone());
         }
         let resolver = self.resolver.clone();
         let prepared = guarded(|| prepare(&resolver, job)).map_err(|trouble| self.end_of_call(trouble))?;
         let limits = prepared.limits.clone();
         if limits::class_in(job).is_none() {
-            self.known.insert(job.payload().job.clone(), prepared);
+            self.known.insert(job.payload.job.clone(), prepared);
         }
         Ok(limits)
     }
@@ -244,7 +253,9 @@ impl Host for PhpHost<'_> {
     }
 
     fn failed(&mut self, job: &Rc<HeldJob>, why: &Why) -> Result<CallEnd, Halt> {
-        if self.inside_push || matches!(why.reason, Reason::Poison | Reason::NoHandler) {
+        // Inside push only v1 and v2 tell the handler (`sync/sync-push-throws` of v2).
+        let kept_quiet = self.inside_push && self.resolver.family != Family::Think1;
+        if kept_quiet || matches!(why.reason, Reason::Poison | Reason::NoHandler) {
             return Ok(CallEnd::Returned);
         }
         let exception = self.exception(why);
@@ -269,6 +280,7 @@ impl Host for PhpHost<'_> {
             Event::Looping => self.tell("looping", |_| Vec::new()),
             Event::Processing(job) => {
                 self.thrown = None;
+                self.cause.take();
                 self.tell("processing", |host| vec![host.job_object(job)])
             }
             Event::TimedOut(job, timeout) => {
@@ -312,8 +324,8 @@ impl Host for PhpHost<'_> {
 }
 
 /// Finds the handler class of a job and reads what it says.
-fn prepare(resolver: &Resolver, job: &HeldJob) -> Called<Prepared> {
-    let class = resolver.class(job.payload().target().0)?;
+fn prepare(resolver: &Resolver, job: &Lease) -> Called<Prepared> {
+    let class = resolver.class(job.payload.target().0)?;
     let speaker = limits::class_in(job);
     let limits = limits::of_class(speaker.as_deref().unwrap_or(&class))?;
     Ok(Prepared { class: class.into(), limits })

@@ -1,6 +1,7 @@
 //! From the name in a payload to a handler object.
 
 use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
+use ferry_core::dialect::Family;
 
 use crate::classes::call_queued_handler::CallQueuedHandler;
 use crate::zend::call::{self, Called, Trouble};
@@ -12,6 +13,8 @@ const CALL_QUEUED_HANDLER: &str = "think\\queue\\CallQueuedHandler";
 /// How a worker finds handlers. The default takes class names as they are.
 #[derive(Default)]
 pub struct Resolver {
+    /// Which think-queue the handlers were written for.
+    pub family: Family,
     /// `callable(string $class, mixed $data): object` in place of `new`.
     pub factory: Option<Zval>,
     /// A class, or a factory, for the object that handlers get as their job.
@@ -44,7 +47,7 @@ impl Resolver {
     /// The class that a name in a payload means.
     ///
     /// A name without backslash is looked for as `<namespace>\job\<Studly>` and `module/Name` as `<namespace>\module\job\Name`,
-    /// as think-queue does (`worker/worker-studly-short-name`), then as it stands.
+    /// as think-queue does (`worker/worker-studly-short-name`), then as it stands. v1 and v2 took `<namespace>\job\<name>`.
     pub fn class(&self, name: &str) -> Called<String> {
         let name = name.strip_prefix('\\').unwrap_or(name);
         if let Some((_, class)) = self.handlers.iter().find(|(known, _)| known == name) {
@@ -57,6 +60,7 @@ impl Resolver {
         if let (Some(namespace), false) = (&self.namespace, name.contains('\\')) {
             let full = match name.split_once('/') {
                 Some((module, name)) => format!("{namespace}\\{module}\\job\\{name}"),
+                None if self.family == Family::Think1 => format!("{namespace}\\job\\{name}"),
                 None => format!("{namespace}\\job\\{}", studly(name)),
             };
             if call::class(&full)?.is_some() {
@@ -77,6 +81,8 @@ impl Resolver {
             return Ok(objects::owned_object(ZendObject::from_class_object(handler)));
         }
         match call::class(class)? {
+            // v1 and v2 made handlers without arguments.
+            Some(class) if self.family == Family::Think1 => call::instantiate(class, &mut []),
             Some(class) => call::instantiate(class, &mut [data.shallow_clone()]),
             None => Err(Trouble::Missing(format!("class {class} does not exist"))),
         }

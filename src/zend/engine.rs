@@ -31,8 +31,6 @@ unsafe extern "C" {
     pub static mut zend_autoload: Option<Autoload>;
     pub static mut spl_ce_RuntimeException: *mut zend_class_entry;
     pub static mut spl_ce_InvalidArgumentException: *mut zend_class_entry;
-    #[cfg(php82)]
-    pub static mut zend_ce_sensitive_parameter: *mut zend_class_entry;
 
     pub fn object_init_ex(arg: *mut zval, class: *mut zend_class_entry) -> c_int;
     pub fn php_json_encode_ex(buf: *mut SmartStr, val: *mut zval, options: c_int, depth: i64) -> c_int;

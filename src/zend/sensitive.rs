@@ -10,32 +10,41 @@ use crate::classes;
 pub fn mark() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        mark_first(classes::queue_class(), c"configure");
-        mark_first(classes::connection_class(), c"__construct");
+        mark_first(classes::queue_class(), "configure");
+        mark_first(classes::connection_class(), "__construct");
     });
 }
 
-/// Marks the first argument of a method. The engine has a function for this from PHP 8.3 on only, so it is done by hand.
+/// Marks the first argument of a method.
 #[cfg(php82)]
-fn mark_first(class: &'static ClassEntry, method: &std::ffi::CStr) {
+fn mark_first(class: &'static ClassEntry, method: &str) {
+    use crate::zend::engine::zend_add_attribute;
     use ext_php_rs::ffi::{zend_function, zend_hash_str_find};
+    use ext_php_rs::types::ZendStr;
 
-    use crate::zend::engine::{zend_add_attribute, zend_ce_sensitive_parameter};
-
-    /// `ZEND_ATTRIBUTE_PERSISTENT`: it belongs to an internal function.
+    /// `ZEND_ATTRIBUTE_PERSISTENT`: the function outlives the request.
     const PERSISTENT: u32 = 1;
-    // SAFETY: the class is ours and internal, so its function table and what it points at live as long as the process. The engine
-    // only adds an attribute, before any code of the request runs; offsets of parameters start at 1.
+    /// Attributes of parameters count from 1.
+    const FIRST: u32 = 1;
+    let table = std::ptr::from_ref(&class.function_table);
+    // SAFETY: the class is ours and internal, so its functions live as long as the process; an entry of the table is a function.
+    // The engine only adds to the function's list of attributes, before any code of the request runs, and copies the name.
     unsafe {
-        let found = zend_hash_str_find(&raw const class.function_table, method.as_ptr(), method.count_bytes());
-        let function = found.as_ref().and_then(|entry| entry.ptr::<zend_function>());
-        if let Some(function) = function {
-            let attributes = (&raw mut (*function).common.attributes).cast();
-            zend_add_attribute(attributes, (*zend_ce_sensitive_parameter).name, 0, PERSISTENT, 1, 0);
+        let found = zend_hash_str_find(table, method.as_ptr().cast(), method.len()).as_ref();
+        if let Some(function) = found.and_then(|entry| entry.ptr::<zend_function>()) {
+            let mut name = ZendStr::new("SensitiveParameter", true);
+            zend_add_attribute(
+                &raw mut (*function).common.attributes,
+                std::ptr::from_mut(&mut *name).cast(),
+                0,
+                PERSISTENT,
+                FIRST,
+                0,
+            );
         }
     }
 }
 
 /// PHP 8.1 knows no such mark; `zend.exception_ignore_args` is its way.
 #[cfg(not(php82))]
-fn mark_first(_class: &'static ClassEntry, _method: &std::ffi::CStr) {}
+fn mark_first(_class: &'static ClassEntry, _method: &str) {}

@@ -1,0 +1,71 @@
+//! Failed jobs, for `Ferry\Connection` and `Ferry\Queue`: listed, shown, retried, forgotten.
+
+use ext_php_rs::boxed::ZBox;
+use ext_php_rs::exception::PhpResult;
+use ext_php_rs::types::{ZendHashTable, Zval};
+use ferry_core::failed::FailedJob;
+
+use crate::classes::connection::{Link, count};
+use crate::convert::errors::exception;
+use crate::convert::which::{self, Which};
+use crate::zend::objects::{self, text};
+
+impl Link {
+    /// Failed jobs, newest first.
+    pub fn failed(&self, queue: Option<&[u8]>, limit: i64, offset: i64) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
+        let queue = self.queue(queue)?;
+        let (limit, offset) = (count(limit)?, count(offset)?);
+        if self.is_sync() {
+            return Ok(Vec::new());
+        }
+        let jobs = self.client()?.failed(&queue, offset, limit).map_err(|error| exception(&error))?;
+        jobs.iter().map(record).collect()
+    }
+
+    /// The failed job with this id.
+    pub fn failed_job(&self, id: &Zval, queue: Option<&[u8]>) -> PhpResult<Option<ZBox<ZendHashTable>>> {
+        let (queue, id) = (self.queue(queue)?, which::id(id)?);
+        if self.is_sync() {
+            return Ok(None);
+        }
+        let job = self.client()?.failed_job(&queue, &id).map_err(|error| exception(&error))?;
+        job.as_ref().map(record).transpose()
+    }
+
+    /// Makes failed jobs ready again and answers how many.
+    pub fn retry_failed(&self, which: &Which<'_>, queue: Option<&[u8]>) -> PhpResult<i64> {
+        let (queue, filter) = (self.queue(queue)?, which::filter(which)?);
+        if self.is_sync() {
+            return Ok(0);
+        }
+        let retried = self.client()?.retry_failed(&queue, &filter).map_err(|error| exception(&error))?;
+        Ok(i64::try_from(retried).unwrap_or(i64::MAX))
+    }
+
+    /// Removes failed jobs for good and answers how many.
+    pub fn forget_failed(&self, which: &Which<'_>, queue: Option<&[u8]>) -> PhpResult<i64> {
+        let (queue, filter) = (self.queue(queue)?, which::filter(which)?);
+        if self.is_sync() {
+            return Ok(0);
+        }
+        let forgotten = self.client()?.forget_failed(&queue, &filter).map_err(|error| exception(&error))?;
+        Ok(i64::try_from(forgotten).unwrap_or(i64::MAX))
+    }
+}
+
+fn record(job: &FailedJob) -> PhpResult<ZBox<ZendHashTable>> {
+    let mut table = ZendHashTable::new();
+    for (key, value) in [
+        ("id", text(job.id.as_bytes())),
+        ("connection", text(job.connection.as_bytes())),
+        ("queue", text(job.queue.as_bytes())),
+        ("payload", text(&job.payload)),
+        ("reason", text(job.reason.as_bytes())),
+        ("exception", text(job.exception.as_bytes())),
+        ("attempts", job.attempts.map_or_else(Zval::null, |attempts| objects::number(attempts.into()))),
+        ("failed_at", objects::number(job.failed_at)),
+    ] {
+        table.insert(key, value)?;
+    }
+    Ok(table)
+}

@@ -1,0 +1,108 @@
+//! From what PHP callers say of failed jobs to a filter.
+
+use std::collections::HashSet;
+
+use ext_php_rs::convert::{FromZval, StubLiteral};
+use ext_php_rs::exception::{PhpException, PhpResult};
+use ext_php_rs::flags::DataType;
+use ext_php_rs::types::{ZendHashTable, Zval};
+use ferry_core::config::nearest;
+use ferry_core::failed::Filter;
+
+use crate::convert::arguments::{integer, textual};
+use crate::convert::delay;
+use crate::convert::errors::invalid;
+use crate::zend::objects::{self, Key};
+
+/// Which failed jobs; when it is left out, `'all'`.
+pub struct Which<'a>(pub Option<&'a Zval>);
+
+impl<'a> FromZval<'a> for Which<'a> {
+    const TYPE: DataType = DataType::Mixed;
+    const NULLABLE: bool = true;
+
+    fn from_zval(value: &'a Zval) -> Option<Self> {
+        Some(Self(Some(value)))
+    }
+
+    fn from_missing() -> Option<Self> {
+        Some(Self(None))
+    }
+}
+
+impl StubLiteral for Which<'_> {
+    fn stub_literal(&self) -> String {
+        "'all'".to_owned()
+    }
+}
+
+const CONDITIONS: [&str; 3] = ["class", "before", "after"];
+
+/// `'all'`, an id, a list of ids, or conditions: `class`, `before`, `after`. An empty array means none, and null is an error: a
+/// variable that was never set must not mean all.
+pub fn filter(which: &Which<'_>) -> PhpResult<Filter> {
+    let Some(which) = which.0 else { return Ok(Filter::all()) };
+    if which.zend_str().is_some_and(|text| text.as_bytes() == b"all") {
+        return Ok(Filter::all());
+    }
+    match which.array() {
+        Some(array) if array.has_sequential_keys() => ids(array),
+        Some(array) => conditions(array),
+        None => Ok(Filter::ids([id(which)?])),
+    }
+}
+
+/// An id as the store writes it.
+pub fn id(value: &Zval) -> PhpResult<String> {
+    let text = if value.is_string() || value.is_long() || value.is_object() { textual(value) } else { None };
+    text.map(|text| String::from_utf8_lossy(&text).into_owned()).ok_or_else(unusable)
+}
+
+fn unusable() -> PhpException {
+    invalid("failed jobs are named by 'all', an id, a list of ids, or an array of `class`, `before` and `after`")
+}
+
+fn ids(array: &ZendHashTable) -> PhpResult<Filter> {
+    let mut ids = HashSet::new();
+    objects::each(array, |_, value| {
+        ids.insert(id(value)?);
+        PhpResult::Ok(())
+    })?;
+    Ok(Filter::ids(ids))
+}
+
+fn conditions(array: &ZendHashTable) -> PhpResult<Filter> {
+    let mut filter = Filter::all();
+    objects::each(array, |key, value| {
+        let name = match key {
+            Key::Index(index) => index.to_string(),
+            Key::Name(name) => String::from_utf8_lossy(name).into_owned(),
+        };
+        match name.as_str() {
+            "class" => filter.class = Some(class(value)?),
+            "before" => filter.before = Some(second(&name, value)?),
+            "after" => filter.after = Some(second(&name, value)?),
+            _ => return Err(unknown(&name)),
+        }
+        PhpResult::Ok(())
+    })?;
+    Ok(filter)
+}
+
+fn unknown(name: &str) -> PhpException {
+    let near = nearest(name, CONDITIONS.into_iter()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    invalid(format!("failed jobs are chosen by `class`, `before` and `after`, not by `{name}`{near}"))
+}
+
+fn class(value: &Zval) -> PhpResult<String> {
+    let name = value.zend_str().map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned());
+    name.filter(|name| !name.is_empty()).ok_or_else(|| invalid("`class` is the name of a handler class"))
+}
+
+fn second(name: &str, value: &Zval) -> PhpResult<i64> {
+    if delay::is_date(value) {
+        return delay::timestamp(value);
+    }
+    let number = if value.is_long() || value.is_string() || value.is_double() { integer(value) } else { None };
+    number.ok_or_else(|| invalid(format!("`{name}` is a unix second or a DateTimeInterface")))
+}

@@ -1,0 +1,132 @@
+<?php
+
+namespace Ferry;
+
+/**
+ * Reserves jobs and runs their handlers, in a `php worker.php` daemon:
+ *
+ *     exit((new Ferry\Worker(['queue' => 'high,mail', 'tries' => 3]))->run());
+ *
+ * SIGTERM, SIGINT and SIGQUIT let the current job finish, then the worker leaves with 0. A signal that PHP code handles
+ * (`pcntl_signal()`) is left to that code.
+ */
+class Worker
+{
+    /**
+     * Checks the options. Opens nothing. Every option may be missing; null means: not given.
+     *
+     * | option | means | default |
+     * |---|---|---|
+     * | `connection` | a name, or a {@see Connection} | the default one |
+     * | `queue` | names between commas, or a list; highest priority first, not trimmed (`worker/worker-queue-list-with-space`) | the connection's |
+     * | `tries` | attempts for jobs that do not say; 0 is unlimited | 0 |
+     * | `delay` | seconds until a job that threw is tried again: the same as a `backoff` of one number | 0 |
+     * | `backoff` | seconds until a job that threw is tried again: a number, a list with a step for each attempt, or
+     *   `['base' => 2, 'cap' => 600, 'jitter' => 0.5]`; a handler's own `$backoff` or `backoff()` counts first | `delay` |
+     * | `timeout` | seconds that a job may run, when neither its payload nor its handler's `$timeout` says; 0 is for ever | 60 |
+     * | `warn_before` | seconds before the timeout at which {@see TimeoutException} is thrown into the handler; 0 is never | 0 |
+     * | `grace` | seconds after the timeout in which the job must be gone, else the process ends with 14 | 10 |
+     * | `sleep` | seconds that `once` waits for a job | 3 |
+     * | `memory` | MiB at which it leaves with 12; 0 is no limit | 0 |
+     * | `once` | one job at most | false |
+     * | `max_jobs` | leave after so many; 0 is no limit | 0 |
+     * | `max_time` | leave after so many seconds; 0 is no limit | 0 |
+     * | `stop_when_empty` | leave as soon as no job is ready | false |
+     * | `max_lease` | seconds for which the lease of one running job is renewed | 86400 |
+     * | `max_outage` | seconds for which the broker may be out of reach before it leaves with 15; 0 is for ever | 300 |
+     * | `health_file` | a file written after each answer of the broker, at most once a second | none |
+     * | `prefetch` | jobs held at once, 1 to 10000; 1 for slow jobs | the connection's, 64 |
+     * | `settle` | `pipelined` or `immediate` | the connection's, `pipelined` |
+     * | `on_return` | what a handler that returns without a word means: `leave` or `delete` | `leave` |
+     * | `log` | `plain` (lines on standard output) or `none` | `plain` |
+     * | `handler` | `callable(string $class, mixed $data): object`, in place of `new` | |
+     * | `job` | class or factory of the object that handlers get: `callable(Job $job): object` | |
+     * | `namespace` | where short names live: `<namespace>\job\<Studly>` (`worker/worker-studly-short-name`) | |
+     * | `handlers` | name => class, or a list of classes | |
+     * | `strict` | only `handlers` may run | false |
+     * | `allowed_classes` | classes that object jobs may unserialize | any |
+     *
+     * @param array{
+     *     connection?: string|Connection|null, queue?: string|list<string>|null, tries?: int|numeric-string|null,
+     *     delay?: int|float|numeric-string|\DateTimeInterface|\DateInterval|null, sleep?: int|float|numeric-string|null,
+     *     memory?: int|numeric-string|null, once?: bool|int|string|null, max_jobs?: int|numeric-string|null,
+     *     max_time?: int|float|numeric-string|null, stop_when_empty?: bool|int|string|null,
+     *     backoff?: int|numeric-string|list<int>|array{base: int, cap?: int, jitter?: float}|null,
+     *     timeout?: int|float|numeric-string|null, warn_before?: int|float|numeric-string|null, grace?: int|float|numeric-string|null,
+     *     max_outage?: int|float|numeric-string|null, health_file?: string|null,
+     *     max_lease?: int|float|numeric-string|null, prefetch?: int|numeric-string|null,
+     *     settle?: 'pipelined'|'immediate'|null, on_return?: 'leave'|'delete'|null, log?: 'plain'|'none'|null,
+     *     handler?: (callable(string, mixed): object)|null, job?: class-string|(callable(Job): object)|null,
+     *     namespace?: string|null, handlers?: array<class-string>|null, strict?: bool|int|string|null,
+     *     allowed_classes?: list<class-string>|null
+     * }|null $options
+     * @throws InvalidArgumentException an unknown option (the nearest known one is named) or a wrong value
+     * @throws ConfigException there is no such connection
+     */
+    public function __construct(mixed $options = null)
+    {
+    }
+
+    /**
+     * Works until somebody asks it to stop, or a limit is reached.
+     *
+     * When a handler calls `exit()` or dies of a fatal error, its job is settled first, as if it had thrown; then the process ends
+     * with the exit code 13. In a child that a handler forked, this returns 0 at once and settles nothing.
+     *
+     * @return int the exit code: 0 asked to stop (signal, `stop()`, once, max_jobs, max_time, empty), 1 could not start,
+     *     12 memory limit (as think-queue), 15 the broker was out of reach for too long. 13 (a handler ended the process) and 14
+     *     (a job did not leave when its time was over) are not answered: the process ends with them
+     * @throws InvalidArgumentException it is running already
+     * @throws \Throwable what a listener or a signal handler threw; it ends the run
+     */
+    public function run(): int
+    {
+    }
+
+    /**
+     * Works one job, when one is ready. Does not wait.
+     *
+     * @return bool whether there was one
+     * @throws InvalidArgumentException it is running already
+     * @throws BrokerException or one of its children
+     * @throws \Throwable what a listener threw
+     */
+    public function process(): bool
+    {
+    }
+
+    /**
+     * Asks {@see run()} to stop after the current job. For handlers, listeners and signal handlers.
+     *
+     * @param mixed ...$ignored so that `$worker->stop(...)` can be given to pcntl_signal(), which passes two
+     */
+    public function stop(mixed ...$ignored): void
+    {
+    }
+
+    /** Whether {@see run()} or {@see process()} is at work. */
+    public function isRunning(): bool
+    {
+    }
+
+    /**
+     * Adds a listener, called in the order of adding. What it throws ends the run.
+     *
+     * | event | arguments |
+     * |---|---|
+     * | `looping` | |
+     * | `processing`, `processed`, `lost` | Job |
+     * | `exception`, `failed` | Job, Throwable |
+     * | `released` | Job, int seconds |
+     * | `settle_lost` | string id, string queue |
+     * | `timeout` | Job, float seconds |
+     * | `stopping` | int exit code |
+     *
+     * @param 'looping'|'processing'|'processed'|'exception'|'failed'|'released'|'lost'|'settle_lost'|'timeout'|'stopping' $event
+     * @param callable $listener
+     * @throws InvalidArgumentException an unknown event (the nearest known one is named), or no callable
+     */
+    public function on(string $event, mixed $listener): void
+    {
+    }
+}
