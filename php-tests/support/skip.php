@@ -1,0 +1,19 @@
+<?php
+// For --SKIPIF--: what a test needs. Locally a missing server skips the test and says so; in CI it is a failure.
+
+function needs(string ...$what): void
+{
+    foreach ($what as $need) {
+        if (!available($need) && !getenv('CI')) {
+            die("skip needs $need\n");
+        }
+    }
+}
+
+function available(string $need): bool
+{
+    return match ($need) {
+        'redis-server' => trim((string) shell_exec('command -v redis-server')) !== '' && extension_loaded('redis'),
+        default => extension_loaded($need),
+    };
+}
