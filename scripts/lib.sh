@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 PHP=${PHP:-php}
 FERRY_SO=${FERRY_SO:-$PWD/target/release/libferry.so}
-export PHP FERRY_SO
+export FERRY_SO
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -31,10 +31,13 @@ need_build() {
     need cc gcc libc6-dev
     need pkg-config pkg-config
     need '/usr/lib/llvm-*/lib/libclang.so*' libclang-dev
-    need php php-cli
+    need "$PHP" php-cli
     need php-config php-dev
     need /usr/include/sqlite3.h libsqlite3-dev
     need cargo cargo
+    # The binding crate wants the whole path.
+    PHP=$(command -v "$PHP")
+    export PHP
 }
 
 build() {
