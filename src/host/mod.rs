@@ -292,7 +292,10 @@ impl Host for PhpHost<'_> {
                 if self.inside_push {
                     self.exception(why);
                 }
-                self.tell("failed", |host| vec![host.job_object(job), host.exception(why)])
+                let told = self.tell("failed", |host| vec![host.job_object(job), host.exception(why)]);
+                // Nobody may have asked for it.
+                self.cause.take();
+                told
             }
             Event::Released(job, delay) => self.tell("released", |host| vec![host.job_object(job), objects::number(delay)]),
             Event::Lost(job) => self.tell("lost", |host| vec![host.job_object(job)]),

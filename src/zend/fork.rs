@@ -1,4 +1,4 @@
-//! Knowing that the process was forked.
+//! Knowing that the process forks.
 
 use std::sync::Once;
 
@@ -12,7 +12,12 @@ unsafe extern "C" {
     ) -> std::ffi::c_int;
 }
 
-/// Counts the generation up in every forked child. `vfork` and `posix_spawn` (shell_exec, proc_open) do not come here.
+/// Closes what cannot be forked. Runs where `fork` was called, before anything of the fork has happened, so it may do what any code may.
+unsafe extern "C" fn before() {
+    let _ = std::panic::catch_unwind(process::before_fork);
+}
+
+/// Counts the generation up in every forked child. `vfork` and `posix_spawn` (shell_exec, proc_open of newer PHP) do not come here.
 unsafe extern "C" fn in_child() {
     process::forked();
 }
@@ -21,7 +26,8 @@ unsafe extern "C" fn in_child() {
 pub fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler stays mapped and does nothing but one atomic addition, which is safe in a fork handler.
-        unsafe { pthread_atfork(None, None, Some(in_child)) };
+        // SAFETY: both stay mapped. The first catches panics and runs before the fork; the second does nothing but one atomic
+        // addition, which is safe in a child.
+        unsafe { pthread_atfork(Some(before), None, Some(in_child)) };
     });
 }
