@@ -106,6 +106,21 @@ gc_disable();
 (new Worker(['stop_when_empty' => true, 'log' => 'none']))->run();
 same('jobs that were freed', [20, 0], [count(Leaving::$jobs), count(array_filter(Leaving::$jobs, fn ($job) => $job->get() !== null))]);
 
+// A job that is somebody else's, and a failed store that refuses: nothing changes, failed() is not told.
+$server = RedisServer::start();
+$redis = $server->client();
+$connection = use_broker($server->config());
+Job1::$told = [];
+Queue::push('Job1', 'text');
+$job = Queue::pop();
+$redis->set('{queues:default}:ferry:failed', 'somebody else\'s');
+holds('refused', 'Ferry\\BrokerException', thrown(fn () => $job->fail('by hand')));
+same('refused: as it was', [false, false, 1], [$job->isDeleted(), $job->hasFailed(), $redis->zCard('{queues:default}:reserved')]);
+$redis->del('{queues:default}:ferry:failed', '{queues:default}:reserved');
+same('not known yet', false, $job->isLost());
+holds('lost', 'Ferry\\LostReservation', thrown(fn () => $job->fail('by hand')));
+same('lost: known, not told, not kept', [true, [], []], [$job->isLost(), Job1::$told, $connection->failed()]);
+
 // On sync the handler's word is kept too: nobody else hears of it.
 Queue::configure('sync:');
 Job1::$told = [];

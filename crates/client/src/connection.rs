@@ -170,7 +170,7 @@ impl Connection {
 
     /// The failed job with this id.
     pub fn failed_job(&self, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
-        let find = || failed::find(self.admin()?, queue, id);
+        let find = || failed::find(&**self.broker()?, self.admin()?, queue, id);
         find().map_err(|e| self.place(e, "failed jobs of", queue))
     }
 

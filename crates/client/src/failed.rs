@@ -1,23 +1,25 @@
 //! Walking through the failed jobs of a queue, page by page. What is done to a job, and that it is atomic, is the driver's.
 
-use ferry_core::failed::{FailedJob, Filter};
+use ferry_core::failed::{FailedJob, Filter, Passed};
 use ferry_core::{Admin, Broker, Error, QueueName, Result};
 
 /// Jobs that are read, and handed to the driver, at a time.
 const PAGE: u64 = 200;
 
 /// The failed job with this id.
-pub(crate) fn find(admin: &dyn Admin, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
-    let mut offset = 0;
-    loop {
-        // Newest first: an operator asks for what failed a moment ago.
-        let page = admin.failed(queue, offset, PAGE)?;
-        let (length, found) = (page.len() as u64, page.into_iter().find(|job| job.id == id));
-        if found.is_some() || length < PAGE {
-            return Ok(found);
+pub(crate) fn find(broker: &dyn Broker, admin: &dyn Admin, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
+    let mut place = Place::at_the_oldest(broker.size(queue)?.failed);
+    while place.is_inside() {
+        let Some(mut page) = place.page(admin, queue)? else { continue };
+        if page.is_empty() {
+            break;
         }
-        offset += length;
+        if let Some(at) = page.iter().position(|job| job.id == id) {
+            return Ok(Some(page.swap_remove(at)));
+        }
+        place.go_on(0, page);
     }
+    Ok(None)
 }
 
 /// Hands the failed jobs that are meant to `remove`, oldest first, and returns how many it removed.
@@ -54,38 +56,33 @@ fn counted(error: Error, removed: u64) -> Error {
     if removed == 0 { error } else { error.within(format!("{removed} jobs were done before this")) }
 }
 
-/// How far a walk from the oldest job has come.
+/// A walk from the oldest job to what was the newest when it began.
 struct Place {
-    /// Jobs that lie behind us and stay.
-    passed: u64,
-    /// The last of them.
-    last: Option<String>,
-    /// Jobs there were when the walk began, without those that were removed.
+    passed: Option<Passed>,
+    /// Jobs there were when it began, without those that were removed.
     end: u64,
 }
 
 impl Place {
     fn at_the_oldest(end: u64) -> Self {
-        Self { passed: 0, last: None, end }
+        Self { passed: None, end }
+    }
+
+    fn left(&self) -> u64 {
+        self.end.saturating_sub(self.passed.as_ref().map_or(0, |passed| passed.count))
     }
 
     fn is_inside(&self) -> bool {
-        self.passed < self.end
+        self.left() > 0
     }
 
-    /// The next page. `None`: somebody removed jobs behind us, so that others would be stepped over; the walk begins anew.
+    /// The next page. `None`: the walk begins anew.
     fn page(&mut self, admin: &dyn Admin, queue: &QueueName) -> Result<Option<Vec<FailedJob>>> {
-        let (back, length) = (u64::from(self.last.is_some()), PAGE.min(self.end - self.passed));
-        let mut page = admin.oldest_failed(queue, self.passed - back, length + back)?;
-        if self.last.is_none() {
-            return Ok(Some(page));
+        let page = admin.oldest_failed(queue, self.passed.as_ref(), self.left().min(PAGE))?;
+        if page.is_none() {
+            self.begin_anew(0);
         }
-        if page.first().map(|job| &job.id) == self.last.as_ref() {
-            page.remove(0);
-            return Ok(Some(page));
-        }
-        self.begin_anew(0);
-        Ok(None)
+        Ok(page)
     }
 
     fn begin_anew(&mut self, removed: u64) {
@@ -95,8 +92,10 @@ impl Place {
     /// `removed` jobs of the page are gone, the others stay.
     fn go_on(&mut self, removed: u64, others: Vec<FailedJob>) {
         self.end = self.end.saturating_sub(removed);
-        self.passed += others.len() as u64;
-        self.last = others.into_iter().next_back().map(|job| job.id).or_else(|| self.last.take());
+        let count = self.passed.as_ref().map_or(0, |passed| passed.count) + others.len() as u64;
+        if let Some(last) = others.into_iter().next_back() {
+            self.passed = Some(Passed { count, last: last.id });
+        }
     }
 }
 

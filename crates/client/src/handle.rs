@@ -69,7 +69,7 @@ impl Drop for Handle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Dropped, config};
+    use crate::testing::{Counted, config};
 
     fn process() -> &'static Process {
         Box::leak(Box::new(Process::new()))
@@ -100,28 +100,28 @@ mod tests {
     #[test]
     fn a_handle_of_the_parent_is_forgotten_when_it_dies_in_the_child() {
         let process = process();
-        let dropped = Dropped::default();
-        process.connection_with(&config("memory:"), |_| Ok(Some(dropped.broker()))).unwrap();
+        let counted = Counted::default();
+        process.connection_with(&config("memory:"), |_| Ok(Some(counted.broker()))).unwrap();
         let handle = Handle::of(process, config("memory:"));
         handle.get().unwrap();
         // Now the handle is the only owner, as when a child inherits it while the parent is shutting down.
         process.shutdown();
         process.forked();
         drop(handle);
-        assert_eq!(dropped.count(), 0);
+        assert_eq!(counted.dropped(), 0);
     }
 
     #[test]
     fn a_handle_that_dies_in_its_own_process_lets_go() {
         let process = process();
-        let dropped = Dropped::default();
-        process.connection_with(&config("memory:"), |_| Ok(Some(dropped.broker()))).unwrap();
+        let counted = Counted::default();
+        process.connection_with(&config("memory:"), |_| Ok(Some(counted.broker()))).unwrap();
         let handle = Handle::of(process, config("memory:"));
         handle.get().unwrap();
         process.shutdown();
-        assert_eq!(dropped.count(), 0);
+        assert_eq!(counted.dropped(), 0);
         drop(handle);
-        assert_eq!(dropped.count(), 1);
+        assert_eq!(counted.dropped(), 1);
     }
 
     #[test]

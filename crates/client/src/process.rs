@@ -20,6 +20,11 @@ const KEPT: usize = 64;
 
 static PROCESS: Process = Process::new();
 
+/// The process is about to be forked. Called from the handler given to `pthread_atfork`, on the thread that forks.
+pub fn before_fork() {
+    PROCESS.before_fork();
+}
+
 /// The process was forked, and this is the child. Called from the handler given to `pthread_atfork`, where only
 /// async-signal-safe work is allowed: this is one atomic addition.
 pub fn forked() {
@@ -57,6 +62,18 @@ impl Process {
     /// The one of this process.
     pub(crate) fn this() -> &'static Self {
         &PROCESS
+    }
+
+    /// Closes what cannot be forked; the next word opens it again.
+    ///
+    /// SQLite keeps the locks of a process in a table of its own. A child inherits the table but not the locks, so it would write
+    /// into a `-wal` that the parent's close deletes: jobs that were stored would be gone.
+    pub(crate) fn before_fork(&self) {
+        if self.registry.get().is_some() {
+            let registry = self.lock();
+            let files = registry.connections.values().filter(|c| matches!(c.config().driver, DriverConfig::Sqlite(_)));
+            files.filter_map(|connection| connection.broker().ok()).for_each(|broker| broker.close());
+        }
     }
 
     pub(crate) fn forked(&self) {
@@ -132,7 +149,7 @@ mod tests {
     use ferry_core::config::connection_from_dsn;
 
     use super::*;
-    use crate::testing::{Dropped, config};
+    use crate::testing::{Counted, config};
 
     #[test]
     fn equal_configurations_share_a_connection_and_others_do_not() {
@@ -154,29 +171,44 @@ mod tests {
     #[test]
     fn a_child_makes_its_own_connections_and_drops_none_of_its_parents() {
         let process = Process::new();
-        let dropped = Dropped::default();
-        let first = process.connection_with(&config("memory:"), |_| Ok(Some(dropped.broker()))).unwrap();
+        let counted = Counted::default();
+        let first = process.connection_with(&config("memory:"), |_| Ok(Some(counted.broker()))).unwrap();
         let parents = Arc::downgrade(&first);
         drop(first);
 
         process.forked();
-        let second = process.connection_with(&config("memory:"), |_| Ok(Some(dropped.broker()))).unwrap();
-        assert_eq!(dropped.count(), 0);
+        let second = process.connection_with(&config("memory:"), |_| Ok(Some(counted.broker()))).unwrap();
+        assert_eq!(counted.dropped(), 0);
         assert!(parents.upgrade().is_some_and(|parents| !Arc::ptr_eq(&parents, &second)));
 
         drop(second);
         process.shutdown();
-        assert_eq!(dropped.count(), 1, "the child's own is dropped at its end, its parent's is not");
+        assert_eq!(counted.dropped(), 1, "the child's own is dropped at its end, its parent's is not");
+    }
+
+    #[test]
+    fn files_are_closed_before_a_fork_and_sockets_are_not() {
+        let process = Process::new();
+        process.before_fork();
+        let (file, socket) = (Counted::default(), Counted::default());
+        process.connection_with(&config("sqlite:/nowhere/x"), |_| Ok(Some(file.broker()))).unwrap();
+        process.connection_with(&config("redis://h"), |_| Ok(Some(socket.broker()))).unwrap();
+        process.before_fork();
+        assert_eq!((file.closed(), socket.closed()), (1, 0));
+
+        process.forked();
+        process.before_fork();
+        assert_eq!(file.closed(), 1, "a child that forks leaves its parent's alone");
     }
 
     #[test]
     fn a_child_that_used_nothing_drops_nothing_at_its_end() {
         let process = Process::new();
-        let dropped = Dropped::default();
-        process.connection_with(&config("memory:"), |_| Ok(Some(dropped.broker()))).unwrap();
+        let counted = Counted::default();
+        process.connection_with(&config("memory:"), |_| Ok(Some(counted.broker()))).unwrap();
         process.forked();
         process.shutdown();
-        assert_eq!(dropped.count(), 0);
+        assert_eq!(counted.dropped(), 0);
     }
 
     #[test]
@@ -189,17 +221,17 @@ mod tests {
     #[test]
     fn many_connections_that_nobody_holds_are_let_go_of_but_memory_stays() {
         let process = Process::new();
-        let dropped = Dropped::default();
+        let counted = Counted::default();
         let memory = Arc::downgrade(&process.connection(&config("memory:")).unwrap());
         let mut held = Vec::new();
         for number in 0..KEPT {
             let config = Arc::new(connection_from_dsn("c", &format!("redis://h{number}")).unwrap());
-            let connection = process.connection_with(&config, |_| Ok(Some(dropped.broker()))).unwrap();
+            let connection = process.connection_with(&config, |_| Ok(Some(counted.broker()))).unwrap();
             if number == 0 {
                 held.push(connection);
             }
         }
-        assert_eq!(dropped.count(), KEPT - 2, "all but the held one and the newest");
+        assert_eq!(counted.dropped(), KEPT - 2, "all but the held one and the newest");
         assert!(memory.upgrade().is_some());
     }
 }

@@ -29,18 +29,19 @@ pub(crate) fn queue() -> QueueName {
     QueueName::new(b"mail").unwrap()
 }
 
-/// Numbers its rows, keeps counters out of payloads, has no words for operators, and counts when it is dropped.
+/// Numbers its rows, keeps counters out of payloads, has no words for operators, and counts when it is closed or dropped.
 #[derive(Default)]
 pub(crate) struct TableBroker {
     rows: Mutex<Vec<Vec<u8>>>,
     refuses: bool,
     dropped: Arc<AtomicUsize>,
+    closed: Arc<AtomicUsize>,
 }
 
 impl TableBroker {
     /// One that stores nothing.
     pub(crate) fn refusing() -> Self {
-        Self { rows: Mutex::default(), refuses: true, dropped: Arc::default() }
+        Self { rows: Mutex::default(), refuses: true, dropped: Arc::default(), closed: Arc::default() }
     }
 
     /// What was stored.
@@ -55,17 +56,25 @@ impl Drop for TableBroker {
     }
 }
 
-/// Counts how many of its brokers were dropped.
+/// Counts how many of its brokers were closed and dropped.
 #[derive(Default)]
-pub(crate) struct Dropped(Arc<AtomicUsize>);
+pub(crate) struct Counted {
+    dropped: Arc<AtomicUsize>,
+    closed: Arc<AtomicUsize>,
+}
 
-impl Dropped {
+impl Counted {
     pub(crate) fn broker(&self) -> Arc<dyn Broker> {
-        Arc::new(TableBroker { rows: Mutex::default(), refuses: false, dropped: Arc::clone(&self.0) })
+        let (dropped, closed) = (Arc::clone(&self.dropped), Arc::clone(&self.closed));
+        Arc::new(TableBroker { rows: Mutex::default(), refuses: false, dropped, closed })
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
+    pub(crate) fn dropped(&self) -> usize {
+        self.dropped.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn closed(&self) -> usize {
+        self.closed.load(Ordering::SeqCst)
     }
 }
 
@@ -102,7 +111,9 @@ impl Broker for TableBroker {
         Ok(Sizes::default())
     }
 
-    fn close(&self) {}
+    fn close(&self) {
+        self.closed.fetch_add(1, Ordering::SeqCst);
+    }
 
     fn capabilities(&self) -> Capabilities {
         Capabilities { counts_in_payload: false, leases: true }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::failed::{FailedJob, Failure};
+use crate::failed::{FailedJob, Failure, Passed};
 use crate::job::{Claim, NewJob, Reservation};
 use crate::queue::QueueName;
 
@@ -51,8 +51,9 @@ pub trait Admin: Send + Sync {
     /// Failed jobs of `queue`, newest first, skipping `offset`.
     fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>>;
 
-    /// Failed jobs of `queue`, oldest first, skipping `offset`: the same jobs from the other end.
-    fn oldest_failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>>;
+    /// Failed jobs of `queue`, oldest first, behind those that were `passed`. `None`: the place is lost, because others removed
+    /// jobs that lay behind; the walk must begin anew.
+    fn oldest_failed(&self, queue: &QueueName, passed: Option<&Passed>, limit: u64) -> Result<Option<Vec<FailedJob>>>;
 
     /// Makes failed jobs of `queue` ready again, which were read a moment ago, and returns how many. Their attempts begin anew; no
     /// other byte changes.

@@ -3,6 +3,7 @@
 //! Jobs live in this process and die with it. Due times and leases follow an injected [`Clock`].
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::broker::{Admin, Broker, Capabilities, Extended, How, Settle, Settled,
 use crate::clock::Clock;
 use crate::dialect::{Counting, Family};
 use crate::error::Result;
-use crate::failed::FailedJob;
+use crate::failed::{FailedJob, Passed};
 use crate::job::{Claim, Due, NewJob, Receipt, Reservation};
 use crate::payload::{find_attempts, with_attempts, with_fresh_attempts};
 use crate::queue::QueueName;
@@ -23,6 +24,8 @@ pub struct MemoryBroker<C> {
     /// Seconds a reservation lasts; `None` for ever.
     retry_after: Option<u32>,
     queues: Mutex<HashMap<QueueName, Queue>>,
+    /// Numbers failed jobs, of all queues together.
+    burials: AtomicU64,
     pushed: Condvar,
 }
 
@@ -128,7 +131,7 @@ impl<C: Clock> MemoryBroker<C> {
 
     /// An empty broker that counts attempts as `family` does.
     pub fn of_family(family: Family, clock: C, retry_after: Option<u32>) -> Self {
-        Self { clock, family, retry_after, queues: Mutex::default(), pushed: Condvar::new() }
+        Self { clock, family, retry_after, queues: Mutex::default(), burials: AtomicU64::new(1), pushed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<QueueName, Queue>> {
@@ -156,7 +159,7 @@ impl<C: Clock> MemoryBroker<C> {
                 }
                 How::GiveBack => queue.ready.push_front(held.original),
                 How::Bury(failure) => {
-                    let id = queue.next().to_string();
+                    let id = self.burials.fetch_add(1, Ordering::Relaxed).to_string();
                     queue.failed.push_back(FailedJob::of(failure, id, item.claim.queue.as_str(), now));
                 }
             }
@@ -251,8 +254,15 @@ impl<C: Clock> Admin for MemoryBroker<C> {
         Ok(self.with_queue(queue, |queue, _| page(queue.failed.iter().rev().cloned(), offset, limit)))
     }
 
-    fn oldest_failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        Ok(self.with_queue(queue, |queue, _| page(queue.failed.iter().cloned(), offset, limit)))
+    fn oldest_failed(&self, queue: &QueueName, passed: Option<&Passed>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
+        Ok(self.with_queue(queue, |queue, _| {
+            let last = passed.map(|passed| queue.failed.iter().position(|job| job.id == passed.last));
+            let begin = match last {
+                None => 0,
+                Some(last) => last? as u64 + 1,
+            };
+            Some(page(queue.failed.iter().cloned(), begin, limit))
+        }))
     }
 
     fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {

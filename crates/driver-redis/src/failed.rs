@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use ferry_core::failed::FailedJob;
+use ferry_core::failed::{FailedJob, Passed};
 use ferry_core::payload::with_fresh_attempts;
 use ferry_core::{QueueName, Result};
 use redis::{Value, cmd};
@@ -37,15 +37,31 @@ impl RedisBroker {
         records.iter().enumerate().map(|(at, record)| read(record, older(at))).collect()
     }
 
-    pub(crate) fn oldest_failed_page(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
+    pub(crate) fn oldest_failed_page(
+        &self,
+        queue: &QueueName,
+        passed: Option<&Passed>,
+        limit: u64,
+    ) -> Result<Option<Vec<FailedJob>>> {
+        let Some(passed) = passed else { return self.failed_behind(queue, 0, limit).map(Some) };
+        // The last one that was passed shows whether the others still lie where they lay.
+        let mut jobs = self.failed_behind(queue, passed.count.saturating_sub(1), limit.saturating_add(1))?;
+        if jobs.first().is_none_or(|job| job.id != passed.last) {
+            return Ok(None);
+        }
+        jobs.remove(0);
+        Ok(Some(jobs))
+    }
+
+    fn failed_behind(&self, queue: &QueueName, older: u64, limit: u64) -> Result<Vec<FailedJob>> {
         if limit == 0 {
             return Ok(Vec::new());
         }
         // -1 is the oldest.
-        let (first, last) = (-index(offset.saturating_add(limit)), -index(offset.saturating_add(1)));
+        let (first, last) = (-index(older.saturating_add(limit)), -index(older.saturating_add(1)));
         let range = cmd("LRANGE").arg(&self.keys(queue).failed).arg(first).arg(last).clone();
         let records = self.read(&[range])?.pop().and_then(bulks).ok_or_else(|| self.odd_answer())?;
-        records.iter().rev().enumerate().map(|(at, record)| read(record, offset + at as u64)).collect()
+        records.iter().rev().enumerate().map(|(at, record)| read(record, older + at as u64)).collect()
     }
 
     pub(crate) fn make_ready_again(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {

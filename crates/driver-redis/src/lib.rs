@@ -31,7 +31,7 @@ use std::time::Duration;
 use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Settle, Settled, Sizes, State};
 use ferry_core::config::{FailedStore, RedisConfig};
 use ferry_core::dialect::{Family, RedisKeys};
-use ferry_core::failed::FailedJob;
+use ferry_core::failed::{FailedJob, Passed};
 use ferry_core::job::{Claim, NewJob, Reservation};
 use ferry_core::{QueueName, Result};
 
@@ -160,8 +160,8 @@ impl Admin for RedisBroker {
         self.failed_page(queue, offset, limit)
     }
 
-    fn oldest_failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        self.oldest_failed_page(queue, offset, limit)
+    fn oldest_failed(&self, queue: &QueueName, passed: Option<&Passed>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
+        self.oldest_failed_page(queue, passed, limit)
     }
 
     fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {

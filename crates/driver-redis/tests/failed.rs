@@ -7,7 +7,7 @@ use std::thread;
 use ferry_core::broker::{Admin, How, Settle};
 use ferry_core::config::{RedisConfig, Secret};
 use ferry_core::dialect::Family;
-use ferry_core::failed::{FailedJob, Failure, Reason};
+use ferry_core::failed::{FailedJob, Failure, Passed, Reason};
 use ferry_core::job::NewJob;
 use ferry_core::{Broker, ErrorKind};
 use ferry_driver_redis::{RedisBroker, Settings};
@@ -35,7 +35,7 @@ fn fail_many(broker: &RedisBroker, count: usize) {
 }
 
 fn oldest(broker: &RedisBroker, limit: u64) -> Vec<FailedJob> {
-    broker.oldest_failed(&q(), 0, limit).unwrap()
+    broker.oldest_failed(&q(), None, limit).unwrap().unwrap()
 }
 
 fn payloads(jobs: &[FailedJob]) -> Vec<&[u8]> {
@@ -47,15 +47,33 @@ fn failed_jobs_are_read_from_both_ends_in_pages() {
     let server = Server::start();
     let broker = server.broker();
     fail(&broker, &[b"a", b"b", b"c", b"d", b"e"]);
+    let all = oldest(&broker, 9);
     let newest = |offset, limit| payloads(&broker.failed(&q(), offset, limit).unwrap()).concat();
-    let oldest = |offset, limit| payloads(&broker.oldest_failed(&q(), offset, limit).unwrap()).concat();
-    assert_eq!((newest(0, 9), oldest(0, 9)), (b"edcba".to_vec(), b"abcde".to_vec()));
-    assert_eq!((newest(1, 2), oldest(1, 2)), (b"dc".to_vec(), b"bc".to_vec()));
-    assert_eq!((newest(4, 9), oldest(4, 9)), (b"a".to_vec(), b"e".to_vec()));
-    for (offset, limit) in [(5, 9), (0, 0), (u64::MAX, 1), (u64::MAX, u64::MAX)] {
-        assert_eq!((newest(offset, limit), oldest(offset, limit)), (vec![], vec![]), "{offset} {limit}");
-    }
-    assert_eq!(oldest(0, u64::MAX), b"abcde");
+    let behind = |count: usize, limit| {
+        let passed = count.checked_sub(1).map(|last| Passed { count: count as u64, last: all[last].id.clone() });
+        payloads(&broker.oldest_failed(&q(), passed.as_ref(), limit).unwrap().unwrap()).concat()
+    };
+    assert_eq!((newest(0, 9), behind(0, 9)), (b"edcba".to_vec(), b"abcde".to_vec()));
+    assert_eq!((newest(1, 2), behind(1, 2)), (b"dc".to_vec(), b"bc".to_vec()));
+    assert_eq!((newest(4, 9), behind(4, u64::MAX)), (b"a".to_vec(), b"e".to_vec()));
+    assert_eq!((newest(5, 9), behind(5, 9), behind(0, 0), behind(2, 0)), (vec![], vec![], vec![], vec![]));
+    assert_eq!((newest(0, 0), newest(u64::MAX, 1), newest(u64::MAX, u64::MAX)), (vec![], vec![], vec![]));
+}
+
+#[test]
+fn a_walk_whose_place_is_lost_begins_anew() {
+    let server = Server::start();
+    let broker = server.broker();
+    fail(&broker, &[b"a", b"b", b"c", b"d"]);
+    let all = oldest(&broker, 4);
+    let passed = Passed { count: 2, last: all[1].id.clone() };
+    assert_eq!(broker.forget(&q(), &all[..1]).unwrap(), 1);
+    assert_eq!(broker.oldest_failed(&q(), Some(&passed), 9).unwrap(), None);
+    let passed = Passed { count: 1, ..passed };
+    let jobs = broker.oldest_failed(&q(), Some(&passed), 9).unwrap().unwrap();
+    assert_eq!((payloads(&jobs), jobs[0].older), (vec![&b"c"[..], b"d"], 1));
+    assert_eq!(broker.forget(&q(), &oldest(&broker, 9)).unwrap(), 3);
+    assert_eq!(broker.oldest_failed(&q(), Some(&passed), 9).unwrap(), None);
 }
 
 #[test]
@@ -267,4 +285,37 @@ fn a_lost_answer_is_uncertain_and_asking_again_retries_nothing_twice() {
     assert_eq!(error.kind(), ErrorKind::Uncertain, "{error}");
     assert_eq!(broker.retry(&q(), &jobs).unwrap(), 0);
     assert_eq!(server.inspect().list(READY), [body("0", 0), body("1", 0), body("2", 0)]);
+}
+
+fn fixture(text: &str, cases: &str, name: &str) -> serde_json::Value {
+    let file: serde_json::Value = serde_json::from_str(text).unwrap();
+    let key = if cases == "deviations" { "case" } else { "name" };
+    file[cases].as_array().unwrap().iter().find(|case| case[key] == name).unwrap_or_else(|| panic!("no case {name}")).clone()
+}
+
+#[test]
+fn jobs_are_retried_as_recorded_or_as_the_deviations_say() {
+    let recorded = |name| fixture(include_str!("../../../fixtures/think-queue-v3.json"), "cases", name);
+    let ours = |name| fixture(include_str!("../../../fixtures/deviations.json"), "deviations", name);
+    let tried = |id: &str| {
+        format!(r#"{{"job":"Job1","maxTries":null,"timeout":null,"data":{{"act":"delete"}},"id":"{id}","attempts":2}}"#)
+    };
+    for (case, failed) in [
+        (recorded("command/retry-payload-without-attempts"), vec![r#"{"job":"Job1","data":1,"id":"x"}"#.to_owned()]),
+        (recorded("command/retry-several"), vec![tried("A"), tried("B")]),
+        (ours("command/retry-all"), vec![tried("A"), tried("B"), tried("C")]),
+        (ours("command/retry-garbage-payload"), vec!["garbage".to_owned()]),
+        (
+            ours("command/retry-payload-reencoded"),
+            vec![r#"{"job":"Job1","data":{"o":{},"u":"é/","f":1.0},"id":"raw","attempts":0}"#.to_owned()],
+        ),
+    ] {
+        let server = Server::start();
+        let broker = server.broker();
+        fail(&broker, &failed.iter().map(String::as_bytes).collect::<Vec<_>>());
+        assert_eq!(broker.retry(&q(), &oldest(&broker, 9)).unwrap(), failed.len() as u64);
+        let after: Vec<&str> =
+            case["after"]["{queues:order}"]["value"].as_array().unwrap().iter().filter_map(|value| value.as_str()).collect();
+        assert_eq!(server.inspect().list(READY), after, "{case}");
+    }
 }

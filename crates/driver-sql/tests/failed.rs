@@ -8,7 +8,7 @@ use std::thread;
 use common::*;
 use ferry_core::broker::{Admin, Broker, How, Settled};
 use ferry_core::config::FailedStore;
-use ferry_core::failed::{FailedJob, Failure};
+use ferry_core::failed::{FailedJob, Failure, Passed};
 use ferry_core::{ErrorKind, NewJob, QueueName};
 use ferry_driver_sql::{Settings, SqliteBroker};
 
@@ -27,7 +27,7 @@ fn fail(broker: &SqliteBroker, payloads: &[&[u8]]) {
 }
 
 fn oldest(broker: &SqliteBroker, limit: u64) -> Vec<FailedJob> {
-    broker.oldest_failed(&q(), 0, limit).unwrap()
+    broker.oldest_failed(&q(), None, limit).unwrap().unwrap()
 }
 
 fn payloads(jobs: &[FailedJob]) -> Vec<&[u8]> {
@@ -43,13 +43,29 @@ fn failed_jobs_are_read_from_both_ends_in_pages() {
     let folder = Folder::new();
     let broker = broker_at(&folder.file(), NOW);
     fail(&broker, &[b"a", b"b", b"c", b"d", b"e"]);
+    let all = oldest(&broker, 9);
     let newest = |offset, limit| payloads(&broker.failed(&q(), offset, limit).unwrap()).concat();
-    let oldest = |offset, limit| payloads(&broker.oldest_failed(&q(), offset, limit).unwrap()).concat();
-    assert_eq!((newest(0, 9), oldest(0, 9)), (b"edcba".to_vec(), b"abcde".to_vec()));
-    assert_eq!((newest(1, 2), oldest(1, 2)), (b"dc".to_vec(), b"bc".to_vec()));
-    for (offset, limit) in [(5, 9), (0, 0), (u64::MAX, 1)] {
-        assert_eq!((newest(offset, limit), oldest(offset, limit)), (vec![], vec![]), "{offset} {limit}");
-    }
+    let behind = |count: usize, limit| {
+        let passed = count.checked_sub(1).map(|last| Passed { count: count as u64, last: all[last].id.clone() });
+        payloads(&broker.oldest_failed(&q(), passed.as_ref(), limit).unwrap().unwrap()).concat()
+    };
+    assert_eq!((newest(0, 9), behind(0, 9)), (b"edcba".to_vec(), b"abcde".to_vec()));
+    assert_eq!((newest(1, 2), behind(1, 2)), (b"dc".to_vec(), b"bc".to_vec()));
+    assert_eq!((newest(4, 9), behind(4, u64::MAX)), (b"a".to_vec(), b"e".to_vec()));
+    assert_eq!((newest(5, 9), behind(5, 9), behind(0, 0), behind(2, 0)), (vec![], vec![], vec![], vec![]));
+    assert_eq!((newest(0, 0), newest(u64::MAX, 1), newest(u64::MAX, u64::MAX)), (vec![], vec![], vec![]));
+}
+
+#[test]
+fn a_walk_never_loses_its_place() {
+    let folder = Folder::new();
+    let broker = broker_at(&folder.file(), NOW);
+    fail(&broker, &[b"a", b"b", b"c", b"d"]);
+    let all = oldest(&broker, 4);
+    let passed = Passed { count: 2, last: all[1].id.clone() };
+    assert_eq!(broker.forget(&q(), &all[..2]).unwrap(), 2);
+    let jobs = broker.oldest_failed(&q(), Some(&passed), 9).unwrap().unwrap();
+    assert_eq!(payloads(&jobs), [b"c", b"d"]);
 }
 
 #[test]

@@ -93,6 +93,18 @@ macro_rules! behaviours {
                 queues_have_failed_jobs_of_their_own
                 a_broker_told_to_discard_keeps_no_failed_job
             }
+            retrying {
+                a_retried_job_is_ready_again_and_was_never_tried
+                a_job_that_was_tried_often_begins_anew
+                retried_jobs_go_behind_the_ready_ones_in_the_order_in_which_they_failed
+                poison_is_retried_with_its_bytes
+                a_job_that_is_not_failed_any_more_is_neither_retried_nor_forgotten
+                a_job_named_twice_is_retried_once
+                a_forgotten_job_is_gone_and_the_others_stay
+                failed_jobs_of_another_queue_are_left_alone
+                a_walk_from_the_oldest_meets_every_job_once
+                of_several_who_retry_at_once_one_gets_each_job
+            }
             poison {
                 poison_is_reserved_without_a_count_and_buried_raw
                 poison_comes_back_when_its_worker_dies

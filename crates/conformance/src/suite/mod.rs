@@ -21,6 +21,7 @@ pub mod poison;
 pub mod pushing;
 pub mod queue_names;
 pub mod reserving;
+pub mod retrying;
 pub mod settling;
 pub mod twins;
 pub mod waiting;

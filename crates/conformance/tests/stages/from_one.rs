@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferry_core::broker::{Admin, Capabilities, Extended, How, Settle, Settled, Sizes, State};
-use ferry_core::failed::{FailedJob, Failure};
+use ferry_core::failed::{FailedJob, Failure, Passed};
 use ferry_core::job::{Claim, NewJob, Reservation};
 use ferry_core::payload::{find_attempts, with_attempts};
 use ferry_core::{Broker, QueueName, Result};
@@ -101,8 +101,8 @@ impl Admin for FromOne {
         self.operator().failed(queue, offset, limit).map(failed_outside)
     }
 
-    fn oldest_failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        self.operator().oldest_failed(queue, offset, limit).map(failed_outside)
+    fn oldest_failed(&self, queue: &QueueName, passed: Option<&Passed>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
+        Ok(self.operator().oldest_failed(queue, passed, limit)?.map(failed_outside))
     }
 
     fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::host::{self, Host};
 use super::keys::{self, Group, Holds, KEYS};
-use super::words::{listed, nearest, shown};
+use super::words::{listed, may_hold_password, nearest, shown};
 use super::{Secret, TlsConfig, Value};
 use crate::queue::QueueName;
 
@@ -43,9 +43,7 @@ pub(super) fn coerce(holds: Holds, value: &Value) -> Result<Option<Setting>, Wro
         Holds::Secret | Holds::Url => return Ok(non_empty(text(value)?).map(|text| Setting::Secret(Secret::new(text)))),
         Holds::Path => Setting::Path(path(value)?),
         Holds::Identifier => Setting::Text(identifier(text(value)?)?),
-        Holds::Queue => {
-            Setting::Queue(QueueName::new(text(value)?.as_bytes()).map_err(|e| format!("must be a queue name: {e}"))?)
-        }
+        Holds::Queue => Setting::Queue(queue(&text(value)?)?),
         Holds::Host => Setting::Host(host::host(&text(value)?)?),
         Holds::Hosts => Setting::Hosts(hosts(value)?),
         Holds::Whole(least, most) => Setting::Number(whole(value, least, most)?),
@@ -96,6 +94,13 @@ fn path(value: &Value) -> Result<PathBuf, Wrong> {
 fn identifier(text: String) -> Result<String, Wrong> {
     let good = (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if good { Ok(text) } else { Err("must be 1 to 63 letters, digits and underscores".to_owned()) }
+}
+
+fn queue(text: &str) -> Result<QueueName, Wrong> {
+    QueueName::new(text.as_bytes()).map_err(|e| match may_hold_password(text) {
+        true => "must be a queue name, not a DSN: a DSN goes to `url`".to_owned(),
+        false => format!("must be a queue name: {e}"),
+    })
 }
 
 fn one_of(words: &[&str], text: &str) -> Result<String, Wrong> {

@@ -163,20 +163,29 @@ fn socket(dsn: &str, rest: &str) -> Result<Vec<(String, Value)>> {
 }
 
 fn file(rest: &str) -> Result<Vec<(String, Value)>> {
-    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    let (path, query) = path_and_query(rest)?;
     let mut pairs = vec![("path".to_owned(), decoded(path.strip_prefix("//").unwrap_or(path)))];
     add_query(&mut pairs, query)?;
     Ok(pairs)
 }
 
 fn bare(scheme: &str, rest: &str) -> Result<Vec<(String, Value)>> {
-    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    let (path, query) = path_and_query(rest)?;
     if !path.trim_start_matches('/').is_empty() {
         return Err(malformed("names a place that this driver does not have", &format!("write `{scheme}:`")));
     }
     let mut pairs = Vec::new();
     add_query(&mut pairs, query)?;
     Ok(pairs)
+}
+
+/// Splits what follows a scheme without a server. Somebody may write a password there all the same, with a `?` in it.
+fn path_and_query(rest: &str) -> Result<(&str, Option<&str>)> {
+    match rest.split_once('?') {
+        None => Ok((rest, None)),
+        Some((_, query)) if query.contains('@') => Err(malformed("has an `@` behind its `?`", "percent-encode it as %40")),
+        Some((path, query)) => Ok((path, Some(query))),
+    }
 }
 
 /// Adds query parameters: `key=value`, and `key[name]=value` for arrays.
@@ -232,6 +241,7 @@ mod tests {
             ("redis://u:pw@pw@host", "redis://***@host"),
             ("redis://u:pw#pw@host", "(not shown)"),
             ("redis://user:pw", "(not shown)"),
+            ("sqlite:/a?queue=pw@pw", "(not shown)"),
             ("user:pw", "(not shown)"),
             ("pw", "(not shown)"),
         ] {

@@ -487,6 +487,8 @@ fn a_password_in_a_dsn_shows_nowhere_even_when_the_dsn_is_broken() {
         "redis+unix://u:SECRET@h/p",
         "postgres://u:SECRET@h/d?tabel=x",
         "sync://u:SECRET@h",
+        "sqlite://u:12?SECRET&x@h",
+        "memory:?queue=x&SECRET&y@h",
     ] {
         let text = shape.replace("SECRET", SECRET);
         let error = connection_from_dsn("c", &text).expect_err(shape);
@@ -498,6 +500,8 @@ fn a_password_in_a_dsn_shows_nowhere_even_when_the_dsn_is_broken() {
             format!("{:?}", refusal(&config)),
             // Alone it could be a host name.
             if shape == "SECRET" { String::new() } else { format!("{:?}", parse(&host)) },
+            // A control character makes it no queue name.
+            refusal(&one([("type", "redis".into()), ("queue", format!("{text}@\n").as_str().into())])).to_string(),
             format!("{config:?}"),
             masked(&text),
         ] {

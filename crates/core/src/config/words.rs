@@ -14,12 +14,17 @@ pub(super) fn connection_place(name: &str) -> String {
 
 /// A name for an error message. What could be part of a DSN is not shown: somebody may have written one in the wrong place.
 pub(super) fn shown(name: &str) -> String {
-    if name.contains('@') || name.contains("://") {
+    if may_hold_password(name) {
         return "(not shown: it may hold a password)".to_owned();
     }
     let short: String = name.chars().take(40).collect();
     let dots = if short.len() < name.len() { "..." } else { "" };
     format!("{}{dots}", short.escape_debug())
+}
+
+/// Whether a text looks like a DSN, or like a piece of one.
+pub(super) fn may_hold_password(text: &str) -> bool {
+    text.contains('@') || text.contains("://")
 }
 
 /// The known name that `wrong` was probably meant to be.

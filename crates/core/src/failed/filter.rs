@@ -55,7 +55,8 @@ fn same_class(one: &str, other: &str) -> bool {
 pub fn class_of(body: &[u8]) -> Option<String> {
     let payload = Payload::decode(body).ok()?;
     let (class, _) = payload.target();
-    let carried = if is_for_objects(class) { carried_class(body.get(payload.data.clone()?)?) } else { None };
+    let data = payload.data.as_ref().and_then(|data| body.get(data.clone()));
+    let carried = data.filter(|_| is_for_objects(class)).and_then(carried_class);
     Some(carried.unwrap_or_else(|| class.to_owned()))
 }
 
@@ -122,6 +123,7 @@ mod tests {
         let plain = br#"{"job":"app\\job\\Job1@task","data":{"commandName":"Other"}}"#;
         let object = br#"{"job":"think\\queue\\CallQueuedHandler@call","data":{"commandName":"app\\job\\Mail","command":"O:1"}}"#;
         let ours = br#"{"job":"Ferry\\CallQueuedHandler@call","data":{"command":"O:1"}}"#;
+        let without_data = br#"{"job":"Ferry\\CallQueuedHandler@call"}"#;
         for (class, payload, meant) in [
             ("app\\job\\Job1", &plain[..], true),
             ("\\App\\Job\\JOB1", plain, true),
@@ -131,6 +133,7 @@ mod tests {
             ("app\\job\\Mail", object, true),
             ("think\\queue\\CallQueuedHandler", object, false),
             ("Ferry\\CallQueuedHandler", ours, true),
+            ("Ferry\\CallQueuedHandler", without_data, true),
             ("app\\job\\Mail", b"not json app\\job\\Mail", false),
         ] {
             assert_eq!(of_class(class).matches(&failed("a", payload, 0)), meant, "{class}");

@@ -84,6 +84,15 @@ pub struct FailedJob {
     pub older: u64,
 }
 
+/// How far a walk through failed jobs has come, from the oldest on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// So many lie behind it and stay.
+    pub count: u64,
+    /// The id of the last of them.
+    pub last: String,
+}
+
 impl FailedJob {
     /// The record of a job that fails now, under a new id.
     pub fn of(failure: &Failure, id: String, queue: &str, now: i64) -> Self {

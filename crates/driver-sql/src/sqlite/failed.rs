@@ -1,6 +1,6 @@
 //! Failed jobs: shown, made ready again, forgotten.
 
-use ferry_core::failed::FailedJob;
+use ferry_core::failed::{FailedJob, Passed};
 use ferry_core::payload::with_fresh_attempts;
 use ferry_core::{NewJob, QueueName};
 
@@ -10,26 +10,38 @@ use super::session::{Fault, Fields, Session};
 use super::statements::{Tables, padded};
 use crate::trailer;
 
-/// From which end the list is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    NewestFirst,
-    OldestFirst,
-}
+/// The count is a column here. A payload with one of its own came from elsewhere, and is reset as `queue:retry` does.
+const NONE: u32 = 0;
 
-/// A page of failed jobs.
-pub(super) fn page(
+/// A page of failed jobs, newest first.
+pub(super) fn newest(
     session: &mut Session,
     tables: &Tables,
     queue: &QueueName,
-    order: Order,
     offset: u64,
     limit: u64,
 ) -> Result<Vec<FailedJob>, Fault> {
-    let Some(sql) = tables.failed(order) else { return Ok(Vec::new()) };
-    let clamped = |count| i64::try_from(count).unwrap_or(i64::MAX);
+    let Some(sql) = tables.newest_failed() else { return Ok(Vec::new()) };
     let args = Args::default().text(queue.as_str())?.int(clamped(limit))?.int(clamped(offset))?;
     Ok(session.rows(sql, args)?.iter().map(failed_job).collect())
+}
+
+/// A page of failed jobs, oldest first, behind a row. Its place is never lost: ids only grow.
+pub(super) fn oldest(
+    session: &mut Session,
+    tables: &Tables,
+    queue: &QueueName,
+    passed: Option<&Passed>,
+    limit: u64,
+) -> Result<Vec<FailedJob>, Fault> {
+    let Some(sql) = tables.oldest_failed() else { return Ok(Vec::new()) };
+    let behind = passed.and_then(|passed| passed.last.parse().ok()).unwrap_or(i64::MIN);
+    let args = Args::default().text(queue.as_str())?.int(behind)?.int(clamped(limit))?;
+    Ok(session.rows(sql, args)?.iter().map(failed_job).collect())
+}
+
+fn clamped(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn failed_job(row: &Fields) -> FailedJob {
@@ -62,8 +74,7 @@ pub(super) fn retry(
     in_chunks(session, tables, jobs, |session, ids| {
         let Some(sql) = tables.failed_payloads(ids.len()) else { return Ok(0) };
         let rows = session.rows(sql, Args::default().text(queue.as_str())?.ints(ids)?)?;
-        let fresh = tables.family().fresh_attempts();
-        let back: Vec<NewJob<'_>> = rows.iter().map(|row| NewJob::ready(with_fresh_attempts(&row.bytes(0), fresh))).collect();
+        let back: Vec<NewJob<'_>> = rows.iter().map(|row| NewJob::ready(with_fresh_attempts(&row.bytes(0), NONE))).collect();
         push::insert_all(session, tables, queue, &back, now)?;
         forget_rows(session, tables, queue, ids)
     })

@@ -21,11 +21,10 @@ use std::time::Duration;
 
 use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Settle, Settled, Sizes, State};
 use ferry_core::config::SqliteConfig;
-use ferry_core::failed::FailedJob;
+use ferry_core::failed::{FailedJob, Passed};
 use ferry_core::{Claim, ErrorKind, NewJob, QueueName, Reservation, Result};
 
 use crate::settings::Settings;
-use failed::Order;
 use line::Line;
 use session::Place;
 use statements::Tables;
@@ -47,12 +46,6 @@ impl SqliteBroker {
         let tables = Tables::new(settings.family, &config.table, settings.keeps_failed().then_some(config.failed_table.as_str()));
         let place = Place::new(&config.path, config.busy_timeout);
         Self { settings, tables, place, push: Line::new(), take: Line::new(), settle: Line::new(), look: Line::new() }
-    }
-}
-
-impl SqliteBroker {
-    fn failed_page(&self, queue: &QueueName, order: Order, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        self.look.with(&self.place, &self.tables, |session, _| failed::page(session, &self.tables, queue, order, offset, limit))
     }
 }
 
@@ -113,11 +106,12 @@ impl Broker for SqliteBroker {
 
 impl Admin for SqliteBroker {
     fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        self.failed_page(queue, Order::NewestFirst, offset, limit)
+        self.look.with(&self.place, &self.tables, |session, _| failed::newest(session, &self.tables, queue, offset, limit))
     }
 
-    fn oldest_failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        self.failed_page(queue, Order::OldestFirst, offset, limit)
+    fn oldest_failed(&self, queue: &QueueName, passed: Option<&Passed>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
+        self.look
+            .with(&self.place, &self.tables, |session, _| failed::oldest(session, &self.tables, queue, passed, limit).map(Some))
     }
 
     fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {

@@ -14,8 +14,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ferry_core::dialect::{Counting, Family, JobColumns};
 
-use super::failed::Order;
-
 /// Columns that every table of jobs has.
 pub(super) const JOB_COLUMNS: &[&str] = &["id", "queue", "payload", "attempts"];
 
@@ -297,17 +295,19 @@ impl Tables {
     }
 
     /// Parameters: queue, limit, offset.
-    pub(super) fn failed(&self, order: Order) -> Option<String> {
+    pub(super) fn newest_failed(&self) -> Option<String> {
+        Some(format!("{} WHERE queue = ? ORDER BY id DESC LIMIT ? OFFSET ?", self.select_failed()?))
+    }
+
+    /// Parameters: queue, id of the row behind which to begin, limit.
+    pub(super) fn oldest_failed(&self) -> Option<String> {
+        Some(format!("{} WHERE queue = ? AND id > ? ORDER BY id LIMIT ?", self.select_failed()?))
+    }
+
+    fn select_failed(&self) -> Option<String> {
         let failed = quoted(self.failed.as_deref()?);
-        let order = match order {
-            Order::NewestFirst => "DESC",
-            Order::OldestFirst => "ASC",
-        };
-        Some(format!(
-            "SELECT id, connection, queue, payload, exception, CAST(strftime('%s', {}) AS INTEGER) \
-             FROM {failed} WHERE queue = ? ORDER BY id {order} LIMIT ? OFFSET ?",
-            self.failed_at()
-        ))
+        let failed_at = format!("CAST(strftime('%s', {}) AS INTEGER)", self.failed_at());
+        Some(format!("SELECT id, connection, queue, payload, exception, {failed_at} FROM {failed}"))
     }
 
     /// Payloads of those that are there, in the order of their ids. Parameters: queue, ids.
