@@ -91,6 +91,12 @@ function refused(callable $call): string
     must('a mistake was refused', false);
 }
 
+/** A worker that leaves when nothing is ready, and gives every job up after two attempts. */
+function worker(array $options = []): Worker
+{
+    return new Worker($options + ['stop_when_empty' => true, 'tries' => 2, 'log' => 'none', 'sleep' => 0]);
+}
+
 /** Every way to put jobs into a queue, and to look at them. */
 function pushes(Connection $connection): void
 {
@@ -140,7 +146,7 @@ function works(): void
         Queue::pushRaw('zzz');
         Queue::bulk(array_fill(0, 30, 'Way'), 'delete');
         $told = [];
-        $worker = new Worker(['stop_when_empty' => true, 'tries' => 2, 'backoff' => [0, 1], 'settle' => $settle, 'log' => 'none', 'sleep' => 0]);
+        $worker = worker(['backoff' => [0, 600], 'settle' => $settle]);
         foreach (['looping', 'processing', 'processed', 'exception', 'failed', 'released', 'lost', 'settle_lost', 'stopping'] as $event) {
             $worker->on($event, function (...$arguments) use (&$told, $event) {
                 $told[$event] = ($told[$event] ?? 0) + 1;
@@ -150,8 +156,10 @@ function works(): void
         must('events', $told['processed'] >= 30 && $told['failed'] >= 2, $told);
     }
     Queue::push('Way', 'delete');
-    must('one job', (new Worker(['log' => 'none']))->process());
-    (new Worker(['once' => true, 'sleep' => 0.1]))->run(); // waits, and writes its lines
+    must('one job', worker()->process());
+    Queue::push('Way', 'throw');
+    worker(['once' => true, 'log' => 'plain', 'delay' => 600])->run(); // writes its lines
+    worker(['once' => true, 'sleep' => 0.1])->run(); // waits
 }
 
 /** Seams: a factory, a map of handlers, a job class of the application's. */
@@ -159,11 +167,11 @@ function seams(): void
 {
     Queue::push('short', 'delete');
     Queue::push('Way', 'delete');
-    (new Worker([
-        'stop_when_empty' => true, 'log' => 'none', 'handlers' => ['short' => 'Way', 'Way'], 'strict' => true, 'on_return' => 'delete',
+    worker([
+        'handlers' => ['short' => 'Way', 'Way'], 'strict' => true, 'on_return' => 'delete',
         'handler' => fn ($class, $data) => new $class(), 'job' => fn ($job) => $job,
-    ]))->run();
-    $worker = new Worker(['stop_when_empty' => true, 'log' => 'none']);
+    ])->run();
+    $worker = worker();
     $worker->on('processing', fn () => throw new RuntimeException('in a listener'));
     Queue::push('Way', 'delete');
     try {
@@ -178,7 +186,7 @@ function timeouts(): void
 {
     foreach ([0, 1.8] as $warning) {
         Queue::push('Way', 'hang');
-        $worker = new Worker(['once' => true, 'tries' => 1, 'timeout' => 2, 'warn_before' => $warning, 'log' => 'none']);
+        $worker = worker(['tries' => 1, 'timeout' => 2, 'warn_before' => $warning]);
         $stopped = false;
         $worker->on('timeout', function () use (&$stopped) {
             $stopped = true;
@@ -207,9 +215,9 @@ function object_jobs(): void
     Queue::later(0, new Letter('somebody'));
     Queue::pushRaw('{"job":"think\\\\queue\\\\CallQueuedHandler@call","data":{"commandName":"Gone","command":"O:4:\"Gone\":0:{}"},"attempts":0}');
     Queue::pushRaw('{"job":"think\\\\queue\\\\CallQueuedHandler@call","data":{"commandName":"x","command":5},"attempts":0}');
-    (new Worker(['stop_when_empty' => true, 'log' => 'none']))->run();
+    worker()->run();
     Queue::push(new Letter('somebody'));
-    (new Worker(['stop_when_empty' => true, 'log' => 'none', 'allowed_classes' => ['Other']]))->run();
+    worker(['allowed_classes' => ['Other']])->run();
 }
 
 function think_names(): void
@@ -217,7 +225,7 @@ function think_names(): void
     think\Queue::push('TypedForThink', 1);
     think\facade\Queue::later(0, 'TypedForThink', 2);
     must('no such name', !class_exists('think\queue\Nope'));
-    (new Worker(['stop_when_empty' => true, 'log' => 'none']))->run();
+    worker()->run();
 }
 
 /** Mistakes of callers, refused before anything is sent. */
@@ -290,6 +298,7 @@ foreach ($brokers as $name => $config) {
     foreach (['pushes', 'pops', 'works', 'seams', 'failed_jobs', 'object_jobs', 'think_names'] as $path) {
         $begun = microtime(true);
         $path($connection);
+        $connection->clear(); // the next path must not meet jobs of this one
         printf("%s: %s %.1f s\n", $name, $path, microtime(true) - $begun);
     }
     if ($name === 'memory') {

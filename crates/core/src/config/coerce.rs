@@ -164,10 +164,18 @@ fn flag(value: &Value) -> Result<bool, Wrong> {
 
 fn hosts(value: &Value) -> Result<Vec<(String, Option<u16>)>, Wrong> {
     let hosts = match value {
-        Value::Map(entries) => entries.iter().map(|(_, entry)| host_entry(entry)).collect::<Result<Vec<_>, _>>()?,
+        Value::Map(entries) => entries.iter().map(|(index, entry)| host_of_list(index, entry)).collect::<Result<Vec<_>, _>>()?,
         other => text(other)?.split(',').map(host::host_and_port).collect::<Result<Vec<_>, _>>()?,
     };
     if hosts.is_empty() { Err("must name at least one host".to_owned()) } else { Ok(hosts) }
+}
+
+/// An entry of a list. One server's own array in its place would make a host of each field, of the password too.
+fn host_of_list(index: &str, entry: &Value) -> Result<(String, Option<u16>), Wrong> {
+    match index.parse::<i64>() {
+        Ok(_) => host_entry(entry),
+        Err(_) => Err(format!("must be a list, and has the key `{}`: write [['host' => ..., 'port' => ...]]", shown(index))),
+    }
 }
 
 /// `'host:port'` or php-amqplib's `['host' => .., 'port' => ..]`.

@@ -317,6 +317,10 @@ fn what_is_wrong_is_named_with_its_connection_and_what_to_do() {
         (vec![("type", "sqlite".into()), ("path", "/x".into()), ("table", "a b".into())], vec!["`table`", "underscores"]),
         (vec![("type", "amqp".into()), ("host", "a".into()), ("hosts", "b".into())], vec!["`hosts` stands beside `host`"]),
         (vec![("type", "amqp".into()), ("hosts", map([]))], vec!["at least one host"]),
+        (
+            vec![("type", "amqp".into()), ("hosts", map([("host", "a".into()), ("password", SECRET.into())]))],
+            vec!["`hosts` must be a list", "`host`", "[['host'"],
+        ),
         (vec![("type", "amqp".into()), ("arguments", deep())], vec!["`arguments`", "`x` is null"]),
         (vec![("type", "redis".into()), ("url", "amqp://h".into())], vec!["`type` says redis, `url` says amqp"]),
         (vec![("url", "redsi://h".into())], vec!["`url`", "did you mean `redis:`"]),
