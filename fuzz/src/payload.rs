@@ -1,0 +1,45 @@
+//! The envelope: what we read of a payload is what a JSON parser reads.
+
+use ferry_core::ErrorKind;
+use ferry_core::failed::class_of;
+use ferry_core::payload::Payload;
+use serde_json::{Map, Value};
+
+use crate::whole;
+
+/// Any bytes can be decoded: into poison, or into an envelope that means the same to a JSON parser.
+pub fn check(body: &[u8]) {
+    let decoded = Payload::decode(body);
+    match &decoded {
+        Ok(payload) => stands_in_its_body(payload, body),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Poison, "{error}"),
+    }
+    assert_eq!(class_of(body).is_some(), decoded.is_ok(), "a job has a class, poison has none");
+    if let Some(fields) = whole(body) {
+        agrees_with_the_parser(decoded.ok(), &fields, body);
+    }
+}
+
+fn stands_in_its_body(payload: &Payload, body: &[u8]) {
+    assert!(!payload.job.is_empty());
+    let (class, method) = payload.target();
+    assert!(payload.job == class && method == "fire" || payload.job == format!("{class}@{method}"));
+    if let Some(data) = payload.data.clone() {
+        let data = body.get(data).expect("the data lies in the body");
+        let data = std::str::from_utf8(data).expect("the data is text");
+        assert_eq!(data.trim_matches([' ', '\t', '\n', '\r']), data, "the data has space around it");
+    }
+}
+
+fn agrees_with_the_parser(decoded: Option<Payload>, fields: &Map<String, Value>, body: &[u8]) {
+    let job = fields.get("job").and_then(Value::as_str).filter(|job| !job.is_empty());
+    assert_eq!(decoded.as_ref().map(|payload| payload.job.as_str()), job, "another job");
+    let Some(payload) = decoded else { return };
+    let data = payload.data.map(|data| serde_json::from_slice::<Value>(&body[data]).expect("the data is JSON"));
+    assert_eq!(data.as_ref(), fields.get("data"), "other data");
+    if let Some(Value::String(id)) = fields.get("id") {
+        assert_eq!(payload.id.as_ref(), Some(id), "another id");
+    }
+    let second = fields.get("timeoutAt").and_then(Value::as_i64);
+    assert!(second.is_none() || payload.timeout_at == second, "another deadline");
+}

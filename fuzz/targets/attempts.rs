@@ -1,0 +1,3 @@
+//! See `src/attempts.rs`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ferry_fuzz::attempts::check(bytes));
