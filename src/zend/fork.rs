@@ -17,7 +17,7 @@ unsafe extern "C" fn before() {
     let _ = std::panic::catch_unwind(process::before_fork);
 }
 
-/// Counts the generation up in every forked child. `vfork` and `posix_spawn` (shell_exec, proc_open of newer PHP) do not come here.
+/// Counts the generation up in every forked child. `vfork` and `posix_spawn` (shell_exec, popen) do not come here.
 unsafe extern "C" fn in_child() {
     process::forked();
 }
