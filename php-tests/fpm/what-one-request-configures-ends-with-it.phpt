@@ -1,5 +1,5 @@
 --TEST--
-php-fpm: what a request configures ends with it; pools have connections of their own, from the environment, ini or nginx
+php-fpm: what a request configures ends with it; pools have connections of their own, from the environment or ini
 --SKIPIF--
 <?php require __DIR__ . '/../support/skip-fpm.php'; ?>
 --FILE--

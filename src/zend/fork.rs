@@ -17,6 +17,11 @@ unsafe extern "C" fn before() {
     let _ = std::panic::catch_unwind(process::before_fork);
 }
 
+/// Lets our other threads go on.
+unsafe extern "C" fn in_parent() {
+    process::after_fork();
+}
+
 /// Counts the generation up in every forked child. `vfork` and `posix_spawn` (shell_exec, popen) do not come here.
 unsafe extern "C" fn in_child() {
     process::forked();
@@ -26,8 +31,8 @@ unsafe extern "C" fn in_child() {
 pub fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: both stay mapped. The first catches panics and runs before the fork; the second does nothing but one atomic
-        // addition, which is safe in a child.
-        unsafe { pthread_atfork(Some(before), None, Some(in_child)) };
+        // SAFETY: both stay mapped. The first catches panics and runs before the fork; the others do nothing but
+        // atomic operations, which are safe in a child.
+        unsafe { pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     });
 }

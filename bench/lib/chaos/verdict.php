@@ -11,12 +11,12 @@ final class Verdict
     /** How far back a death may reach: deletions in flight, as many that gather behind them, the running job. */
     private const REACH = 2 * 64 + 1;
 
-    /** @var array<int, list<?array{int, string, int}>> job => its runs, each with the next death of its worker: how many jobs later, how, whose */
+    /** @var array<int, list<?array{int, string, string}>> job => its runs, each with the next death of its worker: how many jobs later, how, whose */
     private array $runs = [];
     private int $effects = 0;
     /** @var array<string, int> runs again because a worker was killed, or stopped for long, or though nobody died */
     private array $again = ['killed' => 0, 'stopped' => 0, 'nobody' => 0];
-    /** @var array<int, int> life => the jobs that its death made run again */
+    /** @var array<string, int> death => the jobs that it made run again */
     private array $perDeath = [];
     private int $reach = 0;
 
@@ -73,7 +73,7 @@ final class Verdict
     {
         foreach ($victim->deaths as [$length, $kind]) {
             if ($at < $length) {
-                return [$length - $at, $kind, $life];
+                return [$length - $at, $kind, "$life at $length"];
             }
         }
         return null;
@@ -86,9 +86,9 @@ final class Verdict
         $deaths = array_filter($runs);
         sort($deaths);
         $deaths = array_slice($deaths, 0, $excess);
-        foreach ($deaths as [$distance, $kind, $life]) {
+        foreach ($deaths as [$distance, $kind, $death]) {
             $this->again[$kind]++;
-            $this->perDeath[$life] = ($this->perDeath[$life] ?? 0) + 1;
+            $this->perDeath[$death] = ($this->perDeath[$death] ?? 0) + 1;
             $this->reach = max($this->reach, $distance);
         }
         $this->again['nobody'] += $excess - count($deaths);

@@ -22,13 +22,22 @@ static PROCESS: Process = Process::new();
 
 /// The process is about to be forked. Called from the handler given to `pthread_atfork`, on the thread that forks.
 pub fn before_fork() {
+    #[cfg(feature = "sqlite")]
+    ferry_driver_sql::gate::shut();
     PROCESS.before_fork();
 }
 
 /// The process was forked, and this is the child. Called from the handler given to `pthread_atfork`, where only
-/// async-signal-safe work is allowed: this is one atomic addition.
+/// async-signal-safe work is allowed: this is two atomic operations and at most a wake-up of nobody.
 pub fn forked() {
     PROCESS.forked();
+    after_fork();
+}
+
+/// The process was forked, or could not be, and this is the parent.
+pub fn after_fork() {
+    #[cfg(feature = "sqlite")]
+    ferry_driver_sql::gate::open();
 }
 
 /// How many forks lie between the process that loaded the library and this one.

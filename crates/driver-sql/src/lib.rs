@@ -26,4 +26,4 @@ mod sqlite;
 mod trailer;
 
 pub use settings::Settings;
-pub use sqlite::SqliteBroker;
+pub use sqlite::{SqliteBroker, gate};

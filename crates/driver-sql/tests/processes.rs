@@ -242,5 +242,7 @@ fn a_push_from_another_process_ends_the_wait_at_once() {
     latencies.sort_by(f64::total_cmp);
     let millis: Vec<String> = latencies.iter().map(|seconds| format!("{:.2}", seconds * 1000.0)).collect();
     writeln!(std::io::stderr(), "push to reserved, both commits included, ms: {}", millis.join(" ")).unwrap();
-    assert!(latencies[latencies.len() / 2] < 0.020, "{millis:?}");
+    // Unheard, a push waits for the next whole second: half a second on average. Heard, it takes two commits, milliseconds on a
+    // quiet disk.
+    assert!(latencies[latencies.len() / 2] < 0.2, "{millis:?}");
 }

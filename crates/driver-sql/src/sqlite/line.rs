@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ferry_core::Result;
 
 use super::errors::explain;
+use super::gate;
 use super::schema;
 use super::session::{Fault, Place, Session};
 use super::statements::Tables;
@@ -37,6 +38,7 @@ impl<Extra: Companion> Line<Extra> {
         tables: &Tables,
         work: impl FnOnce(&mut Session, &mut Extra) -> Result<T, Fault>,
     ) -> Result<T> {
+        let _no_fork_meanwhile = gate::word();
         let mut slot = self.lock();
         let opened = slot.take().map_or_else(|| open(place, tables), Ok);
         let (mut session, mut extra) = opened.map_err(|fault| explain(fault, place))?;

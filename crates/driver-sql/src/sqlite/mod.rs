@@ -7,6 +7,7 @@ mod admin;
 mod args;
 mod errors;
 mod failed;
+pub mod gate;
 mod line;
 mod pace;
 mod push;
