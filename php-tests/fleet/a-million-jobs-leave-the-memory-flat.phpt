@@ -9,8 +9,8 @@ require __DIR__ . '/../support/redis.php';
 use Ferry\Queue;
 
 const JOBS = 1_000_000;
-const BULK = 10_000;
-/** The two ends that are compared, in bulks: the first is after the warm-up of PHP, the allocator and the batches. */
+const STEP = 10_000;
+/** The two ends that are compared, in steps: the first is after the warm-up of PHP, the allocator and the batches. */
 const EARLY = [20, 20];
 const LATE = [80, 20];
 
@@ -30,7 +30,7 @@ function resident(): int
     return (int) $found[1];
 }
 
-/** The middle one of some samples: the allocator gives back and takes again a few megabytes of the bulks as it likes. */
+/** The middle one of some samples: the allocator gives back and takes again as it likes. */
 function middle(SplFixedArray $samples, array $which): int
 {
     $some = array_slice($samples->toArray(), ...$which);
@@ -38,19 +38,23 @@ function middle(SplFixedArray $samples, array $which): int
     return $some[intdiv(count($some), 2)];
 }
 
+$server = RedisServer::start();
+Queue::configure($server->dsn());
+// Pushed by another process, so that its bulks are no part of what is measured.
+$producer = Child::php('$jobs = array_fill(0, ' . STEP . ', "Counts"); for ($n = 0; $n < ' . JOBS . '; $n += ' . STEP . ') { Ferry\Queue::bulk($jobs, 7); }', [], ['FERRY_URL' => $server->dsn()]);
+same('the producer ends well', 0, $producer->wait());
+
 // Made before the first sample, so that taking samples takes no memory.
-$php = new SplFixedArray(intdiv(JOBS, BULK));
-$process = new SplFixedArray(intdiv(JOBS, BULK));
-Queue::configure(RedisServer::start()->dsn());
-$jobs = array_fill(0, BULK, 'Counts');
-$GLOBALS['count'] = $pushed = 0;
-$worker = new Ferry\Worker(['log' => 'none', 'stop_when_empty' => true]);
-$worker->on('looping', function () use (&$pushed, $jobs, $php, $process) {
-    if ($GLOBALS['count'] === $pushed && $pushed < JOBS) {
-        $php[intdiv($pushed, BULK)] = memory_get_usage();
-        $process[intdiv($pushed, BULK)] = resident();
-        Queue::bulk($jobs, 7);
-        $pushed += BULK;
+$php = new SplFixedArray(intdiv(JOBS, STEP));
+$process = new SplFixedArray(intdiv(JOBS, STEP));
+$GLOBALS['count'] = $sampled = 0;
+$worker = new Ferry\Worker(['log' => 'none', 'max_jobs' => JOBS, 'max_time' => 50]);
+$worker->on('looping', function () use (&$sampled, $php, $process) {
+    // A loop is at most 64 jobs.
+    if ($GLOBALS['count'] >= $sampled * STEP && $sampled < count($php)) {
+        $php[$sampled] = memory_get_usage();
+        $process[$sampled] = resident();
+        $sampled++;
     }
 });
 $start = clock();
@@ -61,9 +65,10 @@ same('nothing is left', ['ready' => 0, 'delayed' => 0, 'reserved' => 0, 'failed'
 
 $php_grew = middle($php, LATE) - middle($php, EARLY);
 $process_grew = middle($process, LATE) - middle($process, EARLY);
-// 600,000 jobs lie between: a byte lost by PHP each hundred jobs, or eight bytes lost by us each job, would be seen.
+// 600,000 jobs lie between: a byte lost by PHP each hundred jobs, or twenty bytes lost by us each job, would be seen. Less cannot be asked
+// of the process: on a busy machine up to 8192 finished jobs and as many under way wait for their deletion.
 check('PHP memory grew by less than 4 KB', $php_grew < 4096, $php_grew);
-check('the process grew by less than 4 MB', $process_grew < 4096, $process_grew);
+check('the process grew by less than 12 MB', $process_grew < 12288, $process_grew);
 printf("%d jobs in %.1f s; from 300,000 jobs to 900,000: PHP %+d B, process %+d KB of %d\n", JOBS, $seconds, $php_grew, $process_grew, max($process->toArray()));
 done();
 ?>

@@ -1,6 +1,6 @@
 //! The thread that sends deletions in batches: within 1 ms, or 64 together, whichever is first.
 //!
-//! A process that dies inside that millisecond runs those jobs again. A deletion that comes too late is reported, never silent.
+//! A process that dies inside that millisecond runs those jobs again: 64 that waited and 64 on their way at the most. A deletion that comes too late is reported, never silent.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,8 +15,9 @@ use crate::job::{Settler, settle_one};
 const GATHER: Duration = Duration::from_millis(1);
 /// How many go together at once.
 const FULL: usize = 64;
-/// How many may be outstanding before PHP's thread has to wait.
-const MOST: usize = 8192;
+/// How many may wait before PHP's thread has to: on a busy machine this thread may get no turn for long, and what waits here runs
+/// again when the process dies. As many more may be on their way.
+const MOST: usize = FULL;
 /// How soon a batch that failed is sent again, doubling up to the second.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
@@ -47,6 +48,7 @@ struct Papers {
     in_flight: usize,
     lost: Vec<Deletion>,
     trouble: Option<String>,
+    failing: bool,
     closing: bool,
     sleeping: bool,
 }
@@ -98,7 +100,9 @@ impl Pipeline {
 impl Settler for Pipeline {
     fn delete(&self, claim: &Claim, id: &str) -> Result<Settled> {
         let mut papers = self.desk.lock();
-        while papers.pending.len() >= MOST {
+        // While the broker is away nobody waits: the loop must get on to notice it, and takes no new jobs meanwhile.
+        while papers.pending.len() >= MOST && !papers.closing && !papers.failing {
+            self.desk.filled.notify_one();
             papers = self.desk.emptied.wait(papers).unwrap_or_else(PoisonError::into_inner);
         }
         papers.pending.push(Deletion { claim: claim.clone(), id: id.to_owned() });
@@ -119,6 +123,7 @@ fn serve(broker: &dyn Broker, desk: &Desk) {
         let lost = send(broker, desk, &batch);
         let mut papers = desk.lock();
         papers.in_flight = 0;
+        papers.failing = false;
         papers.lost.extend(lost);
         drop(papers);
         desk.emptied.notify_all();
@@ -141,6 +146,8 @@ fn next_batch(desk: &Desk) -> Option<Vec<Deletion>> {
     }
     let batch = std::mem::take(&mut papers.pending);
     papers.in_flight = batch.len();
+    drop(papers);
+    desk.emptied.notify_all();
     Some(batch)
 }
 
@@ -158,6 +165,8 @@ fn send(broker: &dyn Broker, desk: &Desk, batch: &[Deletion]) -> Vec<Deletion> {
                 uncertain |= error.kind() == ErrorKind::Uncertain;
                 let mut papers = desk.lock();
                 papers.trouble = Some(error.to_string());
+                papers.failing = true;
+                desk.emptied.notify_all();
                 if papers.closing {
                     return Vec::new();
                 }
