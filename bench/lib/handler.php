@@ -30,3 +30,20 @@ final class TimedJob
         fwrite(STDOUT, '.');
     }
 }
+
+/** The same work as a message of symfony/messenger, whose jobs are objects and whose handlers do not delete. */
+final class BenchMessage
+{
+    public function __construct(public array $data)
+    {
+    }
+}
+
+/** Does nothing but say that it is done. */
+final class BenchMessageHandler
+{
+    public function __invoke(BenchMessage $message): void
+    {
+        BenchJob::$done++;
+    }
+}
