@@ -65,10 +65,9 @@ same('nothing is left', ['ready' => 0, 'delayed' => 0, 'reserved' => 0, 'failed'
 
 $php_grew = middle($php, LATE) - middle($php, EARLY);
 $process_grew = middle($process, LATE) - middle($process, EARLY);
-// 600,000 jobs lie between: a byte lost by PHP each hundred jobs, or twenty bytes lost by us each job, would be seen. Less cannot be asked
-// of the process: on a busy machine up to 8192 finished jobs and as many under way wait for their deletion.
+// 600,000 jobs lie between: a byte lost by PHP each hundred jobs, or three bytes lost by us each job, would be seen.
 check('PHP memory grew by less than 4 KB', $php_grew < 4096, $php_grew);
-check('the process grew by less than 12 MB', $process_grew < 12288, $process_grew);
+check('the process grew by less than 2 MB', $process_grew < 2048, $process_grew);
 printf("%d jobs in %.1f s; from 300,000 jobs to 900,000: PHP %+d B, process %+d KB of %d\n", JOBS, $seconds, $php_grew, $process_grew, max($process->toArray()));
 done();
 ?>
