@@ -168,14 +168,15 @@ impl Link {
         matches!(self.0.config().driver, DriverConfig::Sync)
     }
 
-    /// Encodes first: that may run PHP code which pushes too. Then one round trip.
+    /// Encodes first: that may run PHP code which pushes too, or forks. So the connection is asked for again after it. Then one
+    /// round trip.
     pub fn push(&self, job: &Zval, data: Option<&Zval>, queue: Option<&[u8]>, due: Due) -> PhpResult<Zval> {
-        let (queue, client) = (self.queue(queue)?, self.client()?);
-        let job = JobText::of(job, &SharedData::new(data, client.recodes_data()))?;
+        let (queue, recode) = (self.queue(queue)?, self.client()?.recodes_data());
+        let job = JobText::of(job, &SharedData::new(data, recode))?;
         if self.is_sync() {
             return self.run(&queue, &job.spec());
         }
-        let pushed = client.push(&queue, &job.spec(), due).map_err(|error| exception(&error))?;
+        let pushed = self.client()?.push(&queue, &job.spec(), due).map_err(|error| exception(&error))?;
         Ok(pushed.map_or_else(Zval::null, shown))
     }
 
@@ -191,8 +192,7 @@ impl Link {
             return Err(invalid("bulk() takes an array of jobs"));
         };
         let mut texts = Vec::with_capacity(list.len());
-        let client = self.client()?;
-        let data = SharedData::new(data, client.recodes_data());
+        let data = SharedData::new(data, self.client()?.recodes_data());
         objects::each(list, |_, job| {
             texts.push(JobText::of(job, &data)?);
             PhpResult::Ok(())
@@ -204,6 +204,7 @@ impl Link {
             return Ok(Zval::null());
         }
         let specs: Vec<Spec<'_>> = texts.iter().map(JobText::spec).collect();
+        let client = self.client()?;
         let stored = client.push_many(&queue, &specs).map_err(|error| exception(&error))?;
         let counted = !client.broker().map_err(|error| exception(&error))?.capabilities().counts_in_payload;
         Ok(if counted { objects::number(i64::try_from(stored).unwrap_or(i64::MAX)) } else { Zval::null() })
