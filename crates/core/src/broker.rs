@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::failed::{FailedJob, Failure, Passed};
+use crate::fleet::Fleet;
 use crate::job::{Claim, NewJob, Reservation};
 use crate::queue::QueueName;
 
@@ -44,6 +45,11 @@ pub trait Broker: Send + Sync {
     fn admin(&self) -> Option<&dyn Admin> {
         None
     }
+
+    /// The flags of a fleet of workers, where this broker has a place for them.
+    fn fleet(&self) -> Option<&dyn Fleet> {
+        None
+    }
 }
 
 /// What an operator may ask of a broker.
@@ -71,6 +77,31 @@ pub trait Admin: Send + Sync {
 
     /// Removes every ready, delayed and reserved job of `queue` and returns how many. Failed jobs stay.
     fn clear(&self, queue: &QueueName) -> Result<u64>;
+
+    /// What an operator should know of the server: version, limits, what it does when memory is full, how far its clock is off.
+    /// A fact that the server does not tell is left out. `docs/api.md` lists the names.
+    fn facts(&self) -> Result<Vec<(&'static str, Fact)>> {
+        Ok(Vec::new())
+    }
+
+    /// The statements that make what this driver keeps its jobs in, for those who do not let it make them itself. Nothing for
+    /// brokers that need nothing.
+    fn schema(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// One fact about a server.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// Words.
+    Text(String),
+    /// A count, or bytes.
+    Number(i64),
+    /// Seconds.
+    Seconds(f64),
+    /// Whether it is so.
+    Flag(bool),
 }
 
 /// The states in which a job lies in the broker.

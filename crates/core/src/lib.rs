@@ -12,6 +12,7 @@ pub mod config;
 pub mod dialect;
 pub mod error;
 pub mod failed;
+pub mod fleet;
 pub mod id;
 pub mod job;
 pub mod memory;
@@ -22,5 +23,6 @@ pub mod signals;
 
 pub use broker::{Admin, Broker};
 pub use error::{Error, ErrorKind, Result};
+pub use fleet::Fleet;
 pub use job::{Claim, Due, NewJob, Receipt, Reservation};
 pub use queue::QueueName;

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::dialect::{Counting, Family};
 use crate::error::Result;
 use crate::failed::{FailedJob, Passed};
+use crate::fleet::{Flags, Fleet, GONE_AFTER, Order, Report};
 use crate::job::{Claim, Due, NewJob, Receipt, Reservation};
 use crate::payload::{find_attempts, with_attempts, with_fresh_attempts};
 use crate::queue::QueueName;
@@ -27,6 +28,14 @@ pub struct MemoryBroker<C> {
     /// Numbers failed jobs, of all queues together.
     burials: AtomicU64,
     pushed: Condvar,
+    fleet: Mutex<Crowd>,
+}
+
+/// Flags and workers.
+#[derive(Default)]
+struct Crowd {
+    flags: Flags,
+    workers: BTreeMap<String, Report>,
 }
 
 #[derive(Default)]
@@ -131,12 +140,17 @@ impl<C: Clock> MemoryBroker<C> {
 
     /// An empty broker that counts attempts as `family` does.
     pub fn of_family(family: Family, clock: C, retry_after: Option<u32>) -> Self {
-        Self { clock, family, retry_after, queues: Mutex::default(), burials: AtomicU64::new(1), pushed: Condvar::new() }
+        let (queues, fleet) = (Mutex::default(), Mutex::default());
+        Self { clock, family, retry_after, queues, burials: AtomicU64::new(1), pushed: Condvar::new(), fleet }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<QueueName, Queue>> {
         // A panic elsewhere leaves whole jobs behind: every change below is one move.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with_queue<T>(&self, name: &QueueName, work: impl FnOnce(&mut Queue, i64) -> T) -> T {
@@ -247,6 +261,10 @@ impl<C: Clock> Broker for MemoryBroker<C> {
     fn admin(&self) -> Option<&dyn Admin> {
         Some(self)
     }
+
+    fn fleet(&self) -> Option<&dyn Fleet> {
+        Some(self)
+    }
 }
 
 impl<C: Clock> Admin for MemoryBroker<C> {
@@ -300,6 +318,49 @@ impl<C: Clock> Admin for MemoryBroker<C> {
             queue.reserved.clear();
             removed as u64
         }))
+    }
+}
+
+impl<C: Clock> Fleet for MemoryBroker<C> {
+    fn flags(&self) -> Result<Flags> {
+        Ok(self.crowd().flags.clone())
+    }
+
+    fn pause(&self, queue: &QueueName) -> Result<()> {
+        self.crowd().flags.paused.entry(queue.as_str().to_owned()).or_insert(self.clock.now());
+        Ok(())
+    }
+
+    fn resume(&self, queue: &QueueName) -> Result<()> {
+        self.crowd().flags.paused.remove(queue.as_str());
+        Ok(())
+    }
+
+    fn order(&self, order: Order) -> Result<()> {
+        let flags = &mut self.crowd().flags;
+        match order {
+            Order::Restart => flags.restart += 1,
+            Order::Stop => flags.stop += 1,
+        }
+        Ok(())
+    }
+
+    fn report(&self, report: &Report) -> Result<()> {
+        let report = Report { seen: self.clock.now(), ..report.clone() };
+        self.crowd().workers.insert(report.id.clone(), report);
+        Ok(())
+    }
+
+    fn sign_off(&self, id: &str) -> Result<()> {
+        self.crowd().workers.remove(id);
+        Ok(())
+    }
+
+    fn workers(&self) -> Result<Vec<Report>> {
+        let since = self.clock.now() - GONE_AFTER;
+        let mut workers: Vec<Report> = self.crowd().workers.values().filter(|report| report.seen > since).cloned().collect();
+        workers.sort_by_key(|report| report.started);
+        Ok(workers)
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | room | topic |
 //! |---|---|
-//! | `push`, `reserve`, `wait`, `settle`, `admin`, `failed` | the words of [`Broker`] and [`Admin`] |
+//! | `push`, `reserve`, `wait`, `settle`, `admin`, `failed`, `facts`, `fleet` | the words of [`Broker`], [`Admin`] and [`Fleet`] |
 //! | `lua/*.lua`, `script` | the atomic steps, and how they are run |
 //! | `guess` | whether a family that nobody configured fits what is found |
 //! | `receipt` | the bytes that find a reservation again |
@@ -13,7 +13,9 @@
 //! Key names and attempts accounting belong to `ferry_core::dialect`; retries of jobs belong to the worker.
 
 mod admin;
+mod facts;
 mod failed;
+mod fleet;
 mod guess;
 mod lane;
 mod push;
@@ -28,12 +30,12 @@ mod wait;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Settle, Settled, Sizes, State};
+use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Fact, Settle, Settled, Sizes, State};
 use ferry_core::config::{FailedStore, RedisConfig};
 use ferry_core::dialect::{Family, RedisKeys};
 use ferry_core::failed::{FailedJob, Passed};
 use ferry_core::job::{Claim, NewJob, Reservation};
-use ferry_core::{QueueName, Result};
+use ferry_core::{Fleet, QueueName, Result};
 
 use crate::guess::Guess;
 use crate::lane::Lane;
@@ -153,6 +155,10 @@ impl Broker for RedisBroker {
     fn admin(&self) -> Option<&dyn Admin> {
         Some(self)
     }
+
+    fn fleet(&self) -> Option<&dyn Fleet> {
+        Some(self)
+    }
 }
 
 impl Admin for RedisBroker {
@@ -178,5 +184,9 @@ impl Admin for RedisBroker {
 
     fn clear(&self, queue: &QueueName) -> Result<u64> {
         self.remove_all(queue)
+    }
+
+    fn facts(&self) -> Result<Vec<(&'static str, Fact)>> {
+        self.ask_facts()
     }
 }

@@ -28,6 +28,7 @@ script!(/** Removes finished jobs. */ DELETE, "delete.lua");
 script!(/** Ends reservations in all other ways. */ SETTLE, "settle.lua");
 script!(/** Lets leases run on. */ EXTEND, "extend.lua");
 script!(/** Empties a queue. */ CLEAR, "clear.lua");
+script!(/** Stores what a worker does. */ REPORT, "report.lua");
 script!(/** Takes jobs out of the failed list. */ UNFAIL, "unfail.lua");
 
 impl Script {

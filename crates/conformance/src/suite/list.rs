@@ -133,6 +133,13 @@ macro_rules! behaviours {
                 peek_shows_each_state_next_first_and_changes_nothing
                 a_queue_nobody_used_is_empty
             }
+            fleets {
+                a_fleet_that_nobody_asked_for_anything_has_no_flags
+                a_paused_queue_is_flagged_until_it_is_resumed
+                an_order_is_seen_by_every_worker_and_counts_up
+                workers_are_listed_while_they_report
+                flags_are_no_jobs
+            }
             waiting {
                 a_waiting_worker_gets_what_another_pushes
                 a_worker_waits_for_all_its_queues

@@ -14,6 +14,7 @@ pub mod clocks;
 pub mod connections;
 pub mod crowds;
 pub mod fencing;
+pub mod fleets;
 pub mod giving_back;
 pub mod leases;
 pub mod operators;

@@ -6,7 +6,9 @@
 mod admin;
 mod args;
 mod errors;
+mod facts;
 mod failed;
+mod fleet;
 pub mod gate;
 mod line;
 mod pace;
@@ -20,9 +22,10 @@ mod watch;
 
 use std::time::Duration;
 
-use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Settle, Settled, Sizes, State};
+use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Fact, Settle, Settled, Sizes, State};
 use ferry_core::config::SqliteConfig;
 use ferry_core::failed::{FailedJob, Passed};
+use ferry_core::fleet::{Flags, Fleet, Order, Report};
 use ferry_core::{Claim, ErrorKind, NewJob, QueueName, Reservation, Result};
 
 use crate::settings::Settings;
@@ -103,6 +106,43 @@ impl Broker for SqliteBroker {
     fn admin(&self) -> Option<&dyn Admin> {
         Some(self)
     }
+
+    fn fleet(&self) -> Option<&dyn Fleet> {
+        Some(self)
+    }
+}
+
+impl Fleet for SqliteBroker {
+    fn flags(&self) -> Result<Flags> {
+        self.look.with(&self.place, &self.tables, |session, _| fleet::flags(session))
+    }
+
+    fn pause(&self, queue: &QueueName) -> Result<()> {
+        let now = self.settings.now();
+        self.look.with(&self.place, &self.tables, |session, _| fleet::pause(session, queue, now))
+    }
+
+    fn resume(&self, queue: &QueueName) -> Result<()> {
+        self.look.with(&self.place, &self.tables, |session, _| fleet::resume(session, queue))
+    }
+
+    fn order(&self, order: Order) -> Result<()> {
+        self.look.with(&self.place, &self.tables, |session, _| fleet::order(session, order))
+    }
+
+    fn report(&self, report: &Report) -> Result<()> {
+        let now = self.settings.now();
+        self.look.with(&self.place, &self.tables, |session, _| fleet::report(session, report, now))
+    }
+
+    fn sign_off(&self, id: &str) -> Result<()> {
+        self.look.with(&self.place, &self.tables, |session, _| fleet::sign_off(session, id))
+    }
+
+    fn workers(&self) -> Result<Vec<Report>> {
+        let now = self.settings.now();
+        self.look.with(&self.place, &self.tables, |session, _| fleet::workers(session, now))
+    }
 }
 
 impl Admin for SqliteBroker {
@@ -132,6 +172,14 @@ impl Admin for SqliteBroker {
 
     fn clear(&self, queue: &QueueName) -> Result<u64> {
         self.look.with(&self.place, &self.tables, |session, _| admin::clear(session, &self.tables, queue))
+    }
+
+    fn facts(&self) -> Result<Vec<(&'static str, Fact)>> {
+        self.look.with(&self.place, &self.tables, |session, _| facts::ask(session, &self.place))
+    }
+
+    fn schema(&self) -> Vec<String> {
+        schema::statements(&self.tables)
     }
 }
 

@@ -30,6 +30,12 @@ pub(super) fn ensure(session: &mut Session, tables: &Tables) -> Result<(), Fault
     })
 }
 
+/// Everything that makes a new store, for those who make it themselves.
+pub(super) fn statements(tables: &Tables) -> Vec<String> {
+    let failed = tables.create_failed();
+    [tables.create_jobs(), tables.create_queue_index(), tables.create_due_index()].into_iter().chain(failed).collect()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     There,

@@ -1,0 +1,46 @@
+//! What an operator should know of the file.
+
+use ferry_core::broker::Fact;
+
+use super::args::Args;
+use super::session::{Fault, Place, Session};
+
+pub(super) fn ask(session: &mut Session, place: &Place) -> Result<Vec<(&'static str, Fact)>, Fault> {
+    let mut facts = vec![
+        ("driver", Fact::Text("sqlite".to_owned())),
+        ("version", Fact::Text(word(session, "SELECT sqlite_version()")?)),
+        ("path", Fact::Text(place.path.display().to_string())),
+        ("journal_mode", Fact::Text(word(session, "PRAGMA journal_mode")?)),
+        ("busy_timeout", Fact::Seconds(place.busy_timeout.as_secs_f64())),
+    ];
+    // 2 is FULL: what was committed survives the loss of power.
+    facts.push(("synchronous", Fact::Text(synchronous(number(session, "PRAGMA synchronous")?).to_owned())));
+    for (name, pragma) in
+        [("page_size", "PRAGMA page_size"), ("page_count", "PRAGMA page_count"), ("freelist", "PRAGMA freelist_count")]
+    {
+        facts.push((name, Fact::Number(number(session, pragma)?)));
+    }
+    let size = nix::sys::statfs::statfs(&place.path).ok();
+    facts.extend(size.map(|system| {
+        let free = system.blocks_available().saturating_mul(u64::try_from(system.block_size()).unwrap_or_default());
+        ("disk_free", Fact::Number(i64::try_from(free).unwrap_or(i64::MAX)))
+    }));
+    Ok(facts)
+}
+
+fn synchronous(level: i64) -> &'static str {
+    match level {
+        0 => "off",
+        1 => "normal",
+        2 => "full",
+        _ => "extra",
+    }
+}
+
+fn word(session: &mut Session, sql: &'static str) -> Result<String, Fault> {
+    Ok(session.rows(sql, Args::default())?.first().map_or_else(String::new, |row| row.text(0)))
+}
+
+fn number(session: &mut Session, sql: &'static str) -> Result<i64, Fault> {
+    Ok(session.rows(sql, Args::default())?.first().and_then(|row| row.int(0)).unwrap_or_default())
+}
