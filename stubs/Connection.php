@@ -250,4 +250,90 @@ class Connection
     public function clear(?string $queue = null): int
     {
     }
+
+    /**
+     * Asks workers to leave a queue alone: they finish the running job, give back what they hold of it and work their other queues.
+     * Lasts until {@see resume()}, also for workers that start later. {@see pop()} is not affected.
+     *
+     * @throws ConfigException as for {@see push()}; or this broker has no place for flags and `control` names no other
+     * @throws BrokerException or one of its children
+     */
+    public function pause(?string $queue = null): void
+    {
+    }
+
+    /**
+     * Lets workers take from a queue again.
+     *
+     * @throws ConfigException as for {@see pause()}
+     * @throws BrokerException or one of its children
+     */
+    public function resume(?string $queue = null): void
+    {
+    }
+
+    /**
+     * Asks every worker of this broker to leave with 0 at the end of its job, for whoever keeps it alive to start it again.
+     *
+     * @throws ConfigException as for {@see pause()}
+     * @throws BrokerException or one of its children
+     */
+    public function restartWorkers(): void
+    {
+    }
+
+    /**
+     * The same, but the master of `ferry work --processes` leaves too.
+     *
+     * @throws ConfigException as for {@see pause()}
+     * @throws BrokerException or one of its children
+     */
+    public function stopWorkers(): void
+    {
+    }
+
+    /**
+     * What the workers are asked for: how often to restart and to stop, and paused queues with the Unix second since when.
+     *
+     * @return array{restart: int, stop: int, paused: array<string, int>}
+     * @throws ConfigException as for {@see pause()}
+     * @throws BrokerException or one of its children
+     */
+    public function flags(): array
+    {
+    }
+
+    /**
+     * The workers of this broker that reported within the last minute, longest at work first.
+     *
+     * @return list<array{id: string, host: string, pid: int, started: int, seen: int, processed: int, failed: int, memory: int,
+     *     state: 'idle'|'working'|'paused', queues: list<string>}>
+     * @throws ConfigException as for {@see pause()}
+     * @throws BrokerException or one of its children
+     */
+    public function workers(): array
+    {
+    }
+
+    /**
+     * What the server says of itself: version, limits, what it does when memory is full, how far its clock is off. What it does not
+     * tell is left out. docs/api.md lists the names.
+     *
+     * @return array<string, string|int|float|bool>
+     * @throws ConfigException as for {@see push()}
+     * @throws BrokerException or one of its children
+     */
+    public function facts(): array
+    {
+    }
+
+    /**
+     * The statements that make the tables, for those who do not let the first use make them. Nothing for brokers without tables.
+     *
+     * @return list<string>
+     * @throws ConfigException as for {@see push()}
+     */
+    public function schema(): array
+    {
+    }
 }

@@ -7,8 +7,8 @@ namespace Ferry;
  *
  *     exit((new Ferry\Worker(['queue' => 'high,mail', 'tries' => 3]))->run());
  *
- * SIGTERM, SIGINT and SIGQUIT let the current job finish, then the worker leaves with 0. A signal that PHP code handles
- * (`pcntl_signal()`) is left to that code.
+ * SIGTERM, SIGINT, SIGQUIT and SIGHUP let the current job finish, then the worker leaves with 0; a second one interrupts the job.
+ * SIGUSR2 lets it pause, SIGCONT go on. A signal that PHP code handles (`pcntl_signal()`) is left to that code.
  */
 class Worker
 {
@@ -26,8 +26,10 @@ class Worker
      * | `timeout` | seconds that a job may run, when neither its payload nor its handler's `$timeout` says; 0 is for ever | 60 |
      * | `warn_before` | seconds before the timeout at which {@see TimeoutException} is thrown into the handler; 0 is never | 0 |
      * | `grace` | seconds after the timeout in which the job must be gone, else the process ends with 14 | 10 |
+     * | `stop_timeout` | seconds that the running job may go on after the worker was told to leave; then it is interrupted and
+     *   goes back with no attempt burnt | none: its own timeout |
      * | `sleep` | seconds that `once` waits for a job | 3 |
-     * | `memory` | MiB at which it leaves with 12; 0 is no limit | 0 |
+     * | `memory` | MiB at which it leaves with 12, of PHP's memory or of the process's own; 0 is no limit | 0 |
      * | `once` | one job at most | false |
      * | `max_jobs` | leave after so many; 0 is no limit | 0 |
      * | `max_time` | leave after so many seconds; 0 is no limit | 0 |
@@ -38,7 +40,11 @@ class Worker
      * | `prefetch` | jobs held at once, 1 to 10000; 1 for slow jobs | the connection's, 64 |
      * | `settle` | `pipelined` or `immediate` | the connection's, `pipelined` |
      * | `on_return` | what a handler that returns without a word means: `leave` or `delete` | `leave` |
-     * | `log` | `plain` (lines on standard output) or `none` | `plain` |
+     * | `log` | `plain` (lines on standard output), `json` (objects, one a line), `none`, or a PSR-3 logger | `plain` |
+     * | `log_level` | the least that is said: `debug`, `info`, `notice`, `warning`, `error`; `notice` hides the lines of every job | `info` |
+     * | `status` | seconds between summaries, which also come after 100 jobs; with it the worker says at the start what it was
+     *   asked to do; 0 is never | 0 |
+     * | `parent` | a process id: leave when the parent is not this process any more | none |
      * | `handler` | `callable(string $class, mixed $data): object`, in place of `new` | |
      * | `job` | class or factory of the object that handlers get: `callable(Job $job): object` | |
      * | `namespace` | where short names live: `<namespace>\job\<Studly>` (`worker/worker-studly-short-name`) | |
@@ -55,7 +61,9 @@ class Worker
      *     timeout?: int|float|numeric-string|null, warn_before?: int|float|numeric-string|null, grace?: int|float|numeric-string|null,
      *     max_outage?: int|float|numeric-string|null, health_file?: string|null,
      *     max_lease?: int|float|numeric-string|null, prefetch?: int|numeric-string|null,
-     *     settle?: 'pipelined'|'immediate'|null, on_return?: 'leave'|'delete'|null, log?: 'plain'|'none'|null,
+     *     settle?: 'pipelined'|'immediate'|null, on_return?: 'leave'|'delete'|null, log?: 'plain'|'json'|'none'|object|null,
+     *     log_level?: 'debug'|'info'|'notice'|'warning'|'error'|null, status?: int|float|numeric-string|null,
+     *     parent?: int|numeric-string|null, stop_timeout?: int|float|numeric-string|null,
      *     handler?: (callable(string, mixed): object)|null, job?: class-string|(callable(Job): object)|null,
      *     namespace?: string|null, handlers?: array<class-string>|null, strict?: bool|int|string|null,
      *     allowed_classes?: list<class-string>|null
@@ -104,6 +112,29 @@ class Worker
     {
     }
 
+    /**
+     * Asks the worker to finish the current job, give back what it has not started, and wait.
+     *
+     * @param mixed ...$ignored as for {@see stop()}
+     */
+    public function pause(mixed ...$ignored): void
+    {
+    }
+
+    /**
+     * Lets it go on after {@see pause()}.
+     *
+     * @param mixed ...$ignored as for {@see stop()}
+     */
+    public function resume(mixed ...$ignored): void
+    {
+    }
+
+    /** Whether it was asked to pause, by {@see pause()} or SIGUSR2. Queues that are paused for all workers do not count. */
+    public function isPaused(): bool
+    {
+    }
+
     /** Whether {@see run()} or {@see process()} is at work. */
     public function isRunning(): bool
     {
@@ -114,7 +145,7 @@ class Worker
      *
      * | event | arguments |
      * |---|---|
-     * | `looping` | |
+     * | `ready`, `looping`, `paused`, `resumed` | |
      * | `processing`, `processed`, `lost` | Job |
      * | `exception`, `failed` | Job, Throwable |
      * | `released` | Job, int seconds |
@@ -122,7 +153,8 @@ class Worker
      * | `timeout` | Job, float seconds |
      * | `stopping` | int exit code |
      *
-     * @param 'looping'|'processing'|'processed'|'exception'|'failed'|'released'|'lost'|'settle_lost'|'timeout'|'stopping' $event
+     * @param 'ready'|'looping'|'processing'|'processed'|'exception'|'failed'|'released'|'lost'|'settle_lost'|'timeout'|'paused'|
+     *     'resumed'|'stopping' $event
      * @param callable $listener
      * @throws InvalidArgumentException an unknown event (the nearest known one is named), or no callable
      */

@@ -1,6 +1,5 @@
 //! `Ferry\Connection`: one configured connection. `Ferry\Queue` offers the same words for the default one.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -12,6 +11,7 @@ use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_client::{Connection as Client, Handle, Pushed, Spec, process};
 use ferry_core::broker::State;
 use ferry_core::config::{self, DriverConfig, Value};
+use ferry_core::fleet::Order;
 use ferry_core::payload::Envelope;
 use ferry_core::{Due, QueueName, Result};
 use ferry_worker::{Direct, Halt, HeldJob, Lease, Lineage, work_now};
@@ -149,6 +149,46 @@ impl Connection {
     /// Removes every ready, delayed and reserved job.
     pub fn clear(&self, queue: OptionalText) -> PhpResult<i64> {
         self.link.clear(queue.bytes())
+    }
+
+    /// Asks workers to leave a queue alone.
+    pub fn pause(&self, queue: OptionalText) -> PhpResult<()> {
+        self.link.pause(queue.bytes())
+    }
+
+    /// Lets workers take from a queue again.
+    pub fn resume(&self, queue: OptionalText) -> PhpResult<()> {
+        self.link.resume(queue.bytes())
+    }
+
+    /// Asks all workers to leave and be started again.
+    pub fn restart_workers(&self) -> PhpResult<()> {
+        self.link.order(Order::Restart)
+    }
+
+    /// Asks all workers to leave and stay away.
+    pub fn stop_workers(&self) -> PhpResult<()> {
+        self.link.order(Order::Stop)
+    }
+
+    /// What the workers are asked for.
+    pub fn flags(&self) -> PhpResult<ZBox<ZendHashTable>> {
+        self.link.flags()
+    }
+
+    /// Who works.
+    pub fn workers(&self) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
+        self.link.workers()
+    }
+
+    /// What the server says of itself.
+    pub fn facts(&self) -> PhpResult<ZBox<ZendHashTable>> {
+        self.link.facts()
+    }
+
+    /// The statements that make the tables.
+    pub fn schema(&self) -> PhpResult<Vec<String>> {
+        self.link.schema()
     }
 }
 
@@ -298,11 +338,10 @@ impl Link {
     }
 
     fn work(&self, queue: &QueueName, body: Vec<u8>) -> PhpResult<()> {
-        let stop = Cell::new(false);
         let now =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
         let (end, thrown) = {
-            let mut host = PhpHost::inside_push(self.resolver(), &stop);
+            let mut host = PhpHost::inside_push(self.resolver());
             let end = work_now(&self.0.config().name, queue, body, now, &mut host, process::generation);
             (end, host.take_thrown().or_else(|| host.take_ending()))
         };

@@ -4,6 +4,7 @@ pub mod call_queued_handler;
 pub mod connection;
 pub mod exceptions;
 mod failed_jobs;
+mod fleet;
 pub mod job;
 pub mod queue;
 pub mod worker;

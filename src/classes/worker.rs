@@ -16,9 +16,9 @@ use ferry_worker::{End, Halt, Options, Worker as Loop, exit};
 use crate::convert::arguments::{Maybe, Mixed, Text};
 use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::worker::{self, WorkerOptions};
-use crate::host::{Console, EVENT_NAMES, Listeners, PhpHost, Resolver};
+use crate::host::{EVENT_NAMES, Listeners, Log, PhpHost, Resolver, Wishes};
 use crate::zend::call::{self, Trouble};
-use crate::zend::signals::Watch;
+use crate::zend::signals::{self, Watch};
 use crate::zend::watchdog::Bell;
 
 /// A worker on one connection.
@@ -27,8 +27,9 @@ use crate::zend::watchdog::Bell;
 pub struct Worker {
     setup: WorkerOptions,
     resolver: Rc<Resolver>,
+    log: Rc<Log>,
     listeners: Listeners,
-    stop: Cell<bool>,
+    wishes: Arc<Wishes>,
     running: Cell<bool>,
 }
 
@@ -38,12 +39,16 @@ impl Worker {
     pub fn __construct(options: Maybe<'_>) -> PhpResult<Self> {
         let mut setup = worker::options(options.0)?;
         let resolver = Rc::new(std::mem::take(&mut setup.resolver));
-        Ok(Self { setup, resolver, listeners: Listeners::default(), stop: Cell::new(false), running: Cell::new(false) })
+        let log = Rc::new(std::mem::replace(&mut setup.log, Log::silent()));
+        let wishes = Arc::new(Wishes::default());
+        wishes.work_for(setup.parent);
+        Ok(Self { setup, resolver, log, listeners: Listeners::default(), wishes, running: Cell::new(false) })
     }
 
     /// Works until somebody asks it to stop, or a limit is reached. Answers the exit code.
     pub fn run(&self) -> PhpResult<i64> {
-        self.stop.set(false);
+        self.wishes.stop(false);
+        self.introduce()?;
         let born = process::generation();
         let ended = self.guard(|host| {
             let mut worker = self.worker(self.setup.options.clone())?;
@@ -90,7 +95,24 @@ impl Worker {
     /// Asks the worker to stop after the current job. Takes any arguments, so that `$worker->stop(...)` is a signal handler.
     pub fn stop(&self, ignored: &[&Zval]) {
         let _ = ignored;
-        self.stop.set(true);
+        self.wishes.stop(true);
+    }
+
+    /// Asks the worker to finish the current job and wait. Takes any arguments, like `stop()`.
+    pub fn pause(&self, ignored: &[&Zval]) {
+        let _ = ignored;
+        self.wishes.pause(true);
+    }
+
+    /// Lets it go on. Takes any arguments, like `stop()`.
+    pub fn resume(&self, ignored: &[&Zval]) {
+        let _ = ignored;
+        self.wishes.pause(false);
+    }
+
+    /// Whether it was asked to pause, by `pause()` or by a signal.
+    pub fn is_paused(&self) -> bool {
+        self.wishes.pauses() || signals::paused()
     }
 
     /// Whether `run()` is at work.
@@ -134,7 +156,9 @@ impl Worker {
     fn worker(&self, options: Options) -> Result<Loop, Error> {
         let client = self.setup.handle.get()?;
         let broker = client.broker()?.clone();
-        Ok(Loop::new(broker, options, process::generation).with_alarm(Arc::new(Bell::hang())))
+        let bell = Arc::new(Bell::hang(self.wishes.clone()));
+        let fleet = self.setup.control.broker(&client)?;
+        Ok(Loop::new(broker, options, process::generation).with_alarm(bell).with_fleet(fleet))
     }
 
     /// Runs `work` with a host; once at a time, with our signal handlers in place.
@@ -142,9 +166,8 @@ impl Worker {
         let _running = Running::begin(&self.running)?;
         // Handlers typed `think\queue\Job` are checked without autoloading: make the name known, Composer's or ours.
         let _ = call::guarded(|| call::class("think\\queue\\Job"));
-        let console = if self.setup.log { Console::plain() } else { Console::silent() };
         let signals = Watch::start();
-        let mut host = PhpHost::new(self.resolver.clone(), &self.listeners, console, &self.stop);
+        let mut host = PhpHost::new(self.resolver.clone(), &self.listeners, self.log.clone(), self.wishes.clone());
         let result = work(&mut host);
         let ending = host.take_ending();
         drop(host);
@@ -154,6 +177,17 @@ impl Worker {
             return Err(pending());
         }
         result.map_err(|error| exception(&error))
+    }
+
+    /// Says what it was asked to do, where it says how it goes.
+    fn introduce(&self) -> PhpResult<()> {
+        if self.setup.options.status.is_none() {
+            return Ok(());
+        }
+        call::guarded(|| self.log.begin(&self.setup.options, self.setup.handle.config())).map_err(|trouble| {
+            call::rethrow(trouble);
+            pending()
+        })
     }
 
     /// Leaves PHP the way it wants to be left.

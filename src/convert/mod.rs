@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod backoff;
 pub mod cause;
 pub mod config;
+pub mod control;
 pub mod delay;
 pub mod errors;
 pub mod spec;

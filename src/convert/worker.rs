@@ -18,14 +18,15 @@ use ferry_worker::Options;
 
 use crate::classes::connection::Connection;
 use crate::convert::arguments::{integer, textual, truth};
+use crate::convert::control::Control;
 use crate::convert::errors::{exception, invalid};
 use crate::convert::{backoff, delay};
-use crate::host::Resolver;
+use crate::host::{Level, Log, Resolver, Sink};
 use crate::request;
 use crate::zend::objects::{self, Key};
 
 /// The names of all options, as `docs/worker.md` lists them.
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 31] = [
     "connection",
     "queue",
     "tries",
@@ -34,6 +35,7 @@ const NAMES: [&str; 27] = [
     "timeout",
     "warn_before",
     "grace",
+    "stop_timeout",
     "sleep",
     "memory",
     "once",
@@ -47,6 +49,9 @@ const NAMES: [&str; 27] = [
     "settle",
     "on_return",
     "log",
+    "log_level",
+    "status",
+    "parent",
     "handler",
     "job",
     "namespace",
@@ -63,8 +68,12 @@ pub struct WorkerOptions {
     pub options: Options,
     /// How handlers are found.
     pub resolver: Resolver,
-    /// Whether console lines are printed.
-    pub log: bool,
+    /// Where lines go.
+    pub log: Log,
+    /// Where the flags of the fleet are.
+    pub control: Control,
+    /// The process to work for; 0 for none.
+    pub parent: i32,
 }
 
 /// Reads the array. Every option may be missing.
@@ -89,6 +98,8 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
         timeout: given.duration("timeout")?.map_or(defaults.timeout, |timeout| (!timeout.is_zero()).then_some(timeout)),
         warning: given.duration("warn_before")?.filter(|warning| !warning.is_zero()),
         grace: given.duration("grace")?.unwrap_or(defaults.grace),
+        stop_timeout: given.duration("stop_timeout")?,
+        status: given.duration("status")?.filter(|time| !time.is_zero()),
         sleep: given.duration("sleep")?.unwrap_or(defaults.sleep),
         once: given.truth("once")?,
         stop_when_empty: given.truth("stop_when_empty")?,
@@ -106,9 +117,14 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
         max_lease: given.duration("max_lease")?.filter(|time| !time.is_zero()).unwrap_or(defaults.max_lease),
         ..defaults
     };
-    let log = given.choice("log", &[("plain", true), ("none", false)])?.unwrap_or(true);
+    let log = Log::new(
+        given.sink()?,
+        given.choice("log_level", &Level::ALL.map(|level| (level.name(), level)))?.unwrap_or(Level::Info),
+    );
     let resolver = given.resolver(config.family)?;
-    Ok(WorkerOptions { resolver, log, options, handle })
+    let control = Control::of(config)?;
+    let parent = given.number("parent", 1, i64::from(i32::MAX))?.and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
+    Ok(WorkerOptions { resolver, log, options, handle, control, parent })
 }
 
 /// The given options, each known by name.
@@ -178,6 +194,24 @@ impl Given {
         match seconds.map(Duration::try_from_secs_f64) {
             Some(Ok(duration)) => Ok(Some(duration)),
             _ => Err(wrong(name, "a number of seconds, 0 or more")),
+        }
+    }
+
+    /// `plain`, `json`, `none` or a PSR-3 logger.
+    fn sink(&self) -> PhpResult<Sink> {
+        let words = [("plain", 0), ("json", 1), ("none", 2)];
+        match self.get("log") {
+            Some(value) if value.object().is_some_and(|object| objects::has_method(object, "log")) => {
+                Ok(Sink::Psr(value.shallow_clone()))
+            }
+            Some(value) if value.string().is_none_or(|text| words.iter().all(|(word, _)| *word != text)) => {
+                Err(wrong("log", "`plain`, `json`, `none` or a PSR-3 logger, which is an object with a method log()"))
+            }
+            _ => Ok(match self.choice("log", &words)?.unwrap_or(0) {
+                0 => Sink::Plain,
+                1 => Sink::Json,
+                _ => Sink::None,
+            }),
         }
     }
 

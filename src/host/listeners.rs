@@ -5,8 +5,21 @@ use std::cell::RefCell;
 use ext_php_rs::types::Zval;
 
 /// The events one can listen to (`docs/worker.md`).
-pub const NAMES: [&str; 10] =
-    ["looping", "processing", "processed", "exception", "failed", "released", "lost", "settle_lost", "timeout", "stopping"];
+pub const NAMES: [&str; 13] = [
+    "ready",
+    "looping",
+    "processing",
+    "processed",
+    "exception",
+    "failed",
+    "released",
+    "lost",
+    "settle_lost",
+    "timeout",
+    "paused",
+    "resumed",
+    "stopping",
+];
 
 /// Listeners by event, in the order in which they were added.
 #[derive(Default)]

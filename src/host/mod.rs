@@ -1,15 +1,17 @@
 //! The worker's host: hands jobs to PHP handlers and tells PHP listeners.
 
-mod console;
 mod fire;
 mod limits;
 mod listeners;
+mod log;
+mod resident;
 mod resolver;
 mod surroundings;
+mod wishes;
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ext_php_rs::ffi::zend_function;
 use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
@@ -17,12 +19,13 @@ use ferry_core::backoff::Backoff;
 use ferry_core::dialect::Family;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
-use ferry_worker::{CallEnd, Event, Halt, HeldJob, Host, Lease, Why};
+use ferry_worker::{Asked, CallEnd, Event, Halt, HeldJob, Host, Lease, Why};
 
-pub use console::Console;
 pub use fire::{describe, fire_for_caller, tell_failed};
 pub use listeners::{Listeners, NAMES as EVENT_NAMES};
+pub use log::{Level, Log, Sink};
 pub use resolver::Resolver;
+pub use wishes::Wishes;
 
 use crate::classes::exceptions::{self, Class};
 use crate::classes::job::{CauseSlot, Job};
@@ -30,14 +33,15 @@ use crate::zend::call::{self, Called, Trouble, guarded};
 use crate::zend::engine::zend_memory_usage;
 use crate::zend::{objects, signals, watchdog};
 use fire::{fire, last_error};
+use resident::Resident;
 use surroundings::{Surroundings, close_output, output_level};
 
 /// PHP, as the worker sees it.
 pub struct PhpHost<'a> {
     resolver: Rc<Resolver>,
     listeners: Option<&'a Listeners>,
-    console: Console,
-    stop: &'a Cell<bool>,
+    log: Rc<Log>,
+    wishes: Arc<Wishes>,
     /// Inside push: `failed()` is not called, except in v1 and v2, and the exception goes to the caller.
     inside_push: bool,
     /// `pcntl_signal_dispatch`, when pcntl is loaded.
@@ -56,6 +60,10 @@ pub struct PhpHost<'a> {
     backoff: Option<Backoff>,
     /// Working directory and locale, to be put back after a job that was stopped.
     surroundings: Option<Surroundings>,
+    /// Whether a handler ran since cycles were last collected.
+    untidy: bool,
+    /// What the process uses beside PHP's allocator.
+    resident: Resident,
 }
 
 /// What a job name stands for.
@@ -67,24 +75,25 @@ struct Prepared {
 
 impl<'a> PhpHost<'a> {
     /// The host of a worker.
-    pub fn new(resolver: Rc<Resolver>, listeners: &'a Listeners, console: Console, stop: &'a Cell<bool>) -> Self {
+    pub fn new(resolver: Rc<Resolver>, listeners: &'a Listeners, log: Rc<Log>, wishes: Arc<Wishes>) -> Self {
         Self {
             listeners: Some(listeners),
-            console,
+            log,
+            wishes,
             inside_push: false,
             dispatch: call::find_function("pcntl_signal_dispatch"),
             surroundings: Some(Surroundings::now()),
-            ..Self::inside_push(resolver, stop)
+            ..Self::inside_push(resolver)
         }
     }
 
     /// The host of a job that runs inside push.
-    pub fn inside_push(resolver: Rc<Resolver>, stop: &'a Cell<bool>) -> Self {
+    pub fn inside_push(resolver: Rc<Resolver>) -> Self {
         Self {
             resolver,
             listeners: None,
-            console: Console::silent(),
-            stop,
+            log: Rc::new(Log::silent()),
+            wishes: Arc::default(),
             inside_push: true,
             dispatch: None,
             thrown: None,
@@ -94,6 +103,8 @@ impl<'a> PhpHost<'a> {
             known: HashMap::new(),
             backoff: None,
             surroundings: None,
+            untidy: false,
+            resident: Resident::default(),
         }
     }
 
@@ -109,7 +120,7 @@ impl<'a> PhpHost<'a> {
 
     /// Tells an error that has no event of its own.
     pub fn complain(&self, text: &str) {
-        self.console.trouble(text);
+        self.log.trouble(text);
     }
 
     /// The PHP object of a job; the same one for its handler and its listeners.
@@ -123,6 +134,15 @@ impl<'a> PhpHost<'a> {
                 object
             }
         }
+    }
+
+    /// The same for the log, which leaves the cause to the listeners that come after it.
+    fn exception_to_show(&mut self, why: &Why) -> Zval {
+        let exception = self.exception(why);
+        if why.reason == Reason::Asked {
+            self.cause.replace(Some(exception.shallow_clone()));
+        }
+        exception
     }
 
     /// The exception object that goes with a failure: the thrown one, or one that says what we saw.
@@ -191,6 +211,19 @@ impl<'a> PhpHost<'a> {
         }
     }
 
+    /// Lets the log speak; a logger is PHP code, and what it throws ends the run like what a listener throws.
+    fn say(&mut self, event: Event<'_>) -> Result<(), Halt> {
+        let log = self.log.clone();
+        if log.skips(&event) {
+            return Ok(());
+        }
+        let exception = match event {
+            Event::Exception(_, why) | Event::Failed(_, why) if log.calls_php() => Some(self.exception_to_show(why)),
+            _ => None,
+        };
+        guarded(|| log.tell(event, || exception)).map_err(|trouble| self.halt(trouble))
+    }
+
     fn tell(&mut self, name: &'static str, arguments: impl FnOnce(&mut Self) -> Vec<Zval>) -> Result<(), Halt> {
         let Some(listeners) = self.listeners.and_then(|listeners| listeners.of(name)) else { return Ok(()) };
         let arguments = arguments(self);
@@ -222,6 +255,7 @@ impl Host for PhpHost<'_> {
     fn call(&mut self, job: &Rc<HeldJob>) -> CallEnd {
         self.thrown = None;
         self.backoff = None;
+        self.untidy = true;
         let object = self.job_object(job);
         let resolver = self.resolver.clone();
         let class = self.known.get(&job.payload().job).map(|known| known.class.clone());
@@ -275,9 +309,12 @@ impl Host for PhpHost<'_> {
     }
 
     fn event(&mut self, event: Event<'_>) -> Result<(), Halt> {
-        self.console.show(event);
+        self.say(event)?;
         match event {
+            Event::Ready => self.tell("ready", |_| Vec::new()),
             Event::Looping => self.tell("looping", |_| Vec::new()),
+            Event::Paused => self.tell("paused", |_| Vec::new()),
+            Event::Resumed => self.tell("resumed", |_| Vec::new()),
             Event::Processing(job) => {
                 self.thrown = None;
                 self.cause.take();
@@ -302,7 +339,7 @@ impl Host for PhpHost<'_> {
             Event::SettleLost { id, queue } => {
                 self.tell("settle_lost", |_| vec![objects::text(id.as_bytes()), objects::text(queue.as_bytes())])
             }
-            Event::BrokerTrouble(_) | Event::BrokerBack => Ok(()),
+            Event::BrokerTrouble(_) | Event::BrokerBack | Event::FleetTrouble(_) | Event::Status(_) => Ok(()),
             Event::Stopping(code) => self.tell("stopping", |_| vec![objects::number(i64::from(code))]),
         }
     }
@@ -317,12 +354,28 @@ impl Host for PhpHost<'_> {
     }
 
     fn stopping(&self) -> bool {
-        self.stop.get() || signals::caught()
+        self.wishes.stops() || signals::asked() != Asked::No || self.wishes.is_orphan()
+    }
+
+    fn paused(&self) -> bool {
+        self.wishes.pauses() || signals::paused()
+    }
+
+    fn idle(&mut self) -> Result<(), Halt> {
+        if !std::mem::take(&mut self.untidy) {
+            return Ok(());
+        }
+        // Cycles that handlers left behind; their destructors are PHP code.
+        match guarded(|| call::function("gc_collect_cycles", &mut [])) {
+            Ok(_) => Ok(()),
+            Err(trouble) => Err(self.halt(trouble)),
+        }
     }
 
     fn memory(&self) -> usize {
         // SAFETY: reads a counter of the allocator.
-        unsafe { zend_memory_usage(true) }
+        let php = unsafe { zend_memory_usage(true) };
+        php.max(self.resident.bytes())
     }
 }
 

@@ -1,4 +1,5 @@
-//! SIGTERM, SIGINT and SIGQUIT while a worker runs: finish the current job, then leave.
+//! Signals while a worker runs: TERM, INT, QUIT and HUP let it finish the current job and leave, a second one at once; USR2 lets it
+//! pause and CONT go on.
 //!
 //! PHP's own handlers win: a signal that pcntl (or anybody) has taken is left alone, before and during the run.
 //!
@@ -7,32 +8,95 @@
 
 use std::ffi::c_int;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-static CAUGHT: AtomicBool = AtomicBool::new(false);
+use ferry_worker::Asked;
 
-extern "C" fn note(_: c_int) {
-    CAUGHT.store(true, Ordering::Relaxed);
+/// When a signal first asked the worker to leave, in milliseconds since the machine started; 0 for never.
+static FIRST: AtomicI64 = AtomicI64::new(0);
+/// Whether a second one came.
+static AGAIN: AtomicBool = AtomicBool::new(false);
+/// Whether a signal asked it to pause.
+static PAUSED: AtomicBool = AtomicBool::new(false);
+/// Whether CONT is ours to handle.
+static MAY_CONTINUE: AtomicBool = AtomicBool::new(false);
+
+/// One Ctrl-C reaches a whole process group, and a supervisor may pass it on: signals so close together are one.
+const TOGETHER_MS: i64 = 500;
+
+extern "C" fn leave(_: c_int) {
+    let now = milliseconds().max(1);
+    match FIRST.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed) {
+        Err(first) if now - first >= TOGETHER_MS => AGAIN.store(true, Ordering::Relaxed),
+        _ => {}
+    }
 }
 
-/// Whether a signal asked the worker to stop.
-pub fn caught() -> bool {
-    CAUGHT.load(Ordering::Relaxed)
+extern "C" fn pause(_: c_int) {
+    PAUSED.store(true, Ordering::Relaxed);
+    if MAY_CONTINUE.load(Ordering::Relaxed) {
+        continue_with(go_on as extern "C" fn(c_int) as libc::sighandler_t);
+    }
+}
+
+extern "C" fn go_on(_: c_int) {
+    PAUSED.store(false, Ordering::Relaxed);
+    continue_with(libc::SIG_DFL);
+}
+
+/// Handles CONT only while paused: a handler would cut short the `sleep()` of a job whose process was stopped and continued.
+///
+/// The engine does not stand before CONT, so the system is told directly, which a signal handler may do.
+fn continue_with(handler: libc::sighandler_t) {
+    // SAFETY: sigaction(2) is async-signal-safe; the action is a valid one.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler;
+        libc::sigemptyset(&raw mut action.sa_mask);
+        libc::sigaction(libc::SIGCONT, &raw const action, std::ptr::null_mut());
+    }
+}
+
+fn milliseconds() -> i64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime(2) is async-signal-safe and fills what it is given.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+}
+
+/// Whether signals asked the worker to leave, and how urgently.
+pub fn asked() -> Asked {
+    match (FIRST.load(Ordering::Relaxed), AGAIN.load(Ordering::Relaxed)) {
+        (0, _) => Asked::No,
+        (_, false) => Asked::Politely,
+        (_, true) => Asked::Again,
+    }
+}
+
+/// Whether a signal asked it to pause.
+pub fn paused() -> bool {
+    PAUSED.load(Ordering::Relaxed)
 }
 
 /// Our handlers, from now until this is dropped.
 pub struct Watch {
-    taken: Vec<c_int>,
+    taken: Vec<(c_int, libc::sighandler_t)>,
 }
 
 impl Watch {
     /// Takes over the signals that nobody handles yet.
     pub fn start() -> Self {
-        CAUGHT.store(false, Ordering::Relaxed);
-        let signals = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT];
-        let taken = signals.into_iter().filter(|signal| handler(*signal) == Some(libc::SIG_DFL)).collect::<Vec<_>>();
-        for signal in &taken {
-            handle(*signal, note as extern "C" fn(c_int) as libc::sighandler_t);
+        FIRST.store(0, Ordering::Relaxed);
+        AGAIN.store(false, Ordering::Relaxed);
+        PAUSED.store(false, Ordering::Relaxed);
+        MAY_CONTINUE.store(handler(libc::SIGCONT) == Some(libc::SIG_DFL), Ordering::Relaxed);
+        let leave = leave as extern "C" fn(c_int) as libc::sighandler_t;
+        let pause = pause as extern "C" fn(c_int) as libc::sighandler_t;
+        let leaving = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP].map(|signal| (signal, leave));
+        let signals = leaving.into_iter().chain([(libc::SIGUSR2, pause)]);
+        let taken = signals.filter(|(signal, _)| handler(*signal) == Some(libc::SIG_DFL)).collect::<Vec<_>>();
+        for (signal, ours) in &taken {
+            handle(*signal, *ours);
         }
         Self { taken }
     }
@@ -40,11 +104,14 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        for signal in &self.taken {
+        for (signal, ours) in &self.taken {
             // Whoever took the signal over meanwhile keeps it.
-            if handler(*signal) == Some(note as extern "C" fn(c_int) as libc::sighandler_t) {
+            if handler(*signal) == Some(*ours) {
                 handle(*signal, libc::SIG_DFL);
             }
+        }
+        if paused() {
+            go_on(libc::SIGCONT);
         }
     }
 }
@@ -75,7 +142,7 @@ fn handler(signal: c_int) -> Option<libc::sighandler_t> {
 
 /// Lets `handler` handle a signal, without SA_RESTART: a handler of PHP that sleeps or polls is woken, as pcntl would.
 fn handle(signal: c_int, handler: libc::sighandler_t) {
-    // SAFETY: `note` is async-signal-safe, one atomic store, and SIG_DFL is always valid.
+    // SAFETY: our handlers are async-signal-safe: atomic stores, a clock, sigaction(2). SIG_DFL is always valid.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler;

@@ -4,14 +4,16 @@
 //! blocking calls. It is never sent twice for one step: PHP restarts a poll with its full time after each interruption.
 
 use std::ffi::c_int;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 use ext_php_rs::ffi::{executor_globals, zend_execute_data, zend_interrupt_function};
-use ferry_worker::{Alarm, Step, exit};
+use ferry_worker::{Alarm, Asked, Step, exit};
 
 use crate::classes::exceptions::{self, Class};
-use crate::zend::call;
+use crate::host::Wishes;
 use crate::zend::engine::{zend_throw_graceful_exit, zend_throw_unwind_exit};
+use crate::zend::{call, signals};
 
 type Hook = unsafe extern "C" fn(*mut zend_execute_data);
 
@@ -24,6 +26,8 @@ const MAKE: u8 = 3;
 static DUE: AtomicU8 = AtomicU8::new(QUIET);
 /// Whether the job at hand was asked to leave.
 static ASKED: AtomicBool = AtomicBool::new(false);
+/// Whether that was because the worker was told to leave.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// The engine's interrupt flag.
 static FLAG: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
 /// PHP's thread.
@@ -32,11 +36,13 @@ static THREAD: AtomicU64 = AtomicU64::new(0);
 static FORMER: std::sync::OnceLock<Option<Hook>> = std::sync::OnceLock::new();
 
 /// The way from the clock to PHP's thread.
-pub struct Bell;
+pub struct Bell {
+    wishes: Arc<Wishes>,
+}
 
 impl Bell {
     /// Gets ready to ring. Called on PHP's thread, before the clock starts.
-    pub fn hang() -> Self {
+    pub fn hang(wishes: Arc<Wishes>) -> Self {
         // SAFETY: the flag lives as long as the process; on its own address it is only ever read and written atomically, here
         // and in the engine. The handler does nothing, so it is safe whenever it runs.
         unsafe {
@@ -49,7 +55,8 @@ impl Bell {
         }
         DUE.store(QUIET, Ordering::Relaxed);
         ASKED.store(false, Ordering::Relaxed);
-        Self
+        INTERRUPTED.store(false, Ordering::Relaxed);
+        Self { wishes }
     }
 }
 
@@ -82,6 +89,17 @@ impl Alarm for Bell {
         }
     }
 
+    fn asked(&self) -> Asked {
+        match signals::asked() {
+            Asked::No if self.wishes.stops() => Asked::Politely,
+            asked => asked,
+        }
+    }
+
+    fn interrupt(&self) {
+        INTERRUPTED.store(true, Ordering::SeqCst);
+    }
+
     fn clear(&self) {
         clear();
     }
@@ -90,11 +108,8 @@ impl Alarm for Bell {
 /// The job did not leave. Everything is settled; other threads may be anywhere, so nothing is torn down.
 fn leave() -> ! {
     use std::io::Write;
-    let _ = writeln!(
-        std::io::stderr(),
-        "ferry: a job did not leave when its time was over; the process ends with {}",
-        exit::TIMED_OUT
-    );
+    let when = if INTERRUPTED.load(Ordering::SeqCst) { "its worker was told to leave" } else { "its time was over" };
+    let _ = writeln!(std::io::stderr(), "ferry: a job did not leave when {when}; the process ends with {}", exit::TIMED_OUT);
     // SAFETY: ends the process without running any destructor or exit handler, which is the point.
     unsafe { libc::_exit(exit::TIMED_OUT.into()) }
 }
@@ -108,6 +123,7 @@ pub fn asked() -> bool {
 pub fn clear() {
     DUE.store(QUIET, Ordering::SeqCst);
     ASKED.store(false, Ordering::SeqCst);
+    INTERRUPTED.store(false, Ordering::SeqCst);
 }
 
 /// Chains our hook. Called at module start.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_core::broker::{Sizes, State};
+use ferry_core::broker::{Fact, Sizes, State};
 use ferry_core::clock::{Clock, SystemClock};
 use ferry_core::config::{ConnectionConfig, DriverConfig};
 use ferry_core::dialect::Family;
@@ -204,6 +204,17 @@ impl Connection {
     pub fn clear(&self, queue: &QueueName) -> Result<u64> {
         let clear = || self.admin()?.clear(queue);
         clear().map_err(|e| self.place(e, "clear", queue))
+    }
+
+    /// What the server says of itself.
+    pub fn facts(&self) -> Result<Vec<(&'static str, Fact)>> {
+        let facts = || self.admin()?.facts();
+        facts().map_err(|error| error.within(format!("facts of connection `{}`", self.config.name)))
+    }
+
+    /// The statements that make what the jobs are kept in.
+    pub fn schema(&self) -> Result<Vec<String>> {
+        Ok(self.admin()?.schema())
     }
 
     fn admin(&self) -> Result<&dyn Admin> {

@@ -90,7 +90,7 @@ pub enum Outcome {
     Settled,
     /// It returned without a word.
     Returned,
-    /// We stopped it before it could finish.
+    /// We stopped it before it could finish, because its worker was told to leave.
     Interrupted,
     /// Somebody else holds the job now.
     Lost,
@@ -115,6 +115,8 @@ pub enum Settlement {
     Delete,
     /// It comes back after so many seconds.
     Release(i64),
+    /// It goes back as it came: its original bytes, at the head of the queue, no attempt burnt.
+    GiveBack,
     /// It goes to the failed store.
     Bury,
 }
@@ -139,7 +141,7 @@ pub fn decide(outcome: Outcome, attempts: u32, policy: &RetryPolicy, on_return: 
             OnReturn::Leave => Settlement::Leave,
             OnReturn::Delete => Settlement::Delete,
         },
-        Outcome::Interrupted => Settlement::Release(0),
+        Outcome::Interrupted => Settlement::GiveBack,
         Outcome::NoHandler => Settlement::Bury,
         Outcome::Threw | Outcome::TimedOut | Outcome::Exited if policy.exhausted(attempts, now) => Settlement::Bury,
         Outcome::Threw | Outcome::TimedOut | Outcome::Exited => Settlement::Release(policy.backoff.seconds(attempts, random)),
@@ -203,6 +205,11 @@ mod tests {
     fn an_exit_counts_as_a_throw() {
         assert_eq!(decide(Outcome::Exited, 3, &tries(3), OnReturn::Leave, 0, 0.0), Settlement::Bury);
         assert_eq!(decide(Outcome::Exited, 2, &tries(3), OnReturn::Leave, 0, 0.0), Settlement::Release(5));
+    }
+
+    #[test]
+    fn what_we_interrupted_burns_no_attempt_not_even_the_last() {
+        assert_eq!(decide(Outcome::Interrupted, 3, &tries(3), OnReturn::Delete, 0, 0.0), Settlement::GiveBack);
     }
 
     #[test]

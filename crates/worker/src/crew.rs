@@ -14,7 +14,7 @@ use crate::hold::Hold;
 use crate::job::{Direct, Settler};
 use crate::options::Options;
 use crate::pipeline::Pipeline;
-use crate::timer::{Alarm, Ladder, Timer};
+use crate::timer::{Alarm, Farewell, Ladder, Timer};
 use crate::{keeper, pipeline};
 
 /// How long the end of a worker waits for outstanding deletions.
@@ -64,8 +64,9 @@ impl Crew {
         if let Some(alarm) = alarm {
             let (broker, hold) = (broker.clone(), hold.clone());
             let (pipeline, connection, bell) = (pipeline.clone(), connection.clone(), alarm.clone());
+            let farewell = Farewell { patience: options.stop_timeout, grace: options.grace };
             let emergency = Emergency { broker, hold, pipeline, connection, alarm: bell };
-            let (started, thread) = Timer::start(Arc::new(emergency)).map_err(failed)?;
+            let (started, thread) = Timer::start(Arc::new(emergency), farewell).map_err(failed)?;
             threads.push(thread);
             timer = Some((started, alarm));
         }
@@ -76,18 +77,25 @@ impl Crew {
     ///
     /// Its lease is renewed a little longer than it may run.
     pub fn watch(&self, timeout: Option<Duration>, options: &Options, verdict: Settlement) {
-        let (Some((timer, _)), Some(timeout)) = (&self.timer, timeout) else { return };
-        self.hold.watch(verdict, timeout + options.grace);
-        timer.arm(Ladder::new(Instant::now(), timeout, options.warning, options.grace));
+        let Some((timer, _)) = &self.timer else { return };
+        if let Some(timeout) = timeout {
+            self.hold.watch(verdict, timeout + options.grace);
+        }
+        timer.arm(timeout.map(|timeout| Ladder::new(Instant::now(), timeout, options.warning, options.grace)));
     }
 
-    /// The job is over: its clock stops, and what rang in the last moment is void.
-    pub fn relax(&self) {
-        if let Some((timer, alarm)) = &self.timer
-            && timer.disarm().is_some()
-        {
-            alarm.clear();
-        }
+    /// The job is over: its clock stops, and what rang in the last moment is void. Answers whether it was interrupted because the
+    /// worker was told to leave.
+    pub fn relax(&self) -> bool {
+        let Some((timer, alarm)) = &self.timer else { return false };
+        let Some(rung) = timer.disarm() else { return false };
+        alarm.clear();
+        rung.interrupted
+    }
+
+    /// Gives back what was not started.
+    pub fn give_back(&self) {
+        keeper::give_back(&*self.broker, self.hold.drain());
     }
 
     /// Deletions that came too late since the last call.
@@ -98,7 +106,7 @@ impl Crew {
     /// Gives unstarted jobs back and sends what is outstanding. Answers an error for what could not be sent.
     pub fn settle_all(&self) -> Option<Error> {
         self.hold.close();
-        keeper::give_back(&*self.broker, self.hold.drain());
+        self.give_back();
         let (left, trouble) = self.pipeline.as_ref().map(|pipeline| pipeline.flush(LAST_WORD)).unwrap_or_default();
         (left > 0).then(|| {
             let context = format!("{left} finished jobs could not be deleted and will run again");

@@ -10,7 +10,7 @@ use ferry_core::policy::Settlement;
 use crate::hold::{Hold, Lease};
 use crate::keeper;
 use crate::pipeline::Pipeline;
-use crate::timer::{Alarm, Step};
+use crate::timer::{Alarm, Asked, Step};
 
 /// How long finished jobs may take to be deleted.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -37,6 +37,15 @@ impl Alarm for Emergency {
         self.alarm.ring(step);
     }
 
+    fn asked(&self) -> Asked {
+        self.alarm.asked()
+    }
+
+    fn interrupt(&self) {
+        self.hold.sentence(Settlement::GiveBack);
+        self.alarm.interrupt();
+    }
+
     fn clear(&self) {
         self.alarm.clear();
     }
@@ -60,6 +69,7 @@ impl Emergency {
         match verdict {
             Settlement::Nothing | Settlement::Leave | Settlement::Delete => None,
             Settlement::Release(delay) => Some(How::Release { delay }),
+            Settlement::GiveBack => Some(How::GiveBack),
             Settlement::Bury => Some(How::Bury(Box::new(Failure {
                 connection: self.connection.to_string(),
                 payload: lease.reservation.body.clone(),

@@ -144,6 +144,13 @@ impl Hold {
         }
     }
 
+    /// What becomes of the running job if the process has to end, from now on.
+    pub fn sentence(&self, verdict: Settlement) {
+        if let Some(running) = self.lock().running.as_mut() {
+            running.verdict = verdict;
+        }
+    }
+
     /// The running job and its verdict, for the end of the process.
     pub fn condemned(&self) -> Option<(Arc<Lease>, Settlement)> {
         self.lock().running.take().map(|running| (running.lease, running.verdict))

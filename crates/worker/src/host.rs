@@ -34,6 +34,12 @@ pub trait Host {
     /// Whether somebody asked the worker to stop.
     fn stopping(&self) -> bool;
 
+    /// Whether somebody asked this worker to pause.
+    fn paused(&self) -> bool;
+
+    /// Nothing is ready: a good moment to tidy up.
+    fn idle(&mut self) -> Result<(), Halt>;
+
     /// Bytes in use, for the memory limit.
     fn memory(&self) -> usize;
 }
@@ -47,6 +53,8 @@ pub enum CallEnd {
     Threw(String),
     /// The clock stopped it.
     TimedOut,
+    /// The clock stopped it because the worker was told to leave. The host says [`CallEnd::TimedOut`]; the worker knows why.
+    Interrupted,
     /// There is no such class or method; the text says which.
     NoHandler(String),
     /// `data` could not be decoded; the text says why.
@@ -79,11 +87,38 @@ pub struct Why {
     pub text: String,
 }
 
+/// How a worker goes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// Jobs worked.
+    pub processed: u64,
+    /// Of them, failed for good.
+    pub failed: u64,
+    /// Jobs that lie in its queues, those held by workers too. `None` when the broker did not say.
+    pub pending: Option<u64>,
+    /// Jobs a second since the last summary.
+    pub rate: f64,
+    /// Bytes in use.
+    pub memory: usize,
+    /// Since it began.
+    pub uptime: Duration,
+}
+
 /// What happened to a job. One event per transition.
 #[derive(Clone, Copy)]
 pub enum Event<'a> {
+    /// The broker answered for the first time.
+    Ready,
     /// The worker is about to ask the broker for jobs.
     Looping,
+    /// It was told to pause, or all of its queues are paused.
+    Paused,
+    /// It goes on.
+    Resumed,
+    /// The fleet's flags could not be read; work goes on without.
+    FleetTrouble(&'a Error),
+    /// How it goes, now and then.
+    Status(&'a Summary),
     /// A job is about to be handed to its handler.
     Processing(&'a Rc<HeldJob>),
     /// Its handler returned.

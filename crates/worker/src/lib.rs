@@ -11,9 +11,11 @@
 //! | `pipeline.rs` | the thread that sends deletions in batches |
 //! | `timer.rs` | the thread that ends jobs which run too long |
 //! | `emergency.rs` | what is settled when the process has to end while a job runs |
+//! | `fleet.rs` | what the fleet is asked for, and what this worker says of itself |
 //! | `health.rs` | the file that tells a probe whether the broker answers |
 //! | `link.rs` | what to do when the broker does not answer |
 //! | `pace.rs` | how many jobs to take at once |
+//! | `tally.rs` | counting jobs, and when to sum up |
 //! | `host.rs` | what the loop needs from PHP |
 //! | `lineage.rs` | whether this process is still the one that started |
 //!
@@ -22,6 +24,7 @@
 mod crew;
 mod emergency;
 pub mod exit;
+mod fleet;
 mod health;
 mod hold;
 pub mod host;
@@ -33,14 +36,15 @@ mod options;
 mod pace;
 mod pipeline;
 mod run;
+mod tally;
 mod timer;
 mod way;
 
 pub use hold::{Hold, Lease};
-pub use host::{CallEnd, Event, Halt, Host, Why};
+pub use host::{CallEnd, Event, Halt, Host, Summary, Why};
 pub use job::{Direct, Discarding, HeldJob, Settler};
 pub use lineage::Lineage;
 pub use options::Options;
 pub use pipeline::{Deletion, Pipeline};
 pub use run::{End, Worker, work_now};
-pub use timer::{Alarm, Ladder, Step, Timer};
+pub use timer::{Alarm, Asked, Farewell, Ladder, Rung, Step, Timer};

@@ -27,6 +27,11 @@ pub struct Options {
     pub warning: Option<Duration>,
     /// How long a job that was stopped may take to leave before the process ends. Defaults to 10 s.
     pub grace: Duration,
+    /// How long the running job may go on after the worker was told to stop; then it is interrupted and goes back with no attempt
+    /// burnt. `None`: as long as its own timeout, which is the default.
+    pub stop_timeout: Option<Duration>,
+    /// How long until the next summary, or 100 jobs. `None`: no summaries, which is the default.
+    pub status: Option<Duration>,
     /// How long `once` waits for a job. Defaults to 3 s.
     pub sleep: Duration,
     /// Work one job at most and stop.
@@ -68,6 +73,8 @@ impl Options {
             timeout: Some(Duration::from_secs(60)),
             warning: None,
             grace: Duration::from_secs(10),
+            stop_timeout: None,
+            status: None,
             sleep: Duration::from_secs(3),
             once: false,
             stop_when_empty: false,

@@ -5,21 +5,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferry_core::broker::Broker;
+use ferry_core::fleet::Occupation;
 use ferry_core::policy::Tries;
 use ferry_core::queue::QueueName;
 use ferry_core::{Claim, Error, Receipt, Reservation, Result};
 
 use crate::crew::Crew;
+use crate::fleet::{Identity, Membership};
 use crate::health::Health;
 use crate::hold::Lease;
-use crate::host::{Event, Halt, Host};
+use crate::host::{Event, Halt, Host, Summary};
 use crate::job::{Discarding, HeldJob};
 use crate::lineage::Lineage;
 use crate::link::{Link, Verdict};
 use crate::options::Options;
 use crate::pace::Pace;
+use crate::tally::Tally;
 use crate::timer::Alarm;
-use crate::way::Way;
+use crate::way::{Way, random};
 use crate::{exit, keeper};
 
 /// The longest wait in one piece: PHP's signal handlers run at least this often.
@@ -42,26 +45,43 @@ pub struct Worker {
     connection: Arc<str>,
     lineage: Lineage,
     alarm: Option<Arc<dyn Alarm>>,
+    fleet: Membership,
+    identity: Identity,
+    occupation: Occupation,
+    /// The queue of the batch at hand.
+    serving: Option<QueueName>,
     /// Whether some handler here allows one try only.
     one_by_one: bool,
     pace: Pace,
-    done: u64,
+    tally: Tally,
 }
 
 impl Worker {
     /// A worker that has not started: no thread, no I/O.
     pub fn new(broker: Arc<dyn Broker>, options: Options, generation: fn() -> u64) -> Self {
         let connection = Arc::from(options.connection.as_str());
+        let identity = Identity::here(&options.queues, (random() * 65536.0) as u64);
         Self {
             broker,
             options,
             connection,
             lineage: Lineage::here(generation),
             alarm: None,
+            fleet: Membership::new(None),
+            identity,
+            occupation: Occupation::Idle,
+            serving: None,
             one_by_one: false,
             pace: Pace::default(),
-            done: 0,
+            tally: Tally::new(Instant::now()),
         }
+    }
+
+    /// Obeys the flags that `broker` keeps, if it keeps any, and reports there.
+    #[must_use]
+    pub fn with_fleet(mut self, broker: Option<Arc<dyn Broker>>) -> Self {
+        self.fleet = Membership::new(broker);
+        self
     }
 
     /// Lets a clock stop jobs that run too long; `alarm` reaches them.
@@ -78,6 +98,9 @@ impl Worker {
             Err(error) => return End::NotStarted(error),
         };
         let end = self.serve(&crew, host);
+        if !self.lineage.is_forked() {
+            self.fleet.sign_off();
+        }
         self.dismiss(crew, host, end)
     }
 
@@ -138,24 +161,43 @@ impl Worker {
     fn serve_until(&mut self, crew: &Crew, host: &mut dyn Host, started: Instant) -> Result<End, Halt> {
         let mut link = Link::new(self.options.max_outage);
         let mut health = Health::new(self.options.health_file.clone());
+        let mut ready = false;
         let end = loop {
             self.breathe(host)?;
             host.event(Event::Looping)?;
             if self.lineage.is_forked() {
                 return Err(Halt::Forked);
             }
-            if let Some(code) = self.reached(host, started) {
+            if let Some(code) = self.look_around(host, started)? {
                 break End::Code(code);
             }
+            let queues = self.open_queues(host);
+            if queues.is_empty() {
+                self.pause(host, true)?;
+                if self.options.stop_when_empty || self.options.once {
+                    break End::Code(exit::STOPPED);
+                }
+                health.alive(Instant::now());
+                self.rest(host, SLICE)?;
+                continue;
+            }
+            self.pause(host, false)?;
             let asked = Instant::now();
             let (most, wait) = (self.batch_size(), self.patience(started));
-            match self.broker.reserve(&self.options.queues, most, wait) {
+            match self.broker.reserve(&queues, most, wait) {
                 Ok(jobs) => {
                     if link.answered() {
                         host.event(Event::BrokerBack)?;
                     }
+                    if !std::mem::replace(&mut ready, true) {
+                        host.event(Event::Ready)?;
+                    }
                     health.alive(Instant::now());
                     let empty = jobs.is_empty();
+                    if empty {
+                        self.occupation = Occupation::Idle;
+                        host.idle()?;
+                    }
                     self.take_charge(crew, host, jobs, asked);
                     if let Some(code) = self.work_batch(crew, host, started)? {
                         break End::Code(code);
@@ -181,6 +223,43 @@ impl Worker {
         Ok(end)
     }
 
+    /// What is asked of this worker now: obeys the fleet, sums up when it is time, and answers an exit code when it should leave.
+    fn look_around(&mut self, host: &mut dyn Host, started: Instant) -> Result<Option<u8>, Halt> {
+        let now = Instant::now();
+        let (tally, occupation, memory) = (&self.tally, self.occupation, || host.memory());
+        let report = || self.identity.report(tally.processed, tally.failed, memory(), occupation);
+        if let Some(error) = self.fleet.look(now, report) {
+            host.event(Event::FleetTrouble(&error))?;
+        }
+        if let Some(rate) = self.tally.rate_when_due(self.options.status, now) {
+            self.sum_up(host, rate, now)?;
+        }
+        Ok(self.reached(host, started))
+    }
+
+    fn sum_up(&self, host: &mut dyn Host, rate: f64, now: Instant) -> Result<(), Halt> {
+        let sizes = self.options.queues.iter().map(|queue| self.broker.size(queue));
+        let pending = sizes.map(|sizes| sizes.map(|sizes| sizes.total())).sum::<Result<u64>>().ok();
+        let Tally { processed, failed, .. } = self.tally;
+        let (memory, uptime) = (host.memory(), self.tally.uptime(now));
+        host.event(Event::Status(&Summary { processed, failed, pending, rate, memory, uptime }))
+    }
+
+    /// The queues that may be worked now: none while this worker is paused.
+    fn open_queues(&self, host: &dyn Host) -> Vec<QueueName> {
+        let open = |queue: &&QueueName| !self.fleet.is_paused(queue);
+        if host.paused() { Vec::new() } else { self.options.queues.iter().filter(open).cloned().collect() }
+    }
+
+    /// Tells when a pause begins and when it ends.
+    fn pause(&mut self, host: &mut dyn Host, paused: bool) -> Result<(), Halt> {
+        if paused == (self.occupation == Occupation::Paused) {
+            return Ok(());
+        }
+        self.occupation = if paused { Occupation::Paused } else { Occupation::Idle };
+        host.event(if paused { Event::Paused } else { Event::Resumed })
+    }
+
     fn unreachable(&self, host: &mut dyn Host, error: &Error) -> Result<End, Halt> {
         host.event(Event::BrokerTrouble(error))?;
         Ok(End::Code(exit::UNREACHABLE))
@@ -189,6 +268,7 @@ impl Worker {
     /// Holds a fresh batch. A job whose handler allows one try must not be held beside others, and the broker cannot know that
     /// (promise 5): such a batch goes back but for its first job, and from then on jobs are taken one by one.
     fn take_charge(&mut self, crew: &Crew, host: &mut dyn Host, jobs: Vec<Reservation>, asked: Instant) {
+        self.serving = jobs.first().map(|job| job.claim.queue.clone());
         let mut leases: Vec<Arc<Lease>> = jobs.into_iter().map(|job| Lease::new(job, asked)).collect();
         if leases.len() > 1 && leases.iter().any(|lease| self.has_one_try(lease, host)) {
             self.one_by_one = true;
@@ -208,8 +288,12 @@ impl Worker {
     fn work_batch(&mut self, crew: &Crew, host: &mut dyn Host, started: Instant) -> Result<Option<u8>, Halt> {
         while self.work_held(crew, host)? {
             self.breathe(host)?;
-            if let Some(code) = self.reached(host, started) {
+            if let Some(code) = self.look_around(host, started)? {
                 return Ok(Some(code));
+            }
+            if host.paused() || self.serving.as_ref().is_some_and(|queue| self.fleet.is_paused(queue)) {
+                crew.give_back();
+                return Ok(None);
             }
         }
         Ok(None)
@@ -219,13 +303,14 @@ impl Worker {
     fn work_held(&mut self, crew: &Crew, host: &mut dyn Host) -> Result<bool, Halt> {
         let begun = Instant::now();
         let Some(lease) = crew.hold.next(begun) else { return Ok(false) };
-        let job = HeldJob::open(lease, self.connection.clone(), crew.settler.clone(), self.lineage);
-        let result = Way { options: &self.options, crew: Some(crew), job: &Rc::new(job) }.walk(host);
+        self.occupation = Occupation::Working;
+        let job = Rc::new(HeldJob::open(lease, self.connection.clone(), crew.settler.clone(), self.lineage));
+        let result = Way { options: &self.options, crew: Some(crew), job: &job }.walk(host);
         if self.lineage.is_forked() {
             return result.and(Err(Halt::Forked));
         }
         crew.hold.finish();
-        self.done += 1;
+        self.tally.count(job.has_failed());
         self.pace.note(begun.elapsed());
         result?;
         Ok(true)
@@ -249,9 +334,10 @@ impl Worker {
     /// The exit code of the first limit that is reached.
     fn reached(&self, host: &dyn Host, started: Instant) -> Option<u8> {
         let options = &self.options;
-        let enough = options.max_jobs.is_some_and(|most| self.done >= most) || (options.once && self.done >= 1);
+        let done = self.tally.processed;
+        let enough = options.max_jobs.is_some_and(|most| done >= most) || (options.once && done >= 1);
         let late = options.max_time.is_some_and(|time| started.elapsed() >= time);
-        if host.stopping() || enough || late {
+        if host.stopping() || enough || late || self.fleet.asks_to_leave() {
             return Some(exit::STOPPED);
         }
         options.memory.is_some_and(|most| host.memory() >= most).then_some(exit::MEMORY)
@@ -263,7 +349,7 @@ impl Worker {
         if options.once || self.one_by_one || matches!(options.tries, Tries::Limit(tries) if tries <= 1) {
             return 1;
         }
-        let left = options.max_jobs.map_or(usize::MAX, |most| usize::try_from(most - self.done).unwrap_or(usize::MAX));
+        let left = options.max_jobs.map_or(usize::MAX, |most| usize::try_from(most - self.tally.processed).unwrap_or(usize::MAX));
         self.pace.next(options.prefetch.min(left))
     }
 

@@ -1,4 +1,4 @@
-//! The clock that ends jobs which run too long.
+//! The clock that ends jobs which run too long, or longer than a worker that was told to leave can wait.
 //!
 //! A ladder: first the handler is warned (optional), then asked to leave so that its `finally` blocks run, then made to leave,
 //! and in the end the process goes, with the job settled. Each step is tied to the job for which it was set: once a job is over
@@ -23,10 +23,27 @@ pub enum Step {
     End,
 }
 
+/// How urgently the worker was told to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Not at all.
+    No,
+    /// When the running job is done.
+    Politely,
+    /// At once.
+    Again,
+}
+
 /// Reaches PHP's thread from the clock's. Called on the clock's thread, one step at a time.
 pub trait Alarm: Send + Sync {
     /// Carries out a step. `End` does not return to the job: the implementation settles what must be settled and exits.
     fn ring(&self, step: Step);
+
+    /// Whether somebody told the worker to leave. Looked at while a job runs.
+    fn asked(&self) -> Asked;
+
+    /// The steps that follow are not the job's fault: it is interrupted. Called at most once a job, before the first of them.
+    fn interrupt(&self);
 
     /// The job is over: whatever rang for it is void. Called on PHP's thread, when nothing can ring any more.
     fn clear(&self);
@@ -47,7 +64,12 @@ impl Ladder {
     pub fn new(start: Instant, timeout: Duration, warning: Option<Duration>, grace: Duration) -> Self {
         let ask = start + timeout;
         let warn = warning.filter(|warning| *warning < timeout).map(|warning| ask - warning);
-        Self { warn, ask, make: ask + grace / 2, end: ask + grace }
+        Self { warn, ..Self::from(ask, grace) }
+    }
+
+    /// The ladder of a job that is to leave at `at`.
+    fn from(at: Instant, grace: Duration) -> Self {
+        Self { warn: None, ask: at, make: at + grace / 2, end: at + grace }
     }
 
     /// The step that comes after `done`, and when.
@@ -62,16 +84,56 @@ impl Ladder {
     }
 }
 
+/// How often the clock looks whether the worker was told to leave, while a job runs.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long a running job may go on after its worker was told to leave, and how long it may take to do so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Farewell {
+    /// `None`: as long as its own timeout lets it.
+    pub patience: Option<Duration>,
+    /// As for a job that ran too long.
+    pub grace: Duration,
+}
+
+impl Farewell {
+    /// When the running job is to leave. `told` is when the worker was first seen to be told.
+    fn due(&self, asked: Asked, told: &mut Option<Instant>, now: Instant) -> Option<Instant> {
+        match asked {
+            Asked::No => None,
+            Asked::Politely => {
+                let told = *told.get_or_insert(now);
+                self.patience.map(|patience| told + patience)
+            }
+            Asked::Again => Some(now),
+        }
+    }
+}
+
+/// What became of a job's ladder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rung {
+    /// The last step that was taken.
+    pub step: Step,
+    /// Whether that was because the worker was told to leave.
+    pub interrupted: bool,
+}
+
 /// The clock and its thread.
 pub struct Timer {
     inner: Mutex<Inner>,
     changed: Condvar,
+    farewell: Farewell,
 }
 
 #[derive(Default)]
 struct Inner {
+    /// Whether a job runs.
+    running: bool,
+    /// Its ladder; `None` when it may run for ever.
     ladder: Option<Ladder>,
     done: Option<Step>,
+    interrupted: bool,
     /// When the thread looks again by itself; `None` while it sleeps until told.
     looks: Option<Instant>,
     closing: bool,
@@ -79,8 +141,8 @@ struct Inner {
 
 impl Timer {
     /// Starts the clock.
-    pub fn start(alarm: Arc<dyn Alarm>) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
-        let timer = Arc::new(Self { inner: Mutex::default(), changed: Condvar::new() });
+    pub fn start(alarm: Arc<dyn Alarm>, farewell: Farewell) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
+        let timer = Arc::new(Self { inner: Mutex::default(), changed: Condvar::new(), farewell });
         let there = timer.clone();
         let spawn = || std::thread::Builder::new().name("ferry-clock".into()).spawn(move || there.serve(&*alarm));
         let thread = signals::blocked(spawn)?;
@@ -93,24 +155,24 @@ impl Timer {
     }
 
     /// Sets the ladder of the job that starts now. Wakes the thread only when it would look too late.
-    pub fn arm(&self, ladder: Ladder) {
+    pub fn arm(&self, ladder: Option<Ladder>) {
         let mut inner = self.lock();
-        let first = ladder.after(None).map(|(_, at)| at);
-        inner.ladder = Some(ladder);
-        inner.done = None;
+        let first = ladder.and_then(|ladder| ladder.after(None)).map(|(_, at)| at);
+        (inner.running, inner.ladder, inner.done, inner.interrupted) = (true, ladder, None, false);
         if inner.looks.is_none_or(|looks| first.is_some_and(|first| first < looks)) {
             self.changed.notify_all();
         }
     }
 
-    /// The job is over. Answers the last step that was taken. Does not return once the end has begun.
-    pub fn disarm(&self) -> Option<Step> {
+    /// The job is over. Answers the last step that was taken, if one was. Does not return once the end has begun.
+    pub fn disarm(&self) -> Option<Rung> {
         let mut inner = self.lock();
-        inner.ladder = None;
+        (inner.running, inner.ladder) = (false, None);
         while inner.done == Some(Step::End) {
             inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
-        inner.done.take()
+        let interrupted = inner.interrupted;
+        inner.done.take().map(|step| Rung { step, interrupted })
     }
 
     /// Tells the thread to leave.
@@ -121,9 +183,16 @@ impl Timer {
 
     fn serve(&self, alarm: &dyn Alarm) {
         let mut inner = self.lock();
+        let mut told = None;
         while !inner.closing {
-            let next = inner.ladder.and_then(|ladder| ladder.after(inner.done));
             let now = Instant::now();
+            if inner.running
+                && let Some(at) = self.farewell.due(alarm.asked(), &mut told, now)
+                && inner.leaves_sooner(at, self.farewell.grace)
+            {
+                alarm.interrupt();
+            }
+            let next = inner.ladder.and_then(|ladder| ladder.after(inner.done));
             match next {
                 Some((step, at)) if at <= now => {
                     inner.done = Some(step);
@@ -136,11 +205,12 @@ impl Timer {
                     // Under the lock: after `disarm` no step of this job can ring any more.
                     alarm.ring(step);
                 }
-                Some((_, at)) => {
+                _ if inner.running => {
+                    let at = next.map_or(now + LOOK, |(_, at)| at.min(now + LOOK));
                     inner.looks = Some(at);
                     inner = self.changed.wait_timeout(inner, at - now).unwrap_or_else(PoisonError::into_inner).0;
                 }
-                None => {
+                _ => {
                     inner.looks = None;
                     inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
                 }
@@ -149,16 +219,49 @@ impl Timer {
     }
 }
 
+impl Inner {
+    /// Lets the running job leave at `at`, unless it is on its way already. Answers whether that changed anything.
+    fn leaves_sooner(&mut self, at: Instant, grace: Duration) -> bool {
+        let on_its_way = self.done.is_some_and(|done| done != Step::Warn);
+        let soon_enough = self.ladder.is_some_and(|ladder| ladder.ask <= at);
+        if on_its_way || soon_enough {
+            return false;
+        }
+        let first = !self.interrupted;
+        (self.ladder, self.interrupted, self.done) = (Some(Ladder::from(at, grace)), true, None);
+        first
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::mpsc::{Sender, channel};
 
-    struct Bell(Mutex<Sender<Step>>);
+    /// Tells what rang, and whether the worker is told to leave.
+    struct Bell(Mutex<Sender<Step>>, Mutex<Asked>, std::sync::atomic::AtomicU8);
+
+    impl Bell {
+        fn new(sender: Sender<Step>) -> Arc<Self> {
+            Arc::new(Self(Mutex::new(sender), Mutex::new(Asked::No), std::sync::atomic::AtomicU8::new(0)))
+        }
+    }
+
+    fn start(bell: Arc<Bell>, patience: Option<Duration>) -> (Arc<Timer>, JoinHandle<()>) {
+        Timer::start(bell, Farewell { patience, grace: Duration::from_millis(20) }).unwrap()
+    }
 
     impl Alarm for Bell {
         fn ring(&self, step: Step) {
             self.0.lock().unwrap().send(step).unwrap();
+        }
+
+        fn asked(&self) -> Asked {
+            *self.1.lock().unwrap()
+        }
+
+        fn interrupt(&self) {
+            self.2.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         }
 
         fn clear(&self) {}
@@ -191,10 +294,10 @@ mod tests {
     #[test]
     fn every_step_rings_once_and_a_shorter_ladder_is_not_overslept() {
         let (sender, rung) = channel();
-        let (timer, thread) = Timer::start(Arc::new(Bell(Mutex::new(sender)))).unwrap();
-        timer.arm(Ladder::new(Instant::now(), seconds(3600), None, seconds(10)));
+        let (timer, thread) = start(Bell::new(sender), None);
+        timer.arm(Some(Ladder::new(Instant::now(), seconds(3600), None, seconds(10))));
         assert_eq!(timer.disarm(), None);
-        timer.arm(Ladder::new(Instant::now(), Duration::from_millis(1), None, Duration::from_millis(2)));
+        timer.arm(Some(Ladder::new(Instant::now(), Duration::from_millis(1), None, Duration::from_millis(2))));
         let steps: Vec<Step> = rung.iter().take(3).collect();
         assert_eq!(steps, [Step::Ask, Step::Make, Step::End]);
         thread.join().unwrap();
@@ -203,12 +306,53 @@ mod tests {
     #[test]
     fn a_job_that_is_over_is_not_reached() {
         let (sender, rung) = channel();
-        let (timer, thread) = Timer::start(Arc::new(Bell(Mutex::new(sender)))).unwrap();
-        timer.arm(Ladder::new(Instant::now(), Duration::ZERO, None, seconds(3600)));
+        let (timer, thread) = start(Bell::new(sender), None);
+        timer.arm(Some(Ladder::new(Instant::now(), Duration::ZERO, None, seconds(3600))));
         assert_eq!(rung.recv().unwrap(), Step::Ask);
-        assert_eq!(timer.disarm(), Some(Step::Ask));
+        assert_eq!(timer.disarm(), Some(Rung { step: Step::Ask, interrupted: false }));
         timer.close();
         thread.join().unwrap();
         assert!(rung.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_worker_told_twice_interrupts_a_job_that_may_run_for_ever() {
+        let (sender, rung) = channel();
+        let bell = Bell::new(sender);
+        let (timer, thread) = start(bell.clone(), None);
+        timer.arm(None);
+        *bell.1.lock().unwrap() = Asked::Politely;
+        assert!(rung.recv_timeout(LOOK * 3).is_err(), "without a limit a polite word lets the job finish");
+        *bell.1.lock().unwrap() = Asked::Again;
+        assert_eq!(rung.recv().unwrap(), Step::Ask);
+        assert_eq!(rung.recv().unwrap(), Step::Make);
+        assert_eq!(timer.disarm(), Some(Rung { step: Step::Make, interrupted: true }));
+        assert_eq!(bell.2.load(std::sync::atomic::Ordering::SeqCst), 1);
+        timer.close();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_worker_told_once_waits_as_long_as_it_may() {
+        let (sender, rung) = channel();
+        let bell = Bell::new(sender);
+        let (timer, thread) = start(bell.clone(), Some(Duration::from_millis(150)));
+        *bell.1.lock().unwrap() = Asked::Politely;
+        let begun = Instant::now();
+        timer.arm(Some(Ladder::new(begun, seconds(3600), None, seconds(10))));
+        assert_eq!(rung.recv().unwrap(), Step::Ask);
+        assert!(begun.elapsed() >= Duration::from_millis(150));
+        assert!(timer.disarm().is_some_and(|rung| rung.interrupted));
+        timer.close();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_job_that_ran_too_long_is_not_called_interrupted() {
+        let mut inner = Inner { running: true, done: Some(Step::Ask), ..Inner::default() };
+        assert!(!inner.leaves_sooner(Instant::now(), seconds(1)));
+        let soon = Ladder::new(Instant::now(), Duration::ZERO, None, seconds(1));
+        let mut inner = Inner { running: true, ladder: Some(soon), ..Inner::default() };
+        assert!(!inner.leaves_sooner(Instant::now() + seconds(1), seconds(1)), "its own time is over sooner");
     }
 }

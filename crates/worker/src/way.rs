@@ -54,10 +54,11 @@ impl Way<'_> {
         let timeout = self.job.timeout(handler, self.options.timeout);
         crew.watch(timeout, self.options, self.settlement(Outcome::TimedOut, policy));
         let end = host.call(self.job);
-        if !self.job.is_inherited() {
-            crew.relax();
+        let interrupted = !self.job.is_inherited() && crew.relax();
+        match end {
+            CallEnd::TimedOut if interrupted => CallEnd::Interrupted,
+            end => end,
         }
-        end
     }
 
     /// Inside push there is one attempt: what the handler throws is the caller's.
@@ -81,6 +82,7 @@ impl Way<'_> {
             CallEnd::Returned => (Outcome::Returned, None, None),
             CallEnd::Threw(text) => (Outcome::Threw, because(Reason::Exception, text), None),
             CallEnd::TimedOut => (Outcome::TimedOut, Some(self.overdue(host, handler)?), None),
+            CallEnd::Interrupted => (Outcome::Interrupted, None, None),
             CallEnd::NoHandler(text) => (Outcome::NoHandler, because(Reason::NoHandler, text), None),
             CallEnd::BadData(text) => return self.fail(host, &Why { reason: Reason::Poison, text }),
             CallEnd::Exited => (Outcome::Exited, Some(left("its handler called exit()")), Some(Halt::Exited)),
@@ -112,6 +114,8 @@ impl Way<'_> {
                 self.tell(host, Event::Exception(self.job, &why))?;
                 self.settle_and_tell(host, settlement)
             }
+            // Its handler did not finish, so nothing was processed.
+            (Settlement::GiveBack, None) => self.settle_and_tell(host, settlement),
             (settlement, None) => {
                 self.settle_and_tell(host, settlement)?;
                 self.tell(host, Event::Processed(self.job))
@@ -142,7 +146,7 @@ impl Way<'_> {
             CallEnd::Died(_) => Err(Halt::Died),
             // The exception of `failed()` was reported in place of this one.
             CallEnd::Threw(_) => Ok(()),
-            CallEnd::Returned | CallEnd::TimedOut | CallEnd::NoHandler(_) | CallEnd::BadData(_) => {
+            CallEnd::Returned | CallEnd::TimedOut | CallEnd::Interrupted | CallEnd::NoHandler(_) | CallEnd::BadData(_) => {
                 self.tell(host, Event::Exception(self.job, why))
             }
         }
@@ -154,6 +158,7 @@ impl Way<'_> {
             Settlement::Leave => self.job.leave(),
             Settlement::Delete => self.job.delete(),
             Settlement::Release(delay) => self.job.release(delay),
+            Settlement::GiveBack => self.job.give_back(),
             Settlement::Bury => why.map_or(Ok(()), |why| self.job.bury(why)),
         }
     }
@@ -164,6 +169,7 @@ impl Way<'_> {
             Ok(()) if self.job.is_lost() => self.tell(host, Event::Lost(self.job)),
             Ok(()) => match settlement {
                 Settlement::Release(delay) => self.tell(host, Event::Released(self.job, delay)),
+                Settlement::GiveBack => self.tell(host, Event::Released(self.job, 0)),
                 Settlement::Nothing | Settlement::Leave | Settlement::Delete | Settlement::Bury => Ok(()),
             },
         }

@@ -11,11 +11,12 @@ use ferry_core::backoff::Backoff;
 use ferry_core::broker::{Admin, Broker};
 use ferry_core::clock::SystemClock;
 use ferry_core::config::SettleMode;
+use ferry_core::fleet::{Fleet, Occupation, Order};
 use ferry_core::job::NewJob;
 use ferry_core::memory::MemoryBroker;
 use ferry_core::policy::{HandlerLimits, OnReturn, Tries};
 use ferry_core::queue::QueueName;
-use ferry_worker::{Alarm, CallEnd, End, Event, Halt, HeldJob, Host, Lease, Options, Step, Why, Worker, work_now};
+use ferry_worker::{Alarm, Asked, CallEnd, End, Event, Halt, HeldJob, Host, Lease, Options, Step, Why, Worker, work_now};
 
 type Handler = Box<dyn FnMut(&Rc<HeldJob>) -> CallEnd>;
 
@@ -23,7 +24,9 @@ struct Puppet {
     handler: Handler,
     on_failed: CallEnd,
     told: RefCell<Vec<String>>,
-    stop: Cell<bool>,
+    stop: Rc<Cell<bool>>,
+    paused: Rc<Cell<bool>>,
+    at_breath: Box<dyn FnMut()>,
     throw_at: Option<&'static str>,
     limits: HandlerLimits,
 }
@@ -34,7 +37,9 @@ impl Puppet {
             handler: Box::new(handler),
             on_failed: CallEnd::Returned,
             told: RefCell::default(),
-            stop: Cell::new(false),
+            stop: Rc::default(),
+            paused: Rc::default(),
+            at_breath: Box::new(|| {}),
             throw_at: None,
             limits: HandlerLimits::default(),
         }
@@ -65,7 +70,11 @@ impl Host for Puppet {
 
     fn event(&mut self, event: Event<'_>) -> Result<(), Halt> {
         let line = match event {
-            Event::Looping => return Ok(()),
+            Event::Looping | Event::Ready => return Ok(()),
+            Event::Paused => "paused".to_owned(),
+            Event::Resumed => "resumed".to_owned(),
+            Event::FleetTrouble(error) => format!("fleet {error}"),
+            Event::Status(summary) => format!("status {} {:?}", summary.processed, summary.pending),
             Event::Processing(job) => format!("processing {}", job.id()),
             Event::Processed(job) => format!("processed {}", job.id()),
             Event::Exception(job, why) => format!("exception {} {}", job.id(), why.text),
@@ -84,6 +93,15 @@ impl Host for Puppet {
     }
 
     fn breathe(&mut self) -> Result<(), Halt> {
+        (self.at_breath)();
+        Ok(())
+    }
+
+    fn paused(&self) -> bool {
+        self.paused.get()
+    }
+
+    fn idle(&mut self) -> Result<(), Halt> {
         Ok(())
     }
 
@@ -412,6 +430,10 @@ fn a_job_that_never_leaves_is_settled_before_its_process_ends() {
                 self.0.lock().unwrap().send(()).unwrap();
             }
         }
+        fn asked(&self) -> Asked {
+            Asked::No
+        }
+        fn interrupt(&self) {}
         fn clear(&self) {}
     }
     let broker = broker_with(&[body("done", 0), body("stuck", 0), body("next", 0), body("last", 0)]);
@@ -453,4 +475,114 @@ fn jobs_whose_handler_allows_one_try_are_never_held_beside_others() {
     let options = Options { settle: SettleMode::Immediate, ..options() };
     run(&broker, options, &mut puppet);
     assert_eq!(puppet.told().iter().filter(|line| line.starts_with("processed")).count(), 6);
+}
+
+/// Deletes every job.
+fn deletes(job: &Rc<HeldJob>) -> CallEnd {
+    job.delete().unwrap();
+    CallEnd::Returned
+}
+
+#[test]
+fn a_paused_worker_gives_back_what_it_holds_and_goes_on_when_told() {
+    let bodies: Vec<Vec<u8>> = (0..8).map(|n| body(&n.to_string(), 0)).collect();
+    let broker = broker_with(&bodies);
+    let beside = broker.clone();
+    let paused = Rc::new(Cell::new(false));
+    let pauses = paused.clone();
+    let mut puppet = Puppet::new(move |job| {
+        pauses.set(job.id() == "4");
+        deletes(job)
+    });
+    puppet.paused = paused.clone();
+    let breaths = Cell::new(0);
+    puppet.at_breath = Box::new(move || {
+        if paused.get() && breaths.replace(breaths.get() + 1) == 2 {
+            let sizes = beside.size(&queue()).unwrap();
+            assert_eq!((sizes.ready, sizes.reserved), (3, 0), "nothing is held while paused");
+            paused.set(false);
+        }
+    });
+    let options = Options { stop_when_empty: false, max_jobs: Some(8), settle: SettleMode::Immediate, ..options() };
+    assert_eq!(code(&run(&broker, options, &mut puppet)), 0);
+    let told = puppet.told();
+    let at = |line: &str| told.iter().position(|told| told == line).unwrap_or_else(|| panic!("{line} in {told:?}"));
+    assert!(at("processed 4") < at("paused") && at("paused") < at("resumed") && at("resumed") < at("processing 5"));
+}
+
+#[test]
+fn a_queue_that_is_paused_for_the_fleet_is_left_alone_and_others_are_worked() {
+    let (mail, other) = (QueueName::new(b"mail").unwrap(), QueueName::new(b"other").unwrap());
+    let broker = broker_with(&[]);
+    broker.push(&mail, NewJob::ready(body("m", 0))).unwrap();
+    broker.push(&other, NewJob::ready(body("o", 0))).unwrap();
+    broker.pause(&mail).unwrap();
+    let mut puppet = Puppet::new(deletes);
+    let options = Options { stop_when_empty: true, ..Options::new("memory", vec![mail.clone(), other.clone()]) };
+    Worker::new(broker.clone(), options.clone(), no_fork).with_fleet(Some(broker.clone())).run(&mut puppet);
+    assert_eq!(puppet.told(), ["processing o", "processed o", "stopping 0"]);
+    assert_eq!(broker.size(&mail).unwrap().ready, 1);
+
+    broker.pause(&other).unwrap();
+    let mut puppet = Puppet::new(deletes);
+    Worker::new(broker.clone(), options, no_fork).with_fleet(Some(broker.clone())).run(&mut puppet);
+    assert_eq!(puppet.told(), ["paused", "stopping 0"], "all queues are paused, so there is nothing to work");
+}
+
+#[test]
+fn a_restart_of_the_fleet_ends_a_worker_at_the_end_of_its_job() {
+    let broker = broker_with(&[body("a", 0), body("b", 0), body("c", 0)]);
+    let beside = broker.clone();
+    let mut puppet = Puppet::new(move |job| {
+        if job.id() == "a" {
+            assert_eq!(beside.workers().unwrap()[0].state, Occupation::Idle);
+            beside.order(Order::Restart).unwrap();
+            // The flags are read once a second.
+            std::thread::sleep(Duration::from_millis(1100));
+        }
+        deletes(job)
+    });
+    let end = Worker::new(broker.clone(), options(), no_fork).with_fleet(Some(broker.clone())).run(&mut puppet);
+    assert_eq!(code(&end), 0);
+    assert_eq!(puppet.told(), ["processing a", "processed a", "stopping 0"]);
+    assert_eq!(broker.size(&queue()).unwrap().ready, 2);
+    assert!(broker.workers().unwrap().is_empty(), "it signed off");
+}
+
+#[test]
+fn an_interrupted_job_goes_back_as_it_came() {
+    struct Impatient(Mutex<Sender<()>>);
+    impl Alarm for Impatient {
+        fn ring(&self, step: Step) {
+            if step == Step::Ask {
+                self.0.lock().unwrap().send(()).unwrap();
+            }
+        }
+        fn asked(&self) -> Asked {
+            Asked::Again
+        }
+        fn interrupt(&self) {}
+        fn clear(&self) {}
+    }
+    let broker = broker_with(&[body("a", 2)]);
+    let (sender, rung) = channel();
+    let mut puppet = Puppet::new(move |_| {
+        rung.recv().unwrap();
+        CallEnd::TimedOut
+    });
+    puppet.stop = Rc::default();
+    let options = Options { tries: Tries::Limit(3), timeout: None, once: true, ..options() };
+    Worker::new(broker.clone(), options, no_fork).with_alarm(Arc::new(Impatient(Mutex::new(sender)))).run(&mut puppet);
+    assert_eq!(puppet.told(), ["processing a", "released a 0", "stopping 0"]);
+    assert_eq!(broker.peek(&queue(), ferry_core::broker::State::Ready, 0, 9).unwrap(), [body("a", 2)]);
+}
+
+#[test]
+fn a_worker_sums_up_when_asked_to() {
+    let broker = broker_with(&[body("a", 0), body("b", 0)]);
+    let mut puppet = Puppet::new(deletes);
+    let options = Options { status: Some(Duration::ZERO), settle: SettleMode::Immediate, ..options() };
+    run(&broker, options, &mut puppet);
+    assert!(puppet.told().contains(&"status 1 Some(1)".to_owned()), "{:?}", puppet.told());
+    assert!(puppet.told().contains(&"status 2 Some(0)".to_owned()), "{:?}", puppet.told());
 }

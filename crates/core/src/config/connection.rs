@@ -194,6 +194,7 @@ fn build(name: &str, kind: Kind, beside: &Pairs, url: Option<Dsn>, failed: &Fail
             Some("discard") => FailedStore::Discard,
             Some(_) => FailedStore::Keep,
         },
+        control: settings.text("control"),
         family: family(&settings)?,
         family_given: settings.has("family"),
         driver,

@@ -100,6 +100,8 @@ pub struct ConnectionConfig {
     pub prefetch: usize,
     /// How a worker settles a deleted job. Defaults to pipelined.
     pub settle: SettleMode,
+    /// The connection that keeps flags and reports of workers. `None`: this one.
+    pub control: Option<String>,
     /// Which think-queue the other side speaks. Defaults to `think3`.
     pub family: Family,
     /// Whether the configuration says so, with `family` or by being a flat array of v1. A default is a guess, which the Redis

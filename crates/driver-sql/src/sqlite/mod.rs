@@ -1,6 +1,6 @@
 //! The broker in a SQLite file.
 //!
-//! Four connections, each made at its first use and behind a lock of its own, so that a `reserve` that waits delays neither push
+//! Five connections, each made at its first use and behind a lock of its own, so that a `reserve` that waits delays neither push
 //! nor settle nor extend. This file says which word uses which; the words are in the files beside it.
 
 mod admin;
@@ -42,6 +42,7 @@ pub struct SqliteBroker {
     take: Line<watch::Watch>,
     settle: Line,
     look: Line,
+    fleet: Line,
 }
 
 impl SqliteBroker {
@@ -49,7 +50,16 @@ impl SqliteBroker {
     pub fn new(config: SqliteConfig, settings: Settings) -> Self {
         let tables = Tables::new(settings.family, &config.table, settings.keeps_failed().then_some(config.failed_table.as_str()));
         let place = Place::new(&config.path, config.busy_timeout);
-        Self { settings, tables, place, push: Line::new(), take: Line::new(), settle: Line::new(), look: Line::new() }
+        Self {
+            settings,
+            tables,
+            place,
+            push: Line::new(),
+            take: Line::new(),
+            settle: Line::new(),
+            look: Line::new(),
+            fleet: Line::new(),
+        }
     }
 }
 
@@ -97,6 +107,7 @@ impl Broker for SqliteBroker {
         self.take.close();
         self.settle.close();
         self.look.close();
+        self.fleet.close();
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -114,7 +125,7 @@ impl Broker for SqliteBroker {
 
 impl Fleet for SqliteBroker {
     fn flags(&self) -> Result<Flags> {
-        self.look.with(&self.place, &self.tables, |session, _| fleet::flags(session))
+        self.fleet.with(&self.place, &self.tables, |session, _| fleet::flags(session))
     }
 
     fn pause(&self, queue: &QueueName) -> Result<()> {
@@ -132,11 +143,11 @@ impl Fleet for SqliteBroker {
 
     fn report(&self, report: &Report) -> Result<()> {
         let now = self.settings.now();
-        self.look.with(&self.place, &self.tables, |session, _| fleet::report(session, report, now))
+        self.fleet.with(&self.place, &self.tables, |session, _| fleet::report(session, report, now))
     }
 
     fn sign_off(&self, id: &str) -> Result<()> {
-        self.look.with(&self.place, &self.tables, |session, _| fleet::sign_off(session, id))
+        self.fleet.with(&self.place, &self.tables, |session, _| fleet::sign_off(session, id))
     }
 
     fn workers(&self) -> Result<Vec<Report>> {

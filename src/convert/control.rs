@@ -1,0 +1,44 @@
+//! Which connection keeps the flags and reports of a fleet.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ext_php_rs::exception::PhpResult;
+use ferry_client::{Connection, Handle};
+use ferry_core::config::ConnectionConfig;
+use ferry_core::{Broker, Error, ErrorKind, Result};
+
+use crate::convert::errors::exception;
+use crate::request;
+
+/// The connection itself, or the one that its key `control` names.
+pub struct Control(Option<Rc<Handle>>);
+
+impl Control {
+    /// Reads the key. A name that is not configured is an error, now and not when the first flag is looked for.
+    pub fn of(config: &ConnectionConfig) -> PhpResult<Self> {
+        let named = config.control.as_deref().filter(|name| *name != config.name);
+        named.map(|name| request::connection(Some(name))).transpose().map(Self).map_err(|error| exception(&error))
+    }
+
+    /// The broker that keeps them, if one does. `own` is the connection itself.
+    pub fn broker(&self, own: &Connection) -> Result<Option<Arc<dyn Broker>>> {
+        let broker = match &self.0 {
+            Some(handle) => handle.get()?.broker()?.clone(),
+            None => own.broker()?.clone(),
+        };
+        Ok(broker.fleet().is_some().then_some(broker))
+    }
+
+    /// The same, for a caller who needs it.
+    pub fn required(&self, own: &Connection) -> Result<Arc<dyn Broker>> {
+        self.broker(own)?.ok_or_else(|| nowhere(own.config()))
+    }
+}
+
+/// There is no place for flags.
+pub fn nowhere(config: &ConnectionConfig) -> Error {
+    let context = format!("connection `{}`: {} has no place for flags of workers", config.name, config.driver.name());
+    Error::new(ErrorKind::Unsupported, context)
+        .with_advice("set `control` to the name of a redis or sqlite connection, for workers and callers alike")
+}

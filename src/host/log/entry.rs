@@ -1,0 +1,183 @@
+//! What there is to say about an event: how grave it is, in words, and as names and values.
+
+use std::time::Duration;
+
+use ferry_worker::{Event, HeldJob, Summary, Why};
+use serde_json::Value;
+
+/// How grave something is, as PSR-3 has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For those who look for a fault.
+    Debug,
+    /// The line of every job.
+    Info,
+    /// The life of the worker.
+    Notice,
+    /// A job or a broker that will be tried again.
+    Warning,
+    /// A job that failed for good.
+    Error,
+}
+
+impl Level {
+    /// All, the least grave first.
+    pub const ALL: [Level; 5] = [Level::Debug, Level::Info, Level::Notice, Level::Warning, Level::Error];
+
+    /// Its name in PSR-3.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Notice => "notice",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
+}
+
+/// Names and values, in the order in which they are shown.
+pub type Values = Vec<(&'static str, Value)>;
+
+/// One thing to say.
+pub struct Entry<'a> {
+    /// How grave it is.
+    pub level: Level,
+    /// The name of the event.
+    pub event: &'static str,
+    /// About what.
+    pub subject: Subject<'a>,
+}
+
+/// What an entry is about.
+pub enum Subject<'a> {
+    /// A job: a word for the line, and what stands behind the name of its class.
+    Job {
+        /// The job.
+        job: &'a HeldJob,
+        /// `Processing:`
+        word: &'static str,
+        /// ` (again in 5 s)`
+        more: String,
+    },
+    /// The worker itself.
+    Worker {
+        /// The sentence.
+        text: String,
+        /// The same as names and values.
+        values: Values,
+    },
+}
+
+impl<'a> Entry<'a> {
+    fn job(level: Level, event: &'static str, job: &'a HeldJob, word: &'static str, more: String) -> Self {
+        Self { level, event, subject: Subject::Job { job, word, more } }
+    }
+
+    /// About the worker.
+    pub fn worker(level: Level, event: &'static str, text: String, values: Values) -> Self {
+        Self { level, event, subject: Subject::Worker { text, values } }
+    }
+
+    /// About something that went wrong outside a job.
+    pub fn trouble(event: &'static str, text: String) -> Self {
+        Self::worker(Level::Warning, event, text, Vec::new())
+    }
+
+    /// Whether it belongs on standard error: it is about the worker, and not good.
+    pub fn is_trouble(&self) -> bool {
+        matches!(self.subject, Subject::Worker { .. }) && self.level >= Level::Warning
+    }
+
+    /// In words, without the time.
+    pub fn message(&self) -> String {
+        match &self.subject {
+            Subject::Job { job, word, more } => format!("{word} {}{more}", job.payload().job),
+            Subject::Worker { text, .. } => text.clone(),
+        }
+    }
+
+    /// As names and values.
+    pub fn context(&self) -> Values {
+        match &self.subject {
+            Subject::Worker { values, .. } => values.clone(),
+            Subject::Job { job, .. } => {
+                vec![
+                    ("id", job.id().into()),
+                    ("job", job.payload().job.clone().into()),
+                    ("queue", job.queue().into()),
+                    ("connection", job.connection().into()),
+                    ("attempts", job.attempts().into()),
+                ]
+            }
+        }
+    }
+}
+
+/// The entry of an event that has one.
+pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
+    let none = String::new();
+    Some(match event {
+        Event::Looping | Event::Ready => return None,
+        Event::Processing(job) => Entry::job(Level::Info, "processing", job, "Processing:", none),
+        Event::Processed(job) => Entry::job(Level::Info, "processed", job, "Processed:", none),
+        Event::TimedOut(job, timeout) => {
+            Entry::job(Level::Warning, "timeout", job, "Timed out:", format!(" (after {} s)", timeout.as_secs_f64()))
+        }
+        Event::Failed(job, why) => Entry::job(Level::Error, "failed", job, "Failed:", because(why)),
+        Event::Released(job, delay) => Entry::job(Level::Notice, "released", job, "Released:", format!(" (again in {delay} s)")),
+        Event::Lost(job) => Entry::job(Level::Warning, "lost", job, "Lost:", " (another worker has it)".to_owned()),
+        Event::Exception(job, _) if job.has_failed() => return None,
+        Event::Exception(job, why) => Entry::job(Level::Warning, "exception", job, "Exception:", because(why)),
+        Event::BrokerTrouble(error) => Entry::trouble("broker_trouble", format!("{error}; trying again")),
+        Event::BrokerBack => Entry::trouble("broker_back", "the broker answers again".to_owned()),
+        Event::FleetTrouble(error) => {
+            Entry::trouble("fleet_trouble", format!("the flags of the fleet cannot be read: {error}; work goes on without"))
+        }
+        Event::SettleLost { id, queue } => {
+            Entry::trouble("settle_lost", format!("job {id} of `{queue}` was done, but its lease had ended: it may run again"))
+        }
+        Event::Paused => Entry::worker(Level::Notice, "paused", "paused".to_owned(), Vec::new()),
+        Event::Resumed => Entry::worker(Level::Notice, "resumed", "resumed".to_owned(), Vec::new()),
+        Event::Status(summary) => status(summary),
+        Event::Stopping(code) => {
+            Entry::worker(Level::Debug, "stopping", format!("stopping with {code}"), vec![("code", code.into())])
+        }
+    })
+}
+
+fn status(summary: &Summary) -> Entry<'static> {
+    let Summary { processed, failed, pending, rate, memory, uptime } = summary;
+    let rate = (rate * 10.0).round() / 10.0;
+    let waiting = pending.map_or_else(|| "?".to_owned(), |pending| pending.to_string());
+    let text = format!(
+        "status: processed {processed}, failed {failed}, pending {waiting}, {rate} jobs/s, memory {} MiB, up {}",
+        memory >> 20,
+        span(*uptime)
+    );
+    let values = vec![
+        ("processed", (*processed).into()),
+        ("failed", (*failed).into()),
+        ("pending", (*pending).into()),
+        ("rate", rate.into()),
+        ("memory", (*memory).into()),
+        ("uptime", uptime.as_secs().into()),
+    ];
+    Entry::worker(Level::Notice, "status", text, values)
+}
+
+/// `1 h 02 min`, `3 min 20 s`, `7 s`.
+fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, seconds) => format!("{seconds} s"),
+        (0, 0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
+        (0, hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+        (days, hours, ..) => format!("{days} d {hours:02} h"),
+    }
+}
+
+/// The first line of an exception.
+fn because(why: &Why) -> String {
+    why.text.lines().next().map_or_else(String::new, |line| format!(" ({line})"))
+}
