@@ -32,6 +32,11 @@ impl Console {
         match event {
             Event::BrokerTrouble(error) => self.trouble(&format!("{error}; trying again")),
             Event::BrokerBack => self.trouble("the broker answers again"),
+            Event::BrokerGone(error) => self.trouble(&format!("{error}; leaving")),
+            Event::Unsettled(job, error) => {
+                let (id, queue) = (job.id(), job.queue());
+                self.trouble(&format!("job {id} of `{queue}` is not settled and stays reserved until its lease ends: {error}"));
+            }
             Event::SettleLost { id, queue } => {
                 self.trouble(&format!("job {id} of `{queue}` was done, but its lease had ended: it may run again"));
             }

@@ -302,7 +302,7 @@ impl Host for PhpHost<'_> {
             Event::SettleLost { id, queue } => {
                 self.tell("settle_lost", |_| vec![objects::text(id.as_bytes()), objects::text(queue.as_bytes())])
             }
-            Event::BrokerTrouble(_) | Event::BrokerBack => Ok(()),
+            Event::BrokerTrouble(_) | Event::BrokerBack | Event::BrokerGone(_) | Event::Unsettled(..) => Ok(()),
             Event::Stopping(code) => self.tell("stopping", |_| vec![objects::number(i64::from(code))]),
         }
     }
