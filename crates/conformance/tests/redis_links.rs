@@ -234,6 +234,48 @@ fn a_link_that_was_cut_on_both_sides_is_replaced_without_a_word() {
 }
 
 #[test]
+fn a_link_to_a_primary_that_was_demoted_is_replaced_without_a_word() {
+    for word in WORDS {
+        let (Some(scene), Some(second)) = (Scene::set(), RedisServer::start()) else { return };
+        let worker = scene.worker();
+        worker.push(&scene.queue, NewJob::ready(JOB)).unwrap();
+        let held = scene.reserve(&*worker);
+
+        let ports = [&scene.server, &second].map(|server| server.port().expect("the server has a port"));
+        let follow = |server: &RedisServer, host: &str, port: &str| {
+            let _: () = redis::cmd("REPLICAOF").arg(host).arg(port).query(&mut server.connect()).unwrap();
+        };
+        // Else a primary waits 5 s for more replicas before it sends its data.
+        let at_once = ["CONFIG", "SET", "repl-diskless-sync-delay", "0"];
+        let _: () = redis::cmd(at_once[0]).arg(&at_once[1..]).query(&mut scene.server.connect()).unwrap();
+        follow(&second, "127.0.0.1", &ports[0].to_string());
+        let on_second = RedisBroker::new(second.config(), Settings { now: Some(START), ..Settings::default() });
+        until("the replica has the job", || on_second.size(&scene.queue).is_ok_and(|sizes| sizes.reserved == 1));
+        // Nobody in between: two servers that follow each other empty each other.
+        follow(&scene.server, "127.0.0.1", "1");
+        follow(&second, "NO", "ONE");
+        scene.link.lead_to(ports[1]);
+
+        say(&*worker, word, &scene.queue, &held).unwrap_or_else(|error| panic!("{word}: {error}"));
+        let sizes = on_second.size(&scene.queue).unwrap();
+        match word {
+            "push" => assert_eq!(sizes, Sizes { ready: 1, reserved: 1, ..Sizes::default() }),
+            "settle" => assert_eq!(sizes, Sizes::default()),
+            _ => assert_eq!(sizes, Sizes { reserved: 1, ..Sizes::default() }, "{word}"),
+        }
+    }
+}
+
+/// Asks again and again; nobody tells when a replica has caught up.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not in 20 s");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn a_server_that_restarts_is_found_again() {
     let options = ferry_conformance::servers::RedisOptions { append_only: true, ..Default::default() };
     let Some(mut server) = RedisServer::with(options) else { return };

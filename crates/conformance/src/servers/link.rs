@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -35,6 +35,8 @@ pub struct Link {
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// Where new connections lead.
+    port: AtomicU16,
     armed: Mutex<Option<Fault>>,
     /// The ways on which nothing is carried, an end of stream neither.
     silent: Mutex<Vec<Way>>,
@@ -68,9 +70,9 @@ impl Link {
     pub fn to(port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { port: AtomicU16::new(port), ..Shared::default() });
         let inside = Arc::clone(&shared);
-        thread::spawn(move || accept(&listener, port, &inside));
+        thread::spawn(move || accept(&listener, &inside));
         Self { address, shared }
     }
 
@@ -96,6 +98,11 @@ impl Link {
         self.shared.silence_ended.notify_all();
     }
 
+    /// New connections lead to the server on this port; those that there are stay, as behind a load balancer.
+    pub fn lead_to(&self, port: u16) {
+        self.shared.port.store(port, Ordering::SeqCst);
+    }
+
     /// Closes every connection on both sides. Later ones are whole.
     pub fn cut(&self) {
         for stream in self.shared.streams().drain(..) {
@@ -119,13 +126,14 @@ impl Drop for Link {
     }
 }
 
-fn accept(listener: &TcpListener, port: u16, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for client in listener.incoming() {
         if shared.closed.load(Ordering::SeqCst) {
             return;
         }
         // A client that hangs up before we look, or a dead server: the client sees a closed socket, as it would without us.
         let Ok(client) = client else { continue };
+        let port = shared.port.load(Ordering::SeqCst);
         let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { continue };
         carry(client, server, shared);
     }
