@@ -1,38 +1,18 @@
 <?php
 
-// illuminate/queue and symfony/messenger as peers on Redis: the real packages, wired by hand, from the include path, where Debian's
-// packages put them. Their workers, events and buses are left out: a push is their push, a job is take, handle, delete.
+// illuminate/queue and symfony/messenger as peers: the real packages, wired by hand, from the include path, where Debian's packages put
+// them. Their workers, events and buses are left out: a push is their push, a job is take, handle, delete.
+//
+// redis_peers.php and sqlite_peers.php say which there are and wire them.
 
 declare(strict_types=1);
 
 namespace Bench;
 
-use Illuminate\Container\Container;
-use Illuminate\Queue\RedisQueue;
-use Illuminate\Redis\RedisManager;
-use Symfony\Component\Messenger\Bridge\Redis\Transport\Connection;
-use Symfony\Component\Messenger\Bridge\Redis\Transport\RedisTransport;
-use Symfony\Component\Messenger\Envelope;
-use Symfony\Component\Messenger\Transport\Serialization\PhpSerializer;
-
-/** Peer => what it needs: Debian's package, the files to load, the class here. */
-const PEERS = [
-    'illuminate/queue' => [
-        'php-illuminate-queue and php-illuminate-redis',
-        ['Illuminate/Queue/autoload.php', 'Illuminate/Redis/autoload.php'],
-        IlluminatePeer::class,
-    ],
-    'symfony/messenger' => [
-        'php-symfony-redis-messenger',
-        ['Symfony/Component/Messenger/autoload.php', 'Symfony/Component/Messenger/Bridge/Redis/autoload.php'],
-        SymfonyPeer::class,
-    ],
-];
-
-/** A queue library with a Redis connection of its own. */
+/** A queue library with a connection of its own. */
 interface Peer
 {
-    /** Makes the empty queue ready for use, after the database was flushed. */
+    /** Makes the queue empty and ready for use. */
     public function set_up(): void;
 
     public function push(): void;
@@ -40,84 +20,8 @@ interface Peer
     /** Takes one job, runs its handler and deletes it. False when there is none. */
     public function work(): bool;
 
-    /** Checks that a queue is as it should be, ready and reserved. */
-    public function expect_queue(\Redis $redis, int $ready, string $who): void;
-}
-
-final class IlluminatePeer implements Peer
-{
-    private RedisQueue $queue;
-
-    public function __construct(int $port)
-    {
-        $container = new Container();
-        $server = ['host' => '127.0.0.1', 'port' => $port, 'database' => 0];
-        $this->queue = new RedisQueue(new RedisManager($container, 'phpredis', ['default' => $server]), QUEUE);
-        $this->queue->setContainer($container);
-        $this->queue->setConnectionName('redis');
-    }
-
-    public function set_up(): void
-    {
-    }
-
-    public function push(): void
-    {
-        $this->queue->push(\BenchJob::class, DATA);
-    }
-
-    public function work(): bool
-    {
-        $job = $this->queue->pop();
-        $job?->fire();
-        return $job !== null;
-    }
-
-    public function expect_queue(\Redis $redis, int $ready, string $who): void
-    {
-        $key = 'queues:' . QUEUE;
-        expect($ready, $redis->lLen($key), "$who: jobs ready");
-        expect(0, $redis->zCard("$key:reserved"), "$who: jobs reserved");
-    }
-}
-
-final class SymfonyPeer implements Peer
-{
-    private RedisTransport $transport;
-
-    public function __construct(int $port)
-    {
-        // Messages go when they are done, as with everybody else here; it is the default from 6.0 on.
-        $connection = Connection::fromDsn("redis://127.0.0.1:$port/" . QUEUE, ['delete_after_ack' => true]);
-        $this->transport = new RedisTransport($connection, new PhpSerializer());
-    }
-
-    public function set_up(): void
-    {
-        $this->transport->setup();
-    }
-
-    public function push(): void
-    {
-        $this->transport->send(new Envelope(new \BenchMessage(DATA)));
-    }
-
-    public function work(): bool
-    {
-        $worked = false;
-        foreach ($this->transport->get() as $envelope) {
-            (new \BenchMessageHandler())($envelope->getMessage());
-            $this->transport->ack($envelope);
-            $worked = true;
-        }
-        return $worked;
-    }
-
-    public function expect_queue(\Redis $redis, int $ready, string $who): void
-    {
-        expect($ready, $redis->xLen(QUEUE), "$who: messages in the stream");
-        expect(0, (int) $redis->xPending(QUEUE, 'symfony')[0], "$who: messages pending");
-    }
+    /** Checks that a queue is as it should be: so many jobs ready, none reserved. */
+    public function expect_queue(int $ready, string $who): void;
 }
 
 /** @return array<string, Peer> those whose packages are on the include path */
@@ -128,7 +32,7 @@ function installed_peers(): array
         // Old packages on a new PHP: what they say about it would be in the middle of the answer.
         error_reporting(error_reporting() & ~E_DEPRECATED);
         array_map(fn ($file) => require_once $file, $files);
-        $peers[$name] = new $class((int) getenv('BENCH_PORT'));
+        $peers[$name] = new $class();
     }
     return $peers;
 }
@@ -143,4 +47,34 @@ function missing_peers(): array
 function is_installed(array $peer): bool
 {
     return !in_array(false, array_map('stream_resolve_include_path', $peer[1]), true);
+}
+
+/** A side of a row that pushes. @return array{callable, callable, callable} */
+function peer_that_pushes(Peer $peer, string $who, int $pushes): array
+{
+    $work = function () use ($pushes, $peer) {
+        for ($n = 0; $n < $pushes; $n++) {
+            $peer->push();
+        }
+    };
+    return [fn () => $peer->set_up(), $work, fn () => $peer->expect_queue($pushes, $who)];
+}
+
+/** A side of a row that works a full queue. @return array{callable, callable, callable} */
+function peer_that_drains(Peer $peer, string $who, int $jobs): array
+{
+    $prepare = function () use ($peer, $jobs) {
+        $peer->set_up();
+        for ($n = 0; $n < $jobs; $n++) {
+            $peer->push();
+        }
+        \BenchJob::$done = 0;
+    };
+    $work = function () use ($peer) {
+        while ($peer->work());
+    };
+    return [$prepare, $work, function () use ($peer, $jobs, $who) {
+        expect($jobs, \BenchJob::$done, "$who: jobs worked");
+        $peer->expect_queue(0, $who);
+    }];
 }

@@ -9,7 +9,7 @@ namespace Bench;
 require __DIR__ . '/row.php';
 require __DIR__ . '/think.php';
 require __DIR__ . '/handler.php';
-require __DIR__ . '/peers.php';
+require __DIR__ . '/redis_peers.php';
 
 const QUEUE = 'bench';
 const KEY = '{queues:bench}';

@@ -9,6 +9,7 @@ namespace Bench;
 require __DIR__ . '/row.php';
 require __DIR__ . '/think.php';
 require __DIR__ . '/handler.php';
+require __DIR__ . '/sqlite_peers.php';
 
 const QUEUE = 'bench';
 

@@ -69,22 +69,8 @@ foreach ($sides as $who => $work) {
 $operations = array_fill_keys(array_keys($sides), $jobs);
 foreach (installed_peers() as $who => $peer) {
     // They are slow enough for fewer to be enough.
-    $operations[$who] = $fewer = intdiv($jobs, 4);
-    $prepare = function () use ($redis, $peer, $fewer) {
-        $redis->flushAll();
-        $peer->set_up();
-        for ($n = 0; $n < $fewer; $n++) {
-            $peer->push();
-        }
-        \BenchJob::$done = 0;
-    };
-    $work = function () use ($peer) {
-        while ($peer->work());
-    };
-    $sides[$who] = [$prepare, $work, function () use ($redis, $peer, $fewer, $who) {
-        expect($fewer, \BenchJob::$done, "$who: jobs worked");
-        $peer->expect_queue($redis, 0, $who);
-    }];
+    $operations[$who] = intdiv($jobs, 4);
+    $sides[$who] = peer_that_drains($peer, $who, $operations[$who]);
 }
 $rounds = interleaved($sides, amount(7, 1), $operations);
 $raw = array_map(fn () => raw_sequence($redis, amount(50_000, 10_000)), range(1, amount(5, 2)));

@@ -37,16 +37,7 @@ foreach ($sides as $who => $work) {
     $sides[$who] = [$empty, $work, $check($who)];
 }
 foreach (installed_peers() as $who => $peer) {
-    $prepare = function () use ($empty, $peer) {
-        $empty();
-        $peer->set_up();
-    };
-    $work = function () use ($pushes, $peer) {
-        for ($n = 0; $n < $pushes; $n++) {
-            $peer->push();
-        }
-    };
-    $sides[$who] = [$prepare, $work, fn () => $peer->expect_queue($redis, $pushes, $who)];
+    $sides[$who] = peer_that_pushes($peer, $who, $pushes);
 }
 $rounds = interleaved($sides, amount(15, 1), $pushes);
 answer(['title' => 'push one job', 'unit' => 'us per push', 'rounds' => $rounds, 'values' => missing_peers()]);

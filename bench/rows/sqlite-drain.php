@@ -9,7 +9,7 @@ namespace Bench;
 require __DIR__ . '/../lib/sqlite_row.php';
 
 $ours = amount(20_000, 2_000);
-// think-queue commits twice a job, so it gets fewer of them; numbers are per job.
+// The others commit twice a job, so they get fewer of them; numbers are per job.
 $theirs = amount(200, 30);
 configure_ferry();
 
@@ -43,4 +43,9 @@ foreach (think_sides() as $who => $think) {
         },
     ];
 }
-answer(['title' => 'work a full queue', 'unit' => 'us per job', 'rounds' => interleaved($sides, amount(5, 1), $operations)]);
+foreach (installed_peers() as $who => $peer) {
+    $operations[$who] = $theirs;
+    $sides[$who] = peer_that_drains($peer, $who, $theirs);
+}
+$rounds = interleaved($sides, amount(5, 1), $operations);
+answer(['title' => 'work a full queue', 'unit' => 'us per job', 'rounds' => $rounds, 'values' => missing_peers()]);

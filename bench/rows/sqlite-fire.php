@@ -11,6 +11,7 @@ require __DIR__ . '/../lib/fire.php';
 
 configure_ferry();
 $think = ThinkSqlite::open(file_of('think'), 'DELETE');
+$think->clear();
 $by_ferry = fn (array $data) => \Ferry\Queue::push(\TimedJob::class, $data, QUEUE);
 $by_think = fn (array $data) => $think->push(\TimedJob::class, $data);
 

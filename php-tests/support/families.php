@@ -54,7 +54,7 @@ namespace {
     {
         $text = json_encode($state, JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES | JSON_THROW_ON_ERROR);
         // Every generated id has 32 letters or digits; the ones that the recording's own states begin with do not change.
-        $text = preg_replace('/"id\\\\":\\\\"(?!ID)[0-9A-Za-z]{32}\\\\"/', '<id>', $text);
+        $text = preg_replace('/"id\\\\":\\\\"(?!(?:ID){16})[0-9A-Za-z]{32}\\\\"/', '<id>', $text);
         preg_match_all('/\b1[6-9]\d{8}\b/', $text, $times);
         return [preg_replace('/\b1[6-9]\d{8}\b/', '<time>', $text), array_map('intval', $times[0])];
     }

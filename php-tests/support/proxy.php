@@ -1,11 +1,12 @@
 <?php
-// A TCP proxy that breaks one exchange on demand: it stands between Ferry and a server, in a process of its own.
+// A TCP proxy that breaks one exchange, or whole links, on demand: it stands between Ferry and a server, in a process of its own.
 
 require_once __DIR__ . '/child.php';
 
 final class Proxy
 {
-    private function __construct(public readonly int $port, private Child $process, private string $order)
+    /** @param resource $control */
+    private function __construct(public readonly int $port, private Child $process, private string $order, private $control)
     {
     }
 
@@ -15,7 +16,8 @@ final class Proxy
         $code = 'require ' . var_export(__DIR__ . '/proxy-loop.php', true) . "; proxy_loop($port, " . var_export($order, true) . ');';
         $process = Child::php($code);
         $process->says("\n");
-        return new self((int) $process->out(), $process, $order);
+        [$own, $control] = array_map('intval', explode(' ', $process->out()));
+        return new self($own, $process, $order, stream_socket_client("tcp://127.0.0.1:$control"));
     }
 
     /** The next request that holds `$text` never reaches the server: its link is closed. */
@@ -28,6 +30,55 @@ final class Proxy
     public function dropReply(string $text): void
     {
         $this->give("reply $text");
+    }
+
+    /**
+     * All links fall silent, new ones too, and none is closed: `up` towards the server, `down` towards the client. What is sent meanwhile
+     * arrives when the proxy opens again, however late, as over a network that was split.
+     */
+    public function silence(string ...$ways): void
+    {
+        $this->tell('silence', ...$ways);
+    }
+
+    /** The links that there are fall silent for ever and are not closed; new ones are well. As behind a firewall that forgot them. */
+    public function lose(string ...$ways): void
+    {
+        $this->tell('lose', ...$ways);
+    }
+
+    /** All links are reset, on both sides; new ones are well. */
+    public function cut(): void
+    {
+        $this->tell('cut');
+    }
+
+    /** All links are reset, and new ones too, until the proxy opens. */
+    public function away(): void
+    {
+        $this->tell('away');
+    }
+
+    /** The end of silence and absence. */
+    public function open(): void
+    {
+        $this->tell('open');
+    }
+
+    /** New links lead to this port. Those that there are stay. */
+    public function leadTo(int $port): void
+    {
+        $this->tell('to', (string) $port);
+    }
+
+    /** Tells the process and waits until it has done so. */
+    private function tell(string ...$words): void
+    {
+        fwrite($this->control, implode(' ', $words) . "\n");
+        $answer = fgets($this->control);
+        if ($answer !== "done\n") {
+            throw new RuntimeException('the proxy ended: ' . $this->process->err());
+        }
     }
 
     private function give(string $order): void

@@ -109,7 +109,7 @@ abstract class ThinkPeer
 }
 
 /** v3.0.5 and later. */
-final class Think3Peer extends ThinkPeer
+class Think3Peer extends ThinkPeer
 {
     protected function keyOf(string $queue): string
     {
@@ -150,6 +150,15 @@ final class Think3Peer extends ThinkPeer
     {
         $this->delete($reserved);
         $this->redis->zAdd("$this->key:delayed", time() + $delay, $reserved);
+    }
+}
+
+/** v3.0.2 to v3.0.4: the same commands on keys without braces (`older-tag/v3.0.2-*`, `older-tag/v3.0.4-*`). v3.0.0 and v3.0.1 lose every job they pop. */
+final class Think3LegacyPeer extends Think3Peer
+{
+    protected function keyOf(string $queue): string
+    {
+        return "queues:$queue";
     }
 }
 
@@ -241,6 +250,10 @@ final class PeerJob
 
 function think_peer(string $family, string $client, int $port, string $queue, int $retryAfter): ThinkPeer
 {
-    $class = $family === 'think1' ? Think1Peer::class : Think3Peer::class;
+    $class = match ($family) {
+        'think3' => Think3Peer::class,
+        'think3-legacy' => Think3LegacyPeer::class,
+        'think1' => Think1Peer::class,
+    };
     return new $class(peer_link($client, $port), $queue, $retryAfter);
 }

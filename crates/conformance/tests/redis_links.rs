@@ -1,9 +1,9 @@
-//! What a link to Redis may do to a request: swallow it, or swallow its answer. The exam itself only kills idle links.
+//! What a link to Redis may do to a request: swallow it, swallow its answer, fall silent, or be cut. The exam itself only kills idle links.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ferry_conformance::servers::{Fault, Link, RedisServer};
+use ferry_conformance::servers::{Fault, Link, RedisServer, Way};
 use ferry_conformance::suite::START;
 use ferry_core::broker::{Extended, How, Settle, Settled, Sizes};
 use ferry_core::failed::{Failure, Reason};
@@ -11,7 +11,13 @@ use ferry_core::{Broker, ErrorKind, NewJob, QueueName, Reservation};
 use ferry_driver_redis::{RedisBroker, Settings};
 
 const JOB: &[u8] = br#"{"job":"J","maxTries":null,"timeout":null,"data":1,"id":"x","attempts":0}"#;
+const OTHER_JOB: &[u8] = br#"{"job":"J","maxTries":null,"timeout":null,"data":2,"id":"y","attempts":0}"#;
 const BOTH_SIDES: [Fault; 2] = [Fault::BeforeServer, Fault::AfterServer];
+
+const PATIENCE: Duration = Duration::from_millis(300);
+/// One call may wait for an old link, a new one and its login, on a busy machine.
+const ALL_PATIENCE: Duration = Duration::from_secs(3);
+const SILENCES: [&[Way]; 3] = [&[Way::Up], &[Way::Down], &[Way::Up, Way::Down]];
 
 /// A server, a worker behind a link that can break, and an observer with a link of its own.
 struct Scene {
@@ -37,6 +43,15 @@ impl Scene {
             worker.extend(std::slice::from_ref(&held.claim)).unwrap();
             assert_eq!(worker.settle(&[Settle { claim: held.claim, how }]).unwrap(), [Settled::Done]);
         }
+        worker
+    }
+
+    /// The same worker, which waits for an answer for [`PATIENCE`] only.
+    fn impatient_worker(&self) -> Arc<dyn Broker> {
+        let mut config = self.server.config_at(self.link.address());
+        (config.io_timeout, config.connect_timeout) = (PATIENCE, PATIENCE);
+        let worker = Arc::new(RedisBroker::new(config, Settings { now: Some(START), ..Settings::default() }));
+        worker.size(&self.queue).unwrap();
         worker
     }
 
@@ -159,6 +174,104 @@ fn an_extension_that_broke_is_kept_or_an_error() {
         scene.assert_it_broke();
         assert!(!matches!(answer.as_deref(), Ok([Extended::Lost])), "{fault:?}");
         assert_eq!(scene.sizes(), Sizes { reserved: 1, ..Sizes::default() });
+    }
+}
+
+/// The words of a worker, by name, on a job that it holds.
+fn say(worker: &dyn Broker, word: &str, queue: &QueueName, held: &Reservation) -> ferry_core::Result<()> {
+    match word {
+        "push" => worker.push(queue, NewJob::ready(OTHER_JOB)).map(drop),
+        "reserve" => worker.reserve(std::slice::from_ref(queue), 1, Duration::ZERO).map(drop),
+        "reserve and wait" => worker.reserve(std::slice::from_ref(queue), 1, Duration::from_millis(500)).map(drop),
+        "settle" => worker.settle(&[Settle { claim: held.claim.clone(), how: How::Delete }]).map(drop),
+        "extend" => worker.extend(std::slice::from_ref(&held.claim)).map(drop),
+        other => panic!("{other}"),
+    }
+}
+
+const WORDS: [&str; 5] = ["push", "reserve", "reserve and wait", "settle", "extend"];
+
+#[test]
+fn a_link_that_falls_silent_is_an_error_in_time_and_works_when_it_is_back() {
+    for ways in SILENCES {
+        for word in WORDS {
+            let Some(scene) = Scene::set() else { return };
+            let worker = scene.impatient_worker();
+            worker.push(&scene.queue, NewJob::ready(JOB)).unwrap();
+            let held = scene.reserve(&*worker);
+            worker.extend(std::slice::from_ref(&held.claim)).unwrap();
+
+            scene.link.silence(ways);
+            let asked = Instant::now();
+            let error = say(&*worker, word, &scene.queue, &held).expect_err("nobody answered");
+            assert!(asked.elapsed() < ALL_PATIENCE, "{word}, {ways:?}: {:?}", asked.elapsed());
+            assert!(matches!(error.kind(), ErrorKind::Uncertain | ErrorKind::Connection), "{word}, {ways:?}: {error}");
+
+            // Then what was sent before may still arrive, and the caller says it again: nothing is doubled by that but a push.
+            scene.link.open();
+            say(&*worker, word, &scene.queue, &held).unwrap_or_else(|error| panic!("{word}, {ways:?}: {error}"));
+            let sizes = scene.sizes();
+            match word {
+                "push" => assert!((1..=2).contains(&sizes.ready), "{ways:?}: {sizes:?}"),
+                "settle" => assert_eq!(sizes, Sizes::default(), "{ways:?}"),
+                _ => assert_eq!(sizes, Sizes { reserved: 1, ..Sizes::default() }, "{word}, {ways:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_link_that_was_cut_on_both_sides_is_replaced_without_a_word() {
+    let Some(scene) = Scene::set() else { return };
+    let worker = scene.worker();
+    worker.push(&scene.queue, NewJob::ready(JOB)).unwrap();
+    let held = scene.reserve(&*worker);
+    for word in ["extend", "push", "reserve", "reserve and wait", "settle"] {
+        scene.link.cut();
+        say(&*worker, word, &scene.queue, &held).unwrap_or_else(|error| panic!("{word}: {error}"));
+    }
+    assert_eq!(scene.sizes(), Sizes { reserved: 1, ..Sizes::default() }, "the job that was pushed and reserved");
+}
+
+#[test]
+fn a_link_to_a_primary_that_was_demoted_is_replaced_without_a_word() {
+    for word in WORDS {
+        let (Some(scene), Some(second)) = (Scene::set(), RedisServer::start()) else { return };
+        let worker = scene.worker();
+        worker.push(&scene.queue, NewJob::ready(JOB)).unwrap();
+        let held = scene.reserve(&*worker);
+
+        let ports = [&scene.server, &second].map(|server| server.port().expect("the server has a port"));
+        let follow = |server: &RedisServer, host: &str, port: &str| {
+            let _: () = redis::cmd("REPLICAOF").arg(host).arg(port).query(&mut server.connect()).unwrap();
+        };
+        // Else a primary waits 5 s for more replicas before it sends its data.
+        let at_once = ["CONFIG", "SET", "repl-diskless-sync-delay", "0"];
+        let _: () = redis::cmd(at_once[0]).arg(&at_once[1..]).query(&mut scene.server.connect()).unwrap();
+        follow(&second, "127.0.0.1", &ports[0].to_string());
+        let on_second = RedisBroker::new(second.config(), Settings { now: Some(START), ..Settings::default() });
+        until("the replica has the job", || on_second.size(&scene.queue).is_ok_and(|sizes| sizes.reserved == 1));
+        // Nobody in between: two servers that follow each other empty each other.
+        follow(&scene.server, "127.0.0.1", "1");
+        follow(&second, "NO", "ONE");
+        scene.link.lead_to(ports[1]);
+
+        say(&*worker, word, &scene.queue, &held).unwrap_or_else(|error| panic!("{word}: {error}"));
+        let sizes = on_second.size(&scene.queue).unwrap();
+        match word {
+            "push" => assert_eq!(sizes, Sizes { ready: 1, reserved: 1, ..Sizes::default() }),
+            "settle" => assert_eq!(sizes, Sizes::default()),
+            _ => assert_eq!(sizes, Sizes { reserved: 1, ..Sizes::default() }, "{word}"),
+        }
+    }
+}
+
+/// Asks again and again; nobody tells when a replica has caught up.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not in 20 s");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -73,17 +73,31 @@ impl Lane {
     }
 }
 
-/// One try over an idle or a new link. The link returns to its slot only if it ended well.
+/// One try over an idle link, or a new one.
+///
+/// After a failover an idle link may lead to a server that is a replica by now. That one refuses and carries nothing out, so the
+/// request goes over a new link, which finds the primary where the address follows it.
 fn attempt(slot: &mut Option<Link>, config: &RedisConfig, request: &Request<'_>) -> Result<Result<Vec<Value>, Broken>> {
-    let idle = slot.take().and_then(|mut link| link.is_idle().then_some(link));
-    let mut link = idle.map_or_else(|| Link::open(config), Ok)?;
-    let outcome = link.exchange(request.bytes, request.replies);
-    if let Ok(values) = &outcome
-        && !values.iter().any(|value| matches!(value, Value::ServerError(error) if refusal::unseats(error)))
-    {
+    if let Some(link) = slot.take().and_then(|mut link| link.is_idle().then_some(link)) {
+        let outcome = carry(slot, link, request);
+        if !outcome.as_ref().is_ok_and(|values| values.iter().all(unseats)) {
+            return Ok(outcome);
+        }
+    }
+    Ok(carry(slot, Link::open(config)?, request))
+}
+
+/// Sends over this link. It returns to its slot only if it ended well.
+fn carry(slot: &mut Option<Link>, mut link: Link, request: &Request<'_>) -> Result<Vec<Value>, Broken> {
+    let values = link.exchange(request.bytes, request.replies)?;
+    if !values.iter().any(unseats) {
         *slot = Some(link);
     }
-    Ok(outcome)
+    Ok(values)
+}
+
+fn unseats(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error) if refusal::unseats(error))
 }
 
 fn lost(broken: &Broken, config: &RedisConfig, request: &Request<'_>) -> Error {

@@ -144,6 +144,10 @@ pub enum Event<'a> {
     BrokerTrouble(&'a Error),
     /// The broker answers again.
     BrokerBack,
+    /// The worker leaves although the broker does not answer.
+    BrokerGone(&'a Error),
+    /// What became of a job did not reach the broker: it stays reserved until its lease ends. Says nothing about the next try.
+    Unsettled(&'a Rc<HeldJob>, &'a Error),
     /// The worker stops with this exit code.
     Stopping(u8),
 }

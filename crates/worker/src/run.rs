@@ -140,7 +140,7 @@ impl Worker {
         }
         let mut end = end;
         if let Some(error) = crew.settle_all() {
-            end = after(end, host.event(Event::BrokerTrouble(&error)));
+            end = after(end, host.event(Event::BrokerGone(&error)));
         }
         end = after(end, report_lost(&crew, host));
         crew.dismiss();
@@ -261,7 +261,7 @@ impl Worker {
     }
 
     fn unreachable(&self, host: &mut dyn Host, error: &Error) -> Result<End, Halt> {
-        host.event(Event::BrokerTrouble(error))?;
+        host.event(Event::BrokerGone(error))?;
         Ok(End::Code(exit::UNREACHABLE))
     }
 

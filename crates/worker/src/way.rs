@@ -180,7 +180,7 @@ impl Way<'_> {
         if error.kind() == ErrorKind::Lost {
             return self.tell(host, Event::Lost(self.job));
         }
-        self.tell(host, Event::BrokerTrouble(error))
+        self.tell(host, Event::Unsettled(self.job, error))
     }
 
     fn tell(&self, host: &mut dyn Host, event: Event<'_>) -> Result<(), Halt> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ferry_core::backoff::Backoff;
-use ferry_core::broker::{Admin, Broker};
+use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Settle, Settled, Sizes};
 use ferry_core::clock::SystemClock;
 use ferry_core::config::SettleMode;
 use ferry_core::fleet::{Fleet, Occupation, Order};
@@ -16,6 +16,7 @@ use ferry_core::job::NewJob;
 use ferry_core::memory::MemoryBroker;
 use ferry_core::policy::{HandlerLimits, OnReturn, Tries};
 use ferry_core::queue::QueueName;
+use ferry_core::{Claim, Error, ErrorKind, Reservation};
 use ferry_worker::{Alarm, Asked, CallEnd, End, Event, Halt, HeldJob, Host, Lease, Options, Step, Why, Worker, work_now};
 
 type Handler = Box<dyn FnMut(&Rc<HeldJob>) -> CallEnd>;
@@ -85,6 +86,8 @@ impl Host for Puppet {
             Event::SettleLost { id, queue } => format!("settle_lost {id} {queue}"),
             Event::BrokerTrouble(error) => format!("trouble {error}"),
             Event::BrokerBack => "back".to_owned(),
+            Event::BrokerGone(error) => format!("gone {error}"),
+            Event::Unsettled(job, error) => format!("unsettled {} {error}", job.id()),
             Event::Stopping(code) => format!("stopping {code}"),
         };
         let halt = self.throw_at.is_some_and(|at| line.starts_with(at));
@@ -585,4 +588,49 @@ fn a_worker_sums_up_when_asked_to() {
     run(&broker, options, &mut puppet);
     assert!(puppet.told().contains(&"status 1 Some(1)".to_owned()), "{:?}", puppet.told());
     assert!(puppet.told().contains(&"status 2 Some(0)".to_owned()), "{:?}", puppet.told());
+}
+
+/// A broker whose answers to settlements are lost.
+struct Forgetful(Arc<MemoryBroker<SystemClock>>);
+
+impl Broker for Forgetful {
+    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
+        self.0.push(queue, job)
+    }
+
+    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> ferry_core::Result<u64> {
+        self.0.push_many(queue, jobs)
+    }
+
+    fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> ferry_core::Result<Vec<Reservation>> {
+        self.0.reserve(queues, max, wait)
+    }
+
+    fn settle(&self, _: &[Settle]) -> ferry_core::Result<Vec<Settled>> {
+        Err(Error::new(ErrorKind::Uncertain, "the answer was lost"))
+    }
+
+    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<Extended>> {
+        self.0.extend(claims)
+    }
+
+    fn size(&self, queue: &QueueName) -> ferry_core::Result<Sizes> {
+        self.0.size(queue)
+    }
+
+    fn close(&self) {}
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+}
+
+#[test]
+fn a_settlement_that_did_not_arrive_is_told_of_its_job_and_is_no_outage() {
+    let broker = Arc::new(Forgetful(broker_with(&[body("a", 0)])));
+    let mut puppet = Puppet::new(throws);
+    let end = Worker::new(broker.clone(), options(), no_fork).run(&mut puppet);
+    assert_eq!(code(&end), 0);
+    assert_eq!(puppet.told(), ["processing a", "exception a boom", "unsettled a the answer was lost", "stopping 0"]);
+    assert_eq!(broker.size(&queue()).unwrap().reserved, 1);
 }

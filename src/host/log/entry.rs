@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ferry_core::Error;
 use ferry_worker::{Event, HeldJob, Summary, Why};
 use serde_json::Value;
 
@@ -131,6 +132,8 @@ pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
         Event::Exception(job, why) => Entry::job(Level::Warning, "exception", job, "Exception:", because(why)),
         Event::BrokerTrouble(error) => Entry::trouble("broker_trouble", format!("{error}; trying again")),
         Event::BrokerBack => Entry::trouble("broker_back", "the broker answers again".to_owned()),
+        Event::BrokerGone(error) => Entry::trouble("broker_gone", format!("{error}; leaving")),
+        Event::Unsettled(job, error) => Entry::trouble("unsettled", unsettled(job, error)),
         Event::FleetTrouble(error) => {
             Entry::trouble("fleet_trouble", format!("the flags of the fleet cannot be read: {error}; work goes on without"))
         }
@@ -144,6 +147,11 @@ pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
             Entry::worker(Level::Debug, "stopping", format!("stopping with {code}"), vec![("code", code.into())])
         }
     })
+}
+
+fn unsettled(job: &HeldJob, error: &Error) -> String {
+    let (id, queue) = (job.id(), job.queue());
+    format!("job {id} of `{queue}` is not settled and stays reserved until its lease ends: {error}")
 }
 
 fn status(summary: &Summary) -> Entry<'static> {

@@ -6,7 +6,7 @@ mod temp_dir;
 
 use std::io::Write;
 
-pub use link::{Fault, Link};
+pub use link::{Fault, Link, Way};
 pub use redis::{RedisOptions, RedisServer};
 pub use temp_dir::TempDir;
 
