@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ferry_core::fleet::{Flags, Occupation, Report};
-use ferry_core::{Broker, Error, QueueName};
+use ferry_core::{Broker, Error, ErrorKind, QueueName};
 
 /// How often the flags are read.
 const LOOK: Duration = Duration::from_secs(1);
@@ -18,6 +18,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// The fleet, seen from one worker. Without a broker that keeps flags it is silent.
 pub struct Membership {
     broker: Option<Arc<dyn Broker>>,
+    /// Whether that is not the broker of the jobs, so that nobody else tells when it is out of reach.
+    elsewhere: bool,
     flags: Flags,
     /// What was asked for when it began: only what came later is meant for it.
     before: Option<Flags>,
@@ -28,13 +30,14 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// A member of the fleet whose flags `broker` keeps, if it keeps any.
-    pub fn new(broker: Option<Arc<dyn Broker>>) -> Self {
+    /// A member of the fleet whose flags `broker` keeps, if it keeps any. `elsewhere`: it is not the broker of the jobs.
+    pub fn new(broker: Option<Arc<dyn Broker>>, elsewhere: bool) -> Self {
         let broker = broker.filter(|broker| broker.fleet().is_some());
-        Self { broker, flags: Flags::default(), before: None, next_look: None, pause: LOOK, told: None }
+        Self { broker, elsewhere, flags: Flags::default(), before: None, next_look: None, pause: LOOK, told: None }
     }
 
-    /// Looks when it is time. An error is answered once; it is silent until the flags are seen again.
+    /// Looks when it is time. An error is answered once; it is silent until the flags are seen again. That the broker of the jobs is
+    /// out of reach is told by who asks it for jobs.
     pub fn look(&mut self, now: Instant, report: impl FnOnce() -> Report) -> Option<Error> {
         let fleet = self.broker.as_ref()?.fleet()?;
         if self.next_look.is_some_and(|next| now < next) {
@@ -47,7 +50,8 @@ impl Membership {
                 None
             }
             Err(error) => {
-                let first = self.pause == LOOK;
+                let news = self.elsewhere || !matches!(error.kind(), ErrorKind::Connection | ErrorKind::Uncertain);
+                let first = self.pause == LOOK && news;
                 self.pause = (self.pause * 2).min(LONGEST);
                 self.next_look = Some(now + self.pause);
                 first.then_some(error)
@@ -151,7 +155,7 @@ mod tests {
     fn an_order_given_before_a_worker_began_is_not_meant_for_it() {
         let broker = broker();
         broker.fleet().unwrap().order(Order::Restart).unwrap();
-        let (mut member, start) = (Membership::new(Some(broker.clone())), Instant::now());
+        let (mut member, start) = (Membership::new(Some(broker.clone()), false), Instant::now());
         assert!(member.look(start, || report(0)).is_none());
         assert!(!member.asks_to_leave());
         broker.fleet().unwrap().order(Order::Restart).unwrap();
@@ -165,7 +169,7 @@ mod tests {
     fn a_worker_reports_when_something_changed_and_signs_off() {
         let (broker, start) = (broker(), Instant::now());
         let fleet = broker.fleet().unwrap();
-        let mut member = Membership::new(Some(broker.clone()));
+        let mut member = Membership::new(Some(broker.clone()), false);
         member.look(start, || report(0));
         member.look(start + LOOK, || report(5));
         assert_eq!(fleet.workers().unwrap()[0].processed, 0);
@@ -177,7 +181,7 @@ mod tests {
 
     #[test]
     fn without_a_place_for_flags_nothing_is_asked_or_said() {
-        let mut member = Membership::new(None);
+        let mut member = Membership::new(None, false);
         assert!(member.look(Instant::now(), || panic!("nobody would hear it")).is_none());
         assert!(!member.asks_to_leave());
     }

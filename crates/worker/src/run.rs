@@ -67,7 +67,7 @@ impl Worker {
             connection,
             lineage: Lineage::here(generation),
             alarm: None,
-            fleet: Membership::new(None),
+            fleet: Membership::new(None, false),
             identity,
             occupation: Occupation::Idle,
             serving: None,
@@ -80,7 +80,8 @@ impl Worker {
     /// Obeys the flags that `broker` keeps, if it keeps any, and reports there.
     #[must_use]
     pub fn with_fleet(mut self, broker: Option<Arc<dyn Broker>>) -> Self {
-        self.fleet = Membership::new(broker);
+        let elsewhere = broker.as_ref().is_some_and(|broker| !Arc::ptr_eq(broker, &self.broker));
+        self.fleet = Membership::new(broker, elsewhere);
         self
     }
 
@@ -168,7 +169,11 @@ impl Worker {
             if self.lineage.is_forked() {
                 return Err(Halt::Forked);
             }
-            if let Some(code) = self.look_around(host, started)? {
+            // While the broker is out of reach one question is enough, and that is for jobs.
+            if !link.is_down() {
+                self.look_around(host)?;
+            }
+            if let Some(code) = self.reached(host, started) {
                 break End::Code(code);
             }
             let queues = self.open_queues(host);
@@ -223,8 +228,8 @@ impl Worker {
         Ok(end)
     }
 
-    /// What is asked of this worker now: obeys the fleet, sums up when it is time, and answers an exit code when it should leave.
-    fn look_around(&mut self, host: &mut dyn Host, started: Instant) -> Result<Option<u8>, Halt> {
+    /// Looks what the fleet is asked for, and sums up, when it is time.
+    fn look_around(&mut self, host: &mut dyn Host) -> Result<(), Halt> {
         let now = Instant::now();
         let (tally, occupation, memory) = (&self.tally, self.occupation, || host.memory());
         let report = || self.identity.report(tally.processed, tally.failed, memory(), occupation);
@@ -234,7 +239,7 @@ impl Worker {
         if let Some(rate) = self.tally.rate_when_due(self.options.status, now) {
             self.sum_up(host, rate, now)?;
         }
-        Ok(self.reached(host, started))
+        Ok(())
     }
 
     fn sum_up(&self, host: &mut dyn Host, rate: f64, now: Instant) -> Result<(), Halt> {
@@ -288,7 +293,8 @@ impl Worker {
     fn work_batch(&mut self, crew: &Crew, host: &mut dyn Host, started: Instant) -> Result<Option<u8>, Halt> {
         while self.work_held(crew, host)? {
             self.breathe(host)?;
-            if let Some(code) = self.look_around(host, started)? {
+            self.look_around(host)?;
+            if let Some(code) = self.reached(host, started) {
                 return Ok(Some(code));
             }
             if host.paused() || self.serving.as_ref().is_some_and(|queue| self.fleet.is_paused(queue)) {
