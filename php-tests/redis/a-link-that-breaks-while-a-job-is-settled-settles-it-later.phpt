@@ -12,7 +12,7 @@ $server = RedisServer::start();
 $outages = fn ($how) => $how === 'cut' ? 0 : 1;
 foreach (['pipelined', 'immediate'] as $settle) {
     $scenes = [];
-    foreach ([...silences(), 'away' => ['away', []], 'cut' => ['cut', []]] as $name => [$how, $ways]) {
+    foreach (ways_to_break() as $name => [$how, $ways]) {
         $scenes[$name] = [Scene::set("$settle-$name", $server, LEASE, ['settle' => $settle]), $how, $ways];
     }
     foreach ($scenes as [$scene, $how, $ways]) {

@@ -14,7 +14,7 @@ $redis = $server->client();
 $lease = fn (Scene $scene) => array_values($redis->zRange("{queues:{$scene->name}}:reserved", 0, -1, true))[0] ?? 0;
 
 $scenes = [];
-foreach ([...silences(), 'away' => ['away', []], 'cut' => ['cut', []]] as $name => [$how, $ways]) {
+foreach (ways_to_break() as $name => [$how, $ways]) {
     $scenes[$name] = [Scene::set($name, $server, LEASE), $how, $ways];
 }
 $first = 0;

@@ -6,8 +6,8 @@ require_once __DIR__ . '/proxy.php';
 
 /** Seconds without an answer after which a link counts as broken. */
 const SILENCE = 1;
-/** The pause after the first failure of an outage is 0.1 s at most; the outages here are over before it has grown to this. */
-const PAUSE = 2;
+/** The longest pause between two tries. */
+const PAUSE = 5;
 
 final class Scene
 {
@@ -45,6 +45,8 @@ final class Scene
         PHP, [], ['FERRY_URL' => $scene->dsn($scene->proxy->port)]);
         $scene->queue()->push('Says', 'first');
         $scene->worker->says('did first');
+        // Its deletion too, before anything breaks.
+        wait_until(fn () => array_sum($scene->queue()->stats()) === 0, "{$scene->name}: the first job is gone");
         return $scene;
     }
 
@@ -119,9 +121,15 @@ final class Scene
     }
 }
 
-/** Every way to be half-open: what falls silent, and whether the old links come back. @return iterable<string, array{string, list<string>}> */
-function silences(): iterable
+/**
+ * Every way to break a link: what the proxy does, and on which ways. Half-open ones are silent or lost.
+ *
+ * @return iterable<string, array{string, list<string>}>
+ */
+function ways_to_break(): iterable
 {
+    yield 'away' => ['away', []];
+    yield 'cut' => ['cut', []];
     foreach (['silence', 'lose'] as $how) {
         yield "$how-up" => [$how, ['up']];
         yield "$how-down" => [$how, ['down']];
