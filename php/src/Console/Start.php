@@ -15,7 +15,7 @@ final class Start
     private const NO_EXTENSION = 'the extension ferry is not loaded (add `extension=ferry` to php.ini, or start as `php -d extension=/path/to/libferry.so %s`)';
     private const NO_CONSOLE = 'symfony/console is missing (in the application: `composer require symfony/console`; on Debian: '
         . '`apt install php-symfony-console`; or name a file that loads it with --bootstrap=FILE)';
-    private const NO_MBSTRING = 'symfony/console needs mbstring (on Debian: `apt install php-mbstring`)';
+    private const NO_TEXT = 'symfony/console needs mbstring and intl, or the polyfills that Composer installs (on Debian: `apt install php-mbstring php-intl`)';
 
     /** @param string|null $autoload where Composer's own proxy of bin/ferry says that the autoloader is */
     public function __construct(private Launch $launch, private ?string $autoload)
@@ -33,8 +33,8 @@ final class Start
         if (($answer === false) || !$this->findConsole()) {
             return $this->refuse($answer === false ? 'there is no file ' . self::option($words, '--bootstrap') . ' (--bootstrap)' : self::NO_CONSOLE);
         }
-        if (!function_exists('mb_strwidth')) {
-            return $this->refuse(self::NO_MBSTRING);
+        if (!function_exists('mb_strwidth') || !class_exists('Normalizer')) {
+            return $this->refuse(self::NO_TEXT);
         }
         if (!extension_loaded('ferry')) {
             return $this->refuse(sprintf(self::NO_EXTENSION, $_SERVER['argv'][0]));

@@ -10,6 +10,7 @@ use Ferry\Console\Refusal;
 use Ferry\Console\Text;
 use Symfony\Component\Console\Command\Command;
 use Symfony\Component\Console\Exception\InvalidOptionException;
+use Symfony\Component\Console\Exception\MissingInputException;
 use Symfony\Component\Console\Helper\QuestionHelper;
 use Symfony\Component\Console\Helper\Table;
 use Symfony\Component\Console\Input\InputInterface;
@@ -63,7 +64,7 @@ abstract class Base extends Command
             return;
         }
         if (!$input->isInteractive()) {
-            throw new Refusal("nothing was done: nobody is there to be asked (say --force)");
+            throw new Refusal('nothing was done: nobody is there to be asked (say --force)');
         }
         if ($this->answer($input, $output, "$question [y/N]") !== 'y') {
             throw new Refusal('nothing was done');
@@ -75,7 +76,12 @@ abstract class Base extends Command
     {
         $helper = $this->getHelper('question');
         assert($helper instanceof QuestionHelper);
-        return strtolower(substr(trim((string) $helper->ask($input, $output, new Question("$question ", 'n'))), 0, 1)) ?: 'n';
+        try {
+            $answer = (string) $helper->ask($input, $output, new Question("$question "));
+        } catch (MissingInputException) {
+            throw new Refusal('nobody answered: nothing more was done');
+        }
+        return strtolower(substr(trim($answer), 0, 1)) ?: 'n';
     }
 
     protected function number(InputInterface $input, string $name, float $least = 0): float
