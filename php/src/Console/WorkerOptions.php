@@ -81,7 +81,7 @@ final class WorkerOptions
             $options[strtr($name, '-', '_')] = match (self::TABLE[$name][0]) {
                 self::BACKOFF => self::backoff($value),
                 self::MAP => self::map($value),
-                default => $value,
+                default => $name === 'health-file' ? self::healthFile($value, 1) : $value,
             };
         }
         return $options;
@@ -103,7 +103,7 @@ final class WorkerOptions
     }
 
     /** A file for each process: they would tell each other's health otherwise. */
-    public static function healthFile(string $path, int $slot): string
+    private static function healthFile(string $path, int $slot): string
     {
         return str_replace('{slot}', (string) $slot, $path);
     }

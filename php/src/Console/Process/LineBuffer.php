@@ -17,9 +17,10 @@ final class LineBuffer
     {
         $this->begun .= $bytes;
         $end = strrpos($this->begun, "\n");
-        if ($end === false) {
-            return strlen($this->begun) > self::LONGEST ? $this->rest() : '';
+        if ($end === false && strlen($this->begun) <= self::LONGEST) {
+            return '';
         }
+        $end = $end === false ? strlen($this->begun) - 1 : $end;
         $lines = substr($this->begun, 0, $end + 1);
         $this->begun = substr($this->begun, $end + 1);
         return $lines;
