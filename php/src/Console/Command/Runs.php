@@ -105,7 +105,7 @@ abstract class Runs extends Base
     /** @return list<string> */
     private function childWords(InputInterface $input, OutputInterface $output, int $slot, bool $paused): array
     {
-        $words = ['work', '--no-interaction', '--parent=' . getmypid(), '--ready=' . Child::READY, '--control=' . Child::CONTROL];
+        $words = ['work', '--no-interaction', '--parent=' . getmypid(), '--control=' . Child::CONTROL];
         foreach (['bootstrap', 'config'] as $name) {
             $value = $input->getOption($name);
             array_push($words, ...($value === null ? [] : ["--$name=$value"]));

@@ -4,77 +4,37 @@ declare(strict_types=1);
 
 namespace Ferry\Console\Command;
 
-use Ferry\Console\Schema as Tables;
-use Symfony\Component\Console\Exception\InvalidArgumentException;
-use Symfony\Component\Console\Exception\InvalidOptionException;
-use Symfony\Component\Console\Input\InputArgument;
 use Symfony\Component\Console\Input\InputInterface;
-use Symfony\Component\Console\Input\InputOption;
 use Symfony\Component\Console\Output\OutputInterface;
 
-/** Prints the statements that create Ferry's tables. Connects to nothing. */
+/** Prints the statements that create the tables of a connection, as its driver has them. */
 final class Schema extends Base
 {
-    private const PARTS = ['jobs', 'failed', 'fleet'];
-
     protected function configure(): void
     {
-        $this->setName('schema')->setDescription('Print the SQL that creates the tables')
-            ->addArgument('part', InputArgument::OPTIONAL, 'jobs, failed or fleet [default: all]')
-            ->addOption('driver', null, InputOption::VALUE_REQUIRED, 'sqlite, the only database of this version', 'sqlite')
-            ->addOption('family', null, InputOption::VALUE_REQUIRED, implode(', ', Tables::families()), 'think3')
-            ->addOption('table', null, InputOption::VALUE_REQUIRED, 'Table of jobs', 'jobs')
-            ->addOption('failed-table', null, InputOption::VALUE_REQUIRED, 'Table of failed jobs', 'failed_jobs')
+        $this->setName('schema')->setDescription('Print the SQL that creates the tables of a connection')
             ->withJson('Print a list of statements as JSON')
             ->setHelp(<<<'TEXT'
-                The statements do nothing where the tables are there. Ferry creates them itself on SQLite; print them for a migration, or where
-                the application may not create tables. They are the tables of think-queue v3; Redis needs none.
+                The tables of jobs and of failed jobs, with the names and the family of think-queue that the configuration says. The statements do
+                nothing where the tables are there. Ferry creates them itself on first use; print them for a migration.
+                Redis needs none; the tables of flags and workers are made by Ferry when they are first needed.
 
-                  <info>ferry schema | sqlite3 jobs.sqlite</info>
-                  <info>ferry schema failed --failed-table=queue_failures</info>
+                  <info>ferry schema -c local | sqlite3 jobs.sqlite</info>
 
-                Exit codes: 0 done, 2 wrong call.
+                Exit codes: 0 done, 1 the broker did not answer, 2 wrong call.
                 TEXT);
     }
 
     protected function execute(InputInterface $input, OutputInterface $output): int
     {
-        $statements = self::statements($input);
+        $statements = $this->connection($input)->schema();
         if ($input->getOption('json')) {
             $this->json($output, $statements);
+        } elseif ($statements === []) {
+            $output->writeln('-- This broker has no tables.');
         } else {
-            $output->writeln(array_map(fn ($sql) => "$sql;", $statements), OutputInterface::OUTPUT_RAW);
+            $output->writeln(array_map(fn ($sql) => rtrim($sql, ';') . ';', $statements), OutputInterface::OUTPUT_RAW);
         }
         return self::SUCCESS;
-    }
-
-    /** @return list<string> */
-    private static function statements(InputInterface $input): array
-    {
-        [$part, $driver, $family] = [$input->getArgument('part'), $input->getOption('driver'), $input->getOption('family')];
-        if ($driver !== 'sqlite') {
-            throw new InvalidOptionException("--driver=$driver is not in this version (sqlite is; redis needs no tables)");
-        }
-        if (!in_array($family, Tables::families(), true)) {
-            throw new InvalidOptionException('--family wants ' . implode(', ', Tables::families()));
-        }
-        if ($part !== null && !in_array($part, self::PARTS, true)) {
-            throw new InvalidArgumentException('the part is jobs, failed or fleet');
-        }
-        $all = [
-            'jobs' => Tables::jobs($family, self::name($input, 'table')),
-            'failed' => Tables::failed($family, self::name($input, 'failed-table')),
-            'fleet' => Tables::fleet(),
-        ];
-        return $part === null ? array_merge(...array_values($all)) : $all[$part];
-    }
-
-    private static function name(InputInterface $input, string $option): string
-    {
-        $name = $input->getOption($option);
-        if (!preg_match('/^[A-Za-z0-9_]+$/', $name)) {
-            throw new InvalidOptionException("--$option wants letters, digits and _");
-        }
-        return $name;
     }
 }

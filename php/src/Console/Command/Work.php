@@ -4,9 +4,10 @@ declare(strict_types=1);
 
 namespace Ferry\Console\Command;
 
-use Ferry\Connection;
+use Ferry\Console\Process\Control;
 use Ferry\Console\Process\RespawnPolicy;
 use Ferry\Queue;
+use Ferry\Worker;
 use Symfony\Component\Console\Exception\InvalidOptionException;
 use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Input\InputOption;
@@ -23,7 +24,6 @@ final class Work extends Runs
             ->withWorkerOptions()
             ->addOption('processes', 'p', InputOption::VALUE_REQUIRED, 'Keep so many worker processes alive; without it this process works itself')
             ->addOption('parent', null, InputOption::VALUE_REQUIRED, 'For masters: leave when the parent process is another one than this pid')
-            ->addOption('ready', null, InputOption::VALUE_REQUIRED, 'For masters: descriptor that gets a byte when the worker is ready')
             ->addOption('control', null, InputOption::VALUE_REQUIRED, 'For masters: descriptor for lines about this process')
             ->addOption('paused', null, InputOption::VALUE_NONE, 'Begin paused; CONT goes on')
             ->setHelp(<<<'TEXT'
@@ -84,47 +84,35 @@ final class Work extends Runs
     {
         $options = $this->workerOptions($input, $output);
         if ($input->getOption('parent') === null) {
-            return $this->runWorker($input, $options);
+            return self::begin($this->worker($options), $input);
         }
-        self::standAlone();
-        $control = fopen('php://fd/' . (int) $input->getOption('control'), 'w');
-        $connection = Queue::connection($options['connection'] ?? null);
-        self::tellOrders($control, $connection);
-        $code = $this->runWorker($input, ['parent' => (int) $input->getOption('parent'), 'ready' => (int) $input->getOption('ready')] + $options);
-        // When it left because the fleet was told to stop, the master has to know.
-        $code === self::SUCCESS && self::tellOrders($control, $connection);
-        fwrite($control, "over=1\n");
-        return $code;
+        return $this->workForMaster($input, ['parent' => (int) $input->getOption('parent')] + $options);
     }
 
     /** @param array<string, mixed> $options */
-    private function runWorker(InputInterface $input, array $options): int
+    private function workForMaster(InputInterface $input, array $options): int
     {
+        // Printing to a master that was killed would end the process in the middle of a job.
+        ignore_user_abort(true);
+        $control = new Control((int) $input->getOption('control'));
+        $connection = Queue::connection($options['connection'] ?? null);
+        $control->tellOrders($connection);
         $worker = $this->worker($options);
+        $worker->on('ready', fn () => $control->tell('ready'));
+        // A worker whose queues are paused asks for no job, and so is never ready.
+        $worker->on('paused', fn () => $control->tell('ready', 'paused'));
+        $code = self::begin($worker, $input);
+        // When it left because the fleet was told to stop, the master has to know.
+        $code === self::SUCCESS && $control->tellOrders($connection);
+        $control->tell('over');
+        return $code;
+    }
+
+    private static function begin(Worker $worker, InputInterface $input): int
+    {
         if ($input->getOption('paused')) {
             $worker->pause();
         }
         return $worker->run();
-    }
-
-    /** A child outlives what happens to its master's terminal and pipes. */
-    private static function standAlone(): void
-    {
-        // Printing to a master that was killed would end the process in the middle of a job.
-        ignore_user_abort(true);
-        // Ctrl-C reaches all processes of a group; the master passes it on, and the second one would stop the job.
-        if (function_exists('posix_setpgid')) {
-            posix_setpgid(0, 0);
-        }
-    }
-
-    /** @param resource $control */
-    private static function tellOrders($control, Connection $connection): void
-    {
-        try {
-            fwrite($control, 'stop=' . $connection->flags()['stop'] . "\n");
-        } catch (\Ferry\Exception) {
-            // The worker works without flags too, and says what is wrong with the broker.
-        }
     }
 }

@@ -5,18 +5,15 @@ declare(strict_types=1);
 namespace Ferry\Console\Process;
 
 /**
- * One worker process. Two pipes beside output and errors come from it: `ready` gets a byte when the worker had its first answer of the
- * broker, `control` lines `name=value`.
+ * One worker process. Beside output and errors a third pipe comes from it, with lines `name=number`: `ready` when the broker answered it for
+ * the first time, `paused`, `over` when its work is done, and the fleet's counter `stop`.
  */
 final class Child
 {
-    public const READY = 3;
-    public const CONTROL = 4;
+    public const CONTROL = 3;
 
     public readonly int $pid;
     public readonly float $started;
-    /** Whether it had its first answer of the broker. */
-    public bool $ready = false;
     /** Whether it was told to leave. */
     public bool $leaving = false;
     /** Whether it was told to pause. */
@@ -48,7 +45,7 @@ final class Child
     public static function start(array $command, string $directory, array $environment, int $generation, \Closure $print, bool $paused): ?self
     {
         $pipe = ['pipe', 'w'];
-        $descriptors = [['file', '/dev/null', 'r'], $pipe, $pipe, self::READY => $pipe, self::CONTROL => $pipe];
+        $descriptors = [['file', '/dev/null', 'r'], $pipe, $pipe, self::CONTROL => $pipe];
         $process = Quietly::run(fn () => proc_open($command, $descriptors, $streams, $directory, $environment));
         return is_resource($process) ? new self($process, $streams, $generation, $print, $paused) : null;
     }
@@ -65,8 +62,6 @@ final class Child
         foreach ($this->streams as $descriptor => $stream) {
             while (is_string($bytes = Quietly::run(fn () => fread($stream, 1 << 16))) && $bytes !== '') {
                 $this->take($descriptor, $this->buffers[$descriptor]->add($bytes));
-                // Any byte will do, it need not be a line.
-                $this->ready = $this->ready || $descriptor === self::READY;
             }
             if (feof($stream)) {
                 $this->close($descriptor);
@@ -76,7 +71,7 @@ final class Child
 
     private function take(int $descriptor, string $lines): void
     {
-        if ($lines === '' || $descriptor === self::READY) {
+        if ($lines === '') {
             return;
         }
         if ($descriptor !== self::CONTROL) {
@@ -88,6 +83,12 @@ final class Child
             $this->said[$name] = (int) $value;
         }
         $this->doneAt ??= isset($this->said['over']) ? microtime(true) : null;
+    }
+
+    /** Whether the broker answered it, or all of its queues are paused. */
+    public function isReady(): bool
+    {
+        return isset($this->said['ready']);
     }
 
     /** Whether its work is over for so long, and it is still there. */

@@ -33,6 +33,6 @@ final class Limits
     /** Whether a child that is starting takes too long. */
     public function isLate(Child $child): bool
     {
-        return !$child->ready && $this->start > 0 && $child->lived() >= $this->start;
+        return !$child->isReady() && $this->start > 0 && $child->lived() >= $this->start;
     }
 }

@@ -18,7 +18,7 @@ final class Log
 
     public function news(string $text): void
     {
-        $this->say('info', $text);
+        $this->say('notice', $text);
     }
 
     public function trouble(string $text): void
@@ -46,7 +46,7 @@ final class Log
     private function line(string $level, string $text): string
     {
         return $this->format === 'json'
-            ? Text::json(['time' => date('c'), 'level' => $level, 'event' => 'master', 'message' => Text::clean($text)]) . "\n"
+            ? Text::json(['time' => date('c'), 'level' => $level, 'event' => 'master', 'message' => Text::clean($text), 'pid' => getmypid()]) . "\n"
             : sprintf("[%s] ferry: %s\n", date('Y-m-d H:i:s'), Text::clean($text));
     }
 }

@@ -136,7 +136,7 @@ final class Master
     /** Tells a child whether to work. Before it is ready the signal would end it. */
     private function agree(Child $child): void
     {
-        if ($child->ready && $child->paused !== $this->paused) {
+        if ($child->isReady() && $child->paused !== $this->paused) {
             $child->paused = $this->paused;
             $child->signal($this->paused ? Signals::USR2 : Signals::CONT);
         }
@@ -169,7 +169,7 @@ final class Master
             if ($slot->child === null || $slot->child->generation >= $this->generation) {
                 continue;
             }
-            if ($slot->newcomer?->ready) {
+            if ($slot->newcomer?->isReady()) {
                 $old = $slot->replace();
                 $old->leave();
                 $this->leaving[] = $old;
@@ -279,8 +279,9 @@ final class Master
     private function mourn(Slot $slot, Child $child, string $more = ''): void
     {
         [$code, $lived] = [$child->code(), $child->lived()];
-        $slot->deaths = $this->policy->deaths($slot->deaths, $code, $lived, $child->ready);
-        $delay = $this->policy->delay($slot->deaths);
+        $slot->deaths = $this->policy->deaths($slot->deaths, $code, $lived, $child->isReady());
+        // One run of a worker whose queues are paused ends at once.
+        $delay = max($this->policy->delay($slot->deaths), isset($child->said['paused']) ? 1.0 : 0.0);
         $slot->startAt = microtime(true) + $delay;
         $how = $code > 128 ? 'was ended by signal ' . ($code - 128) : "ended with $code";
         $next = $delay > 0 ? sprintf('the next one starts in %d s', $delay) : 'the next one starts now';
