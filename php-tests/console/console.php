@@ -62,11 +62,11 @@ final class Ferry
         return [getenv('FERRY_PHP'), ...explode(' ', getenv('FERRY_PHP_FLAGS')), ...self::needed(), '-d', 'display_errors=stderr', ...$this->flags, project('php/bin/ferry'), ...$words];
     }
 
-    /** What symfony/console needs and Debian builds as modules. @return list<string> */
+    /** What symfony/console needs, where it is built as a module. @return list<string> */
     public static function needed(): array
     {
-        $missing = array_filter(['mbstring', 'ctype', 'intl'], fn ($name) => !extension_loaded($name));
-        return array_merge([], ...array_map(fn ($name) => ['-d', "extension=$name"], array_values($missing)));
+        $modules = array_filter(['mbstring', 'ctype', 'intl'], fn ($name) => is_file(ini_get('extension_dir') . "/$name.so"));
+        return array_merge([], ...array_map(fn ($name) => ['-d', "extension=$name"], array_values($modules)));
     }
 
     private static function files(): string
@@ -127,4 +127,76 @@ function shared_brokers(array $more = []): iterable
 function load_console(): void
 {
     require_once project('php/autoload.php');
+}
+
+/** The living child processes of a process. @return list<int> */
+function children_of(int $pid): array
+{
+    $children = [];
+    foreach (glob('/proc/[0-9]*/stat') as $file) {
+        // pid (name) state parent: the name may hold anything, a parenthesis too.
+        $stat = (string) @file_get_contents($file);
+        [$state, $parent] = explode(' ', substr($stat, strrpos($stat, ')') + 2)) + [1 => '0'];
+        if ((int) $parent === $pid && $state !== 'Z') {
+            $children[] = (int) $stat;
+        }
+    }
+    sort($children);
+    return $children;
+}
+
+/** Waits until a master has so many children, none of them among those that are to be gone. @return list<int> */
+function wait_for_children(Child $master, int $count, array $gone = [], float $seconds = 15): array
+{
+    $children = [];
+    wait_until(function () use ($master, $count, $gone, &$children) {
+        if (!$master->isRunning()) {
+            throw new RuntimeException("the master ended:\n{$master->out()}{$master->err()}");
+        }
+        $children = children_of($master->pid);
+        return count($children) === $count && array_intersect($children, $gone) === [];
+    }, "the master has $count children", $seconds);
+    return $children;
+}
+
+/** Handlers that write down what they do, in a file that the test reads. */
+final class Book
+{
+    public readonly string $file;
+
+    public function __construct()
+    {
+        $this->file = temp_dir() . '/book-' . bin2hex(random_bytes(4));
+        touch($this->file);
+    }
+
+    /** The path of a bootstrap file with the handlers `Note` (a line of its data and its process) and `Held` (runs until a file appears). */
+    public function bootstrap(string $more = ''): string
+    {
+        return bootstrap('define("BOOK", ' . var_export($this->file, true) . ');' . <<<'PHP'
+
+            function note(string $line): void { file_put_contents(BOOK, "$line\n", FILE_APPEND | LOCK_EX); }
+            class Note { public function fire($job, $data) { note("$data by " . getmypid()); $job->delete(); } }
+            class Held {
+                public function fire($job, $file) {
+                    note("held by " . getmypid());
+                    wait_until(fn () => file_exists($file) || clearstatcache(), "the file appears", 60);
+                    $job->delete();
+                    note("let go by " . getmypid());
+                }
+            }
+
+            PHP . $more);
+    }
+
+    /** @return list<string> */
+    public function lines(): array
+    {
+        return file($this->file, FILE_IGNORE_NEW_LINES);
+    }
+
+    public function waitFor(string $line, float $seconds = 15): void
+    {
+        wait_until(fn () => str_contains("\n" . file_get_contents($this->file), "\n$line"), "the book says `$line`; so far:\n" . file_get_contents($this->file), $seconds);
+    }
 }

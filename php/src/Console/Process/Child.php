@@ -46,7 +46,10 @@ final class Child
     {
         $pipe = ['pipe', 'w'];
         $descriptors = [['file', '/dev/null', 'r'], $pipe, $pipe, self::CONTROL => $pipe];
-        $process = Quietly::run(fn () => proc_open($command, $descriptors, $streams, $directory, $environment));
+        $streams = [];
+        $process = Quietly::run(function () use ($command, $descriptors, &$streams, $directory, $environment) {
+            return proc_open($command, $descriptors, $streams, $directory, $environment);
+        });
         return is_resource($process) ? new self($process, $streams, $generation, $print, $paused) : null;
     }
 
