@@ -10,12 +10,7 @@ $handlers = <<<'PHP'
     class Shouts { public function fire($job, $data) { echo "out $data\n"; fwrite(STDERR, "err $data\n"); $job->delete(); } }
     class Exits { public function fire($job, $data) { note("exits in attempt {$job->attempts()}"); exit(3); } }
     class Loops { public function fire($job, $data) { note("loops"); while (true); } }
-    class Wedges { public function fire($job, $data) {
-        note("wedges");
-        // Nothing gets it out of here but the end of the process.
-        register_shutdown_function(function () { note("shutdown"); });
-        while (true) { try { while (true); } finally { while (true); } }
-    } }
+    class Wedges { public function fire($job, $data) { note("wedges"); hash_pbkdf2("sha512", "one call", "that never comes back", 2_000_000_000); } }
     class Dies { public function fire($job, $data) { note("dies in attempt {$job->attempts()}"); posix_kill(getmypid(), SIGKILL); } }
     PHP;
 
