@@ -29,7 +29,7 @@ foreach (shared_brokers(['queue' => 'own']) as $name => $config) {
 
     $report = json_decode($ferry->run(['monitor', '--once', '--json'])->well("$name: monitor")->out, true);
     $queues = array_column($report['queues'], null, 'queue');
-    same("$name: monitor knows the queues", [], array_diff(['a', 'b', 'x', 'y'], array_keys($queues)));
+    same("$name: monitor knows the queues", [], array_diff(['own', 'a', 'b', 'x', 'y'], array_keys($queues)));
     same("$name: and what is paused", [true, false, 1], [$queues['a']['paused'], $queues['b']['paused'], $queues['a']['ready']]);
     check("$name: and who works", count(array_intersect($first, array_column($report['workers'], 'pid'))) === 2, $report['workers']);
     $lines = $ferry->run(['monitor', '--once', '--queue=a,b'])->well("$name: plain monitor")->out;

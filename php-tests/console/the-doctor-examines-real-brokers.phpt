@@ -23,7 +23,7 @@ $ferry = Ferry::on($server->config());
 $good = $ferry->run(['doctor', '--json'])->well('a good Redis');
 same('worst', 'ok', $good->json()['worst']);
 same('all of it is well', [], array_diff(found($good), ['ok']));
-same('what was looked at', [], array_diff(['Ferry', 'PHP', 'pcntl', 'Redis version', 'Role', 'Eviction', 'Persistence', 'Redis memory', 'Clients', 'Round trip', 'Clocks', 'retry_after', 'Timeout', 'Workers', 'Own queue'], array_keys(found($good))));
+same('what was looked at', [], array_diff(['Ferry', 'PHP', 'pcntl', 'Redis version', 'Role', 'Eviction', 'Persistence', 'Redis memory', 'Clients', 'Round trip', 'Clocks', 'retry_after', 'Timeout', 'Workers', 'Queue default'], array_keys(found($good))));
 same('the shape of a finding', ['level', 'topic', 'means', 'change'], array_keys($good->json()['findings'][0]));
 $redis = $server->client();
 same('it left nothing behind', [], $redis->keys('*'));

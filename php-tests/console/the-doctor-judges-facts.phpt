@@ -12,8 +12,8 @@ require_once project('php/autoload.php');
 use Ferry\Console\Doctor\Checks;
 use Ferry\Console\Doctor\Finding;
 use Ferry\Console\Doctor\RedisChecks as Redis_;
-use Ferry\Console\Doctor\Settings;
 use Ferry\Console\Doctor\SqliteChecks as Sqlite_;
+use Ferry\Console\Settings;
 
 function level(?Finding $finding): ?string
 {
@@ -102,7 +102,16 @@ foreach ([
         same('retry_after of ' . json_encode($config) . " $name", $seconds, (new Settings($config, 'sqlite:/x?retry_after=45'))->retryAfter($name === '' ? null : $name));
     }
 }
-same('configured elsewhere', null, (new Settings(null, ''))->retryAfter(null));
+same('configured elsewhere', [null, null], [(new Settings(null, ''))->retryAfter(null), (new Settings(null, ''))->queue(null)]);
+foreach ([
+    ['default', ['connections' => ['a' => ['type' => 'redis', 'queue' => '']]]],
+    ['mail', ['connections' => ['a' => ['type' => 'redis', 'queue' => 'mail']]]],
+    ['high', ['connections' => ['a' => ['url' => 'redis://h?queue=high', 'queue' => 'mail']]]],
+    ['old', ['connector' => 'Redis', 'default' => 'old']],
+    ['dsn', 'sqlite:/x?queue=dsn'],
+] as [$queue, $config]) {
+    same('own queue of ' . json_encode($config), $queue, (new Settings($config, ''))->queue(null));
+}
 done();
 --EXPECT--
 ok

@@ -33,8 +33,13 @@ final class Connections
         return Queue::connection($input->getOption('connection'));
     }
 
+    public function settings(InputInterface $input): Settings
+    {
+        return new Settings($this->config($input), (string) getenv('FERRY_URL') ?: (string) ini_get('ferry.url'));
+    }
+
     /** @return array<string, mixed>|string|null what --config says */
-    public function config(InputInterface $input): array|string|null
+    private function config(InputInterface $input): array|string|null
     {
         $file = $input->getOption('config');
         if ($file === null) {

@@ -8,8 +8,8 @@ use Ferry\Connection;
 use Ferry\Console\Doctor\Checks;
 use Ferry\Console\Doctor\Finding;
 use Ferry\Console\Doctor\RedisChecks;
-use Ferry\Console\Doctor\Settings;
 use Ferry\Console\Doctor\SqliteChecks;
+use Ferry\Console\Settings;
 use Ferry\Console\Text;
 use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Input\InputOption;
@@ -56,7 +56,7 @@ final class Doctor extends Base
         // What is wrong with the call is said before anything is asked.
         $timeout = $this->number($input, 'timeout');
         $old = $this->oldWorkers($input);
-        $settings = new Settings($this->connections->config($input), (string) getenv('FERRY_URL') ?: (string) ini_get('ferry.url'));
+        $settings = $this->connections->settings($input);
         $retry_after = Settings::seconds($input->getOption('retry-after')) ?? $settings->retryAfter($input->getOption('connection'));
         $php = [Finding::ok('Ferry', (string) phpversion('ferry')), ...Checks::php(self::ofPhp())];
         $connection = $this->connection($input);
@@ -65,14 +65,13 @@ final class Doctor extends Base
         } catch (\Ferry\BrokerException $e) {
             return [...$php, Finding::bad('Broker', Text::clean($e->getMessage()), 'See the message.')];
         }
-        $retry_after ??= Settings::seconds($facts['retry_after'] ?? null);
         return [
             ...$php,
             ...self::broker($facts),
             ...array_filter([Checks::clock($facts['clock_skew'] ?? null)]),
             ...Checks::leases($retry_after, $timeout),
             ...($old === null ? [] : Checks::oldWorkers($retry_after, $old[0], $old[1], $facts['driver'] ?? '')),
-            ...$this->fleet($connection, $this->connections->queues($input), $facts['queue'] ?? ''),
+            ...$this->fleet($connection, $this->connections->queues($input), $settings->queue($input->getOption('connection')) ?? ''),
         ];
     }
 

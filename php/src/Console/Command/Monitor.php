@@ -45,13 +45,14 @@ final class Monitor extends Base
         $interval = $this->number($input, 'interval', 0.1);
         $names = $input->getOption('queue') === null ? null : array_map('strval', $this->connections->queues($input));
         $connection = $this->connection($input);
+        $own = $this->connections->settings($input)->queue($input->getOption('connection'));
         $show = $this->shower($input, $output, $connection);
         $trend = new Trend();
-        $show($trend->add(Snapshot::take($connection, $names)));
+        $show($trend->add(Snapshot::take($connection, $names, $own)));
         while (!$input->getOption('once')) {
             usleep((int) ($interval * 1e6));
             try {
-                $show($trend->add(Snapshot::take($connection, $names)));
+                $show($trend->add(Snapshot::take($connection, $names, $own)));
             } catch (\Ferry\BrokerException $e) {
                 self::errors($output)->writeln('<error>ferry:</error> ' . Text::cell($e->getMessage()));
             }

@@ -17,12 +17,15 @@ final class Snapshot
     {
     }
 
-    /** @param list<string>|null $names queues to look at; null is the connection's own and those of its workers */
-    public static function take(Connection $connection, ?array $names): self
+    /**
+     * @param list<string>|null $names queues to look at; null is the connection's own and those of its workers
+     * @param string|null $own the name of the connection's own queue, where it is known
+     */
+    public static function take(Connection $connection, ?array $names, ?string $own): self
     {
         [$workers, $paused] = self::fleet($connection);
         $queues = [];
-        foreach ($names ?? self::known($connection, $workers, $paused) as $name) {
+        foreach ($names ?? self::known($own, $workers, $paused) as $name) {
             $queue = $name === '' ? null : (string) $name;
             $head = $connection->peek($queue, 'ready', 1)[0] ?? null;
             $queues[$name] = $connection->stats($queue) + ['head' => $head, 'paused' => isset($paused[$name])];
@@ -41,17 +44,17 @@ final class Snapshot
     }
 
     /**
-     * The own queue and those that workers or pauses name. Where its name is not known, the own one stands as ''.
+     * The own queue and those that workers or pauses name. Where its name is not known, the own one stands as '' while nobody names one.
      *
      * @param list<array<string, mixed>> $workers
      * @param array<string, int> $paused
      * @return list<string>
      */
-    private static function known(Connection $connection, array $workers, array $paused): array
+    private static function known(?string $own, array $workers, array $paused): array
     {
         $named = array_merge(array_map('strval', array_keys($paused)), ...array_column($workers, 'queues'));
-        $own = $connection->facts()['queue'] ?? ($named === [] ? '' : null);
-        $all = array_values(array_unique(array_filter([$own, ...$named], fn ($name) => $name !== null)));
+        $own ??= $named === [] ? '' : null;
+        $all = array_unique(array_filter([$own, ...$named], fn ($name) => $name !== null));
         natcasesort($all);
         return array_values($all);
     }
