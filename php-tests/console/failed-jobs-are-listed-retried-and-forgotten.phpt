@@ -1,0 +1,107 @@
+--TEST--
+Failed jobs are listed, shown, retried, forgotten, flushed and pruned, on SQLite and Redis
+--SKIPIF--
+<?php require __DIR__ . '/skip.php'; needs_console('redis-server'); ?>
+--FILE--
+<?php
+require __DIR__ . '/console.php';
+
+class Fails
+{
+    public function fire($job, $data)
+    {
+        $job->fail(new RuntimeException("no route for $data"));
+    }
+}
+class AlsoFails extends Fails
+{
+}
+
+/** Buries jobs: data => class. */
+function bury(Ferry\Connection $connection, array $jobs, string $queue = 'mail'): void
+{
+    foreach ($jobs as $data => $class) {
+        $connection->push($class, $data, $queue);
+    }
+    while ($job = $connection->pop($queue)) {
+        $job->fire();
+    }
+}
+
+foreach (shared_brokers() as $name => $config) {
+    $ferry = Ferry::on($config);
+    $connection = use_broker($config);
+
+    same("$name: nothing there", "No failed jobs.\n", $ferry->run(['failed', '--queue=mail'])->well('list of none')->out);
+    same("$name: nothing there, as JSON", [], $ferry->run(['failed', '--queue=mail', '--json'])->json());
+
+    bury($connection, ['one' => 'Fails', 'two' => 'AlsoFails@fire', 'three' => 'Fails']);
+    $list = $ferry->run(['failed', '--queue=mail'])->well("$name: list")->out;
+    foreach (['AlsoFails@fire', 'asked', 'no route for two', 'mail'] as $piece) {
+        holds("$name: list", $piece, $list);
+    }
+    $all = $ferry->run(['failed', '--queue=mail', '--json'])->well("$name: list as JSON")->json();
+    same("$name: newest first", ['three', 'two', 'one'], array_map(fn ($job) => json_decode($job['payload'], true)['data'], $all));
+    same("$name: keys", ['id', 'connection', 'queue', 'reason', 'exception', 'attempts', 'failed_at', 'job', 'payload'], array_values(array_intersect(['id', 'connection', 'queue', 'reason', 'exception', 'attempts', 'failed_at', 'job', 'payload'], array_keys($all[0]))));
+    same("$name: limit and offset", [$all[1]], $ferry->run(['failed', '--queue=mail', '--json', '--limit=1', '--offset=1'])->json());
+    same("$name: another queue has none", [], $ferry->run(['failed', '--json'])->json());
+
+    $shown = $ferry->run(['failed', 'show', $all[0]['id'], '--queue=mail'])->well("$name: show")->out;
+    holds("$name: payload", '"data":"three"', $shown);
+    holds("$name: trace", "RuntimeException: no route for three in", $shown);
+    same("$name: show as JSON", $all[0], $ferry->run(['failed', 'show', $all[0]['id'], '--queue=mail', '--json'])->json());
+    $ferry->run(['failed', 'show', 'nobody', '--queue=mail'])->refused("$name: show a stranger", 1, 'no failed job nobody');
+    $ferry->run(['failed', 'shew', '1'])->refused("$name: no such word", 2, '`failed show ID`');
+
+    // Retry: by id, by condition, by question.
+    $ferry->run(['retry', '--queue=mail'])->refused("$name: retry nothing", 2, 'which jobs?');
+    $ferry->run(['retry', 'all', '--class=Fails', '--queue=mail'])->refused("$name: retry twice over", 2, 'name ids, or conditions');
+    $ferry->run(['retry', 'all', '--before=yesteryore', '--queue=mail'])->refused("$name: no date", 2, '--before wants a date');
+    $ferry->run(['retry', 'nobody', $all[2]['id'], '--queue=mail'])->refused("$name: one of two ids", 1, '1 job ready again; not among the failed jobs of this queue: nobody');
+    same("$name: one ready", 1, $connection->size('mail'));
+    same("$name: retry by class", "1 job ready again.\n", $ferry->run(['retry', '--class=\\alsofails', '--queue=other,mail'])->well("$name: retry by class")->out);
+    same("$name: after now there is none", "0 jobs ready again.\n", $ferry->run(['retry', '--after=+1 hour', '--queue=mail'])->out);
+    same("$name: retry the rest", "1 job ready again.\n", $ferry->run(['retry', 'all', '--queue=mail'])->out);
+    same("$name: all ready", ['ready' => 3, 'delayed' => 0, 'reserved' => 0, 'failed' => 0], $connection->stats('mail'));
+
+    bury($connection, []);
+    $asked = $ferry->run(['retry', '--ask', '--queue=mail'], "n\ny\nq\n");
+    holds("$name: asks with the job's name", 'Fails  asked  RuntimeException: no route for', $asked->err);
+    same("$name: one was wanted", [0, "1 job ready again.\n"], [$asked->code, $asked->out]);
+    same("$name: the others stay", 2, $connection->stats('mail')['failed']);
+    $ferry->run(['retry', '--ask', '--queue=mail'])->refused("$name: nobody answers", 1, 'nobody answered');
+    $ferry->run(['retry', '--ask', '--queue=mail', '-n'])->refused("$name: nobody may be asked", 1, 'nobody is there to be asked');
+    bury($connection, []);
+    $only = $ferry->run(['retry', '--ask', '--class=alsofails', '--queue=mail'], "n\n");
+    same("$name: conditions narrow the questions", 1, substr_count($only->err, 'again?'));
+
+    // Forget, prune, flush.
+    [$first, $second] = array_column($ferry->run(['failed', '--queue=mail', '--json'])->json(), 'id');
+    same("$name: forget", "Forgotten: $first\n", $ferry->run(['forget', $first, '--queue=mail'])->well("$name: forget")->out);
+    $ferry->run(['forget', $first, '--queue=mail'])->refused("$name: forget twice", 1, $first);
+    $ferry->run(['forget'])->refused("$name: forget nothing", 2, 'missing: "id"');
+    holds("$name: nothing is that old", '0 failed jobs', $ferry->run(['prune', '--queue=mail'])->well("$name: prune")->out);
+    $ferry->run(['prune', '--hours=-1', '--queue=mail'])->refused("$name: no age", 2, '--hours wants a number');
+    same("$name: still there", 2, $connection->stats('mail')['failed']);
+    $ferry->run(['flush', '--queue=mail', '-n'])->refused("$name: flush without an answer", 1, 'say --force');
+    $ferry->run(['flush', '--queue=mail'], "no\n")->refused("$name: flush, no", 1, 'nothing was done');
+    same("$name: still there", 2, $connection->stats('mail')['failed']);
+    holds("$name: flush, yes", '2 failed jobs removed', $ferry->run(['flush', '--queue=mail'], "y\n")->out);
+    bury($connection, ['four' => 'Fails']);
+    wait_until(fn () => time() > $connection->failed('mail')[0]['failed_at'], 'a second has passed');
+    holds("$name: prune what is older than nothing", '1 failed job ', $ferry->run(['prune', '--hours=0', '--queue=mail'])->well("$name: prune all")->out);
+    same("$name: gone", 0, $connection->stats('mail')['failed']);
+
+    // Bytes that are no text steer no terminal and break no JSON.
+    $connection->pushRaw("\xff\x1b[2J<error>{\"job\"", 'mail');
+    $worker = new Ferry\Worker(['connection' => $connection, 'queue' => 'mail', 'stop_when_empty' => true, 'log' => 'none']);
+    $worker->run();
+    $poison = $ferry->run(['failed', '--queue=mail', '--json'])->well("$name: poison as JSON")->json()[0];
+    same("$name: poison's bytes", "\xff\x1b[2J<error>{\"job\"", base64_decode($poison['payload_base64']));
+    $shown = $ferry->run(['failed', 'show', $poison['id'], '--queue=mail', '--ansi'])->well("$name: poison shown")->out;
+    check("$name: no escape sequence of the payload", !str_contains($shown, "\x1b[2J"), bin2hex($shown));
+    holds("$name: shown instead", '\u{1B}[2J<error>{"job"', $shown);
+}
+done();
+--EXPECT--
+ok

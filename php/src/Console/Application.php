@@ -1,0 +1,99 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Ferry\Console;
+
+use Symfony\Component\Console\Application as Base;
+use Symfony\Component\Console\CommandLoader\FactoryCommandLoader;
+use Symfony\Component\Console\Exception\ExceptionInterface as ConsoleException;
+use Symfony\Component\Console\Formatter\OutputFormatter;
+use Symfony\Component\Console\Input\ArgvInput;
+use Symfony\Component\Console\Input\InputDefinition;
+use Symfony\Component\Console\Input\InputInterface;
+use Symfony\Component\Console\Input\InputOption;
+use Symfony\Component\Console\Output\ConsoleOutput;
+use Symfony\Component\Console\Output\ConsoleOutputInterface;
+use Symfony\Component\Console\Output\OutputInterface;
+
+/** The table of commands, the options that all of them have, and what an exception becomes. */
+final class Application extends Base
+{
+    /** @param array<string, mixed> $worker options of a worker that a command line cannot say: what the bootstrap file returned */
+    public function __construct(Launch $launch, array $worker = [])
+    {
+        parent::__construct('ferry', (string) phpversion('ferry'));
+        $this->setAutoExit(false);
+        $this->setCatchExceptions(false);
+        $connections = new Connections($launch);
+        $this->setCommandLoader(new FactoryCommandLoader([
+            'work' => fn () => new Command\Work($launch, $connections, $worker),
+            'listen' => fn () => new Command\Listen($launch, $connections, $worker),
+            'failed' => fn () => new Command\Failed($connections),
+            'retry' => fn () => new Command\Retry($connections),
+            'forget' => fn () => new Command\Forget($connections),
+            'flush' => fn () => new Command\Flush($connections),
+            'prune' => fn () => new Command\Prune($connections),
+            'pause' => fn () => new Command\Pause($connections),
+            'resume' => fn () => new Command\Resume($connections),
+            'restart' => fn () => new Command\Restart($connections),
+            'stop' => fn () => new Command\Stop($connections),
+            'size' => fn () => new Command\Size($connections),
+            'peek' => fn () => new Command\Peek($connections),
+            'clear' => fn () => new Command\Clear($connections),
+            'monitor' => fn () => new Command\Monitor($connections),
+            'schema' => fn () => new Command\Schema($connections),
+            'doctor' => fn () => new Command\Doctor($connections),
+        ]));
+    }
+
+    protected function getDefaultInputDefinition(): InputDefinition
+    {
+        $definition = parent::getDefaultInputDefinition();
+        $definition->addOptions([
+            new InputOption('bootstrap', null, InputOption::VALUE_REQUIRED, 'PHP file to load first: the application, its autoloader, its handlers'),
+            new InputOption('config', null, InputOption::VALUE_REQUIRED, "PHP file that returns think-queue's config/queue.php array"),
+            new InputOption('connection', 'c', InputOption::VALUE_REQUIRED, 'Connection to use [default: that of the configuration]'),
+        ]);
+        return $definition;
+    }
+
+    public function run(?InputInterface $input = null, ?OutputInterface $output = null): int
+    {
+        $input ??= new ArgvInput();
+        $output ??= new ConsoleOutput();
+        try {
+            return parent::run($input, $output);
+        } catch (\Throwable $e) {
+            $this->tell($e, $output instanceof ConsoleOutputInterface ? $output->getErrorOutput() : $output);
+            return self::code($e);
+        }
+    }
+
+    /** What the caller did wrong is told apart from what went wrong. */
+    private static function code(\Throwable $e): int
+    {
+        $wrong = $e instanceof ConsoleException || $e instanceof \Ferry\InvalidArgumentException || self::lacksMethod($e);
+        return $wrong ? ExitCode::WRONG : ExitCode::FAILED;
+    }
+
+    /** One line for people; with -v also where it came from. */
+    private function tell(\Throwable $e, OutputInterface $errors): void
+    {
+        $known = $e instanceof ConsoleException || $e instanceof \Ferry\Exception || $e instanceof Refusal;
+        $text = match (true) {
+            self::lacksMethod($e) => sprintf('%s: the extension ferry %s is older than this console; update it', lcfirst($e->getMessage()), phpversion('ferry')),
+            $known => trim($e->getMessage()),
+            default => sprintf('%s: %s in %s:%d', get_class($e), $e->getMessage(), $e->getFile(), $e->getLine()),
+        };
+        $errors->writeln('<error>ferry:</error> ' . OutputFormatter::escape(Text::clean($text, keep: "\n")), OutputInterface::VERBOSITY_QUIET);
+        if ($errors->isVerbose()) {
+            $errors->writeln(OutputFormatter::escape($e->getTraceAsString()));
+        }
+    }
+
+    private static function lacksMethod(\Throwable $e): bool
+    {
+        return $e instanceof \Error && strncmp($e->getMessage(), 'Call to undefined method Ferry\\', 31) === 0;
+    }
+}

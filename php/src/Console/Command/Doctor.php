@@ -1,0 +1,142 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Ferry\Console\Command;
+
+use Ferry\Connection;
+use Ferry\Console\Doctor\Checks;
+use Ferry\Console\Doctor\Finding;
+use Ferry\Console\Doctor\RedisChecks;
+use Ferry\Console\Doctor\SqliteChecks;
+use Ferry\Console\Settings;
+use Ferry\Console\Text;
+use Symfony\Component\Console\Input\InputInterface;
+use Symfony\Component\Console\Input\InputOption;
+use Symfony\Component\Console\Output\OutputInterface;
+
+/** Looks at configuration, broker, workers and PHP, and says what to change. Changes nothing. */
+final class Doctor extends Base
+{
+    protected function configure(): void
+    {
+        $this->setName('doctor')->setDescription('Look for what is wrong or dangerous, and say what to change')->withQueue()->withJson()
+            ->addOption('timeout', null, InputOption::VALUE_REQUIRED, 'The --timeout of our workers', 60)
+            ->addOption('retry-after', null, InputOption::VALUE_REQUIRED, 'The retry_after of the connection, or never [default: that of --config, FERRY_URL or ferry.url]')
+            ->addOption('old-workers', null, InputOption::VALUE_NONE, 'Workers of think-queue are at the same queues')
+            ->addOption('old-timeout', null, InputOption::VALUE_REQUIRED, 'Their --timeout; implies --old-workers [default: 60]')
+            ->addOption('old-retry-after', null, InputOption::VALUE_REQUIRED, 'Their retry_after; implies --old-workers [default: 60]')
+            ->setHelp(<<<'TEXT'
+                Changes nothing. Every finding says how it is and what that means; where something is to be done, also what.
+
+                  <info>ferry doctor --config=config/queue.php --queue=high,mail --timeout=300</info>
+                  <info>ferry doctor --old-workers --old-timeout=60 --old-retry-after=90</info>
+                  <info>ferry doctor --json</info>        an object with worst (ok, warn, bad) and findings (level, topic, means, change)
+
+                Exit codes: 0 all is well, 1 there are warnings, 2 something is bad, or the call or the configuration is wrong.
+                TEXT);
+    }
+
+    protected function execute(InputInterface $input, OutputInterface $output): int
+    {
+        $findings = $this->findings($input);
+        $code = Finding::worst($findings);
+        if ($input->getOption('json')) {
+            $worst = [Finding::OK, Finding::WARN, Finding::BAD][$code];
+            $this->json($output, ['worst' => $worst, 'findings' => array_map('get_object_vars', $findings)]);
+        } else {
+            array_map(fn ($finding) => self::show($output, $finding), $findings);
+        }
+        return $code;
+    }
+
+    /** @return list<Finding> */
+    private function findings(InputInterface $input): array
+    {
+        // What is wrong with the call is said before anything is asked.
+        $timeout = $this->number($input, 'timeout');
+        $old = $this->oldWorkers($input);
+        $settings = $this->connections->settings($input);
+        $retry_after = Settings::seconds($input->getOption('retry-after')) ?? $settings->retryAfter($input->getOption('connection'));
+        $php = [Finding::ok('Ferry', (string) phpversion('ferry')), ...Checks::php(self::ofPhp())];
+        $connection = $this->connection($input);
+        try {
+            $facts = $connection->facts();
+        } catch (\Ferry\BrokerException $e) {
+            return [...$php, Finding::bad('Broker', Text::clean($e->getMessage()), 'See the message.')];
+        }
+        return [
+            ...$php,
+            ...self::broker($facts),
+            ...array_filter([Checks::clock($facts['clock_skew'] ?? null)]),
+            ...Checks::leases($retry_after, $timeout),
+            ...($old === null ? [] : Checks::oldWorkers($retry_after, $old[0], $old[1], $facts['driver'] ?? '')),
+            ...$this->fleet($connection, $this->connections->queues($input), $settings->queue($input->getOption('connection')) ?? ''),
+        ];
+    }
+
+    /** @return array{int, int}|null retry_after and timeout of old workers, null when there are none */
+    private function oldWorkers(InputInterface $input): ?array
+    {
+        $given = [$input->getOption('old-retry-after'), $input->getOption('old-timeout')];
+        if (!$input->getOption('old-workers') && $given === [null, null]) {
+            return null;
+        }
+        foreach (['old-retry-after', 'old-timeout'] as $name) {
+            $input->getOption($name) ?? $input->setOption($name, (string) Checks::THINK_DEFAULT);
+        }
+        return [(int) $this->number($input, 'old-retry-after'), (int) $this->number($input, 'old-timeout')];
+    }
+
+    /** @param array<string, mixed> $facts @return list<Finding> */
+    private static function broker(array $facts): array
+    {
+        return match ($facts['driver'] ?? '') {
+            'redis' => RedisChecks::all($facts),
+            'sqlite' => SqliteChecks::all($facts),
+            default => [],
+        };
+    }
+
+    /** @param list<string|null> $queues @return list<Finding> */
+    private function fleet(Connection $connection, array $queues, string $own): array
+    {
+        try {
+            [$workers, $paused] = [$connection->workers(), $connection->flags()['paused']];
+        } catch (\Ferry\ConfigException) {
+            [$workers, $paused] = [null, []];
+        }
+        $findings = array_map(fn ($queue) => Checks::queue($queue ?? $own, $connection->stats($queue), $workers, $paused, time()), $queues);
+        return [Checks::workers($workers, time()), ...array_merge(...$findings)];
+    }
+
+    /** @return array{version: string, pcntl: bool, posix: bool, proc_open: bool, memory_limit: int, files: ?int} */
+    private static function ofPhp(): array
+    {
+        $limits = function_exists('posix_getrlimit') ? posix_getrlimit() : [];
+        return [
+            'version' => PHP_VERSION,
+            'pcntl' => function_exists('pcntl_signal'),
+            'posix' => function_exists('posix_setpgid'),
+            'proc_open' => function_exists('proc_open'),
+            'memory_limit' => self::bytes((string) ini_get('memory_limit')),
+            'files' => is_int($limits['soft openfiles'] ?? null) ? $limits['soft openfiles'] : null,
+        ];
+    }
+
+    /** A size as php.ini has it; PHP 8.1 has no function for that. */
+    private static function bytes(string $size): int
+    {
+        $power = ['k' => 10, 'm' => 20, 'g' => 30][strtolower(substr($size, -1))] ?? 0;
+        return (int) $size << $power;
+    }
+
+    private static function show(OutputInterface $output, Finding $finding): void
+    {
+        $tag = ['ok' => 'info', 'warn' => 'comment', 'bad' => 'error'][$finding->level];
+        $output->writeln(sprintf('<%s>%-4s</> %-14s %s', $tag, $finding->level, $finding->topic, Text::cell($finding->means)));
+        if ($finding->change !== '') {
+            $output->writeln(str_repeat(' ', 20) . Text::cell($finding->change));
+        }
+    }
+}

@@ -1,0 +1,39 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Ferry\Console\Command;
+
+use Ferry\Console\Text;
+use Symfony\Component\Console\Input\InputInterface;
+use Symfony\Component\Console\Output\OutputInterface;
+
+/** Removes every failed job of a queue, for good. */
+final class Flush extends Base
+{
+    protected function configure(): void
+    {
+        $this->setName('flush')->setDescription('Remove all failed jobs of a queue')->withQueue()->withForce()
+            ->setHelp(<<<'TEXT'
+                The failed jobs are gone for good; ready, delayed and reserved ones stay. Asks first, unless --force is given;
+                where nobody can answer (cron, CI, -n) nothing is done without it.
+
+                  <info>ferry flush --queue=mail --force</info>
+
+                Exit codes: 0 done, 1 the answer was no or the broker did not answer, 2 wrong call.
+                TEXT);
+    }
+
+    protected function execute(InputInterface $input, OutputInterface $output): int
+    {
+        $connection = $this->connection($input);
+        foreach ($this->connections->queues($input) as $queue) {
+            $count = $connection->stats($queue)['failed'];
+            if ($count > 0) {
+                $this->confirm($input, $output, sprintf('Remove %s of %s for good?', Text::count($count, 'failed job'), self::place($connection, $queue)));
+            }
+            $output->writeln(sprintf('%s removed from %s.', Text::count($connection->forgetFailed('all', $queue), 'failed job'), self::place($connection, $queue)));
+        }
+        return self::SUCCESS;
+    }
+}

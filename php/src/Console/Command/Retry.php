@@ -1,0 +1,122 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Ferry\Console\Command;
+
+use Ferry\Connection;
+use Ferry\Console\FailedJobs;
+use Ferry\Console\Payload;
+use Ferry\Console\Refusal;
+use Ferry\Console\Text;
+use Symfony\Component\Console\Exception\InvalidArgumentException;
+use Symfony\Component\Console\Input\InputArgument;
+use Symfony\Component\Console\Input\InputInterface;
+use Symfony\Component\Console\Input\InputOption;
+use Symfony\Component\Console\Output\OutputInterface;
+
+/** Makes failed jobs ready again: some by id, all, those that meet conditions, or those that somebody says yes to. */
+final class Retry extends Base
+{
+    protected function configure(): void
+    {
+        $this->setName('retry')->setDescription('Make failed jobs ready again')
+            ->addArgument('id', InputArgument::IS_ARRAY, 'Ids as `failed` shows them, or `all`')
+            ->withQueue()
+            ->addOption('class', null, InputOption::VALUE_REQUIRED, 'Those of this handler class, or of this class of object jobs')
+            ->addOption('before', null, InputOption::VALUE_REQUIRED, 'Those that failed before this moment')
+            ->addOption('after', null, InputOption::VALUE_REQUIRED, 'Those that failed at this moment or later')
+            ->addOption('ask', null, InputOption::VALUE_NONE, 'Ask for each job whether it is to be tried again')
+            ->setHelp(<<<'TEXT'
+                Each job leaves the failed store and becomes ready, or neither. Its attempts begin anew.
+
+                  <info>ferry retry 17 18 --queue=mail</info>
+                  <info>ferry retry all</info>
+                  <info>ferry retry --class='app\job\SendMail' --after='-2 hours'</info>
+                  <info>ferry retry --ask --queue=mail</info>          shows every job and asks: y, n, q
+
+                A moment is a unix second or a date as PHP reads it. Without an id, `all` or a condition nothing is done.
+                Exit codes: 0 done, 1 an id was not there or the broker did not answer, 2 wrong call.
+                TEXT);
+    }
+
+    protected function execute(InputInterface $input, OutputInterface $output): int
+    {
+        $ids = $input->getArgument('id');
+        $conditions = $this->conditions($input);
+        self::mustBeOneWay($ids, $conditions, $input->getOption('ask'));
+        $connection = $this->connection($input);
+        $queues = $this->connections->queues($input);
+        $retried = match (true) {
+            $input->getOption('ask') => $this->retryAsked($input, $output, $connection, $queues, $conditions),
+            $ids === ['all'] => self::retryAll($connection, $queues, 'all'),
+            $conditions !== [] => self::retryAll($connection, $queues, $conditions),
+            default => self::retryIds($connection, $queues, $ids),
+        };
+        $output->writeln(Text::count($retried, 'job') . ' ready again.');
+        return self::SUCCESS;
+    }
+
+    /** @return array{class?: string, before?: int, after?: int} */
+    private function conditions(InputInterface $input): array
+    {
+        $conditions = ['class' => $input->getOption('class'), 'before' => $this->moment($input, 'before'), 'after' => $this->moment($input, 'after')];
+        return array_filter($conditions, fn ($condition) => $condition !== null);
+    }
+
+    /** @param list<string> $ids @param array<string, mixed> $conditions */
+    private static function mustBeOneWay(array $ids, array $conditions, bool $ask): void
+    {
+        if ($ids !== [] && ($conditions !== [] || $ask) && !($ask && $ids === ['all'] && $conditions === [])) {
+            throw new InvalidArgumentException('name ids, or conditions, or --ask');
+        }
+        if ($ids === [] && $conditions === [] && !$ask) {
+            throw new InvalidArgumentException('which jobs? (ids as `failed` shows them, `all`, --class, --before, --after or --ask)');
+        }
+    }
+
+    /** @param list<string|null> $queues */
+    private static function retryAll(Connection $connection, array $queues, string|array $which): int
+    {
+        return array_sum(array_map(fn ($queue) => $connection->retryFailed($which, $queue), $queues));
+    }
+
+    /** @param list<string|null> $queues @param list<string> $ids */
+    private static function retryIds(Connection $connection, array $queues, array $ids): int
+    {
+        $missing = array_filter(array_unique($ids), fn ($id) => self::retryAll($connection, $queues, $id) === 0);
+        $retried = count(array_unique($ids)) - count($missing);
+        if ($missing !== []) {
+            throw new Refusal(Text::count($retried, 'job') . ' ready again; not among the failed jobs of this queue: ' . implode(' ', $missing)
+                . ' (`failed` lists them, --queue names another one)');
+        }
+        return $retried;
+    }
+
+    /** @param list<string|null> $queues @param array<string, mixed> $conditions */
+    private function retryAsked(InputInterface $input, OutputInterface $output, Connection $connection, array $queues, array $conditions): int
+    {
+        if (!$input->isInteractive()) {
+            throw new Refusal('nothing was done: nobody is there to be asked (without --ask: `all`, ids or conditions)');
+        }
+        $retried = 0;
+        foreach ($queues as $queue) {
+            foreach (FailedJobs::matching($connection, $queue, $conditions) as $job) {
+                $answer = $this->answer($input, $output, self::question($job));
+                if ($answer === 'q') {
+                    return $retried;
+                }
+                $retried += $answer === 'y' ? $connection->retryFailed($job['id'], $queue) : 0;
+            }
+        }
+        return $retried;
+    }
+
+    /** @param array<string, mixed> $job */
+    private static function question(array $job): string
+    {
+        $exception = strtok($job['exception'], "\r\n") ?: '';
+        return sprintf('%s  <info>%s</info>  %s  %s', Text::moment($job['failed_at']), Text::cell(Payload::job($job['payload']), 50), $job['reason'], Text::cell($exception, 100))
+            . "\n  " . Text::cell($job['payload'], 200) . "\n  again? [y/N/q]";
+    }
+}

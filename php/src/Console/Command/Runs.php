@@ -1,0 +1,118 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Ferry\Console\Command;
+
+use Ferry\Console\Connections;
+use Ferry\Console\Launch;
+use Ferry\Console\Process\Child;
+use Ferry\Console\Process\Limits;
+use Ferry\Console\Process\Log;
+use Ferry\Console\Process\Master;
+use Ferry\Console\Process\RespawnPolicy;
+use Ferry\Console\Refusal;
+use Ferry\Console\WorkerOptions;
+use Ferry\Worker;
+use Symfony\Component\Console\Exception\InvalidOptionException;
+use Symfony\Component\Console\Input\InputArgument;
+use Symfony\Component\Console\Input\InputInterface;
+use Symfony\Component\Console\Input\InputOption;
+use Symfony\Component\Console\Output\OutputInterface;
+
+/** What `work` and `listen` share: the worker's options, and a master with children that are `work` in a fresh process. */
+abstract class Runs extends Base
+{
+    /** Keys of the bootstrap file's array that are no options of a worker. */
+    private const LISTENERS = 'on';
+
+    /** @param array<string, mixed> $bootstrapped what the bootstrap file returned */
+    public function __construct(protected Launch $launch, Connections $connections, private array $bootstrapped)
+    {
+        parent::__construct($connections);
+    }
+
+    /** @param list<string> $without options that make no sense here */
+    protected function withWorkerOptions(array $without = []): static
+    {
+        $this->addArgument('connection', InputArgument::OPTIONAL, 'Connection, the same as --connection');
+        foreach (WorkerOptions::definition($without) as $option) {
+            $this->getDefinition()->addOption($option);
+        }
+        return $this
+            ->addOption('start-timeout', null, InputOption::VALUE_REQUIRED, 'Seconds until a new process must have reached the broker, else it is killed; 0 is for ever', 60)
+            ->addOption('force', null, InputOption::VALUE_NONE, 'Accepted for think-queue, which never read it either')
+            ->addOption('daemon', null, InputOption::VALUE_NONE, 'Accepted for think-queue: working on is the default here, --once is the other way');
+    }
+
+    /** Configures the connections and answers the options for a worker. The command line wins over the bootstrap file. */
+    protected function workerOptions(InputInterface $input, OutputInterface $output): array
+    {
+        $this->connections->configure($input);
+        $given = WorkerOptions::forWorker($input) + array_diff_key($this->bootstrapped, [self::LISTENERS => null]);
+        if ($output->isQuiet()) {
+            $given = ['log' => 'none', 'status' => 0] + $given;
+        }
+        $name = self::connectionName($input);
+        return ($name === null ? [] : ['connection' => $name]) + $given + ['status' => 60];
+    }
+
+    /** @param array<string, mixed> $options */
+    protected function worker(array $options): Worker
+    {
+        $worker = new Worker($options);
+        foreach ($this->bootstrapped[self::LISTENERS] ?? [] as $event => $listeners) {
+            foreach (is_callable($listeners) ? [$listeners] : $listeners as $listener) {
+                $worker->on($event, $listener);
+            }
+        }
+        return $worker;
+    }
+
+    private static function connectionName(InputInterface $input): ?string
+    {
+        [$argument, $option] = [$input->getArgument('connection'), $input->getOption('connection')];
+        if ($argument !== null && $option !== null && $argument !== $option) {
+            throw new InvalidOptionException("the connection is said twice: $argument, and --connection=$option");
+        }
+        return $argument ?? $option;
+    }
+
+    /** @param list<string> $extra words for the children */
+    protected function master(InputInterface $input, OutputInterface $output, int $processes, string $kind, array $extra = []): int
+    {
+        $options = $this->workerOptions($input, $output);
+        // What is wrong is said once, here, before any process is started. Nothing is connected.
+        $this->worker($options);
+        if (!function_exists('proc_open')) {
+            throw new Refusal('this PHP cannot start processes: proc_open is disabled (see `disable_functions` in php.ini)');
+        }
+        $format = is_string($options['log'] ?? 'plain') ? $options['log'] ?? 'plain' : 'plain';
+        $log = new Log($format, (string) ($options['log_level'] ?? 'info'));
+        $stop = $options['stop_timeout'] ?? null;
+        $limits = new Limits($this->number($input, 'start-timeout'), $stop === null ? null : (float) $stop, (float) ($options['grace'] ?? 10));
+        $start = fn (int $slot, bool $paused, int $generation, \Closure $print) => Child::start(
+            $this->launch->command([...$this->childWords($input, $output, $slot, $paused), ...$extra]),
+            $this->launch->directory,
+            $this->launch->environment,
+            $generation,
+            $print,
+            $paused,
+        );
+        return (new Master($processes, new RespawnPolicy($kind), $limits, $log, $start, $kind === RespawnPolicy::FRESH))->run();
+    }
+
+    /** @return list<string> */
+    private function childWords(InputInterface $input, OutputInterface $output, int $slot, bool $paused): array
+    {
+        $words = ['work', '--no-interaction', '--parent=' . getmypid(), '--control=' . Child::CONTROL];
+        foreach (['bootstrap', 'config'] as $name) {
+            $value = $input->getOption($name);
+            array_push($words, ...($value === null ? [] : ["--$name=$value"]));
+        }
+        $name = self::connectionName($input);
+        array_push($words, ...($name === null ? [] : ["--connection=$name"]), ...($paused ? ['--paused'] : []));
+        array_push($words, ...($output->isQuiet() ? ['--quiet'] : []), ...WorkerOptions::words($input, $slot));
+        return $words;
+    }
+}

@@ -1,0 +1,118 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Ferry\Console\Command;
+
+use Ferry\Console\Process\Control;
+use Ferry\Console\Process\RespawnPolicy;
+use Ferry\Queue;
+use Ferry\Worker;
+use Symfony\Component\Console\Exception\InvalidOptionException;
+use Symfony\Component\Console\Input\InputInterface;
+use Symfony\Component\Console\Input\InputOption;
+use Symfony\Component\Console\Output\OutputInterface;
+
+/** Works jobs, in this process or in several fresh ones. */
+final class Work extends Runs
+{
+    private const MOST = 1000;
+
+    protected function configure(): void
+    {
+        $this->setName('work')->setDescription('Work jobs, in this process or in several')
+            ->withWorkerOptions()
+            ->addOption('processes', 'p', InputOption::VALUE_REQUIRED, 'Keep so many worker processes alive; without it this process works itself')
+            ->addOption('parent', null, InputOption::VALUE_REQUIRED, 'For masters: leave when the parent process is another one than this pid')
+            ->addOption('control', null, InputOption::VALUE_REQUIRED, 'For masters: descriptor for lines about this process')
+            ->addOption('paused', null, InputOption::VALUE_NONE, 'Begin paused; CONT goes on')
+            ->setHelp(<<<'TEXT'
+                  <info>ferry work --bootstrap=app/boot.php --queue=high,mail --tries=3</info>
+                  <info>ferry work redis --once</info>                          one job of the connection `redis`
+                  <info>ferry work --processes=4 --memory=256 --max-time=3600</info>
+                  <info>ferry work --stop-when-empty --log=json</info>
+
+                <comment>Handlers.</comment> --bootstrap names the PHP file that loads the application. What it returns as an array are options of the worker
+                that a command line cannot say: `handler`, `job`, `handlers`, a PSR-3 object as `log`; and listeners under `on`,
+                as event => callable. The command line wins.
+
+                <comment>Several processes.</comment> With --processes=N this process is a master: it starts N fresh PHP processes and starts them again when they
+                end, after 0, 1, 2, 4 ... 30 s when they die young. --processes=1 is useful too: limits recycle the worker, HUP renews it.
+
+                <comment>Signals.</comment> TERM, INT, QUIT: finish the running job and leave; a second one stops the job and gives it back. USR2 pauses,
+                CONT goes on. HUP: a worker leaves; a master replaces its workers one by one, the next after the last is ready.
+
+                <comment>think-queue.</comment> All options of queue:work are taken. --daemon and --force change nothing; --delay, --memory, --timeout, --sleep and
+                --tries mean the same; --memory has no limit by default (128 there), and --sleep is only for --once.
+
+                <comment>Exit codes.</comment> 0 asked to stop, or a limit; 1 could not start; 2 wrong call or configuration; 12 memory limit; 13 a handler ended the
+                process; 14 a job did not leave after its timeout; 15 the broker was away for --max-outage. A master leaves with 0; with
+                --once or --stop-when-empty with the highest code of its workers.
+                TEXT);
+    }
+
+    protected function execute(InputInterface $input, OutputInterface $output): int
+    {
+        $processes = $input->getOption('processes');
+        return $processes === null
+            ? $this->workHere($input, $output)
+            : $this->master($input, $output, self::count($processes, $input), self::kind($input));
+    }
+
+    private static function count(string $processes, InputInterface $input): int
+    {
+        if (!ctype_digit($processes) || (int) $processes < 1 || (int) $processes > self::MOST) {
+            throw new InvalidOptionException('--processes wants a number from 1 to ' . self::MOST);
+        }
+        $health = $input->getOption('health-file');
+        if ((int) $processes > 1 && $health !== null && !str_contains($health, '{slot}')) {
+            throw new InvalidOptionException('--health-file needs a file for each process: write {slot} where its number belongs');
+        }
+        return (int) $processes;
+    }
+
+    private static function kind(InputInterface $input): string
+    {
+        return match (true) {
+            $input->getOption('once') => RespawnPolicy::ONE_RUN,
+            $input->getOption('stop-when-empty') => RespawnPolicy::UNTIL_EMPTY,
+            default => RespawnPolicy::ENDLESS,
+        };
+    }
+
+    private function workHere(InputInterface $input, OutputInterface $output): int
+    {
+        $options = $this->workerOptions($input, $output);
+        if ($input->getOption('parent') === null) {
+            return self::begin($this->worker($options), $input);
+        }
+        return $this->workForMaster($input, ['parent' => (int) $input->getOption('parent')] + $options);
+    }
+
+    /** @param array<string, mixed> $options */
+    private function workForMaster(InputInterface $input, array $options): int
+    {
+        // Printing to a master that was killed would end the process in the middle of a job.
+        ignore_user_abort(true);
+        $control = new Control((int) $input->getOption('control'));
+        $connection = Queue::connection($options['connection'] ?? null);
+        $control->tellOrders($connection);
+        $worker = $this->worker($options);
+        $worker->on('ready', fn () => $control->tell('ready'));
+        // A worker whose queues are paused asks for no job, and so is never ready.
+        $worker->on('paused', fn () => $control->tell('ready', 'paused'));
+        $code = self::begin($worker, $input);
+        // When it left because the fleet was told to stop, the master has to know.
+        $code === self::SUCCESS && $control->tellOrders($connection);
+        $control->tell('over');
+        return $code;
+    }
+
+    private static function begin(Worker $worker, InputInterface $input): int
+    {
+        if ($input->getOption('paused')) {
+            $worker->pause();
+        }
+        return $worker->run();
+    }
+}

@@ -1,0 +1,133 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Ferry\Console\Doctor;
+
+use Ferry\Console\Text;
+
+/** What is to be said of any connection, of its workers and of this PHP. Pure functions. */
+final class Checks
+{
+    /** What think-queue waits when nobody says otherwise, for `retry_after` and `--timeout`. */
+    public const THINK_DEFAULT = 60;
+
+    /** A worker reports every second, on SQLite every five. */
+    private const SILENT = 30;
+
+    public static function clock(?float $skew): ?Finding
+    {
+        $text = sprintf('the broker is %s by %.1f s', ($skew ?? 0) > 0 ? 'ahead' : 'behind', abs($skew ?? 0));
+        $change = 'Run a time service (chrony, systemd-timesyncd) on all machines.';
+        return match (true) {
+            $skew === null => null,
+            abs($skew) > 30 => Finding::bad('Clocks', "$text: workers of think-queue, which use their own clock, take jobs too early or too late", $change),
+            abs($skew) > 1 => Finding::warn('Clocks', "$text; Ferry uses the broker's clock, other programs their own", $change),
+            default => Finding::ok('Clocks', sprintf('this machine and the broker agree within %.1f s', max(0.1, abs($skew)))),
+        };
+    }
+
+    /**
+     * @param int|string|null $retry_after seconds, `never`, or null when it is not known
+     * @param float $timeout of our workers, 0 for none
+     * @return list<Finding>
+     */
+    public static function leases(int|string|null $retry_after, float $timeout): array
+    {
+        $lease = match (true) {
+            $retry_after === null => Finding::warn('retry_after', 'not known here: the bootstrap file configures the connection', 'Say --retry-after=SECONDS, or --config=FILE, to have it judged.'),
+            $retry_after === 'never' => Finding::warn('retry_after', 'never: jobs of a worker that dies stay reserved for ever', 'Set a number of seconds.'),
+            $retry_after < 10 => Finding::warn('retry_after', "$retry_after s: a broker that is away for so long is enough for a running job to be started a second time", 'Set 30 s or more.'),
+            $retry_after > 3600 => Finding::warn('retry_after', sprintf('%s: so long do the jobs of a worker that died wait', Text::span($retry_after)), 'Set it to what may be waited. Long jobs do not need it: Ferry renews the lease while they run.'),
+            default => Finding::ok('retry_after', "$retry_after s: so soon do the jobs of a worker that died come back"),
+        };
+        $job = $timeout > 0
+            ? Finding::ok('Timeout', sprintf('%g s; the lease is renewed while a job runs, so it may be longer than retry_after', $timeout))
+            : Finding::warn('Timeout', 'none: a job that hangs holds its worker for ever, and its lease is renewed for --max-lease', 'Set --timeout to what the longest job may take.');
+        return [$lease, $job];
+    }
+
+    /**
+     * Workers of think-queue on the same queues. They do not renew, and on databases everybody applies their own `retry_after` to the jobs of
+     * the others.
+     *
+     * @return list<Finding>
+     */
+    public static function oldWorkers(int|string|null $retry_after, int $old_retry_after, int $old_timeout, string $driver): array
+    {
+        $findings = [$old_timeout === 0 || $old_timeout >= $old_retry_after
+            ? Finding::bad('Old workers', sprintf('think-queue does not renew leases: with --timeout=%s and retry_after %d s a job that takes longer than %2$d s is started a second time', $old_timeout ?: '0 (none)', $old_retry_after), "Set their retry_after above their --timeout, with some seconds to spare: the default of both is " . self::THINK_DEFAULT . ' s.')
+            : Finding::ok('Old workers', "their --timeout ($old_timeout s) is below their retry_after ($old_retry_after s)")];
+        if ($driver === 'sqlite' && is_int($retry_after)) {
+            $findings[] = self::sharedTable($retry_after, $old_retry_after, $old_timeout);
+        }
+        return $findings;
+    }
+
+    private static function sharedTable(int $ours, int $theirs, int $old_timeout): Finding
+    {
+        return match (true) {
+            $ours <= $old_timeout => Finding::bad('Shared table', "ours frees what old workers hold after $ours s, and they may take $old_timeout s", "Set our retry_after to that of the old workers ($theirs s)."),
+            intdiv($ours, 3) >= $theirs => Finding::bad('Shared table', sprintf('ours renews every %d s, and old workers take what was not renewed for %d s', intdiv($ours, 3), $theirs), "Set our retry_after to that of the old workers ($theirs s)."),
+            default => Finding::ok('Shared table', "retry_after $ours s and $theirs s fit each other"),
+        };
+    }
+
+    /**
+     * @param array<string, int> $stats of one queue
+     * @param list<array<string, mixed>>|null $workers null where they are not known
+     * @param array<string, int> $paused
+     * @return list<Finding>
+     */
+    public static function queue(string $name, array $stats, ?array $workers, array $paused, int $now): array
+    {
+        $topic = $name === '' ? 'Own queue' : 'Queue ' . Text::clean($name);
+        $counts = "$stats[ready] ready, $stats[delayed] delayed, $stats[reserved] reserved, $stats[failed] failed";
+        $working = $workers === null || $name === '' ? null : count(array_filter($workers, fn ($worker) => in_array($name, $worker['queues'], true)));
+        $findings = [match (true) {
+            isset($paused[$name]) => Finding::warn($topic, "$counts; paused since " . Text::moment($paused[$name]), 'When that is no longer meant: `ferry resume ' . Text::clean($name) . '`.'),
+            $stats['ready'] > 0 && $working === 0 => Finding::warn($topic, "$counts; no worker of ours reported of late", 'Start `ferry work`. Workers of think-queue do not report.'),
+            default => Finding::ok($topic, $counts),
+        }];
+        if ($stats['failed'] > 0) {
+            $findings[] = Finding::warn($topic, Text::count($stats['failed'], 'failed job'), 'See `ferry failed`, then `ferry retry` or `ferry forget`.');
+        }
+        return $findings;
+    }
+
+    /** @param list<array<string, mixed>>|null $workers */
+    public static function workers(?array $workers, int $now): Finding
+    {
+        if ($workers === null) {
+            return Finding::warn('Workers', 'this broker has no place for reports and flags: `pause`, `restart`, `stop` and `monitor` do not see its workers', 'Use Redis or SQLite where that matters.');
+        }
+        $silent = array_filter($workers, fn ($worker) => $now - $worker['seen'] > self::SILENT);
+        $text = Text::count(count($workers), 'worker');
+        return $silent === []
+            ? Finding::ok('Workers', $workers === [] ? 'none reported of late' : "$text, all of them reported within " . self::SILENT . ' s')
+            : Finding::warn('Workers', sprintf('%s, %d not heard of for %d s: killed, hung in a job for which flags wait, or cut off', $text, count($silent), self::SILENT), 'Look at these processes: ' . Text::clean(implode(', ', array_column($silent, 'id'))) . '.');
+    }
+
+    /**
+     * @param array{version: string, pcntl: bool, posix: bool, proc_open: bool, memory_limit: int, files: ?int} $php
+     * @return list<Finding>
+     */
+    public static function php(array $php): array
+    {
+        return [
+            Finding::ok('PHP', $php['version']),
+            $php['pcntl']
+                ? Finding::ok('pcntl', 'there: the master of `work --processes` and `listen` hears signals')
+                : Finding::warn('pcntl', 'missing: the master of `work --processes` and `listen` hears no signal. Workers do, with or without it', 'Install or enable pcntl.'),
+            $php['proc_open']
+                ? Finding::ok('proc_open', 'there')
+                : Finding::bad('proc_open', 'disabled: `work --processes` and `listen` cannot start processes', 'Remove it from `disable_functions` in the php.ini of the command line.'),
+            match (true) {
+                $php['memory_limit'] <= 0 => Finding::ok('memory_limit', 'none; --memory lets workers leave before they are too large'),
+                $php['memory_limit'] < 64 << 20 => Finding::warn('memory_limit', Text::bytes($php['memory_limit']) . ': a job that needs more ends its worker with 13', 'Raise it for the command line, and set --memory below it.'),
+                default => Finding::ok('memory_limit', Text::bytes($php['memory_limit']) . '; set --memory below it, so that workers leave before jobs die of it'),
+            },
+            ...($php['files'] !== null && $php['files'] < 256 ? [Finding::warn('Open files', "$php[files] are allowed: connections and log files may run out of them", 'Raise `ulimit -n` (systemd: LimitNOFILE).')] : []),
+        ];
+    }
+}

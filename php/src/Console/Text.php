@@ -1,0 +1,82 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Ferry\Console;
+
+use Symfony\Component\Console\Formatter\OutputFormatter;
+
+/** Values as people and machines read them. Payloads and messages come from elsewhere: they must not steer a terminal. */
+final class Text
+{
+    /** Without control characters, and UTF-8 whatever the bytes were. */
+    public static function clean(string $text, string $keep = ''): string
+    {
+        $valid = mb_check_encoding($text, 'UTF-8') ? $text : mb_scrub($text, 'UTF-8');
+        // C0, DEL, C1, and what turns the direction of writing around.
+        $pattern = '/[\x{00}-\x{1F}\x{7F}-\x{9F}\x{202A}-\x{202E}\x{2066}-\x{2069}]/u';
+        return (string) preg_replace_callback($pattern, fn ($found) => str_contains($keep, $found[0]) ? $found[0] : self::named($found[0]), $valid);
+    }
+
+    private static function named(string $character): string
+    {
+        return match ($character) {
+            "\n" => '\n',
+            "\r" => '\r',
+            "\t" => '\t',
+            default => sprintf('\u{%X}', mb_ord($character, 'UTF-8')),
+        };
+    }
+
+    /** For a table of symfony/console: clean, in one line, at most so wide. */
+    public static function cell(string $text, int $width = 0): string
+    {
+        $clean = self::clean($text);
+        return OutputFormatter::escape($width > 0 ? mb_strimwidth($clean, 0, $width, '…', 'UTF-8') : $clean);
+    }
+
+    public static function json(mixed $value, bool $pretty = false): string
+    {
+        $flags = JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_THROW_ON_ERROR | JSON_PRESERVE_ZERO_FRACTION;
+        return json_encode($value, $flags | ($pretty ? JSON_PRETTY_PRINT : 0));
+    }
+
+    /**
+     * One record for a machine: the key `payload`, or `payload_base64` when its bytes are no UTF-8.
+     *
+     * @return array<string, string>
+     */
+    public static function payload(string $payload): array
+    {
+        return mb_check_encoding($payload, 'UTF-8') ? ['payload' => $payload] : ['payload_base64' => base64_encode($payload)];
+    }
+
+    public static function moment(int $unix): string
+    {
+        return date('Y-m-d H:i:s', $unix);
+    }
+
+    /** `42 s`, `3 min`, `5 h`, `2 d`. */
+    public static function span(float $seconds): string
+    {
+        return match (true) {
+            $seconds < 120 => sprintf('%d s', $seconds),
+            $seconds < 7200 => sprintf('%d min', $seconds / 60),
+            $seconds < 172_800 => sprintf('%d h', $seconds / 3600),
+            default => sprintf('%d d', $seconds / 86_400),
+        };
+    }
+
+    public static function bytes(float $bytes): string
+    {
+        $units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+        $power = $bytes < 1 ? 0 : min((int) floor(log($bytes, 1024)), count($units) - 1);
+        $value = $bytes / 1024 ** $power;
+        return sprintf($value < 10 && $power > 0 ? '%.1f %s' : '%.0f %s', $value, $units[$power]);
+    }
+
+    public static function count(int $number, string $one, ?string $many = null): string
+    {
+        return $number === 1 ? "1 $one" : "$number " . ($many ?? $one . 's');
+    }
+}
