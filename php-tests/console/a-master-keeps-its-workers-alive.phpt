@@ -68,12 +68,31 @@ foreach (shared_brokers() as $name => $config) {
     same("$name: nothing is left", ['ready' => 0, 'delayed' => 0, 'reserved' => 0, 'failed' => 0], $connection->stats('a'));
     same("$name: only who was killed did not sign off", [], array_diff(array_column($connection->workers(), 'pid'), [$first[0], $third[1]]));
 
+    // Who was told to leave by HUP is not told again by the first TERM: its job goes on.
+    $master = $ferry->start(['work', '-p1', '--bootstrap=' . $book->bootstrap(), '--queue=a']);
+    unlink($gate);
+    $held = count($book->lines());
+    $connection->push('Held', $gate, 'a');
+    wait_until(fn () => count($book->lines()) === $held + 1, 'it holds the job');
+    $master->signal(SIGHUP);
+    $master->says('takes over from');
+    $later = clock() + 0.6;
+    wait_until(fn () => clock() > $later, 'another signal would count');
+    // Two at once are one.
+    $master->signal(SIGTERM);
+    $master->signal(SIGINT);
+    wait_for_children($master, 1);
+    touch($gate);
+    same("$name: left with", 0, $master->wait());
+    same("$name: the job was finished", $held + 2, count($book->lines()));
+    check("$name: said once", !str_contains($master->out(), 'again: running jobs are stopped'), $master->out());
+
     // A second TERM: the job is stopped and goes back, as it came.
     $master = $ferry->start(['work', '-p1', '--bootstrap=' . $book->bootstrap(), '--queue=a', '--grace=5']);
     unlink($gate);
     $connection->push('Held', $gate, 'a');
     $before = $connection->peek('a')[0] ?? null;
-    wait_until(fn () => count($book->lines()) === $pushed + 4, 'it holds the job');
+    wait_until(fn () => count($book->lines()) === $held + 3, 'it holds the job');
     $master->signal(SIGTERM);
     $master->says('asked to stop:');
     // A second signal counts half a second after the first one: so that one Ctrl-C, which all processes of a terminal get, is one.

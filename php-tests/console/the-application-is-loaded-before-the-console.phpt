@@ -66,6 +66,11 @@ $ferry->run(['work', 'one', '--connection=two'])->refused('two connections', 2, 
 $ferry->run(['work', '--processes=0'])->refused('no processes', 2, '--processes wants a number from 1 to 1000');
 $ferry->run(['work', '--processes=2', '--health-file=/tmp/x'])->refused('one file for two', 2, '{slot}');
 
+$secret = bootstrap('return "redis://:topsecret@127.0.0.1:1?hots=1";');
+$traced = $ferry->run(['size', '-v', "--config=$secret"])->refused('a wrong DSN with -v', 2, '`hots`');
+holds('where it came from', 'Connections.php', $traced->err);
+check('no secret', !str_contains($traced->err, 'topsec'), $traced->err);
+
 // Without what it needs.
 $bare = [getenv('FERRY_PHP'), '-n', project('php/bin/ferry'), 'size'];
 $ferry->run_command($bare)->refused('without mbstring and intl', 1, 'symfony/console needs mbstring and intl');

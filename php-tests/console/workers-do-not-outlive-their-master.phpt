@@ -32,6 +32,19 @@ foreach (shared_brokers() as $name => $config) {
     same("$name: the job ran once and is gone", [2, 0], [count($book->lines()), array_sum($connection->stats('a'))]);
 }
 
+// The window is closed: for a master on a terminal HUP is the end, for its workers too.
+$book = new Book();
+$config = ['type' => 'sqlite', 'path' => temp_dir() . '/window.sqlite'];
+$command = implode(' ', array_map('escapeshellarg', Ferry::on($config)->command(['work', '--processes=2', '--bootstrap=' . $book->bootstrap()])));
+$window = Child::start(['script', '-qefc', "exec $command", '/dev/null'], temp_dir() . '/window', ['FERRY_URL' => Ferry::url($config)]);
+wait_until(fn () => substr_count($window->out(), ' starts: ') === 2, 'two workers start');
+$master = children_of($window->pid);
+$all = array_merge($master, ...array_map('children_of', $master));
+same('a master and two workers', 3, count($all));
+$window->signal(SIGKILL);
+$window->wait();
+wait_until(fn () => alive($all) === [], 'all of them leave');
+
 // A master that hears no signal.
 $book = new Book();
 $config = ['type' => 'sqlite', 'path' => temp_dir() . '/deaf.sqlite'];

@@ -82,14 +82,27 @@ final class Application extends Base
     {
         $known = $e instanceof ConsoleException || $e instanceof \Ferry\Exception || $e instanceof Refusal;
         $text = match (true) {
-            self::lacksMethod($e) => sprintf('%s: the extension ferry %s is older than this console; update it', lcfirst($e->getMessage()), phpversion('ferry')),
+            self::lacksMethod($e) => sprintf(
+                '%s: the extension ferry %s is older than this console; update it',
+                lcfirst($e->getMessage()),
+                phpversion('ferry'),
+            ),
             $known => trim($e->getMessage()),
             default => sprintf('%s: %s in %s:%d', get_class($e), $e->getMessage(), $e->getFile(), $e->getLine()),
         };
         $errors->writeln('<error>ferry:</error> ' . OutputFormatter::escape(Text::clean($text, keep: "\n")), OutputInterface::VERBOSITY_QUIET);
         if ($errors->isVerbose()) {
-            $errors->writeln(OutputFormatter::escape($e->getTraceAsString()));
+            $errors->writeln(OutputFormatter::escape(implode("\n", self::places($e))));
         }
+    }
+
+    /** The calls that led there, without their arguments: one of them may be a DSN with a password. @return list<string> */
+    private static function places(\Throwable $e): array
+    {
+        return array_map(
+            fn ($call) => sprintf('  %s:%s %s%s%s()', $call['file'] ?? '?', $call['line'] ?? '?', $call['class'] ?? '', $call['type'] ?? '', $call['function']),
+            $e->getTrace(),
+        );
     }
 
     private static function lacksMethod(\Throwable $e): bool

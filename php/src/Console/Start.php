@@ -28,7 +28,13 @@ final class Start
         try {
             $answer = $this->bootstrap(self::option($words, '--bootstrap'));
         } catch (\Throwable $e) {
-            return $this->refuse(sprintf('the bootstrap file failed: %s: %s in %s:%d', get_class($e), $e->getMessage(), $e->getFile(), $e->getLine()));
+            return $this->refuse(sprintf(
+                'the bootstrap file failed: %s: %s in %s:%d',
+                get_class($e),
+                $e->getMessage(),
+                $e->getFile(),
+                $e->getLine(),
+            ));
         }
         if (($answer === false) || !$this->findConsole()) {
             return $this->refuse($answer === false ? 'there is no file ' . self::option($words, '--bootstrap') . ' (--bootstrap)' : self::NO_CONSOLE);

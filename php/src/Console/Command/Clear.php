@@ -28,8 +28,16 @@ final class Clear extends Base
     {
         $connection = $this->connection($input);
         foreach ($this->connections->queues($input) as $queue) {
-            $this->confirm($input, $output, sprintf('Remove %s of %s for good?', Text::count($connection->size($queue), 'job'), self::place($connection, $queue)));
-            $output->writeln(sprintf('%s removed from %s.', Text::count($connection->clear($queue), 'job'), self::place($connection, $queue)));
+            $this->confirm($input, $output, sprintf(
+                'Remove %s of %s for good?',
+                Text::count($connection->size($queue), 'job'),
+                self::place($connection, $queue),
+            ));
+            $output->writeln(sprintf(
+                '%s removed from %s.',
+                Text::count($connection->clear($queue), 'job'),
+                self::place($connection, $queue),
+            ));
         }
         return self::SUCCESS;
     }

@@ -30,9 +30,17 @@ final class Flush extends Base
         foreach ($this->connections->queues($input) as $queue) {
             $count = $connection->stats($queue)['failed'];
             if ($count > 0) {
-                $this->confirm($input, $output, sprintf('Remove %s of %s for good?', Text::count($count, 'failed job'), self::place($connection, $queue)));
+                $this->confirm($input, $output, sprintf(
+                    'Remove %s of %s for good?',
+                    Text::count($count, 'failed job'),
+                    self::place($connection, $queue),
+                ));
             }
-            $output->writeln(sprintf('%s removed from %s.', Text::count($connection->forgetFailed('all', $queue), 'failed job'), self::place($connection, $queue)));
+            $output->writeln(sprintf(
+                '%s removed from %s.',
+                Text::count($connection->forgetFailed('all', $queue), 'failed job'),
+                self::place($connection, $queue),
+            ));
         }
         return self::SUCCESS;
     }

@@ -18,7 +18,7 @@ final class Pause extends Base
         $this->setName('pause')->setDescription('Let all workers, on every machine, leave a queue alone')
             ->addArgument('queues', InputArgument::IS_ARRAY, "Queues [default: the connection's]")->withQueue()
             ->setHelp(<<<'TEXT'
-                The order is kept in the broker. Running jobs are finished; idle workers obey within about a second. Workers go on with
+                The order is kept in the broker. Running jobs are finished; idle workers obey within about two seconds. Workers go on with
                 their other queues. Producers may push as before. Workers of think-queue do not know the order.
 
                   <info>ferry pause mail import</info>

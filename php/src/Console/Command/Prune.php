@@ -31,7 +31,12 @@ final class Prune extends Base
         $connection = $this->connection($input);
         foreach ($this->connections->queues($input) as $queue) {
             $gone = $connection->forgetFailed(['before' => $before], $queue);
-            $output->writeln(sprintf('%s from before %s removed from %s.', Text::count($gone, 'failed job'), Text::moment($before), self::place($connection, $queue)));
+            $output->writeln(sprintf(
+                '%s from before %s removed from %s.',
+                Text::count($gone, 'failed job'),
+                Text::moment($before),
+                self::place($connection, $queue),
+            ));
         }
         return self::SUCCESS;
     }

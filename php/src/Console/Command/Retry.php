@@ -116,7 +116,13 @@ final class Retry extends Base
     private static function question(array $job): string
     {
         $exception = strtok($job['exception'], "\r\n") ?: '';
-        return sprintf('%s  <info>%s</info>  %s  %s', Text::moment($job['failed_at']), Text::cell(Payload::job($job['payload']), 50), $job['reason'], Text::cell($exception, 100))
+        return sprintf(
+            '%s  <info>%s</info>  %s  %s',
+            Text::moment($job['failed_at']),
+            Text::cell(Payload::job($job['payload']), 50),
+            $job['reason'],
+            Text::cell($exception, 100),
+        )
             . "\n  " . Text::cell($job['payload'], 200) . "\n  again? [y/N/q]";
     }
 }

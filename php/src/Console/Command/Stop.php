@@ -17,7 +17,7 @@ final class Stop extends Base
                 Every worker on this connection, on every machine, finishes its running job and leaves with 0, and so do the masters of
                 <info>work --processes</info> and <info>listen</info>. A supervisor that restarts whatever ends starts them again: use its own stop there.
 
-                The order is kept in the broker; idle workers obey within about a second. Workers of think-queue do not know it.
+                The order is kept in the broker; idle workers obey within about two seconds. Workers of think-queue do not know it.
                 Exit codes: 0 done, 1 the broker did not answer or cannot, 2 wrong call.
                 TEXT);
     }

@@ -21,7 +21,11 @@ final class Checks
         $change = 'Run a time service (chrony, systemd-timesyncd) on all machines.';
         return match (true) {
             $skew === null => null,
-            abs($skew) > 30 => Finding::bad('Clocks', "$text: workers of think-queue, which use their own clock, take jobs too early or too late", $change),
+            abs($skew) > 30 => Finding::bad(
+                'Clocks',
+                "$text: workers of think-queue, which use their own clock, take jobs too early or too late",
+                $change,
+            ),
             abs($skew) > 1 => Finding::warn('Clocks', "$text; Ferry uses the broker's clock, other programs their own", $change),
             default => Finding::ok('Clocks', sprintf('this machine and the broker agree within %.1f s', max(0.1, abs($skew)))),
         };
@@ -35,15 +39,35 @@ final class Checks
     public static function leases(int|string|null $retry_after, float $timeout): array
     {
         $lease = match (true) {
-            $retry_after === null => Finding::warn('retry_after', 'not known here: the bootstrap file configures the connection', 'Say --retry-after=SECONDS, or --config=FILE, to have it judged.'),
-            $retry_after === 'never' => Finding::warn('retry_after', 'never: jobs of a worker that dies stay reserved for ever', 'Set a number of seconds.'),
-            $retry_after < 10 => Finding::warn('retry_after', "$retry_after s: a broker that is away for so long is enough for a running job to be started a second time", 'Set 30 s or more.'),
-            $retry_after > 3600 => Finding::warn('retry_after', sprintf('%s: so long do the jobs of a worker that died wait', Text::span($retry_after)), 'Set it to what may be waited. Long jobs do not need it: Ferry renews the lease while they run.'),
+            $retry_after === null => Finding::warn(
+                'retry_after',
+                'not known here: the bootstrap file configures the connection',
+                'Say --retry-after=SECONDS, or --config=FILE, to have it judged.',
+            ),
+            $retry_after === 'never' => Finding::warn(
+                'retry_after',
+                'never: jobs of a worker that dies stay reserved for ever',
+                'Set a number of seconds.',
+            ),
+            $retry_after < 10 => Finding::warn(
+                'retry_after',
+                "$retry_after s: a broker that is away for so long is enough for a running job to be started a second time",
+                'Set 30 s or more.',
+            ),
+            $retry_after > 3600 => Finding::warn(
+                'retry_after',
+                sprintf('%s: so long do the jobs of a worker that died wait', Text::span($retry_after)),
+                'Set it to what may be waited. Long jobs do not need it: Ferry renews the lease while they run.',
+            ),
             default => Finding::ok('retry_after', "$retry_after s: so soon do the jobs of a worker that died come back"),
         };
         $job = $timeout > 0
             ? Finding::ok('Timeout', sprintf('%g s; the lease is renewed while a job runs, so it may be longer than retry_after', $timeout))
-            : Finding::warn('Timeout', 'none: a job that hangs holds its worker for ever, and its lease is renewed for --max-lease', 'Set --timeout to what the longest job may take.');
+            : Finding::warn(
+                'Timeout',
+                'none: a job that hangs holds its worker for ever, and its lease is renewed for --max-lease',
+                'Set --timeout to what the longest job may take.',
+            );
         return [$lease, $job];
     }
 
@@ -56,7 +80,11 @@ final class Checks
     public static function oldWorkers(int|string|null $retry_after, int $old_retry_after, int $old_timeout, string $driver): array
     {
         $findings = [$old_timeout === 0 || $old_timeout >= $old_retry_after
-            ? Finding::bad('Old workers', sprintf('think-queue does not renew leases: with --timeout=%s and retry_after %d s a job that takes longer than %2$d s is started a second time', $old_timeout ?: '0 (none)', $old_retry_after), "Set their retry_after above their --timeout, with some seconds to spare: the default of both is " . self::THINK_DEFAULT . ' s.')
+            ? Finding::bad(
+                'Old workers',
+                sprintf('think-queue does not renew leases: with --timeout=%s and retry_after %d s a job that takes longer than %2$d s is started a second time', $old_timeout ?: '0 (none)', $old_retry_after),
+                "Set their retry_after above their --timeout, with some seconds to spare: the default of both is " . self::THINK_DEFAULT . ' s.',
+            )
             : Finding::ok('Old workers', "their --timeout ($old_timeout s) is below their retry_after ($old_retry_after s)")];
         if ($driver === 'sqlite' && is_int($retry_after)) {
             $findings[] = self::sharedTable($retry_after, $old_retry_after, $old_timeout);
@@ -67,8 +95,16 @@ final class Checks
     private static function sharedTable(int $ours, int $theirs, int $old_timeout): Finding
     {
         return match (true) {
-            $ours <= $old_timeout => Finding::bad('Shared table', "ours frees what old workers hold after $ours s, and they may take $old_timeout s", "Set our retry_after to that of the old workers ($theirs s)."),
-            intdiv($ours, 3) >= $theirs => Finding::bad('Shared table', sprintf('ours renews every %d s, and old workers take what was not renewed for %d s', intdiv($ours, 3), $theirs), "Set our retry_after to that of the old workers ($theirs s)."),
+            $ours <= $old_timeout => Finding::bad(
+                'Shared table',
+                "ours frees what old workers hold after $ours s, and they may take $old_timeout s",
+                "Set our retry_after to that of the old workers ($theirs s).",
+            ),
+            intdiv($ours, 3) >= $theirs => Finding::bad(
+                'Shared table',
+                sprintf('ours renews every %d s, and old workers take what was not renewed for %d s', intdiv($ours, 3), $theirs),
+                "Set our retry_after to that of the old workers ($theirs s).",
+            ),
             default => Finding::ok('Shared table', "retry_after $ours s and $theirs s fit each other"),
         };
     }
@@ -85,12 +121,24 @@ final class Checks
         $counts = "$stats[ready] ready, $stats[delayed] delayed, $stats[reserved] reserved, $stats[failed] failed";
         $working = $workers === null || $name === '' ? null : count(array_filter($workers, fn ($worker) => in_array($name, $worker['queues'], true)));
         $findings = [match (true) {
-            isset($paused[$name]) => Finding::warn($topic, "$counts; paused since " . Text::moment($paused[$name]), 'When that is no longer meant: `ferry resume ' . Text::clean($name) . '`.'),
-            $stats['ready'] > 0 && $working === 0 => Finding::warn($topic, "$counts; no worker of ours reported of late", 'Start `ferry work`. Workers of think-queue do not report.'),
+            isset($paused[$name]) => Finding::warn(
+                $topic,
+                "$counts; paused since " . Text::moment($paused[$name]),
+                'When that is no longer meant: `ferry resume ' . Text::clean($name) . '`.',
+            ),
+            $stats['ready'] > 0 && $working === 0 => Finding::warn(
+                $topic,
+                "$counts; no worker of ours reported of late",
+                'Start `ferry work`. Workers of think-queue do not report.',
+            ),
             default => Finding::ok($topic, $counts),
         }];
         if ($stats['failed'] > 0) {
-            $findings[] = Finding::warn($topic, Text::count($stats['failed'], 'failed job'), 'See `ferry failed`, then `ferry retry` or `ferry forget`.');
+            $findings[] = Finding::warn(
+                $topic,
+                Text::count($stats['failed'], 'failed job'),
+                'See `ferry failed`, then `ferry retry` or `ferry forget`.',
+            );
         }
         return $findings;
     }
@@ -99,13 +147,24 @@ final class Checks
     public static function workers(?array $workers, int $now): Finding
     {
         if ($workers === null) {
-            return Finding::warn('Workers', 'this broker has no place for reports and flags: `pause`, `restart`, `stop` and `monitor` do not see its workers', 'Use Redis or SQLite where that matters.');
+            return Finding::warn(
+                'Workers',
+                'this broker has no place for reports and flags: `pause`, `restart`, `stop` and `monitor` do not see its workers',
+                'Use Redis or SQLite where that matters.',
+            );
         }
         $silent = array_filter($workers, fn ($worker) => $now - $worker['seen'] > self::SILENT);
         $text = Text::count(count($workers), 'worker');
         return $silent === []
-            ? Finding::ok('Workers', $workers === [] ? 'none reported of late' : "$text, all of them reported within " . self::SILENT . ' s')
-            : Finding::warn('Workers', sprintf('%s, %d not heard of for %d s: killed, hung in a job for which flags wait, or cut off', $text, count($silent), self::SILENT), 'Look at these processes: ' . Text::clean(implode(', ', array_column($silent, 'id'))) . '.');
+            ? Finding::ok(
+                'Workers',
+                $workers === [] ? 'none reported of late' : "$text, all of them reported within " . self::SILENT . ' s',
+            )
+            : Finding::warn(
+                'Workers',
+                sprintf('%s, %d not heard of for %d s: killed, hung in a job for which flags wait, or cut off', $text, count($silent), self::SILENT),
+                'Look at these processes: ' . Text::clean(implode(', ', array_column($silent, 'id'))) . '.',
+            );
     }
 
     /**
@@ -118,16 +177,35 @@ final class Checks
             Finding::ok('PHP', $php['version']),
             $php['pcntl']
                 ? Finding::ok('pcntl', 'there: the master of `work --processes` and `listen` hears signals')
-                : Finding::warn('pcntl', 'missing: the master of `work --processes` and `listen` hears no signal. Workers do, with or without it', 'Install or enable pcntl.'),
+                : Finding::warn(
+                    'pcntl',
+                    'missing: the master of `work --processes` and `listen` hears no signal. Workers do, with or without it',
+                    'Install or enable pcntl.',
+                ),
             $php['proc_open']
                 ? Finding::ok('proc_open', 'there')
-                : Finding::bad('proc_open', 'disabled: `work --processes` and `listen` cannot start processes', 'Remove it from `disable_functions` in the php.ini of the command line.'),
+                : Finding::bad(
+                    'proc_open',
+                    'disabled: `work --processes` and `listen` cannot start processes',
+                    'Remove it from `disable_functions` in the php.ini of the command line.',
+                ),
             match (true) {
                 $php['memory_limit'] <= 0 => Finding::ok('memory_limit', 'none; --memory lets workers leave before they are too large'),
-                $php['memory_limit'] < 64 << 20 => Finding::warn('memory_limit', Text::bytes($php['memory_limit']) . ': a job that needs more ends its worker with 13', 'Raise it for the command line, and set --memory below it.'),
-                default => Finding::ok('memory_limit', Text::bytes($php['memory_limit']) . '; set --memory below it, so that workers leave before jobs die of it'),
+                $php['memory_limit'] < 64 << 20 => Finding::warn(
+                    'memory_limit',
+                    Text::bytes($php['memory_limit']) . ': a job that needs more ends its worker with 13',
+                    'Raise it for the command line, and set --memory below it.',
+                ),
+                default => Finding::ok(
+                    'memory_limit',
+                    Text::bytes($php['memory_limit']) . '; set --memory below it, so that workers leave before jobs die of it',
+                ),
             },
-            ...($php['files'] !== null && $php['files'] < 256 ? [Finding::warn('Open files', "$php[files] are allowed: connections and log files may run out of them", 'Raise `ulimit -n` (systemd: LimitNOFILE).')] : []),
+            ...($php['files'] !== null && $php['files'] < 256 ? [Finding::warn(
+                'Open files',
+                "$php[files] are allowed: connections and log files may run out of them",
+                'Raise `ulimit -n` (systemd: LimitNOFILE).',
+            )] : []),
         ];
     }
 }

@@ -29,7 +29,11 @@ final class RedisChecks
         return match (true) {
             $version === null => null,
             version_compare($version, '5.0', '<') => Finding::bad('Redis version', "$version is too old", 'Use Redis 5.0 or later.'),
-            version_compare($version, '6.2', '<') => Finding::warn('Redis version', "$version has no BLMOVE: idle workers look for jobs instead of being woken", 'Use Redis 6.2 or later.'),
+            version_compare($version, '6.2', '<') => Finding::warn(
+                'Redis version',
+                "$version has no BLMOVE: idle workers look for jobs instead of being woken",
+                'Use Redis 6.2 or later.',
+            ),
             default => Finding::ok('Redis version', $version),
         };
     }
@@ -39,14 +43,22 @@ final class RedisChecks
         return match ($role) {
             null => null,
             'master' => Finding::ok('Role', 'primary'),
-            default => Finding::bad('Role', "this server is a replica ($role): pushes and workers are refused", 'Point the connection at the primary.'),
+            default => Finding::bad(
+                'Role',
+                "this server is a replica ($role): pushes and workers are refused",
+                'Point the connection at the primary.',
+            ),
         };
     }
 
     public static function cluster(?bool $cluster): ?Finding
     {
         return $cluster === true
-            ? Finding::bad('Cluster', 'the server is part of a cluster; Ferry speaks with one server and does not follow redirections', 'Use a server without cluster mode for queues.')
+            ? Finding::bad(
+                'Cluster',
+                'the server is part of a cluster; Ferry speaks with one server and does not follow redirections',
+                'Use a server without cluster mode for queues.',
+            )
             : null;
     }
 
@@ -57,7 +69,10 @@ final class RedisChecks
         return match (true) {
             $policy === null => null,
             $policy === 'noeviction' => Finding::ok('Eviction', 'noeviction: when memory is full pushes are refused and nothing is lost'),
-            str_starts_with($policy, 'volatile-') => Finding::ok('Eviction', "$policy: only keys with a time to live are thrown away, and jobs have none"),
+            str_starts_with($policy, 'volatile-') => Finding::ok(
+                'Eviction',
+                "$policy: only keys with a time to live are thrown away, and jobs have none",
+            ),
             $limit === 0 => Finding::warn('Eviction', "$policy would throw whole queues away, but there is no `maxmemory` yet", $change),
             default => Finding::bad('Eviction', "$policy: when memory is full, Redis throws whole queues away without a word", $change),
         };
@@ -70,7 +85,11 @@ final class RedisChecks
         }
         $text = Text::bytes($used) . ($limit > 0 ? ' of ' . Text::bytes($limit) : ', no limit');
         return $limit > 0 && $used > 0.8 * $limit
-            ? Finding::warn('Redis memory', "$text used: pushes are refused at the limit", 'Add workers, raise `maxmemory`, or remove what is not needed.')
+            ? Finding::warn(
+                'Redis memory',
+                "$text used: pushes are refused at the limit",
+                'Add workers, raise `maxmemory`, or remove what is not needed.',
+            )
             : Finding::ok('Redis memory', $text);
     }
 
@@ -80,7 +99,11 @@ final class RedisChecks
         return match (true) {
             $aof === true => Finding::ok('Persistence', 'append-only file: a crash loses about the last second'),
             $aof === null => null,
-            $rdb === true => Finding::warn('Persistence', 'snapshots only: a crash loses every job and every deletion since the last one', $change),
+            $rdb === true => Finding::warn(
+                'Persistence',
+                'snapshots only: a crash loses every job and every deletion since the last one',
+                $change,
+            ),
             $rdb === false => Finding::bad('Persistence', 'none: when Redis ends, all jobs are gone', $change),
             default => Finding::warn('Persistence', 'no append-only file; whether there are snapshots could not be read', $change),
         };
@@ -90,7 +113,11 @@ final class RedisChecks
     {
         return match (true) {
             $now === null || $most === null => null,
-            $now > 0.8 * $most => Finding::warn('Clients', "$now of $most connections are in use; further ones are refused. Each worker takes up to three, each PHP-FPM child one", 'Raise `maxclients`, or start fewer processes.'),
+            $now > 0.8 * $most => Finding::warn(
+                'Clients',
+                "$now of $most connections are in use; further ones are refused. Each worker takes up to three, each PHP-FPM child one",
+                'Raise `maxclients`, or start fewer processes.',
+            ),
             default => Finding::ok('Clients', "$now of $most"),
         };
     }
@@ -100,7 +127,11 @@ final class RedisChecks
         $text = $seconds === null ? '' : sprintf('%.1f ms there and back', 1000 * $seconds);
         return match (true) {
             $seconds === null => null,
-            $seconds > 0.02 => Finding::warn('Round trip', "$text: every push takes so long", 'Put Redis nearer, or push many jobs with one `bulk()`.'),
+            $seconds > 0.02 => Finding::warn(
+                'Round trip',
+                "$text: every push takes so long",
+                'Put Redis nearer, or push many jobs with one `bulk()`.',
+            ),
             default => Finding::ok('Round trip', $text),
         };
     }

@@ -35,7 +35,11 @@ final class SqliteChecks
     {
         return match (true) {
             $name === null => null,
-            in_array(strtolower($name), self::REMOTE, true) => Finding::bad('File system', "the file lies on $name: locks do not hold there, and the file breaks sooner or later", 'Move it to a local disk, or use Redis.'),
+            in_array(strtolower($name), self::REMOTE, true) => Finding::bad(
+                'File system',
+                "the file lies on $name: locks do not hold there, and the file breaks sooner or later",
+                'Move it to a local disk, or use Redis.',
+            ),
             default => Finding::ok('File system', $name),
         };
     }
@@ -45,7 +49,11 @@ final class SqliteChecks
         return match (true) {
             $mode === null => null,
             strtolower($mode) === 'wal' => Finding::ok('Journal', 'WAL: reading and writing do not wait for each other'),
-            default => Finding::warn('Journal', "$mode instead of WAL: readers and writers wait for each other", 'Find out what changed it (`PRAGMA journal_mode`), or whether the file system allows WAL.'),
+            default => Finding::warn(
+                'Journal',
+                "$mode instead of WAL: readers and writers wait for each other",
+                'Find out what changed it (`PRAGMA journal_mode`), or whether the file system allows WAL.',
+            ),
         };
     }
 
@@ -64,7 +72,11 @@ final class SqliteChecks
         $text = sprintf('a write waits up to %g s for others', $seconds ?? 0);
         return match (true) {
             $seconds === null => null,
-            $seconds < 1 => Finding::warn('Busy timeout', "$text, then it fails", 'Raise `busy_timeout` of the connection; 10 s is the default.'),
+            $seconds < 1 => Finding::warn(
+                'Busy timeout',
+                "$text, then it fails",
+                'Raise `busy_timeout` of the connection; 10 s is the default.',
+            ),
             default => Finding::ok('Busy timeout', $text),
         };
     }
@@ -74,7 +86,11 @@ final class SqliteChecks
         if ($pages === null || $free === null) {
             return null;
         }
-        $text = $size === null ? "$pages pages, $free of them free" : sprintf('%s, %s of it free', Text::bytes($pages * $size), Text::bytes($free * $size));
+        $text = $size === null ? "$pages pages, $free of them free" : sprintf(
+            '%s, %s of it free',
+            Text::bytes($pages * $size),
+            Text::bytes($free * $size),
+        );
         return $pages > 10_000 && $free > $pages / 2
             ? Finding::warn('File', "$text: it was much larger once", 'Run VACUUM while no worker runs, if the disk is needed.')
             : Finding::ok('File', $text);

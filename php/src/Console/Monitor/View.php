@@ -30,7 +30,13 @@ final class View
             self::age($queue['head_waits_at_least']),
             $queue['paused'] ? ' paused' : '',
         ), $report['queues']);
-        $fleet = sprintf('%s workers=%d done/s=%s failed/s=%s', $time, count($report['workers']), self::rate($report['processed_per_second']), self::rate($report['failed_per_second']));
+        $fleet = sprintf(
+            '%s workers=%d done/s=%s failed/s=%s',
+            $time,
+            count($report['workers']),
+            self::rate($report['processed_per_second']),
+            self::rate($report['failed_per_second']),
+        );
         return [...$lines, $fleet];
     }
 

@@ -19,6 +19,9 @@ final class Master
     /** The longest wait for output: a signal that comes just before it is seen after it. */
     private const TICK = 0.25;
 
+    /** Signals to stop that come so soon after each other are one: a terminal sends them to all processes, and workers count like this too. */
+    private const ONE_STOP = 0.5;
+
     /** @var list<Slot> */
     private array $slots;
     /** @var list<Child> those whose place others have */
@@ -28,10 +31,13 @@ final class Master
     private bool $paused = false;
     /** How often the children were told to leave. */
     private int $stopping = 0;
+    private float $stoppedAt = 0.0;
     private ?float $killAt = null;
     /** The fleet's counter of stops when the first child started. */
     private ?int $stopOrders = null;
     private int $worst = 0;
+    /** Asked at the start: a terminal that was closed is none any more. */
+    private bool $onTerminal;
 
     /**
      * @param \Closure(int, bool, int, \Closure): ?Child $start starts the child of a slot: its number, whether it begins paused, its
@@ -47,6 +53,7 @@ final class Master
     ) {
         $this->slots = array_map(fn ($number) => new Slot($number), range(1, $processes));
         $this->signals = new Signals();
+        $this->onTerminal = stream_isatty(STDIN);
     }
 
     /** Works until all have left; answers the exit code: 0, or the highest of children that had one run each. */
@@ -69,7 +76,7 @@ final class Master
             }
         } finally {
             // Only after a mistake of ours is anybody left here.
-            array_map(fn (Child $child) => $child->leave(), $this->children());
+            $this->dismiss();
         }
         return $this->worst;
     }
@@ -95,7 +102,7 @@ final class Master
         match ($signal) {
             Signals::TERM, Signals::INT, Signals::QUIT => $this->stop('asked to stop'),
             // A terminal that closes says HUP too, and means the end.
-            Signals::HUP => stream_isatty(STDIN) ? $this->stop('the terminal was closed') : $this->renew(),
+            Signals::HUP => $this->onTerminal ? $this->stop('the terminal was closed') : $this->renew(),
             Signals::USR2 => $this->pause(true),
             Signals::CONT => $this->pause(false),
         };
@@ -103,6 +110,10 @@ final class Master
 
     private function stop(string $why): void
     {
+        if (microtime(true) - $this->stoppedAt < self::ONE_STOP) {
+            return;
+        }
+        $this->stoppedAt = microtime(true);
         $this->stopping++;
         $left = count($this->children());
         $this->log->news(match ($this->stopping) {
@@ -110,9 +121,15 @@ final class Master
             2 => "$why again: running jobs are stopped ($left)",
             default => "$why once more: workers are killed ($left)",
         });
-        array_map(fn (Child $child) => $child->leave(), $this->children());
+        $this->dismiss(again: $this->stopping > 1);
         $patience = $this->limits->untilKill($this->stopping);
         $this->killAt = $patience === null ? null : microtime(true) + $patience;
+    }
+
+    /** Tells all to leave. Who was told before would stop its job when it is told again. */
+    private function dismiss(bool $again = false): void
+    {
+        array_map(fn (Child $child) => $child->leaving && !$again ? null : $child->leave(), $this->children());
     }
 
     /** HUP: everybody is to be replaced. */
@@ -120,7 +137,7 @@ final class Master
     {
         $this->generation++;
         if ($this->oneAtATime) {
-            array_map(fn (Child $child) => $child->leave(), $this->children());
+            $this->dismiss();
             return;
         }
         $this->log->news(sprintf('replacing %d workers one by one', count($this->slots)));
@@ -202,7 +219,7 @@ final class Master
     {
         $waiting = array_filter($this->slots, fn ($slot) => $slot->child === null && !$slot->over);
         $next = array_map(fn ($slot) => $slot->startAt - microtime(true), $waiting);
-        return max(0.001, min(self::TICK, ...$next, ...[self::TICK]));
+        return max(0.001, min([self::TICK, ...$next]));
     }
 
     /** What children said about themselves. */
@@ -281,7 +298,8 @@ final class Master
         [$code, $lived] = [$child->code(), $child->lived()];
         $slot->deaths = $this->policy->deaths($slot->deaths, $code, $lived, $child->isReady());
         // One run of a worker whose queues are paused ends at once.
-        $delay = max($this->policy->delay($slot->deaths), isset($child->said['paused']) ? 1.0 : 0.0);
+        $ended = $this->oneAtATime && isset($child->said['paused']);
+        $delay = max($this->policy->delay($slot->deaths), $ended ? 1.0 : 0.0);
         $slot->startAt = microtime(true) + $delay;
         $how = $code > 128 ? 'was ended by signal ' . ($code - 128) : "ended with $code";
         $next = $delay > 0 ? sprintf('the next one starts in %d s', $delay) : 'the next one starts now';
