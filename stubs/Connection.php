@@ -307,7 +307,7 @@ class Connection
      * The workers of this broker that reported within the last minute, longest at work first.
      *
      * @return list<array{id: string, host: string, pid: int, started: int, seen: int, processed: int, failed: int, memory: int,
-     *     state: 'idle'|'working'|'paused', queues: list<string>}>
+     *     state: 'idle'|'working'|'paused', queues: list<string>, job: ?string}>
      * @throws ConfigException as for {@see pause()}
      * @throws BrokerException or one of its children
      */
@@ -317,9 +317,9 @@ class Connection
 
     /**
      * What the server says of itself: version, limits, what it does when memory is full, how far its clock is off. What it does not
-     * tell is left out. docs/api.md lists the names.
+     * tell is left out. docs/api.md lists the names. Beside it `queue` and `retry_after` of the connection.
      *
-     * @return array<string, string|int|float|bool>
+     * @return array<string, string|int|float|bool|null>
      * @throws ConfigException as for {@see push()}
      * @throws BrokerException or one of its children
      */

@@ -52,10 +52,13 @@ impl Link {
     /// What the server says of itself.
     pub fn facts(&self) -> PhpResult<ZBox<ZendHashTable>> {
         let facts = self.client()?.facts().map_err(|error| exception(&error))?;
+        let config = self.0.config();
         let mut table = ZendHashTable::new();
         for (name, fact) in facts {
             table.insert(name, shown(fact))?;
         }
+        table.insert("queue", text(config.queue.as_str().as_bytes()))?;
+        table.insert("retry_after", config.retry_after.map_or_else(Zval::null, |seconds| number(seconds.into())))?;
         Ok(table)
     }
 
@@ -89,6 +92,7 @@ fn worker(report: &Report) -> PhpResult<ZBox<ZendHashTable>> {
         table.insert(key, value)?;
     }
     table.insert("queues", report.queues.clone())?;
+    table.insert("job", report.job.as_deref().map_or_else(Zval::null, |job| text(job.as_bytes())))?;
     Ok(table)
 }
 

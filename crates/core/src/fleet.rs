@@ -125,6 +125,8 @@ pub struct Report {
     pub memory: u64,
     /// What it is at.
     pub state: Occupation,
+    /// The name of the job that ran when it reported.
+    pub job: Option<String>,
 }
 
 /// What a worker is at.

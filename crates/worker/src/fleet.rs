@@ -1,10 +1,15 @@
-//! What the fleet is asked for, as this worker sees it; and what this worker says of itself.
+//! The thread that keeps a worker in touch with its fleet: it reads what the fleet is asked for and tells what this worker does, also while PHP
+//! is busy with a long job. The loop sees what was read last and never waits for it, but for the first look.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ferry_core::fleet::{Flags, Occupation, Report};
-use ferry_core::{Broker, Error, ErrorKind, QueueName};
+use ferry_core::fleet::{Flags, Fleet, Occupation, Report};
+use ferry_core::{Broker, Error, ErrorKind, QueueName, Result, signals};
+
+use crate::hold::Hold;
 
 /// How often the flags are read.
 const LOOK: Duration = Duration::from_secs(1);
@@ -15,90 +20,8 @@ const ALIVE: Duration = Duration::from_secs(15);
 /// How long it does not look after the place of the flags did not answer, at most.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The fleet, seen from one worker. Without a broker that keeps flags it is silent.
-pub struct Membership {
-    broker: Option<Arc<dyn Broker>>,
-    /// Whether that is not the broker of the jobs, so that nobody else tells when it is out of reach.
-    elsewhere: bool,
-    flags: Flags,
-    /// What was asked for when it began: only what came later is meant for it.
-    before: Option<Flags>,
-    next_look: Option<Instant>,
-    /// How long it waits after a failure; grows while failures follow each other.
-    pause: Duration,
-    told: Option<(Report, Instant)>,
-}
-
-impl Membership {
-    /// A member of the fleet whose flags `broker` keeps, if it keeps any. `elsewhere`: it is not the broker of the jobs.
-    pub fn new(broker: Option<Arc<dyn Broker>>, elsewhere: bool) -> Self {
-        let broker = broker.filter(|broker| broker.fleet().is_some());
-        Self { broker, elsewhere, flags: Flags::default(), before: None, next_look: None, pause: LOOK, told: None }
-    }
-
-    /// Looks when it is time. An error is answered once; it is silent until the flags are seen again. That the broker of the jobs is
-    /// out of reach is told by who asks it for jobs.
-    pub fn look(&mut self, now: Instant, report: impl FnOnce() -> Report) -> Option<Error> {
-        let fleet = self.broker.as_ref()?.fleet()?;
-        if self.next_look.is_some_and(|next| now < next) {
-            return None;
-        }
-        match fleet.flags().and_then(|flags| say(fleet, &mut self.told, report(), now).map(|()| flags)) {
-            Ok(flags) => {
-                self.before.get_or_insert_with(|| flags.clone());
-                (self.flags, self.pause, self.next_look) = (flags, LOOK, Some(now + LOOK));
-                None
-            }
-            Err(error) => {
-                let news = self.elsewhere || !matches!(error.kind(), ErrorKind::Connection | ErrorKind::Uncertain);
-                let first = self.pause == LOOK && news;
-                self.pause = (self.pause * 2).min(LONGEST);
-                self.next_look = Some(now + self.pause);
-                first.then_some(error)
-            }
-        }
-    }
-
-    /// Whether it was told to leave since it began.
-    pub fn asks_to_leave(&self) -> bool {
-        self.before.as_ref().is_some_and(|before| self.flags.asks_to_leave(before))
-    }
-
-    /// Whether a queue is paused.
-    pub fn is_paused(&self, queue: &QueueName) -> bool {
-        !self.flags.paused.is_empty() && self.flags.is_paused(queue)
-    }
-
-    /// Leaves the list of workers.
-    pub fn sign_off(&mut self) {
-        if let Some((report, _)) = self.told.take()
-            && let Some(fleet) = self.broker.as_ref().and_then(|broker| broker.fleet())
-        {
-            // Who does not sign off is forgotten a little later.
-            let _ = fleet.sign_off(&report.id);
-        }
-    }
-}
-
-/// Says what is new, or from time to time that nothing is.
-fn say(
-    fleet: &dyn ferry_core::Fleet,
-    told: &mut Option<(Report, Instant)>,
-    report: Report,
-    now: Instant,
-) -> ferry_core::Result<()> {
-    let due = told.as_ref().is_none_or(|(last, at)| {
-        let time = if last.processed == report.processed && last.state == report.state { ALIVE } else { CHANGED };
-        now >= *at + time
-    });
-    if due {
-        fleet.report(&report)?;
-        *told = Some((report, now));
-    }
-    Ok(())
-}
-
 /// Who this worker is.
+#[derive(Clone)]
 pub struct Identity {
     id: String,
     host: String,
@@ -118,22 +41,236 @@ impl Identity {
             started: i64::try_from(started).unwrap_or_default(),
         }
     }
+}
 
-    /// What it says of itself.
-    pub fn report(&self, processed: u64, failed: u64, memory: usize, state: Occupation) -> Report {
-        Report {
-            id: self.id.clone(),
-            host: self.host.clone(),
-            pid: std::process::id(),
-            queues: self.queues.clone(),
-            started: self.started,
-            seen: 0,
-            processed,
-            failed,
-            memory: memory as u64,
-            state,
+/// What the loop and the thread share. The loop writes numbers; the thread writes flags, under the lock.
+struct Shared {
+    processed: AtomicU64,
+    failed: AtomicU64,
+    memory: AtomicU64,
+    occupation: AtomicU8,
+    /// Grows with every change beneath the lock, so that the loop need not take it.
+    edition: AtomicU64,
+    inner: Mutex<Inner>,
+    closing: Condvar,
+}
+
+#[derive(Default)]
+struct Inner {
+    flags: Flags,
+    /// What the loop has not told yet.
+    trouble: Option<Error>,
+    closed: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing below can panic half-way through a change.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, change: impl FnOnce(&mut Inner)) {
+        change(&mut self.lock());
+        self.edition.fetch_add(1, Ordering::Release);
+    }
+
+    fn occupation(&self) -> Occupation {
+        match self.occupation.load(Ordering::Relaxed) {
+            0 => Occupation::Idle,
+            1 => Occupation::Working,
+            _ => Occupation::Paused,
         }
     }
+}
+
+/// The fleet, seen from one worker. Without a broker that keeps flags it is silent.
+pub struct Membership {
+    /// What the loop saw last.
+    flags: Flags,
+    /// What was asked for when it began: only what came later is meant for it.
+    before: Flags,
+    seen: u64,
+    shared: Option<Arc<Shared>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Where a membership begins.
+pub struct Place {
+    /// Keeps the flags.
+    pub broker: Arc<dyn Broker>,
+    /// Whether that is not the broker of the jobs, so that nobody else tells when it is out of reach.
+    pub elsewhere: bool,
+}
+
+impl Place {
+    fn tells(&self, error: &Error) -> bool {
+        self.elsewhere || !matches!(error.kind(), ErrorKind::Connection | ErrorKind::Uncertain)
+    }
+}
+
+impl Membership {
+    /// Nobody's.
+    pub fn none() -> Self {
+        Self { flags: Flags::default(), before: Flags::default(), seen: 0, shared: None, thread: None }
+    }
+
+    /// Looks once, then leaves that to a thread. `hold` knows which job runs. An error is that of a broker that cannot be reached for jobs
+    /// either.
+    pub fn join(place: Place, identity: Identity, hold: Arc<Hold>) -> Result<Self> {
+        let first = place.broker.fleet().map_or_else(|| Ok(Flags::default()), |fleet| fleet.flags());
+        let (flags, trouble) = match first {
+            Ok(flags) => (flags, None),
+            Err(error) if place.tells(&error) => (Flags::default(), Some(error)),
+            Err(error) => return Err(error),
+        };
+        let inner = Inner { flags: flags.clone(), trouble, closed: false };
+        let shared = Arc::new(Shared {
+            processed: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            memory: AtomicU64::new(0),
+            occupation: AtomicU8::new(0),
+            edition: AtomicU64::new(u64::from(inner.trouble.is_some())),
+            inner: Mutex::new(inner),
+            closing: Condvar::new(),
+        });
+        let mut herald = Herald { place, identity, hold, shared: shared.clone(), told: None, pause: LOOK };
+        let spawn = || std::thread::Builder::new().name("ferry-fleet".into()).spawn(move || herald.serve());
+        let thread =
+            signals::blocked(spawn).map_err(|e| Error::new(ErrorKind::Refused, "start a thread of the worker").with_source(e))?;
+        Ok(Self { before: flags.clone(), flags, seen: 0, shared: Some(shared), thread: Some(thread) })
+    }
+
+    /// Notes how far the worker is, and answers what went wrong with the flags, once an outage.
+    pub fn note(&mut self, processed: u64, failed: u64, occupation: Occupation) -> Option<Error> {
+        let shared = self.shared.as_ref()?;
+        shared.processed.store(processed, Ordering::Relaxed);
+        shared.failed.store(failed, Ordering::Relaxed);
+        shared.occupation.store(occupation as u8, Ordering::Relaxed);
+        let edition = shared.edition.load(Ordering::Acquire);
+        if edition == self.seen {
+            return None;
+        }
+        self.seen = edition;
+        let mut inner = shared.lock();
+        self.flags = inner.flags.clone();
+        inner.trouble.take()
+    }
+
+    /// Notes how much memory is used. Only PHP's thread may ask PHP for it.
+    pub fn note_memory(&self, bytes: usize) {
+        if let Some(shared) = &self.shared {
+            shared.memory.store(bytes as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was told to leave since it began.
+    pub fn asks_to_leave(&self) -> bool {
+        self.flags.asks_to_leave(&self.before)
+    }
+
+    /// Whether a queue is paused.
+    pub fn is_paused(&self, queue: &QueueName) -> bool {
+        !self.flags.paused.is_empty() && self.flags.is_paused(queue)
+    }
+
+    /// Leaves the list of workers.
+    pub fn leave(&mut self) {
+        if let Some(shared) = self.shared.take() {
+            shared.lock().closed = true;
+            shared.closing.notify_all();
+        }
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has nothing left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread works with.
+struct Herald {
+    place: Place,
+    identity: Identity,
+    hold: Arc<Hold>,
+    shared: Arc<Shared>,
+    told: Option<(Report, Instant)>,
+    /// How long until the next look; grows while failures follow each other.
+    pause: Duration,
+}
+
+impl Herald {
+    fn serve(&mut self) {
+        let broker = self.place.broker.clone();
+        let Some(fleet) = broker.fleet() else { return };
+        loop {
+            match self.say(fleet, Instant::now()).and_then(|()| fleet.flags()) {
+                Ok(flags) => self.heard(flags),
+                Err(error) => self.failed(error),
+            }
+            if self.sleep() {
+                break;
+            }
+        }
+        if let Some((report, _)) = self.told.take() {
+            // Who does not sign off is forgotten a little later.
+            let _ = fleet.sign_off(&report.id);
+        }
+    }
+
+    fn heard(&mut self, flags: Flags) {
+        self.pause = LOOK;
+        if self.shared.lock().flags != flags {
+            self.shared.publish(|inner| inner.flags = flags);
+        }
+    }
+
+    fn failed(&mut self, error: Error) {
+        if self.pause == LOOK && self.place.tells(&error) {
+            self.shared.publish(|inner| inner.trouble = Some(error));
+        }
+        self.pause = (self.pause * 2).min(LONGEST);
+    }
+
+    /// Waits until the next look. Answers whether the worker leaves.
+    fn sleep(&self) -> bool {
+        let (shared, until) = (&self.shared, Instant::now() + self.pause);
+        let mut inner = shared.lock();
+        while !inner.closed {
+            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { break };
+            inner = shared.closing.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        inner.closed
+    }
+
+    /// Says what is new, or from time to time that nothing is.
+    fn say(&mut self, fleet: &dyn Fleet, now: Instant) -> Result<()> {
+        let report = self.report();
+        if self.told.as_ref().is_none_or(|(last, at)| now >= *at + patience(last, &report)) {
+            fleet.report(&report)?;
+            self.told = Some((report, now));
+        }
+        Ok(())
+    }
+
+    fn report(&self) -> Report {
+        let job = self.hold.running().map(|lease| lease.payload.job.clone());
+        Report {
+            id: self.identity.id.clone(),
+            host: self.identity.host.clone(),
+            pid: std::process::id(),
+            queues: self.identity.queues.clone(),
+            started: self.identity.started,
+            seen: 0,
+            processed: self.shared.processed.load(Ordering::Relaxed),
+            failed: self.shared.failed.load(Ordering::Relaxed),
+            memory: self.shared.memory.load(Ordering::Relaxed),
+            state: if job.is_some() { Occupation::Working } else { self.shared.occupation() },
+            job,
+        }
+    }
+}
+
+fn patience(last: &Report, now: &Report) -> Duration {
+    if last.processed == now.processed && last.state == now.state && last.job == now.job { ALIVE } else { CHANGED }
 }
 
 #[cfg(test)]
@@ -147,42 +284,66 @@ mod tests {
         Arc::new(MemoryBroker::new(HandClock::at(1_700_000_000), None))
     }
 
-    fn report(processed: u64) -> Report {
-        Identity::here(&[QueueName::default()], 7).report(processed, 0, 1, Occupation::Working)
+    fn join(broker: &Arc<dyn Broker>) -> Membership {
+        let place = Place { broker: broker.clone(), elsewhere: false };
+        let hold = Arc::new(Hold::new(None, Duration::from_secs(60)));
+        Membership::join(place, Identity::here(&[QueueName::default()], 7), hold).unwrap()
+    }
+
+    fn wait_until(mut holds: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !holds() {
+            assert!(Instant::now() < deadline, "waited in vain");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     #[test]
     fn an_order_given_before_a_worker_began_is_not_meant_for_it() {
         let broker = broker();
-        broker.fleet().unwrap().order(Order::Restart).unwrap();
-        let (mut member, start) = (Membership::new(Some(broker.clone()), false), Instant::now());
-        assert!(member.look(start, || report(0)).is_none());
+        let fleet = broker.fleet().unwrap();
+        fleet.order(Order::Restart).unwrap();
+        fleet.pause(&QueueName::default()).unwrap();
+        let mut member = join(&broker);
+        assert!(member.is_paused(&QueueName::default()), "what holds now is known before the first job is taken");
+        assert!(member.note(0, 0, Occupation::Idle).is_none());
         assert!(!member.asks_to_leave());
-        broker.fleet().unwrap().order(Order::Restart).unwrap();
-        member.look(start + LOOK / 2, || report(0));
-        assert!(!member.asks_to_leave(), "it looks once a second");
-        member.look(start + LOOK, || report(0));
-        assert!(member.asks_to_leave());
+        fleet.order(Order::Restart).unwrap();
+        wait_until(|| {
+            member.note(0, 0, Occupation::Idle);
+            member.asks_to_leave()
+        });
+        member.leave();
     }
 
     #[test]
-    fn a_worker_reports_when_something_changed_and_signs_off() {
-        let (broker, start) = (broker(), Instant::now());
+    fn a_worker_is_listed_with_what_it_does_until_it_leaves() {
+        let broker = broker();
         let fleet = broker.fleet().unwrap();
-        let mut member = Membership::new(Some(broker.clone()), false);
-        member.look(start, || report(0));
-        member.look(start + LOOK, || report(5));
-        assert_eq!(fleet.workers().unwrap()[0].processed, 0);
-        member.look(start + CHANGED, || report(6));
-        assert_eq!(fleet.workers().unwrap()[0].processed, 6);
-        member.sign_off();
+        let mut member = join(&broker);
+        wait_until(|| !fleet.workers().unwrap().is_empty());
+        member.note(6, 1, Occupation::Working);
+        member.note_memory(77);
+        wait_until(|| fleet.workers().unwrap()[0].processed == 6);
+        let said = fleet.workers().unwrap().remove(0);
+        assert_eq!((said.failed, said.memory, said.state), (1, 77, Occupation::Working));
+        member.leave();
         assert!(fleet.workers().unwrap().is_empty());
     }
 
     #[test]
+    fn a_change_is_told_soon_and_silence_now_and_then() {
+        let report = Report { processed: 1, ..Report::default() };
+        assert_eq!(patience(&report, &report), ALIVE);
+        assert_eq!(patience(&report, &Report { processed: 2, ..report.clone() }), CHANGED);
+        assert_eq!(patience(&report, &Report { job: Some("J".into()), ..report.clone() }), CHANGED);
+    }
+
+    #[test]
     fn without_a_place_for_flags_nothing_is_asked_or_said() {
-        let mut member = Membership::new(None, false);
-        assert!(member.look(Instant::now(), || panic!("nobody would hear it")).is_none());
+        let mut member = Membership::none();
+        assert!(member.note(1, 0, Occupation::Idle).is_none());
         assert!(!member.asks_to_leave());
+        member.leave();
     }
 }

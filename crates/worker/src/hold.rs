@@ -156,6 +156,11 @@ impl Hold {
         self.lock().running.take().map(|running| (running.lease, running.verdict))
     }
 
+    /// The running job, if one runs.
+    pub fn running(&self) -> Option<Arc<Lease>> {
+        self.lock().running.as_ref().map(|running| running.lease.clone())
+    }
+
     /// The running job is over.
     pub fn finish(&self) {
         self.lock().running = None;

@@ -37,11 +37,6 @@ impl Link {
         Self { worked: false, trouble: None, max_outage }
     }
 
-    /// Whether the broker did not answer when it was last asked.
-    pub fn is_down(&self) -> bool {
-        self.trouble.is_some()
-    }
-
     /// The broker answered. Tells whether that ended an outage.
     pub fn answered(&mut self) -> bool {
         self.worked = true;

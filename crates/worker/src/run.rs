@@ -11,7 +11,7 @@ use ferry_core::queue::QueueName;
 use ferry_core::{Claim, Error, Receipt, Reservation, Result};
 
 use crate::crew::Crew;
-use crate::fleet::{Identity, Membership};
+use crate::fleet::{Identity, Membership, Place};
 use crate::health::Health;
 use crate::hold::Lease;
 use crate::host::{Event, Halt, Host, Summary};
@@ -46,7 +46,8 @@ pub struct Worker {
     lineage: Lineage,
     alarm: Option<Arc<dyn Alarm>>,
     fleet: Membership,
-    identity: Identity,
+    /// Where the flags of the fleet are.
+    flags_at: Option<Arc<dyn Broker>>,
     occupation: Occupation,
     /// The queue of the batch at hand.
     serving: Option<QueueName>,
@@ -54,34 +55,35 @@ pub struct Worker {
     one_by_one: bool,
     pace: Pace,
     tally: Tally,
+    /// When the memory is looked at next, for the fleet to see.
+    memory_due: Instant,
 }
 
 impl Worker {
     /// A worker that has not started: no thread, no I/O.
     pub fn new(broker: Arc<dyn Broker>, options: Options, generation: fn() -> u64) -> Self {
         let connection = Arc::from(options.connection.as_str());
-        let identity = Identity::here(&options.queues, (random() * 65536.0) as u64);
         Self {
             broker,
             options,
             connection,
             lineage: Lineage::here(generation),
             alarm: None,
-            fleet: Membership::new(None, false),
-            identity,
+            fleet: Membership::none(),
+            flags_at: None,
             occupation: Occupation::Idle,
             serving: None,
             one_by_one: false,
             pace: Pace::default(),
             tally: Tally::new(Instant::now()),
+            memory_due: Instant::now(),
         }
     }
 
     /// Obeys the flags that `broker` keeps, if it keeps any, and reports there.
     #[must_use]
     pub fn with_fleet(mut self, broker: Option<Arc<dyn Broker>>) -> Self {
-        let elsewhere = broker.as_ref().is_some_and(|broker| !Arc::ptr_eq(broker, &self.broker));
-        self.fleet = Membership::new(broker, elsewhere);
+        self.flags_at = broker.filter(|broker| broker.fleet().is_some());
         self
     }
 
@@ -98,9 +100,12 @@ impl Worker {
             Ok(crew) => crew,
             Err(error) => return End::NotStarted(error),
         };
+        if let Err(error) = self.join_fleet(&crew) {
+            return self.dismiss(crew, host, End::NotStarted(error));
+        }
         let end = self.serve(&crew, host);
         if !self.lineage.is_forked() {
-            self.fleet.sign_off();
+            self.fleet.leave();
         }
         self.dismiss(crew, host, end)
     }
@@ -151,6 +156,14 @@ impl Worker {
         end
     }
 
+    fn join_fleet(&mut self, crew: &Crew) -> Result<()> {
+        let Some(broker) = self.flags_at.clone() else { return Ok(()) };
+        let elsewhere = !Arc::ptr_eq(&broker, &self.broker);
+        let identity = Identity::here(&self.options.queues, (random() * 65536.0) as u64);
+        self.fleet = Membership::join(Place { broker, elsewhere }, identity, crew.hold.clone())?;
+        Ok(())
+    }
+
     fn serve(&mut self, crew: &Crew, host: &mut dyn Host) -> End {
         let started = Instant::now();
         match self.serve_until(crew, host, started) {
@@ -169,17 +182,14 @@ impl Worker {
             if self.lineage.is_forked() {
                 return Err(Halt::Forked);
             }
-            // While the broker is out of reach one question is enough, and that is for jobs.
-            if !link.is_down() {
-                self.look_around(host)?;
-            }
+            self.look_around(host)?;
             if let Some(code) = self.reached(host, started) {
                 break End::Code(code);
             }
             let queues = self.open_queues(host);
             if queues.is_empty() {
                 self.pause(host, true)?;
-                if self.options.stop_when_empty || self.options.once {
+                if self.gives_up_when_empty(started) {
                     break End::Code(exit::STOPPED);
                 }
                 health.alive(Instant::now());
@@ -231,10 +241,12 @@ impl Worker {
     /// Looks what the fleet is asked for, and sums up, when it is time.
     fn look_around(&mut self, host: &mut dyn Host) -> Result<(), Halt> {
         let now = Instant::now();
-        let (tally, occupation, memory) = (&self.tally, self.occupation, || host.memory());
-        let report = || self.identity.report(tally.processed, tally.failed, memory(), occupation);
-        if let Some(error) = self.fleet.look(now, report) {
+        if let Some(error) = self.fleet.note(self.tally.processed, self.tally.failed, self.occupation) {
             host.event(Event::FleetTrouble(&error))?;
+        }
+        if now >= self.memory_due {
+            self.memory_due = now + Duration::from_secs(1);
+            self.fleet.note_memory(host.memory());
         }
         if let Some(rate) = self.tally.rate_when_due(self.options.status, now) {
             self.sum_up(host, rate, now)?;

@@ -23,6 +23,7 @@ fn report(id: &str, started: i64) -> Report {
         failed: 1,
         memory: 1 << 20,
         state: Occupation::Working,
+        job: Some("app\\Mail".to_owned()),
     }
 }
 

@@ -20,12 +20,30 @@ pub(super) fn ask(session: &mut Session, place: &Place) -> Result<Vec<(&'static 
     {
         facts.push((name, Fact::Number(number(session, pragma)?)));
     }
-    let size = nix::sys::statfs::statfs(&place.path).ok();
-    facts.extend(size.map(|system| {
+    let system = nix::sys::statfs::statfs(&place.path).ok();
+    facts
+        .extend(system.and_then(|system| kind(system.filesystem_type())).map(|kind| ("filesystem", Fact::Text(kind.to_owned()))));
+    facts.extend(system.map(|system| {
         let free = system.blocks_available().saturating_mul(u64::try_from(system.block_size()).unwrap_or_default());
         ("disk_free", Fact::Number(i64::try_from(free).unwrap_or(i64::MAX)))
     }));
     Ok(facts)
+}
+
+/// The names of those that an operator should know: on some a lock is only a hope.
+fn kind(found: nix::sys::statfs::FsType) -> Option<&'static str> {
+    use nix::sys::statfs as kinds;
+    let known = [
+        (kinds::EXT4_SUPER_MAGIC, "ext"),
+        (kinds::XFS_SUPER_MAGIC, "xfs"),
+        (kinds::BTRFS_SUPER_MAGIC, "btrfs"),
+        (kinds::OVERLAYFS_SUPER_MAGIC, "overlayfs"),
+        (kinds::TMPFS_MAGIC, "tmpfs"),
+        (kinds::NFS_SUPER_MAGIC, "nfs"),
+        (kinds::SMB_SUPER_MAGIC, "smb"),
+        (kinds::FUSE_SUPER_MAGIC, "fuse"),
+    ];
+    known.into_iter().find(|(magic, _)| *magic == found).map(|(_, name)| name)
 }
 
 fn synchronous(level: i64) -> &'static str {
