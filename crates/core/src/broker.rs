@@ -35,6 +35,9 @@ pub trait Broker: Send + Sync {
     /// Counts the jobs of a queue by state.
     fn size(&self, queue: &QueueName) -> Result<Sizes>;
 
+    /// Nobody will reserve for a while: what was taken beforehand goes back. Brokers that take only when asked have nothing to do.
+    fn rest(&self) {}
+
     /// Lets go of every connection. The next word makes a new one.
     fn close(&self);
 

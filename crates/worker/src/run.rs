@@ -149,6 +149,7 @@ impl Worker {
             end = after(end, host.event(Event::BrokerGone(&error)));
         }
         end = after(end, report_lost(&crew, host));
+        self.broker.rest();
         crew.dismiss();
         if let End::Code(code) = end {
             end = after(end, host.event(Event::Stopping(code)));
@@ -274,6 +275,9 @@ impl Worker {
             return Ok(());
         }
         self.occupation = if paused { Occupation::Paused } else { Occupation::Idle };
+        if paused {
+            self.broker.rest();
+        }
         host.event(if paused { Event::Paused } else { Event::Resumed })
     }
 
