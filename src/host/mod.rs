@@ -339,7 +339,9 @@ impl Host for PhpHost<'_> {
             Event::SettleLost { id, queue } => {
                 self.tell("settle_lost", |_| vec![objects::text(id.as_bytes()), objects::text(queue.as_bytes())])
             }
-            Event::BrokerTrouble(_) | Event::BrokerBack | Event::FleetTrouble(_) | Event::Status(_) => Ok(()),
+            Event::BrokerTrouble(_) | Event::BrokerBack | Event::FleetTrouble(_) | Event::LedgerTrouble(_) | Event::Status(_) => {
+                Ok(())
+            }
             Event::Stopping(code) => self.tell("stopping", |_| vec![objects::number(i64::from(code))]),
         }
     }
