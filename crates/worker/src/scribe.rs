@@ -1,6 +1,6 @@
 //! Who carries what is said of jobs to the ledger: in a worker, a thread of its own.
 //!
-//! Nobody waits for a ledger that does not answer. Words wait for it, the oldest first; when too many do, new ones are lost.
+//! Nobody waits for a ledger that does not answer. Words wait for it, and when too many do, the oldest are lost.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -140,12 +140,17 @@ impl Papers {
             let both = matches!((&last.said, &note.said), (Said::Progress { .. }, Said::Progress { .. }));
             both && last.id == note.id && last.attempts() == note.attempts()
         };
-        let room = self.pending.len() < MOST;
         match self.pending.back_mut() {
             Some(last) if replaces(last) => *last = note,
-            _ if room => self.pending.push_back(note),
-            _ => {}
+            _ => self.pending.push_back(note),
         }
+        self.make_room();
+    }
+
+    /// When too many wait, the oldest are lost: what is said last tells most.
+    fn make_room(&mut self) {
+        let surplus = self.pending.len().saturating_sub(MOST);
+        self.pending.drain(..surplus);
     }
 }
 
@@ -194,6 +199,7 @@ fn file(desk: &Desk, batch: Vec<Note>, written: Result<()>, pause: Duration) -> 
     }
     if again {
         batch.into_iter().rev().for_each(|note| papers.pending.push_front(note));
+        papers.make_room();
     }
     desk.emptied.notify_all();
     if !papers.closing {
@@ -323,6 +329,7 @@ mod tests {
         assert_eq!(papers.pending[1], progress("a", 99));
         (0..2 * MOST).for_each(|number| papers.add(note(&number.to_string(), Said::Queued)));
         assert_eq!(papers.pending.len(), MOST);
+        assert_eq!(papers.pending.back().unwrap().id, (2 * MOST - 1).to_string());
     }
 
     #[test]
