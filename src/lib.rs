@@ -10,7 +10,7 @@
 //! | `request.rs` | what one request configured |
 //! | `zend/` | the hand-written FFI that the binding crate lacks |
 //!
-//! What is exported: `Ferry\Queue`, `Ferry\Connection`, `Ferry\Job`, `Ferry\Worker`, `Ferry\CallQueuedHandler`,
+//! What is exported: `Ferry\Queue`, `Ferry\Connection`, `Ferry\Job`, `Ferry\Worker`, `Ferry\Status`, `Ferry\Guard`, `Ferry\CallQueuedHandler`,
 //! `Ferry\ShouldQueue`, the exceptions under `Ferry\Exception`, and think-queue's names when Composer has none.
 //!
 //! This is the only room that knows PHP, and the only one with `unsafe`. Nothing is decided here.
@@ -71,5 +71,7 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .class::<classes::connection::Connection>()
         .class::<classes::job::Job>()
         .class::<classes::worker::Worker>()
+        .class::<classes::status::Status>()
+        .class::<classes::guard::Guard>()
         .class::<classes::call_queued_handler::CallQueuedHandler>()
 }

@@ -40,7 +40,7 @@ class Connection
      * @param mixed $data anything `json_encode()` can write, at most 511 levels deep; `''` without (`redis/push-data-empty-string`)
      * @param string|null $queue 1 to 255 bytes of UTF-8 without control characters; null, `''` and `'0'` mean the connection's
      *     own queue (`redis/push-queue-"0"`)
-     * @return string|int the id: 32 letters on Redis and in memory, the row number on SQLite, 0 on `sync`
+     * @return string|int the id: 32 letters on Redis and in memory, the row number on SQLite, 0 on `sync`; with `track` 32 letters on each
      * @throws InvalidArgumentException data, job, queue name or size cannot be carried; nothing was sent
      * @throws ConfigException no usable connection is configured
      * @throws ConnectionException the broker was not reached; nothing was stored, repeating is safe
@@ -73,7 +73,7 @@ class Connection
      *
      * @param array<string|object> $jobs keys are ignored
      * @param mixed $data as for {@see push()}, the same for every job
-     * @return int|null how many were stored where the broker numbers its jobs (`sqlite/bulk-three`), else null
+     * @return int|null|list<string> with `track` the ids; else how many were stored where the broker numbers its jobs (`sqlite/bulk-three`), else null
      *     (`redis/bulk-three`)
      * @throws InvalidArgumentException one of them cannot be carried; none was sent
      * @throws ConfigException as for {@see push()}
@@ -312,6 +312,17 @@ class Connection
      * @throws BrokerException or one of its children
      */
     public function workers(): array
+    {
+    }
+
+    /**
+     * What became of the job with this id, on a connection with `track`.
+     *
+     * @return Status|null null when nothing is known, or not any more
+     * @throws ConfigException no usable connection is configured; or this broker has no place for statuses and `control` names no other
+     * @throws BrokerException or one of its children
+     */
+    public function status(string $id): ?Status
     {
     }
 

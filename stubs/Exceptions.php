@@ -58,3 +58,8 @@ class MaxAttemptsExceededException extends \RuntimeException implements Exceptio
 class TimeoutException extends \RuntimeException implements Exception
 {
 }
+
+/** Somebody else is at the work of a {@see Guard}. Try again later: in a job, release it. */
+class BusyException extends \RuntimeException implements Exception
+{
+}

@@ -70,6 +70,27 @@ class Job
     }
 
     /**
+     * Says how far it is, for its {@see Status}. Does nothing unless the connection has `track`; never fails, never waits.
+     *
+     * @param int $percent 0 to 100; what lies outside is cut
+     * @param string|null $message in words, at most 1 KiB; null takes the last one away
+     */
+    public function progress(int $percent, ?string $message = null): void
+    {
+    }
+
+    /**
+     * Keeps a result for its {@see Status}, which shows it when the attempt is over and was not put off. Does nothing unless the
+     * connection has `track`.
+     *
+     * @param mixed $data anything `json_encode()` can write, at most 64 KiB of JSON
+     * @throws InvalidArgumentException it cannot be written, or is longer
+     */
+    public function result(mixed $data): void
+    {
+    }
+
+    /**
      * Which attempt this is, 1 for the first (`redis/pop-attempts-3`).
      *
      * @return int<1, max>
@@ -98,7 +119,7 @@ class Job
     }
 
     /**
-     * The id: from the payload (`redis/pop-one`), or the row number (`sqlite/pop-one`).
+     * The id: from the payload (`redis/pop-one`), or the row number (`sqlite/pop-one`); with `track` always the one that push answered.
      *
      * @return string|int|null
      */

@@ -54,7 +54,7 @@ class Queue
      * @param mixed $data anything `json_encode()` can write, at most 511 levels deep; `''` without (`redis/push-data-empty-string`)
      * @param string|null $queue 1 to 255 bytes of UTF-8 without control characters; null, `''` and `'0'` mean the connection's
      *     own queue (`redis/push-queue-"0"`)
-     * @return string|int the id: 32 letters on Redis and in memory, the row number on SQLite, 0 on `sync`
+     * @return string|int the id: 32 letters on Redis and in memory, the row number on SQLite, 0 on `sync`; with `track` 32 letters on each
      * @throws InvalidArgumentException data, job, queue name or size cannot be carried; nothing was sent
      * @throws ConfigException no usable connection is configured
      * @throws ConnectionException the broker was not reached; nothing was stored, repeating is safe
@@ -87,7 +87,7 @@ class Queue
      *
      * @param array<string|object> $jobs keys are ignored
      * @param mixed $data as for {@see push()}, the same for every job
-     * @return int|null how many were stored where the broker numbers its jobs (`sqlite/bulk-three`), else null
+     * @return int|null|list<string> with `track` the ids; else how many were stored where the broker numbers its jobs (`sqlite/bulk-three`), else null
      *     (`redis/bulk-three`)
      * @throws InvalidArgumentException one of them cannot be carried; none was sent
      * @throws ConfigException as for {@see push()}

@@ -14,6 +14,7 @@ $tree = [
     'PoisonException' => \RuntimeException::class,
     'HandlerNotFoundException' => \RuntimeException::class,
     'MaxAttemptsExceededException' => \RuntimeException::class,
+    'BusyException' => \RuntimeException::class,
 ];
 foreach ($tree as $name => $parent) {
     $class = "Ferry\\$name";

@@ -6,10 +6,10 @@ require __DIR__ . '/../support/boot.php';
 
 Ferry\Queue::configure('memory:');
 Ferry\Queue::push('Job1', ['password' => 'hunter2']);
-foreach ([Ferry\Queue::class, Ferry\Job::class] as $class) {
+foreach ([Ferry\Queue::class, Ferry\Job::class, Ferry\Status::class] as $class) {
     same("new $class", 'Exception: You cannot instantiate this class from PHP.', thrown(fn () => new $class()));
 }
-$objects = [Ferry\Queue::connection(), new Ferry\Connection('redis://:hunter2@127.0.0.1:1'), new Ferry\Worker(), Ferry\Queue::pop(), new Ferry\CallQueuedHandler()];
+$objects = [Ferry\Queue::connection(), new Ferry\Connection('redis://:hunter2@127.0.0.1:1'), new Ferry\Worker(), Ferry\Queue::pop(), new Ferry\CallQueuedHandler(), new Ferry\Guard(new Ferry\Connection('redis://:hunter2@127.0.0.1:1'))];
 foreach ($objects as $object) {
     $class = get_class($object);
     holds("clone $class", 'uncloneable', thrown(fn () => clone $object));
@@ -25,10 +25,10 @@ foreach ($objects as $object) {
 }
 
 // What no constructor saw is refused, not a crash.
-foreach ([Ferry\Connection::class, Ferry\Worker::class, Ferry\Job::class] as $class) {
+foreach ([Ferry\Connection::class, Ferry\Worker::class, Ferry\Job::class, Ferry\Guard::class] as $class) {
     $hollow = (new ReflectionClass($class))->newInstanceWithoutConstructor();
-    $method = ['Ferry\Connection' => 'size', 'Ferry\Worker' => 'run', 'Ferry\Job' => 'delete'][$class];
-    check("a hollow $class throws", thrown(fn () => $hollow->$method()) !== 'nothing');
+    $method = ['Ferry\Connection' => 'size', 'Ferry\Worker' => 'run', 'Ferry\Job' => 'delete', 'Ferry\Guard' => 'isDone'][$class];
+    check("a hollow $class throws", thrown(fn () => $hollow->$method(...($method === 'isDone' ? ['k'] : []))) !== 'nothing');
 }
 done();
 ?>

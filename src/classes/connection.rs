@@ -17,6 +17,7 @@ use ferry_core::{Due, QueueName, Result};
 use ferry_worker::{Direct, Halt, HeldJob, Lease, Lineage, work_now};
 
 use crate::classes::job::Job;
+use crate::classes::status::Status;
 use crate::convert::arguments::{Data, Maybe, Mixed, OptionalText, Text};
 use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::spec::{JobText, SharedData};
@@ -181,6 +182,11 @@ impl Connection {
         self.link.workers()
     }
 
+    /// What is known of a job.
+    pub fn status(&self, id: Text) -> PhpResult<Option<Status>> {
+        self.link.status(&id.0)
+    }
+
     /// What the server says of itself.
     pub fn facts(&self) -> PhpResult<ZBox<ZendHashTable>> {
         self.link.facts()
@@ -216,6 +222,9 @@ impl Link {
         if self.is_sync() {
             return self.run(&queue, &job.spec());
         }
+        if self.is_tracked() {
+            return self.push_tracked(&queue, &job.spec(), due);
+        }
         let pushed = self.client()?.push(&queue, &job.spec(), due).map_err(|error| exception(&error))?;
         Ok(pushed.map_or_else(Zval::null, shown))
     }
@@ -238,12 +247,20 @@ impl Link {
             PhpResult::Ok(())
         })?;
         if self.is_sync() {
+            let mut ids = Vec::with_capacity(texts.len());
             for text in &texts {
-                self.run(&queue, &text.spec())?;
+                ids.push(self.run(&queue, &text.spec())?);
             }
-            return Ok(Zval::null());
+            let mut list = Zval::null();
+            if self.is_tracked() {
+                list.set_array(ids)?;
+            }
+            return Ok(list);
         }
         let specs: Vec<Spec<'_>> = texts.iter().map(JobText::spec).collect();
+        if self.is_tracked() {
+            return self.bulk_tracked(&queue, &specs);
+        }
         let client = self.client()?;
         let stored = client.push_many(&queue, &specs).map_err(|error| exception(&error))?;
         let counted = !client.broker().map_err(|error| exception(&error))?.capabilities().counts_in_payload;
@@ -273,6 +290,7 @@ impl Link {
         let name = Arc::from(self.0.config().name.as_str());
         let lease = Lease::new(reservation, Instant::now());
         let job = HeldJob::open(lease, name, Arc::new(Direct(broker.clone())), Lineage::here(process::generation));
+        let job = job.told_alone(self.chronicle()?);
         Ok(Some(Job::new(Rc::new(job), self.resolver(), None)))
     }
 
@@ -325,8 +343,13 @@ impl Link {
         Ok(i64::try_from(removed).unwrap_or(i64::MAX))
     }
 
-    /// Runs a job inside push and answers 0 (`sync/sync-push`). What its handler throws is the caller's.
+    /// Runs a job inside push and answers 0 (`sync/sync-push`), or its id when its status is kept. What its handler throws is the caller's.
     fn run(&self, queue: &QueueName, spec: &Spec<'_>) -> PhpResult<Zval> {
+        if self.is_tracked() {
+            let (body, id) = self.client()?.build_tracked(spec).map_err(|error| exception(&error))?;
+            self.work(queue, body)?;
+            return Ok(text(id.as_bytes()));
+        }
         let envelope = Envelope { job: spec.job, limits: spec.limits, data: spec.data, counters: None };
         self.work(queue, envelope.to_bytes(self.0.config().family))?;
         Ok(objects::number(0))
@@ -340,9 +363,10 @@ impl Link {
     fn work(&self, queue: &QueueName, body: Vec<u8>) -> PhpResult<()> {
         let now =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+        let chronicle = self.chronicle()?;
         let (end, thrown) = {
             let mut host = PhpHost::inside_push(self.resolver());
-            let end = work_now(&self.0.config().name, queue, body, now, &mut host, process::generation);
+            let end = work_now(&self.0.config().name, queue, body, now, &mut host, process::generation, chronicle);
             (end, host.take_thrown().or_else(|| host.take_ending()))
         };
         match (end, thrown) {

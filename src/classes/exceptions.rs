@@ -35,9 +35,11 @@ pub enum Class {
     MaxAttemptsExceeded,
     /// The job ran too long, or is about to.
     Timeout,
+    /// Somebody else is at the work.
+    Busy,
 }
 
-const COUNT: usize = 10;
+const COUNT: usize = 11;
 static ENTRIES: [AtomicPtr<ClassEntry>; COUNT] = [const { AtomicPtr::new(std::ptr::null_mut()) }; COUNT];
 static INTERFACE: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -119,5 +121,6 @@ pub fn register() -> Result {
     exception!("Ferry\\HandlerNotFoundException", Class::HandlerNotFound, runtime_exception, "\\RuntimeException");
     exception!("Ferry\\MaxAttemptsExceededException", Class::MaxAttemptsExceeded, runtime_exception, "\\RuntimeException");
     exception!("Ferry\\TimeoutException", Class::Timeout, runtime_exception, "\\RuntimeException");
+    exception!("Ferry\\BusyException", Class::Busy, runtime_exception, "\\RuntimeException");
     Ok(())
 }

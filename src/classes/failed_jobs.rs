@@ -38,7 +38,11 @@ impl Link {
         if self.is_sync() {
             return Ok(0);
         }
-        let retried = self.client()?.retry_failed(&queue, &filter).map_err(|error| exception(&error))?;
+        let retried = if self.is_tracked() {
+            self.retry_tracked(&queue, &filter)?
+        } else {
+            self.client()?.retry_failed(&queue, &filter).map_err(|error| exception(&error))?
+        };
         Ok(i64::try_from(retried).unwrap_or(i64::MAX))
     }
 

@@ -9,10 +9,11 @@ use ext_php_rs::types::{ZendClassObject, Zval};
 use ferry_worker::{CallEnd, HeldJob};
 
 use crate::classes::exceptions::{self, Class};
-use crate::convert::arguments::{Maybe, OptionalText};
+use crate::convert::arguments::{Maybe, Mixed, Number, OptionalText};
 use crate::convert::cause::{self, Cause};
 use crate::convert::delay;
 use crate::convert::errors::{exception, pending};
+use crate::convert::kept;
 use crate::host::{self, Resolver};
 use crate::zend::call::{self, Trouble};
 use crate::zend::json::{self, JsonError};
@@ -100,6 +101,22 @@ impl Job {
         }
     }
 
+    /// Says how far it is, for its status.
+    pub fn progress(&self, percent: Number, message: OptionalText) {
+        let percent = u8::try_from(percent.0.clamp(0, 100)).unwrap_or(100);
+        self.held.say_progress(percent, message.text());
+    }
+
+    /// Keeps a result for its status.
+    pub fn result(&self, data: Mixed<'_>) -> PhpResult<()> {
+        if self.held.status_id().is_none() {
+            return Ok(());
+        }
+        // This may run PHP code; nothing of ours is borrowed.
+        self.held.keep_result(kept::json(data.0, "the result")?);
+        Ok(())
+    }
+
     /// Whether somebody else has it now, as far as we know.
     pub fn is_lost(&self) -> bool {
         self.held.is_lost()
@@ -128,8 +145,11 @@ impl Job {
         text(self.held.body())
     }
 
-    /// The id: a string from the payload, or a row number.
+    /// The id: a string from the payload, or a row number. The one of its status, when it has one.
     pub fn get_job_id(&self) -> Zval {
+        if let Some(id) = self.held.status_id() {
+            return text(id.as_bytes());
+        }
         match (self.held.number(), &self.held.payload().id) {
             (Some(number), _) => objects::number(number),
             (None, Some(id)) => text(id.as_bytes()),

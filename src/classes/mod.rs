@@ -5,8 +5,11 @@ pub mod connection;
 pub mod exceptions;
 mod failed_jobs;
 mod fleet;
+pub mod guard;
 pub mod job;
 pub mod queue;
+pub mod status;
+mod tracking;
 pub mod worker;
 
 use std::sync::atomic::{AtomicPtr, Ordering};

@@ -158,7 +158,10 @@ impl Worker {
         let broker = client.broker()?.clone();
         let bell = Arc::new(Bell::hang(self.wishes.clone()));
         let fleet = self.setup.control.broker(&client)?;
-        Ok(Loop::new(broker, options, process::generation).with_alarm(bell).with_fleet(fleet))
+        let config = client.config();
+        let ledger = config.track.then(|| self.setup.control.ledger(&client)).transpose()?;
+        let worker = Loop::new(broker, options, process::generation).with_alarm(bell).with_fleet(fleet);
+        Ok(worker.with_ledger(ledger, config.status_ttl))
     }
 
     /// Runs `work` with a host; once at a time, with our signal handlers in place.

@@ -94,6 +94,17 @@ impl OptionalText {
     }
 }
 
+/// A whole number, or what PHP makes one of.
+pub struct Number(pub i64);
+
+impl<'a> FromZval<'a> for Number {
+    const TYPE: DataType = DataType::Long;
+
+    fn from_zval(value: &'a Zval) -> Option<Self> {
+        integer(value).map(Self)
+    }
+}
+
 /// What a string parameter accepts in weak mode.
 pub fn textual(value: &Zval) -> Option<Vec<u8>> {
     let scalar = value.is_string() || value.is_long() || value.is_double() || value.is_bool();

@@ -1,4 +1,4 @@
-//! Which connection keeps the flags and reports of a fleet.
+//! Which connection keeps the flags and reports of a fleet, the statuses of jobs and the claims of work.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,8 +17,13 @@ pub struct Control(Option<Rc<Handle>>);
 impl Control {
     /// Reads the key. A name that is not configured is an error, now and not when the first flag is looked for.
     pub fn of(config: &ConnectionConfig) -> PhpResult<Self> {
+        Self::find(config).map_err(|error| exception(&error))
+    }
+
+    /// The same, with an error of ours.
+    pub fn find(config: &ConnectionConfig) -> Result<Self> {
         let named = config.control.as_deref().filter(|name| *name != config.name);
-        named.map(|name| request::connection(Some(name))).transpose().map(Self).map_err(|error| exception(&error))
+        named.map(|name| request::connection(Some(name))).transpose().map(Self)
     }
 
     /// The broker that keeps them, if one does. `own` is the connection itself.
@@ -28,6 +33,16 @@ impl Control {
             None => own.broker()?.clone(),
         };
         Ok(broker.fleet().is_some().then_some(broker))
+    }
+
+    /// The broker that keeps statuses and claims. `own` is the connection itself.
+    pub fn ledger(&self, own: &Connection) -> Result<Arc<dyn Broker>> {
+        let broker = match &self.0 {
+            Some(handle) => handle.get()?.broker()?.clone(),
+            None if own.is_sync() => return Err(no_ledger(own.config())),
+            None => own.broker()?.clone(),
+        };
+        if broker.ledger().is_some() { Ok(broker) } else { Err(no_ledger(own.config())) }
     }
 
     /// The same, for a caller who needs it.
@@ -41,4 +56,12 @@ pub fn nowhere(config: &ConnectionConfig) -> Error {
     let context = format!("connection `{}`: {} has no place for flags of workers", config.name, config.driver.name());
     Error::new(ErrorKind::Unsupported, context)
         .with_advice("set `control` to the name of a redis or sqlite connection, for workers and callers alike")
+}
+
+/// There is no place for statuses and claims.
+fn no_ledger(config: &ConnectionConfig) -> Error {
+    let context =
+        format!("connection `{}`: {} has no place for the status of jobs and for guards", config.name, config.driver.name());
+    Error::new(ErrorKind::Unsupported, context)
+        .with_advice("set `control` to the name of a redis or sqlite connection, for producers, workers and callers alike")
 }

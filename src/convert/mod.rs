@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod delay;
 pub mod errors;
+pub mod kept;
 pub mod spec;
 pub mod which;
 pub mod worker;

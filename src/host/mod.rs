@@ -344,6 +344,7 @@ impl Host for PhpHost<'_> {
             | Event::BrokerGone(_)
             | Event::Unsettled(..)
             | Event::FleetTrouble(_)
+            | Event::LedgerTrouble(_)
             | Event::Status(_) => Ok(()),
             Event::Stopping(code) => self.tell("stopping", |_| vec![objects::number(i64::from(code))]),
         }

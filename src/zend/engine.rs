@@ -56,6 +56,7 @@ unsafe extern "C" {
         offset: u32,
         line: u32,
     ) -> *mut c_void;
+    pub fn php_log_err_with_severity(message: *const c_char, severity: c_int);
     pub fn php_output_get_level() -> c_int;
     pub fn php_output_end() -> c_int;
     pub fn zend_memory_usage(real_usage: bool) -> usize;

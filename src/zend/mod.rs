@@ -5,6 +5,7 @@
 pub mod autoload;
 pub mod call;
 pub mod engine;
+pub mod error_log;
 pub mod fork;
 pub mod ini;
 pub mod json;

@@ -16,6 +16,7 @@ use ferry_core::{Admin, Broker, Error, ErrorKind, QueueName, Result};
 use crate::failed;
 use crate::ids::Ids;
 use crate::raw;
+use crate::tracking::Outage;
 
 /// A job as a caller gives it: every field is JSON text that PHP's own encoder wrote.
 #[derive(Debug, Clone, Copy)]
@@ -52,11 +53,13 @@ pub struct Connection {
     /// `None` for sync: whoever pushes runs the job itself.
     broker: Option<Arc<dyn Broker>>,
     ids: Ids,
+    /// How it stands with the ledger of its jobs.
+    pub(crate) outage: Outage,
 }
 
 impl Connection {
     pub(crate) fn new(config: Arc<ConnectionConfig>, broker: Option<Arc<dyn Broker>>) -> Self {
-        Self { config, broker, ids: Ids::new() }
+        Self { config, broker, ids: Ids::new(), outage: Outage::default() }
     }
 
     /// How it was configured.
@@ -217,12 +220,12 @@ impl Connection {
         Ok(self.admin()?.schema())
     }
 
-    fn admin(&self) -> Result<&dyn Admin> {
+    pub(crate) fn admin(&self) -> Result<&dyn Admin> {
         let missing = || Error::new(ErrorKind::Unsupported, format!("the {} driver cannot do it", self.config.driver.name()));
         self.broker()?.admin().ok_or_else(missing)
     }
 
-    fn check_length(&self, payload: &[u8]) -> Result<()> {
+    pub(crate) fn check_length(&self, payload: &[u8]) -> Result<()> {
         let (length, most) = (payload.len(), self.config.max_payload);
         if length <= most {
             return Ok(());
@@ -232,7 +235,7 @@ impl Connection {
             .with_advice("keep the data elsewhere and push a reference, or raise `max_payload`"))
     }
 
-    fn place(&self, error: Error, action: &str, queue: &QueueName) -> Error {
+    pub(crate) fn place(&self, error: Error, action: &str, queue: &QueueName) -> Error {
         error.within(format!("{action} `{queue}` on `{}`", self.config.name))
     }
 }
@@ -244,7 +247,7 @@ impl fmt::Debug for Connection {
 }
 
 /// A due time must be one that every broker can store. The machine's clock is good enough for that.
-fn check_due(due: Due, clock: &impl Clock) -> Result<()> {
+pub(crate) fn check_due(due: Due, clock: &impl Clock) -> Result<()> {
     let second = match due {
         Due::Now => return Ok(()),
         Due::After(seconds) => clock.now().checked_add(seconds),

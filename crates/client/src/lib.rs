@@ -7,6 +7,7 @@
 //! | `handle` | what a PHP object holds |
 //! | `connection` | the blocking calls: push, reserve, size, operators' words |
 //! | `failed` | walking through the failed jobs of a queue |
+//! | `tracking` | pushing jobs whose status is kept |
 //! | `ids` | random ids for jobs |
 //! | `raw` | the id inside a payload that somebody else built |
 //!
@@ -21,7 +22,9 @@ pub mod process;
 mod raw;
 #[cfg(test)]
 mod testing;
+mod tracking;
 
 pub use connection::{Built, Connection, Pushed, Spec};
 pub use drivers::drivers;
 pub use handle::Handle;
+pub use tracking::Tracked;

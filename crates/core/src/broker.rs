@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::failed::{FailedJob, Failure, Passed};
 use crate::fleet::Fleet;
 use crate::job::{Claim, NewJob, Reservation};
+use crate::ledger::Ledger;
 use crate::queue::QueueName;
 
 /// A remote system that keeps jobs. Every word blocks, takes `&self` and may be called from any thread.
@@ -51,6 +52,11 @@ pub trait Broker: Send + Sync {
 
     /// The flags of a fleet of workers, where this broker has a place for them.
     fn fleet(&self) -> Option<&dyn Fleet> {
+        None
+    }
+
+    /// The statuses of jobs and the claims of work, where this broker has a place for them.
+    fn ledger(&self) -> Option<&dyn Ledger> {
         None
     }
 }

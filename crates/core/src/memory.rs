@@ -2,6 +2,8 @@
 //!
 //! Jobs live in this process and die with it. Due times and leases follow an injected [`Clock`].
 
+mod ledger;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,6 +17,7 @@ use crate::error::Result;
 use crate::failed::{FailedJob, Passed};
 use crate::fleet::{Flags, Fleet, GONE_AFTER, Order, Report};
 use crate::job::{Claim, Due, NewJob, Receipt, Reservation};
+use crate::ledger::Ledger;
 use crate::payload::{find_attempts, with_attempts, with_fresh_attempts};
 use crate::queue::QueueName;
 
@@ -29,6 +32,7 @@ pub struct MemoryBroker<C> {
     burials: AtomicU64,
     pushed: Condvar,
     fleet: Mutex<Crowd>,
+    book: Mutex<ledger::Book>,
 }
 
 /// Flags and workers.
@@ -140,8 +144,8 @@ impl<C: Clock> MemoryBroker<C> {
 
     /// An empty broker that counts attempts as `family` does.
     pub fn of_family(family: Family, clock: C, retry_after: Option<u32>) -> Self {
-        let (queues, fleet) = (Mutex::default(), Mutex::default());
-        Self { clock, family, retry_after, queues, burials: AtomicU64::new(1), pushed: Condvar::new(), fleet }
+        let (queues, fleet, book) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { clock, family, retry_after, queues, burials: AtomicU64::new(1), pushed: Condvar::new(), fleet, book }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<QueueName, Queue>> {
@@ -263,6 +267,10 @@ impl<C: Clock> Broker for MemoryBroker<C> {
     }
 
     fn fleet(&self) -> Option<&dyn Fleet> {
+        Some(self)
+    }
+
+    fn ledger(&self) -> Option<&dyn Ledger> {
         Some(self)
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! | room | topic |
 //! |---|---|
-//! | `push`, `reserve`, `wait`, `settle`, `admin`, `failed`, `facts`, `fleet` | the words of [`Broker`], [`Admin`] and [`Fleet`] |
+//! | `push`, `reserve`, `wait`, `settle`, `admin`, `failed`, `facts`, `fleet`, `ledger` | the words of [`Broker`], [`Admin`], [`Fleet`] and [`Ledger`] |
 //! | `lua/*.lua`, `script` | the atomic steps, and how they are run |
 //! | `guess` | whether a family that nobody configured fits what is found |
 //! | `receipt` | the bytes that find a reservation again |
@@ -18,6 +18,7 @@ mod failed;
 mod fleet;
 mod guess;
 mod lane;
+mod ledger;
 mod push;
 mod receipt;
 mod refusal;
@@ -35,7 +36,7 @@ use ferry_core::config::{FailedStore, RedisConfig};
 use ferry_core::dialect::{Family, RedisKeys};
 use ferry_core::failed::{FailedJob, Passed};
 use ferry_core::job::{Claim, NewJob, Reservation};
-use ferry_core::{Fleet, QueueName, Result};
+use ferry_core::{Fleet, Ledger, QueueName, Result};
 
 use crate::guess::Guess;
 use crate::lane::Lane;
@@ -73,7 +74,8 @@ impl Default for Settings {
 
 /// Queues on one Redis server.
 ///
-/// Four links, each behind its own lock, so that no word delays another: push, take, wait, and settle with everything else.
+/// Five links, each behind its own lock and made when first needed, so that no word delays another: push, take, wait, ledger, and
+/// settle with everything else.
 pub struct RedisBroker {
     config: RedisConfig,
     settings: Settings,
@@ -82,6 +84,7 @@ pub struct RedisBroker {
     take: Lane,
     wait: WaitLane,
     settle: Lane,
+    ledger: Lane,
 }
 
 impl RedisBroker {
@@ -95,6 +98,7 @@ impl RedisBroker {
             take: Lane::default(),
             wait: WaitLane::default(),
             settle: Lane::default(),
+            ledger: Lane::default(),
         }
     }
 
@@ -146,6 +150,7 @@ impl Broker for RedisBroker {
         self.take.close();
         self.settle.close();
         self.wait.close();
+        self.ledger.close();
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -157,6 +162,10 @@ impl Broker for RedisBroker {
     }
 
     fn fleet(&self) -> Option<&dyn Fleet> {
+        Some(self)
+    }
+
+    fn ledger(&self) -> Option<&dyn Ledger> {
         Some(self)
     }
 }

@@ -30,6 +30,11 @@ script!(/** Lets leases run on. */ EXTEND, "extend.lua");
 script!(/** Empties a queue. */ CLEAR, "clear.lua");
 script!(/** Stores what a worker does. */ REPORT, "report.lua");
 script!(/** Takes jobs out of the failed list. */ UNFAIL, "unfail.lua");
+script!(/** Writes down what was said of a job. */ NOTE, "note.lua");
+script!(/** Takes a piece of work. */ CLAIM, "claim.lua");
+script!(/** Marks it as done. */ COMPLETE, "complete.lua");
+script!(/** Gives it up. */ RELEASE, "release.lua");
+script!(/** Forgets it. */ FORGET, "forget.lua");
 
 impl Script {
     fn new(text: &'static str) -> Self {

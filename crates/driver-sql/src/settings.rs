@@ -23,6 +23,11 @@ impl Settings {
         self.now.unwrap_or_else(|| SystemClock.now())
     }
 
+    /// The same in milliseconds.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.now.map_or_else(|| SystemClock.now_ms(), |now| now * 1000)
+    }
+
     /// A reservation made at this second or before has expired. `None`: none ever does.
     pub(crate) fn expired_before(&self, now: i64) -> Option<i64> {
         self.retry_after.map(|seconds| now - i64::from(seconds))

@@ -14,11 +14,22 @@ use crate::hold::Hold;
 use crate::job::{Direct, Settler};
 use crate::options::Options;
 use crate::pipeline::Pipeline;
+use crate::scribe::{Chronicle, Desk};
 use crate::timer::{Alarm, Farewell, Ladder, Timer};
 use crate::{keeper, pipeline};
 
 /// How long the end of a worker waits for outstanding deletions.
 const LAST_WORD: Duration = Duration::from_secs(10);
+/// How long it waits for what is said of jobs.
+const LAST_NOTE: Duration = Duration::from_secs(2);
+
+/// Where it is written down what becomes of jobs.
+pub struct Keeping {
+    /// A broker with a ledger.
+    pub ledger: Arc<dyn Broker>,
+    /// Seconds that a status is kept.
+    pub ttl: u32,
+}
 
 /// Keeper, settle thread and clock, where they are needed.
 pub struct Crew {
@@ -28,6 +39,9 @@ pub struct Crew {
     pub settler: Arc<dyn Settler>,
     broker: Arc<dyn Broker>,
     pipeline: Option<Arc<Pipeline>>,
+    /// What is said of jobs.
+    pub chronicle: Option<Chronicle>,
+    desk: Option<Arc<Desk>>,
     timer: Option<(Arc<Timer>, Arc<dyn Alarm>)>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -44,6 +58,7 @@ impl Crew {
         options: &Options,
         connection: &Arc<str>,
         alarm: Option<Arc<dyn Alarm>>,
+        keeping: Option<&Keeping>,
     ) -> Result<Self> {
         let failed = |e: std::io::Error| Error::new(ErrorKind::Refused, "start a thread of the worker").with_source(e);
         let hold = Arc::new(Hold::new(options.retry_after.map(sure_lease), options.max_lease));
@@ -60,17 +75,25 @@ impl Crew {
                 pipeline.insert(Arc::new(started)).clone()
             }
         };
+        let (mut chronicle, mut desk) = (None, None);
+        if let Some(keeping) = keeping {
+            let (opened, thread) = Desk::open(keeping.ledger.clone()).map_err(failed)?;
+            threads.push(thread);
+            chronicle = Some(Chronicle::new(opened.clone(), connection.clone(), keeping.ttl));
+            desk = Some(opened);
+        }
         let mut timer = None;
         if let Some(alarm) = alarm {
             let (broker, hold) = (broker.clone(), hold.clone());
             let (pipeline, connection, bell) = (pipeline.clone(), connection.clone(), alarm.clone());
             let farewell = Farewell { patience: options.stop_timeout, grace: options.grace };
-            let emergency = Emergency { broker, hold, pipeline, connection, alarm: bell };
+            let scribe = chronicle.clone().zip(desk.clone());
+            let emergency = Emergency { broker, hold, pipeline, scribe, connection, alarm: bell };
             let (started, thread) = Timer::start(Arc::new(emergency), farewell).map_err(failed)?;
             threads.push(thread);
             timer = Some((started, alarm));
         }
-        Ok(Self { hold, settler, broker: broker.clone(), pipeline, timer, threads })
+        Ok(Self { hold, settler, broker: broker.clone(), pipeline, chronicle, desk, timer, threads })
     }
 
     /// Watches over the job that starts now: stops it after `timeout`, and carries out `verdict` if the process has to end.
@@ -103,6 +126,18 @@ impl Crew {
         self.pipeline.as_ref().map_or_else(Vec::new, |pipeline| pipeline.take_lost())
     }
 
+    /// Why what is said of jobs cannot be written down, once an outage.
+    pub fn take_ledger_trouble(&self) -> Option<Error> {
+        self.desk.as_ref().and_then(|desk| desk.take_trouble())
+    }
+
+    /// Waits a little for what is said of jobs.
+    pub fn write_down(&self) {
+        if let Some(desk) = &self.desk {
+            desk.flush(LAST_NOTE);
+        }
+    }
+
     /// Gives unstarted jobs back and sends what is outstanding. Answers an error for what could not be sent.
     pub fn settle_all(&self) -> Option<Error> {
         self.hold.close();
@@ -121,6 +156,9 @@ impl Crew {
         }
         if let Some((timer, _)) = &self.timer {
             timer.close();
+        }
+        if let Some(desk) = &self.desk {
+            desk.close();
         }
         for thread in self.threads {
             // A thread that panicked has nothing left to tell.

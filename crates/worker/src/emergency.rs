@@ -3,17 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_core::broker::{Broker, How, Settle};
+use ferry_core::broker::{Broker, How, Settle, Settled};
 use ferry_core::failed::{Failure, Reason};
+use ferry_core::ledger::{Ending, Said, State};
 use ferry_core::policy::Settlement;
 
 use crate::hold::{Hold, Lease};
 use crate::keeper;
 use crate::pipeline::Pipeline;
+use crate::scribe::{Chronicle, Desk};
 use crate::timer::{Alarm, Asked, Step};
 
 /// How long finished jobs may take to be deleted.
 const LAST_WORD: Duration = Duration::from_secs(2);
+/// How long what is said of jobs may take to be written.
+const LAST_NOTE: Duration = Duration::from_millis(500);
+/// Why the job failed.
+const OVERDUE: &str = "The job ran longer than its timeout and did not leave; its process was ended";
 
 /// An alarm that settles before it lets the process end.
 pub struct Emergency {
@@ -23,6 +29,8 @@ pub struct Emergency {
     pub hold: Arc<Hold>,
     /// Deletions under way.
     pub pipeline: Option<Arc<Pipeline>>,
+    /// What is said of jobs, where that is written down.
+    pub scribe: Option<(Chronicle, Arc<Desk>)>,
     /// The name of the connection, for the failed store.
     pub connection: Arc<str>,
     /// The way to PHP's thread.
@@ -57,12 +65,36 @@ impl Emergency {
         if let Some((lease, verdict)) = self.hold.condemned()
             && let Some(how) = self.how(&lease, verdict)
         {
-            let _ = self.broker.settle(&[Settle { claim: lease.reservation.claim.clone(), how }]);
+            if verdict == Settlement::GiveBack {
+                // Beforehand: who takes it next has the same number of attempts.
+                self.say(&lease, verdict);
+            }
+            let answer = self.broker.settle(&[Settle { claim: lease.reservation.claim.clone(), how }]);
+            if answer.is_ok_and(|settled| settled == [Settled::Done]) && verdict != Settlement::GiveBack {
+                self.say(&lease, verdict);
+            }
         }
         if let Some(pipeline) = &self.pipeline {
             pipeline.flush(LAST_WORD);
         }
         keeper::give_back(&*self.broker, self.hold.drain());
+        if let Some((_, desk)) = &self.scribe {
+            desk.flush(LAST_NOTE);
+        }
+    }
+
+    fn say(&self, lease: &Lease, verdict: Settlement) {
+        let attempts = lease.reservation.attempts.unwrap_or(1);
+        let ended = |state| Said::Ended { attempts, ending: Ending { state, error: Some(OVERDUE.to_owned()), result: None } };
+        let said = match verdict {
+            Settlement::Nothing | Settlement::Leave | Settlement::Delete => return,
+            Settlement::GiveBack => Said::GivenBack { attempts },
+            Settlement::Release(_) => ended(State::Retrying),
+            Settlement::Bury => ended(State::Failed),
+        };
+        if let Some((chronicle, _)) = &self.scribe {
+            chronicle.say(lease, said);
+        }
     }
 
     fn how(&self, lease: &Lease, verdict: Settlement) -> Option<How> {
@@ -74,7 +106,7 @@ impl Emergency {
                 connection: self.connection.to_string(),
                 payload: lease.reservation.body.clone(),
                 reason: Reason::Timeout,
-                exception: "The job ran longer than its timeout and did not leave; its process was ended".to_owned(),
+                exception: OVERDUE.to_owned(),
                 attempts: lease.reservation.attempts.unwrap_or(1),
             }))),
         }

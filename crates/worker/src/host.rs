@@ -117,6 +117,8 @@ pub enum Event<'a> {
     Resumed,
     /// The fleet's flags could not be read; work goes on without.
     FleetTrouble(&'a Error),
+    /// What becomes of jobs cannot be written down; work goes on without.
+    LedgerTrouble(&'a Error),
     /// How it goes, now and then.
     Status(&'a Summary),
     /// A job is about to be handed to its handler.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ferry_core::backoff::Backoff;
 use ferry_core::broker::{Broker, How, Settle, Settled};
 use ferry_core::failed::{Failure, Reason};
+use ferry_core::ledger::{Ending, Said, State};
 use ferry_core::payload::Payload;
 use ferry_core::policy::{HandlerLimits, RetryPolicy, Tries};
 use ferry_core::{Claim, Error, ErrorKind, Result};
@@ -14,6 +15,7 @@ use ferry_core::{Claim, Error, ErrorKind, Result};
 use crate::hold::Lease;
 use crate::host::Why;
 use crate::lineage::Lineage;
+use crate::scribe::{Chronicle, id_of};
 
 /// Who carries the end of a reservation to the broker.
 pub trait Settler {
@@ -87,6 +89,12 @@ pub struct HeldJob {
     last_attempt: Cell<bool>,
     /// Why its handler failed it.
     asked: RefCell<Option<Why>>,
+    /// Where it is written down what becomes of it.
+    chronicle: Option<Chronicle>,
+    /// Whether its settlement is all there is to tell: no worker looks after it.
+    alone: bool,
+    /// JSON text that its handler left.
+    result: RefCell<Option<String>>,
 }
 
 impl HeldJob {
@@ -94,7 +102,64 @@ impl HeldJob {
     pub fn open(lease: Arc<Lease>, connection: Arc<str>, settler: Arc<dyn Settler>, lineage: Lineage) -> Self {
         let standing = Cell::new(Standing::Held);
         let (marked_failed, last_attempt) = (Cell::new(false), Cell::new(false));
-        Self { lease, connection, settler, lineage, standing, marked_failed, last_attempt, asked: RefCell::default() }
+        Self {
+            lease,
+            connection,
+            settler,
+            lineage,
+            standing,
+            marked_failed,
+            last_attempt,
+            asked: RefCell::default(),
+            chronicle: None,
+            alone: false,
+            result: RefCell::default(),
+        }
+    }
+
+    /// Lets a worker write down what becomes of it.
+    #[must_use]
+    pub fn told(self, chronicle: Option<Chronicle>) -> Self {
+        Self { chronicle, ..self }
+    }
+
+    /// The same outside a worker: it runs from now on, and its settlement is its end.
+    #[must_use]
+    pub fn told_alone(self, chronicle: Option<Chronicle>) -> Self {
+        let job = Self { chronicle, alone: true, ..self };
+        job.say(Said::Running { attempts: job.attempts() });
+        job
+    }
+
+    /// The id of its status, when it has one.
+    pub fn status_id(&self) -> Option<&str> {
+        self.chronicle.as_ref().and_then(|_| id_of(&self.lease))
+    }
+
+    /// Says something of it. Who lost it, or inherited it, has nothing to say.
+    pub fn say(&self, said: Said) {
+        if let Some(chronicle) = &self.chronicle
+            && !self.is_inherited()
+            && !self.is_lost()
+        {
+            chronicle.say(&self.lease, said);
+        }
+    }
+
+    /// Says that this attempt is over.
+    pub fn say_ended(&self, state: State, error: Option<String>) {
+        let result = self.result.borrow().clone();
+        self.say(Said::Ended { attempts: self.attempts(), ending: Ending { state, error, result } });
+    }
+
+    /// Says how far it is, in percent.
+    pub fn say_progress(&self, percent: u8, message: Option<String>) {
+        self.say(Said::Progress { attempts: self.attempts(), percent, message });
+    }
+
+    /// Keeps a result, as JSON text, until this attempt is over.
+    pub fn keep_result(&self, json: String) {
+        self.result.replace(Some(json));
     }
 
     /// The envelope.
@@ -246,8 +311,11 @@ impl HeldJob {
             return Ok(false);
         }
         let why = Why { reason: Reason::Asked, text };
-        self.bury(&why)?;
-        self.asked.replace(Some(why));
+        self.asked.replace(Some(why.clone()));
+        if let Err(error) = self.bury(&why) {
+            self.asked.take();
+            return Err(error);
+        }
         Ok(true)
     }
 
@@ -256,8 +324,10 @@ impl HeldJob {
         self.asked.borrow().clone()
     }
 
-    /// Gives it back untouched: its handler was never started.
+    /// Gives it back untouched: its handler was never started, or does not count.
     pub fn give_back(&self) -> Result<()> {
+        // Beforehand: who takes it next has the same number of attempts.
+        self.say(Said::GivenBack { attempts: self.attempts() });
         self.end(Standing::Released, || self.settler.settle(&self.lease.reservation.claim, How::GiveBack))
     }
 
@@ -284,7 +354,29 @@ impl HeldJob {
             Settled::Done => self.standing.set(standing),
             Settled::Lost => return Err(self.lost()),
         }
+        if self.alone {
+            self.say_settled(None, standing);
+        }
         Ok(())
+    }
+
+    /// Says how the attempt ended that was settled so far.
+    ///
+    /// `why` it did not end well. A job that was deleted and failed after that failed, because it will not be tried again.
+    pub fn say_end(&self, why: Option<&Why>) {
+        self.say_settled(why, self.standing.get());
+    }
+
+    fn say_settled(&self, why: Option<&Why>, standing: Standing) {
+        let asked = self.asked_to_fail();
+        let text = asked.as_ref().or(why).map(|why| why.text.clone());
+        match (standing, why) {
+            (Standing::Lost, _) => {}
+            (Standing::Deleted, None) => self.say_ended(State::Succeeded, None),
+            (Standing::Held | Standing::Released, _) => self.say_ended(State::Retrying, text),
+            (Standing::Buried, Some(why)) if why.reason == Reason::MaxAttempts => self.say_ended(State::Expired, text),
+            (Standing::Deleted | Standing::Buried, _) => self.say_ended(State::Failed, text),
+        }
     }
 
     fn lost(&self) -> Error {

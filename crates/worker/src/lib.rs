@@ -11,6 +11,7 @@
 //! | `pipeline.rs` | the thread that sends deletions in batches |
 //! | `timer.rs` | the thread that ends jobs which run too long |
 //! | `emergency.rs` | what is settled when the process has to end while a job runs |
+//! | `scribe.rs` | the thread that tells what becomes of jobs |
 //! | `fleet.rs` | what the fleet is asked for, and what this worker says of itself |
 //! | `health.rs` | the file that tells a probe whether the broker answers |
 //! | `link.rs` | what to do when the broker does not answer |
@@ -36,6 +37,7 @@ mod options;
 mod pace;
 mod pipeline;
 mod run;
+mod scribe;
 mod tally;
 mod timer;
 mod way;
@@ -47,4 +49,5 @@ pub use lineage::Lineage;
 pub use options::Options;
 pub use pipeline::{Deletion, Pipeline};
 pub use run::{End, Worker, work_now};
+pub use scribe::{Chronicle, Desk, Scribe};
 pub use timer::{Alarm, Asked, Farewell, Ladder, Rung, Step, Timer};

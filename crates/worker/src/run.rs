@@ -10,7 +10,7 @@ use ferry_core::policy::Tries;
 use ferry_core::queue::QueueName;
 use ferry_core::{Claim, Error, Receipt, Reservation, Result};
 
-use crate::crew::Crew;
+use crate::crew::{Crew, Keeping};
 use crate::fleet::{Identity, Membership, Place};
 use crate::health::Health;
 use crate::hold::Lease;
@@ -20,6 +20,7 @@ use crate::lineage::Lineage;
 use crate::link::{Link, Verdict};
 use crate::options::Options;
 use crate::pace::Pace;
+use crate::scribe::Chronicle;
 use crate::tally::Tally;
 use crate::timer::Alarm;
 use crate::way::{Way, random};
@@ -48,6 +49,7 @@ pub struct Worker {
     fleet: Membership,
     /// Where the flags of the fleet are.
     flags_at: Option<Arc<dyn Broker>>,
+    keeping: Option<Keeping>,
     occupation: Occupation,
     /// The queue of the batch at hand.
     serving: Option<QueueName>,
@@ -71,6 +73,7 @@ impl Worker {
             alarm: None,
             fleet: Membership::none(),
             flags_at: None,
+            keeping: None,
             occupation: Occupation::Idle,
             serving: None,
             one_by_one: false,
@@ -84,6 +87,13 @@ impl Worker {
     #[must_use]
     pub fn with_fleet(mut self, broker: Option<Arc<dyn Broker>>) -> Self {
         self.flags_at = broker.filter(|broker| broker.fleet().is_some());
+        self
+    }
+
+    /// Writes down what becomes of jobs in the ledger of `broker`, if it has one, for `ttl` seconds.
+    #[must_use]
+    pub fn with_ledger(mut self, broker: Option<Arc<dyn Broker>>, ttl: u32) -> Self {
+        self.keeping = broker.filter(|broker| broker.ledger().is_some()).map(|ledger| Keeping { ledger, ttl });
         self
     }
 
@@ -135,7 +145,7 @@ impl Worker {
     }
 
     fn muster(&self) -> Result<Crew> {
-        Crew::muster(&self.broker, &self.options, &self.connection, self.alarm.clone())
+        Crew::muster(&self.broker, &self.options, &self.connection, self.alarm.clone(), self.keeping.as_ref())
     }
 
     /// Settles what is open, lets the threads go and turns the end into the answer of `run`.
@@ -149,6 +159,8 @@ impl Worker {
             end = after(end, host.event(Event::BrokerGone(&error)));
         }
         end = after(end, report_lost(&crew, host));
+        crew.write_down();
+        end = after(end, report_ledger(&crew, host));
         self.broker.rest();
         crew.dismiss();
         if let End::Code(code) = end {
@@ -234,6 +246,7 @@ impl Worker {
                 },
             }
             report_lost(crew, host)?;
+            report_ledger(crew, host)?;
         };
         health.gone();
         Ok(end)
@@ -326,7 +339,8 @@ impl Worker {
         let begun = Instant::now();
         let Some(lease) = crew.hold.next(begun) else { return Ok(false) };
         self.occupation = Occupation::Working;
-        let job = Rc::new(HeldJob::open(lease, self.connection.clone(), crew.settler.clone(), self.lineage));
+        let job = HeldJob::open(lease, self.connection.clone(), crew.settler.clone(), self.lineage);
+        let job = Rc::new(job.told(crew.chronicle.clone()));
         let result = Way { options: &self.options, crew: Some(crew), job: &job }.walk(host);
         if self.lineage.is_forked() {
             return result.and(Err(Halt::Forked));
@@ -408,6 +422,13 @@ fn report_lost(crew: &Crew, host: &mut dyn Host) -> Result<(), Halt> {
     Ok(())
 }
 
+fn report_ledger(crew: &Crew, host: &mut dyn Host) -> Result<(), Halt> {
+    match crew.take_ledger_trouble() {
+        Some(error) => host.event(Event::LedgerTrouble(&error)),
+        None => Ok(()),
+    }
+}
+
 /// Runs a job inside push, for the `sync` connection: nothing is reserved and nothing is settled.
 ///
 /// A handler that throws fails its job at once: `failed()` is called and the exception is the caller's.
@@ -418,11 +439,12 @@ pub fn work_now(
     now: i64,
     host: &mut dyn Host,
     generation: fn() -> u64,
+    chronicle: Option<Chronicle>,
 ) -> Result<(), Halt> {
     let claim = Claim { queue: queue.clone(), receipt: Receipt(Vec::new()) };
     let reservation = Reservation { claim, body, attempts: Some(1), number: None, reserved_at: now };
     let lease = Lease::new(reservation, Instant::now());
-    let job = HeldJob::open(lease, Arc::from(connection), Arc::new(Discarding), Lineage::here(generation));
+    let job = HeldJob::open(lease, Arc::from(connection), Arc::new(Discarding), Lineage::here(generation)).told(chronicle);
     let options = Options::new(connection, vec![queue.clone()]);
     Way { options: &options, crew: None, job: &Rc::new(job) }.walk(host)
 }

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 
 use ferry_core::failed::Reason;
+use ferry_core::ledger::{Said, State};
 use ferry_core::policy::{HandlerLimits, Outcome, RetryPolicy, Settlement, Tries, decide};
 use ferry_core::{Error, ErrorKind, Result};
 
@@ -40,6 +41,7 @@ impl Way<'_> {
         if policy.is_last(self.job.attempts(), self.job.now()) {
             self.job.note_last_attempt();
         }
+        self.job.say(Said::Running { attempts: self.job.attempts() });
         let end = self.call(host, &handler, &policy);
         if self.job.is_inherited() {
             // A fatal error ends the child, as it would have without us; PHP must not go on after one.
@@ -78,6 +80,8 @@ impl Way<'_> {
     /// What follows from the end of the handler.
     fn conclude(&self, host: &mut dyn Host, end: CallEnd, handler: &HandlerLimits) -> Result<(), Halt> {
         let because = |reason, text| Some(Why { reason, text });
+        // A job that was deleted before it was stopped is not done, and will not be tried again.
+        let stopped = (end == CallEnd::Interrupted && self.job.is_deleted()).then(|| left("its worker was told to leave"));
         let (outcome, why, halt) = match end {
             CallEnd::Returned => (Outcome::Returned, None, None),
             CallEnd::Threw(text) => (Outcome::Threw, because(Reason::Exception, text), None),
@@ -101,8 +105,10 @@ impl Way<'_> {
         }
         let settlement = self.settlement(outcome, &policy);
         if let Some(halt) = halt {
-            // PHP is on its way out: settle, tell nobody.
-            let _ = self.settle(settlement, why.as_ref());
+            // PHP is on its way out: settle, tell nobody but the ledger.
+            if self.settle(settlement, why.as_ref()).is_ok() {
+                self.write_down(settlement, why.as_ref());
+            }
             return Err(halt);
         }
         if let Some(asked) = self.job.asked_to_fail() {
@@ -112,12 +118,12 @@ impl Way<'_> {
             (Settlement::Bury, Some(why)) => self.fail(host, &why),
             (settlement, Some(why)) => {
                 self.tell(host, Event::Exception(self.job, &why))?;
-                self.settle_and_tell(host, settlement)
+                self.settle_and_tell(host, settlement, Some(&why))
             }
             // Its handler did not finish, so nothing was processed.
-            (Settlement::GiveBack, None) => self.settle_and_tell(host, settlement),
+            (Settlement::GiveBack, None) => self.settle_and_tell(host, settlement, None),
             (settlement, None) => {
-                self.settle_and_tell(host, settlement)?;
+                self.settle_and_tell(host, settlement, stopped.as_ref())?;
                 self.tell(host, Event::Processed(self.job))
             }
         }
@@ -139,6 +145,7 @@ impl Way<'_> {
         if let Err(error) = self.job.bury(why) {
             return self.trouble(host, &error);
         }
+        self.job.say_end(Some(why));
         let callback = host.failed(self.job, why)?;
         self.tell(host, Event::Failed(self.job, why))?;
         match callback {
@@ -163,8 +170,27 @@ impl Way<'_> {
         }
     }
 
-    fn settle_and_tell(&self, host: &mut dyn Host, settlement: Settlement) -> Result<(), Halt> {
-        match self.settle(settlement, None) {
+    /// Writes down how the attempt ended. Inside push there is no other: a handler that returns is done, whatever it settled.
+    fn write_down(&self, settlement: Settlement, why: Option<&Why>) {
+        if settlement == Settlement::GiveBack {
+            return;
+        }
+        if self.crew.is_some() {
+            return self.job.say_end(why);
+        }
+        let asked = self.job.asked_to_fail();
+        match asked.as_ref().or(why) {
+            None => self.job.say_ended(State::Succeeded, None),
+            Some(why) => self.job.say_ended(State::Failed, Some(why.text.clone())),
+        }
+    }
+
+    fn settle_and_tell(&self, host: &mut dyn Host, settlement: Settlement, why: Option<&Why>) -> Result<(), Halt> {
+        let settled = self.settle(settlement, None);
+        if settled.is_ok() {
+            self.write_down(settlement, why);
+        }
+        match settled {
             Err(error) => self.trouble(host, &error),
             Ok(()) if self.job.is_lost() => self.tell(host, Event::Lost(self.job)),
             Ok(()) => match settlement {

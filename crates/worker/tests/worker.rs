@@ -13,6 +13,7 @@ use ferry_core::clock::SystemClock;
 use ferry_core::config::SettleMode;
 use ferry_core::fleet::{Fleet, Order};
 use ferry_core::job::NewJob;
+use ferry_core::ledger::{Ledger, State, Status};
 use ferry_core::memory::MemoryBroker;
 use ferry_core::policy::{HandlerLimits, OnReturn, Tries};
 use ferry_core::queue::QueueName;
@@ -75,6 +76,7 @@ impl Host for Puppet {
             Event::Paused => "paused".to_owned(),
             Event::Resumed => "resumed".to_owned(),
             Event::FleetTrouble(error) => format!("fleet {error}"),
+            Event::LedgerTrouble(error) => format!("ledger {error}"),
             Event::Status(summary) => format!("status {} {:?}", summary.processed, summary.pending),
             Event::Processing(job) => format!("processing {}", job.id()),
             Event::Processed(job) => format!("processed {}", job.id()),
@@ -393,10 +395,10 @@ fn sync_runs_a_job_without_a_broker() {
         assert_eq!((job.attempts(), job.connection()), (1, "sync"));
         CallEnd::Returned
     });
-    work_now("sync", &queue(), body("a", 0), 0, &mut puppet, no_fork).unwrap();
+    work_now("sync", &queue(), body("a", 0), 0, &mut puppet, no_fork, None).unwrap();
     assert_eq!(puppet.told(), ["processing a", "processed a"]);
     let mut puppet = Puppet::new(throws);
-    work_now("sync", &queue(), body("a", 0), 0, &mut puppet, no_fork).unwrap();
+    work_now("sync", &queue(), body("a", 0), 0, &mut puppet, no_fork, None).unwrap();
     assert_eq!(puppet.told(), ["processing a", "failed() a exception", "failed a exception", "exception a boom"]);
 }
 
@@ -635,4 +637,138 @@ fn a_settlement_that_did_not_arrive_is_told_of_its_job_and_is_no_outage() {
     assert_eq!(code(&end), 0);
     assert_eq!(puppet.told(), ["processing a", "exception a boom", "unsettled a the answer was lost", "stopping 0"]);
     assert_eq!(broker.size(&queue()).unwrap().reserved, 1);
+}
+
+/// What the ledger knows of the job `a` after a run.
+fn status_after(options: Options, bodies: &[Vec<u8>], puppet: &mut Puppet) -> Status {
+    let broker = broker_with(bodies);
+    Worker::new(broker.clone(), options, no_fork).with_ledger(Some(broker.clone()), 60).run(puppet);
+    broker.status("a").unwrap().expect("a status")
+}
+
+#[test]
+fn every_end_of_a_job_is_written_down() {
+    type Work = fn(&Rc<HeldJob>) -> CallEnd;
+    let deletes: Work = |job| {
+        job.delete().unwrap();
+        CallEnd::Returned
+    };
+    let deletes_and_throws: Work = |job| {
+        job.delete().unwrap();
+        throws(job)
+    };
+    let releases: Work = |job| {
+        job.release(60).unwrap();
+        CallEnd::Returned
+    };
+    let fails: Work = |job| {
+        job.fail("asked".to_owned()).unwrap();
+        throws(job)
+    };
+    let returns: Work = |_| CallEnd::Returned;
+    let exits: Work = |_| CallEnd::Exited;
+    let nobody: Work = |_| CallEnd::NoHandler("no class".into());
+    let three = Options { tries: Tries::Limit(3), backoff: Backoff::Fixed(60), ..options() };
+    let deleting = Options { on_return: OnReturn::Delete, ..three.clone() };
+    let exited = "The worker process ended while this job ran: its handler called exit()";
+    let exhausted = "J has been attempted too many times or run too long. The job may have previously timed out.";
+    for (what, options, tried, work, state, attempts, error) in [
+        ("deletes", &three, 0, deletes, State::Succeeded, 1, None),
+        ("deletes and throws", &three, 0, deletes_and_throws, State::Failed, 1, Some("boom")),
+        ("releases", &three, 1, releases, State::Retrying, 2, None),
+        ("fails", &three, 0, fails, State::Failed, 1, Some("asked")),
+        ("throws", &three, 0, throws as Work, State::Retrying, 1, Some("boom")),
+        ("throws at last", &three, 2, throws as Work, State::Failed, 3, Some("boom")),
+        ("returns", &three, 0, returns, State::Retrying, 1, None),
+        ("returns and is done", &deleting, 0, returns, State::Succeeded, 1, None),
+        ("exits", &three, 0, exits, State::Retrying, 1, Some(exited)),
+        ("has no handler", &three, 0, nobody, State::Failed, 1, Some("no class")),
+        ("is late", &three, 3, returns, State::Expired, 4, Some(exhausted)),
+    ] {
+        for settle in [SettleMode::Pipelined, SettleMode::Immediate] {
+            let options = Options { settle, ..options.clone() };
+            let status = status_after(options, &[body("a", tried)], &mut Puppet::new(work));
+            assert_eq!((status.state, status.attempts, status.error.as_deref()), (state, attempts, error), "{what}");
+            assert_eq!((status.job.as_str(), status.queue.as_str(), status.connection.as_str()), ("J", "default", "memory"));
+            assert_eq!(status.finished_at.is_some(), state.is_finished(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn progress_is_seen_while_the_job_runs_and_its_result_at_its_end() {
+    let broker = broker_with(&[body("a", 0)]);
+    let seen = broker.clone();
+    let mut puppet = Puppet::new(move |job| {
+        job.say_progress(40, Some("half".to_owned()));
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        while seen.status("a").unwrap().is_none_or(|status| status.progress != 40) && std::time::Instant::now() < until {
+            std::thread::yield_now();
+        }
+        let status = seen.status("a").unwrap().unwrap();
+        assert_eq!((status.state, status.progress, status.message.as_deref()), (State::Running, 40, Some("half")));
+        job.keep_result("[1]".to_owned());
+        job.delete().unwrap();
+        CallEnd::Returned
+    });
+    Worker::new(broker.clone(), options(), no_fork).with_ledger(Some(broker.clone()), 60).run(&mut puppet);
+    let status = broker.status("a").unwrap().unwrap();
+    assert_eq!((status.state, status.progress, status.result.as_deref()), (State::Succeeded, 100, Some("[1]")));
+}
+
+#[test]
+fn an_interrupted_job_is_queued_again_with_no_attempt_burnt() {
+    let status = status_after(Options { once: true, ..options() }, &[body("a", 1)], &mut Puppet::new(|_| CallEnd::Interrupted));
+    assert_eq!((status.state, status.attempts, status.started_at), (State::Queued, 1, None));
+}
+
+#[test]
+fn a_lost_job_says_nothing() {
+    let broker = broker_with(&[body("a", 0)]);
+    let other = broker.clone();
+    let mut puppet = Puppet::new(move |job| {
+        // Somebody else ended it meanwhile.
+        let claim = job.lease().reservation.claim.clone();
+        other.settle(&[ferry_core::broker::Settle { claim, how: ferry_core::broker::How::Delete }]).unwrap();
+        assert!(job.release(0).is_err());
+        CallEnd::Returned
+    });
+    Worker::new(broker.clone(), options(), no_fork).with_ledger(Some(broker.clone()), 60).run(&mut puppet);
+    assert_eq!(broker.status("a").unwrap().unwrap().state, State::Running);
+}
+
+#[test]
+fn jobs_without_an_id_and_workers_without_a_ledger_leave_no_status() {
+    let broker = broker_with(&[br#"{"job":"J","data":1,"attempts":0}"#.to_vec(), body("a", 0)]);
+    let mut puppet = Puppet::new(|job| {
+        job.say_progress(50, None);
+        job.delete().unwrap();
+        CallEnd::Returned
+    });
+    Worker::new(broker.clone(), Options { once: true, ..options() }, no_fork)
+        .with_ledger(Some(broker.clone()), 60)
+        .run(&mut puppet);
+    Worker::new(broker.clone(), options(), no_fork).run(&mut puppet);
+    assert_eq!(broker.size(&queue()).unwrap().total(), 0);
+    assert_eq!(broker.status("a").unwrap(), None);
+}
+
+#[test]
+fn inside_push_a_handler_that_returns_is_done_and_one_that_throws_has_failed() {
+    use ferry_core::ledger::Note;
+    use ferry_worker::{Chronicle, Scribe};
+
+    struct Aloud(Arc<MemoryBroker<SystemClock>>);
+    impl Scribe for Aloud {
+        fn take(&self, note: Note) {
+            self.0.note(&[note]).unwrap();
+        }
+    }
+    for (work, state) in [(CallEnd::Returned, State::Succeeded), (CallEnd::Threw("boom".into()), State::Failed)] {
+        let broker = broker_with(&[]);
+        let chronicle = Chronicle::new(Arc::new(Aloud(broker.clone())), Arc::from("sync"), 60);
+        let mut puppet = Puppet::new(move |_| work.clone());
+        work_now("sync", &queue(), body("a", 0), 0, &mut puppet, no_fork, Some(chronicle)).unwrap();
+        assert_eq!(broker.status("a").unwrap().unwrap().state, state);
+    }
 }

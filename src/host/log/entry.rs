@@ -137,6 +137,9 @@ pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
         Event::FleetTrouble(error) => {
             Entry::trouble("fleet_trouble", format!("the flags of the fleet cannot be read: {error}; work goes on without"))
         }
+        Event::LedgerTrouble(error) => {
+            Entry::trouble("ledger_trouble", format!("the status of jobs cannot be kept: {error}; work goes on without"))
+        }
         Event::SettleLost { id, queue } => {
             Entry::trouble("settle_lost", format!("job {id} of `{queue}` was done, but its lease had ended: it may run again"))
         }

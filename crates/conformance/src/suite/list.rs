@@ -140,6 +140,25 @@ macro_rules! behaviours {
                 workers_are_listed_while_they_report
                 flags_are_no_jobs
             }
+            ledgers {
+                nothing_is_known_of_a_job_that_nobody_spoke_of
+                a_job_is_followed_from_its_push_to_its_end
+                every_word_is_admitted_as_the_rule_says
+                a_late_word_changes_nothing
+                a_status_goes_after_its_time_and_every_word_begins_it_anew
+                thousands_of_words_arrive_together_and_in_order
+                texts_of_every_kind_and_of_the_longest_length_are_kept
+                statuses_are_no_jobs
+                work_is_claimed_once_and_done_once
+                work_done_without_a_result_or_with_an_empty_one_is_told_apart
+                a_claim_lapses_with_its_lease_and_not_before
+                a_late_completion_counts_while_nobody_else_claimed_the_work
+                work_that_was_given_up_or_forgotten_is_claimed_again
+                what_is_done_is_remembered_for_its_time
+                of_many_who_claim_at_once_one_gets_the_work
+                without_a_fixed_second_statuses_and_claims_follow_the_brokers_clock
+                statuses_and_claims_outlast_killed_connections
+            }
             waiting {
                 a_waiting_worker_gets_what_another_pushes
                 a_worker_waits_for_all_its_queues

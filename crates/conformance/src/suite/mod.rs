@@ -17,6 +17,7 @@ pub mod fencing;
 pub mod fleets;
 pub mod giving_back;
 pub mod leases;
+pub mod ledgers;
 pub mod operators;
 pub mod poison;
 pub mod pushing;

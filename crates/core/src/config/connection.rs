@@ -195,6 +195,8 @@ fn build(name: &str, kind: Kind, beside: &Pairs, url: Option<Dsn>, failed: &Fail
             Some(_) => FailedStore::Keep,
         },
         control: settings.text("control"),
+        track: settings.flag("track"),
+        status_ttl: settings.required_number("status_ttl")?,
         family: family(&settings)?,
         family_given: settings.has("family"),
         driver,

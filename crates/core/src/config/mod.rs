@@ -102,6 +102,10 @@ pub struct ConnectionConfig {
     pub settle: SettleMode,
     /// The connection that keeps flags and reports of workers. `None`: this one.
     pub control: Option<String>,
+    /// Whether the status of its jobs is kept. Defaults to not.
+    pub track: bool,
+    /// Seconds that a status is kept after its last word. Defaults to a day.
+    pub status_ttl: u32,
     /// Which think-queue the other side speaks. Defaults to `think3`.
     pub family: Family,
     /// Whether the configuration says so, with `family` or by being a flat array of v1. A default is a guess, which the Redis

@@ -121,6 +121,11 @@ impl<'a> Settings<'a> {
         self.must(name, holding!(self.setting(name), Setting::Host))
     }
 
+    /// Whether a flag is on.
+    pub(super) fn flag(&self, name: &str) -> bool {
+        holding!(self.setting(name), Setting::Flag).unwrap_or_default()
+    }
+
     /// Several hosts, when given.
     pub(super) fn hosts(&self, name: &str) -> Option<Vec<(String, Option<u16>)>> {
         holding!(self.setting(name), Setting::Hosts)

@@ -5,7 +5,7 @@ use ferry_core::QueueName;
 use ferry_core::fleet::{Flags, GONE_AFTER, Order, Report};
 
 use super::args::Args;
-use super::session::{Fault, Session};
+use super::session::{Fault, Session, careless, exists};
 
 /// Names and numbers.
 const FLAGS: &str = "CREATE TABLE IF NOT EXISTS ferry_flags (name TEXT PRIMARY KEY, value INTEGER NOT NULL)";
@@ -52,12 +52,6 @@ pub(super) fn sign_off(session: &mut Session, id: &str) -> Result<(), Fault> {
     write(session, WORKERS, "DELETE FROM ferry_workers WHERE id = ?", Args::default().text(id)?)
 }
 
-/// What a worker says of itself may be lost with the power. So its commits do not wait for the disk, and nobody waits for them
-/// who renews a lease. This connection writes nothing else.
-fn careless(session: &mut Session) -> Result<(), Fault> {
-    session.run("PRAGMA synchronous = NORMAL", Args::default()).map(|_| ())
-}
-
 pub(super) fn workers(session: &mut Session, now: i64) -> Result<Vec<Report>, Fault> {
     if !exists(session, "ferry_workers")? {
         return Ok(Vec::new());
@@ -76,9 +70,4 @@ fn write(session: &mut Session, table: &'static str, sql: &'static str, args: Ar
         session.run(table, Args::default())?;
         session.run(sql, args).map(|_| ())
     })
-}
-
-fn exists(session: &mut Session, table: &str) -> Result<bool, Fault> {
-    let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?";
-    Ok(!session.rows(sql, Args::default().text(table)?)?.is_empty())
 }

@@ -1,6 +1,6 @@
 //! The broker in a SQLite file.
 //!
-//! Five connections, each made at its first use and behind a lock of its own, so that a `reserve` that waits delays neither push
+//! Six connections, each made at its first use and behind a lock of its own, so that a `reserve` that waits delays neither push
 //! nor settle nor extend. This file says which word uses which; the words are in the files beside it.
 
 mod admin;
@@ -10,6 +10,7 @@ mod facts;
 mod failed;
 mod fleet;
 pub mod gate;
+mod ledger;
 mod line;
 mod pace;
 mod push;
@@ -26,6 +27,7 @@ use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Fact, Settle, Se
 use ferry_core::config::SqliteConfig;
 use ferry_core::failed::{FailedJob, Passed};
 use ferry_core::fleet::{Flags, Fleet, Order, Report};
+use ferry_core::ledger::{Claimed, Ledger, Note, Status, Terms};
 use ferry_core::{Claim, ErrorKind, NewJob, QueueName, Reservation, Result};
 
 use crate::settings::Settings;
@@ -43,6 +45,7 @@ pub struct SqliteBroker {
     settle: Line,
     look: Line,
     fleet: Line,
+    ledger: Line,
 }
 
 impl SqliteBroker {
@@ -59,6 +62,7 @@ impl SqliteBroker {
             settle: Line::new(),
             look: Line::new(),
             fleet: Line::new(),
+            ledger: Line::new(),
         }
     }
 }
@@ -108,6 +112,7 @@ impl Broker for SqliteBroker {
         self.settle.close();
         self.look.close();
         self.fleet.close();
+        self.ledger.close();
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -120,6 +125,48 @@ impl Broker for SqliteBroker {
 
     fn fleet(&self) -> Option<&dyn Fleet> {
         Some(self)
+    }
+
+    fn ledger(&self) -> Option<&dyn Ledger> {
+        Some(self)
+    }
+}
+
+/// Statuses go over a connection whose commits do not wait for the disk; claims over one whose commits do.
+impl Ledger for SqliteBroker {
+    fn note(&self, notes: &[Note]) -> Result<()> {
+        let now = self.settings.now_ms();
+        self.ledger.with(&self.place, &self.tables, |session, _| ledger::note(session, notes, now))
+    }
+
+    fn status(&self, id: &str) -> Result<Option<Status>> {
+        let now = self.settings.now_ms();
+        self.ledger.with(&self.place, &self.tables, |session, _| ledger::status(session, id, now))
+    }
+
+    fn claim(&self, key: &str, token: &str, terms: Terms) -> Result<Claimed> {
+        let now = self.settings.now_ms();
+        self.look.with(&self.place, &self.tables, |session, _| ledger::claim(session, key, token, terms, now))
+    }
+
+    fn complete(&self, key: &str, token: &str, result: Option<&str>, ttl: u32) -> Result<bool> {
+        let now = self.settings.now_ms();
+        self.look.with(&self.place, &self.tables, |session, _| ledger::complete(session, key, token, result, ttl, now))
+    }
+
+    fn release(&self, key: &str, token: &str) -> Result<bool> {
+        let now = self.settings.now_ms();
+        self.look.with(&self.place, &self.tables, |session, _| ledger::release(session, key, token, now))
+    }
+
+    fn is_done(&self, key: &str) -> Result<bool> {
+        let now = self.settings.now_ms();
+        self.look.with(&self.place, &self.tables, |session, _| ledger::is_done(session, key, now))
+    }
+
+    fn forget(&self, key: &str) -> Result<bool> {
+        let now = self.settings.now_ms();
+        self.look.with(&self.place, &self.tables, |session, _| ledger::forget(session, key, now))
     }
 }
 

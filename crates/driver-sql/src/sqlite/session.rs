@@ -204,6 +204,18 @@ fn options(place: &Place) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+/// What is said of workers and jobs may be lost with the power. So such commits do not wait for the disk, and nobody waits for them
+/// who renews a lease. A connection that says so writes nothing else.
+pub(super) fn careless(session: &mut Session) -> Result<(), Fault> {
+    session.run("PRAGMA synchronous = NORMAL", Args::default()).map(|_| ())
+}
+
+/// Whether there is such a table.
+pub(super) fn exists(session: &mut Session, table: &str) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?";
+    Ok(!session.rows(sql, Args::default().text(table)?)?.is_empty())
+}
+
 /// What a statement changed.
 pub(super) struct Change {
     pub rows: u64,

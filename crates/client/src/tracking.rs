@@ -1,0 +1,368 @@
+//! Pushing jobs whose status is kept: `queued` is written before the job lies there, so that no worker is faster.
+//!
+//! A ledger that does not answer keeps no job from being pushed. It is told once, and left alone for a while.
+
+use std::cell::Cell;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ferry_core::failed::{FailedJob, Filter};
+use ferry_core::job::{Due, NewJob};
+use ferry_core::ledger::{About, Note, Said};
+use ferry_core::payload::Payload;
+use ferry_core::{Broker, Error, ErrorKind, QueueName, Result};
+
+use crate::connection::{Built, Connection, Spec, check_due};
+use crate::failed;
+
+/// How long a ledger that did not answer is left alone, doubling up to the second.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// An answer, and why the statuses may not be kept; that is told once an outage.
+#[derive(Debug)]
+pub struct Tracked<T> {
+    /// The answer.
+    pub answer: T,
+    /// What went wrong with the ledger, and nowhere else.
+    pub trouble: Option<Error>,
+}
+
+/// How it stands with the ledger.
+#[derive(Default)]
+pub(crate) struct Outage(Mutex<Option<(Instant, Duration)>>);
+
+impl Outage {
+    /// Writes, unless the ledger did not answer a moment ago. An error is answered when it begins an outage.
+    fn write(&self, ledger: &dyn Broker, notes: &[Note], now: Instant) -> Option<Error> {
+        // A panic elsewhere leaves a whole value behind.
+        let mut away = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if away.is_some_and(|(until, _)| now < until) {
+            return None;
+        }
+        let written = ledger.ledger().map_or(Ok(()), |ledger| ledger.note(notes));
+        match (written, *away) {
+            (Ok(()), _) => {
+                *away = None;
+                None
+            }
+            (Err(error), None) => {
+                *away = Some((now + PAUSES.0, PAUSES.0));
+                Some(error)
+            }
+            (Err(_), Some((_, pause))) => {
+                let pause = (pause * 2).min(PAUSES.1);
+                *away = Some((now + pause, pause));
+                None
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// The payload of a job with an id, also where this broker's payloads carry none: then it stands at the end, and think-queue does
+    /// not read it.
+    pub fn build_tracked(&self, spec: &Spec<'_>) -> Result<(Vec<u8>, String)> {
+        let Built { mut payload, id } = self.build(spec)?;
+        if let Some(id) = id {
+            return Ok((payload, id));
+        }
+        let id = self.new_id()?;
+        payload.pop();
+        payload.extend_from_slice(format!(",\"id\":\"{id}\"}}").as_bytes());
+        self.check_length(&payload)?;
+        Ok((payload, id))
+    }
+
+    /// Stores one job whose status the ledger of `ledger` keeps, and answers its id.
+    pub fn push_tracked(&self, queue: &QueueName, spec: &Spec<'_>, due: Due, ledger: &dyn Broker) -> Result<Tracked<String>> {
+        let push = || {
+            check_due(due, &ferry_core::clock::SystemClock)?;
+            let (payload, id) = self.build_tracked(spec)?;
+            let notes = [self.queued(&id, spec, queue, due)];
+            let trouble = self.say(ledger, &notes);
+            self.broker()?.push(queue, NewJob::due(payload, due)).inspect_err(|error| self.take_back(error, ledger, &notes))?;
+            Ok(Tracked { answer: id, trouble })
+        };
+        push().map_err(|error| self.place(error, "push to", queue))
+    }
+
+    /// Stores jobs in order and answers their ids. They are all checked first; an error says how many were stored.
+    pub fn push_many_tracked(&self, queue: &QueueName, specs: &[Spec<'_>], ledger: &dyn Broker) -> Result<Tracked<Vec<String>>> {
+        let push = || {
+            let broker = self.broker()?;
+            let built = specs.iter().map(|spec| self.build_tracked(spec)).collect::<Result<Vec<_>>>()?;
+            let notes: Vec<Note> =
+                specs.iter().zip(&built).map(|(spec, (_, id))| self.queued(id, spec, queue, Due::Now)).collect();
+            let (jobs, ids): (Vec<_>, Vec<_>) = built.into_iter().map(|(payload, id)| (NewJob::ready(payload), id)).unzip();
+            if jobs.is_empty() {
+                return Ok(Tracked { answer: ids, trouble: None });
+            }
+            let trouble = self.say(ledger, &notes);
+            broker.push_many(queue, &jobs).inspect_err(|error| self.take_back(error, ledger, &notes))?;
+            Ok(Tracked { answer: ids, trouble })
+        };
+        push().map_err(|error| self.place(error, "push to", queue))
+    }
+
+    /// As [`Connection::retry_failed`]; the jobs count as queued again.
+    pub fn retry_failed_tracked(&self, queue: &QueueName, which: &Filter, ledger: &dyn Broker) -> Result<Tracked<u64>> {
+        let trouble = Cell::new(None);
+        let retry = || {
+            let (broker, admin) = (self.broker()?, self.admin()?);
+            failed::sweep(&**broker, admin, queue, which, |jobs| {
+                let notes: Vec<Note> = jobs.iter().filter_map(|job| self.queued_again(job, queue)).collect();
+                if !notes.is_empty()
+                    && let Some(error) = self.say(ledger, &notes)
+                {
+                    trouble.set(Some(error));
+                }
+                admin.retry(queue, jobs)
+            })
+        };
+        let answer = retry().map_err(|error| self.place(error, "retry failed jobs of", queue))?;
+        Ok(Tracked { answer, trouble: trouble.take() })
+    }
+
+    /// Says something of jobs. Never fails; an error that begins an outage is answered, to be told.
+    pub fn say(&self, ledger: &dyn Broker, notes: &[Note]) -> Option<Error> {
+        let trouble = self.outage.write(ledger, notes, Instant::now());
+        trouble.map(|error| error.within(format!("the status of jobs of `{}` cannot be kept", self.config().name)))
+    }
+
+    /// Nobody will work these jobs, unless they may be stored after all.
+    fn take_back(&self, error: &Error, ledger: &dyn Broker, notes: &[Note]) {
+        if error.kind() != ErrorKind::Uncertain {
+            let back: Vec<Note> = notes.iter().map(|note| Note { said: Said::TakenBack, ..note.clone() }).collect();
+            // What stays behind goes with its time.
+            let _ = self.outage.write(ledger, &back, Instant::now());
+        }
+    }
+
+    fn queued(&self, id: &str, spec: &Spec<'_>, queue: &QueueName, due: Due) -> Note {
+        // A delayed job has its status until it is due, and then as long as any other.
+        let ttl = self.config().status_ttl.saturating_add(u32::try_from(wait(due)).unwrap_or(u32::MAX));
+        let about = self.about(serde_json::from_slice(spec.job).unwrap_or_default(), queue);
+        Note { id: id.to_owned(), about, said: Said::Queued, ttl }
+    }
+
+    fn queued_again(&self, job: &FailedJob, queue: &QueueName) -> Option<Note> {
+        let payload = Payload::decode(&job.payload).ok()?;
+        let id = payload.id.filter(|id| Note::can_be_about(id))?;
+        Some(Note { id, about: self.about(payload.job, queue), said: Said::QueuedAgain, ttl: self.config().status_ttl })
+    }
+
+    fn about(&self, job: String, queue: &QueueName) -> About {
+        About { job, queue: queue.as_str().to_owned(), connection: self.config().name.clone() }
+    }
+}
+
+/// Seconds until a job is due, about.
+fn wait(due: Due) -> i64 {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0));
+    match due {
+        Due::Now => 0,
+        Due::After(seconds) => seconds.max(0),
+        Due::At(second) => second.saturating_sub(now()).max(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use ferry_core::broker::{Capabilities, Extended, Settle, Settled, Sizes, State as Place};
+    use ferry_core::clock::SystemClock;
+    use ferry_core::ledger::{Claimed, Ending, Ledger, State, Status, Terms};
+    use ferry_core::memory::MemoryBroker;
+    use ferry_core::{Claim, Reservation};
+
+    use super::*;
+    use crate::testing::{TableBroker, config, connection, queue};
+
+    const SPEC: Spec<'_> = Spec { job: br#""App\\Job1""#, limits: None, data: br#"{"a":1}"# };
+
+    fn ledger() -> MemoryBroker<SystemClock> {
+        MemoryBroker::new(SystemClock, None)
+    }
+
+    fn state(ledger: &MemoryBroker<SystemClock>, id: &str) -> Option<State> {
+        ledger.ledger().unwrap().status(id).unwrap().map(|status| status.state)
+    }
+
+    #[test]
+    fn a_tracked_push_is_queued_under_the_id_in_its_payload() {
+        let (memory, ledger) = (connection("memory:"), ledger());
+        let Tracked { answer: id, trouble } = memory.push_tracked(&queue(), &SPEC, Due::Now, &ledger).unwrap();
+        assert!(trouble.is_none());
+        let expected =
+            format!(r#"{{"job":"App\\Job1","maxTries":null,"timeout":null,"data":{{"a":1}},"id":"{id}","attempts":0}}"#);
+        assert_eq!(memory.peek(&queue(), Place::Ready, 0, 9).unwrap(), [expected.as_bytes()]);
+        let status = ledger.ledger().unwrap().status(&id).unwrap().unwrap();
+        assert_eq!((status.state, status.job.as_str(), status.queue.as_str()), (State::Queued, "App\\Job1", "mail"));
+        assert_eq!(status.connection, "c");
+    }
+
+    #[test]
+    fn a_table_gets_the_id_at_the_end_of_its_payload() {
+        let (broker, ledger) = (Arc::new(TableBroker::default()), ledger());
+        let table = Connection::new(config("memory:"), Some(broker.clone()));
+        let ids = table.push_many_tracked(&queue(), &[SPEC, SPEC], &ledger).unwrap().answer;
+        for (id, row) in ids.iter().zip(broker.rows()) {
+            let expected = format!(r#"{{"job":"App\\Job1","maxTries":null,"timeout":null,"data":{{"a":1}},"id":"{id}"}}"#);
+            assert_eq!(row, expected.as_bytes());
+            assert_eq!(state(&ledger, id), Some(State::Queued));
+        }
+        assert!(table.push_many_tracked(&queue(), &[], &ledger).unwrap().answer.is_empty());
+    }
+
+    #[test]
+    fn the_payload_with_its_id_must_not_be_too_long() {
+        let table = Connection::new(config("memory:?max_payload=70"), Some(Arc::new(TableBroker::default())));
+        table.push(&queue(), &SPEC, Due::Now).unwrap();
+        let error = table.push_tracked(&queue(), &SPEC, Due::Now, &ledger()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    }
+
+    #[test]
+    fn what_was_surely_not_pushed_is_taken_back() {
+        let ledger = ledger();
+        let full = Connection::new(config("memory:"), Some(Arc::new(TableBroker::refusing())));
+        let (_, id) = full.build_tracked(&SPEC).unwrap();
+        let notes = [full.queued(&id, &SPEC, &queue(), Due::Now)];
+        for (kind, left) in [(ErrorKind::Refused, None), (ErrorKind::Uncertain, Some(State::Queued))] {
+            full.say(&ledger, &notes);
+            full.take_back(&Error::new(kind, "x"), &ledger, &notes);
+            assert_eq!(state(&ledger, &id), left);
+        }
+        assert!(full.push_tracked(&queue(), &SPEC, Due::Now, &ledger).is_err());
+    }
+
+    #[test]
+    fn a_delayed_job_keeps_its_status_until_it_is_due_and_longer() {
+        let memory = connection("memory:?status_ttl=10");
+        let ttl = |due| memory.queued("x", &SPEC, &queue(), due).ttl;
+        assert_eq!((ttl(Due::Now), ttl(Due::After(5)), ttl(Due::After(-5)), ttl(Due::At(0))), (10, 15, 10, 10));
+        assert_eq!(ttl(Due::At(Due::LATEST)), u32::MAX);
+    }
+
+    #[test]
+    fn an_outage_is_told_once_and_costs_no_push() {
+        let away = Away::default();
+        let (outage, start) = (Outage::default(), Instant::now());
+        let write = |seconds: u64| outage.write(&away, &[], start + Duration::from_secs(seconds)).is_some();
+        // Asked at 0, 1 and 3 s: told once.
+        assert_eq!([0, 0, 1, 2, 3, 6].map(write), [true, false, false, false, false, false]);
+        assert_eq!(away.asked.load(Ordering::SeqCst), 3);
+        away.back.store(true, Ordering::SeqCst);
+        assert!(!write(100));
+        away.back.store(false, Ordering::SeqCst);
+        assert!(write(101), "that is another outage");
+
+        let memory = connection("memory:");
+        assert!(memory.push_tracked(&queue(), &SPEC, Due::Now, &away).unwrap().trouble.is_some());
+        assert!(memory.push_tracked(&queue(), &SPEC, Due::Now, &away).unwrap().trouble.is_none());
+        assert_eq!(memory.size(&queue()).unwrap().ready, 2);
+    }
+
+    #[test]
+    fn a_failed_job_that_is_retried_is_queued_again() {
+        use ferry_core::broker::How;
+        use ferry_core::failed::{Failure, Reason};
+        let (memory, ledger) = (connection("memory:"), ledger());
+        let id = memory.push_tracked(&queue(), &SPEC, Due::Now, &ledger).unwrap().answer;
+        let job = memory.reserve_one(&queue()).unwrap().unwrap();
+        let ending = Ending { state: State::Failed, error: None, result: None };
+        let said = Said::Ended { attempts: 1, ending };
+        Ledger::note(&ledger, &[Note { said, ..memory.queued(&id, &SPEC, &queue(), Due::Now) }]).unwrap();
+        let failure = Failure {
+            connection: "c".into(),
+            payload: job.body,
+            reason: Reason::Exception,
+            exception: "boom".into(),
+            attempts: 1,
+        };
+        memory.broker().unwrap().settle(&[Settle { claim: job.claim, how: How::Bury(Box::new(failure)) }]).unwrap();
+        assert_eq!(state(&ledger, &id), Some(State::Failed));
+        assert_eq!(memory.retry_failed_tracked(&queue(), &Filter::all(), &ledger).unwrap().answer, 1);
+        assert_eq!(state(&ledger, &id), Some(State::Queued));
+    }
+
+    /// A broker whose ledger does not answer until it is back.
+    #[derive(Default)]
+    struct Away {
+        asked: AtomicUsize,
+        back: AtomicBool,
+        table: TableBroker,
+    }
+
+    impl Ledger for Away {
+        fn note(&self, _notes: &[Note]) -> Result<()> {
+            if self.back.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            Err(Error::new(ErrorKind::Connection, "away"))
+        }
+
+        fn status(&self, _id: &str) -> Result<Option<Status>> {
+            Ok(None)
+        }
+
+        fn claim(&self, _key: &str, _token: &str, _terms: Terms) -> Result<Claimed> {
+            Ok(Claimed::Yours)
+        }
+
+        fn complete(&self, _key: &str, _token: &str, _result: Option<&str>, _ttl: u32) -> Result<bool> {
+            Ok(false)
+        }
+
+        fn release(&self, _key: &str, _token: &str) -> Result<bool> {
+            Ok(false)
+        }
+
+        fn is_done(&self, _key: &str) -> Result<bool> {
+            Ok(false)
+        }
+
+        fn forget(&self, _key: &str) -> Result<bool> {
+            Ok(false)
+        }
+    }
+
+    impl Broker for Away {
+        fn push(&self, queue: &QueueName, job: NewJob<'_>) -> Result<Option<i64>> {
+            self.table.push(queue, job)
+        }
+
+        fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
+            self.table.push_many(queue, jobs)
+        }
+
+        fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {
+            self.table.reserve(queues, max, wait)
+        }
+
+        fn settle(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
+            self.table.settle(batch)
+        }
+
+        fn extend(&self, claims: &[Claim]) -> Result<Vec<Extended>> {
+            self.table.extend(claims)
+        }
+
+        fn size(&self, queue: &QueueName) -> Result<Sizes> {
+            self.table.size(queue)
+        }
+
+        fn close(&self) {}
+
+        fn capabilities(&self) -> Capabilities {
+            self.table.capabilities()
+        }
+
+        fn ledger(&self) -> Option<&dyn Ledger> {
+            Some(self)
+        }
+    }
+}

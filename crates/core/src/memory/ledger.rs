@@ -1,0 +1,139 @@
+//! Statuses and claims in memory: the reference for the stores.
+
+use std::collections::HashMap;
+use std::sync::{MutexGuard, PoisonError};
+
+use super::MemoryBroker;
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::ledger::{Claimed, Fields, Ledger, Note, Once, Status, Terms};
+
+/// What is written down.
+#[derive(Default)]
+pub(super) struct Book {
+    statuses: HashMap<String, Page>,
+    claims: HashMap<String, Once>,
+    /// How many entries there may be before the old ones are looked for.
+    room: usize,
+}
+
+/// Fields, and when they go.
+struct Page {
+    fields: Fields,
+    expires: i64,
+}
+
+/// So few need no tidying.
+const FEW: usize = 1024;
+
+impl Book {
+    fn status(&self, id: &str, now: i64) -> Option<Status> {
+        let page = self.statuses.get(id).filter(|page| page.expires > now)?;
+        Status::of(id, &page.fields)
+    }
+
+    fn write(&mut self, note: &Note, now: i64) {
+        let known = self.status(&note.id, now);
+        if !note.rule().admits(known.as_ref().map(|status| (status.state, status.attempts)), note.attempts()) {
+            return;
+        }
+        let edit = note.edit();
+        if edit.removes {
+            self.statuses.remove(&note.id);
+            return;
+        }
+        let mut fields = match known {
+            Some(_) => self.statuses.remove(&note.id).map(|page| page.fields).unwrap_or_default(),
+            None => Fields::new(),
+        };
+        edit.apply(&mut fields, now);
+        let expires = now.saturating_add(i64::from(note.ttl) * 1000);
+        self.statuses.insert(note.id.clone(), Page { fields, expires });
+    }
+
+    fn tidy(&mut self, now: i64) {
+        if self.statuses.len() + self.claims.len() < self.room.max(FEW) {
+            return;
+        }
+        self.statuses.retain(|_, page| page.expires > now);
+        self.claims.retain(|_, once| once.expires > now);
+        self.room = 2 * (self.statuses.len() + self.claims.len());
+    }
+}
+
+impl<C: Clock> MemoryBroker<C> {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // Nothing above can panic half-way through a change.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Clock> Ledger for MemoryBroker<C> {
+    fn note(&self, notes: &[Note]) -> Result<()> {
+        let (now, mut book) = (self.clock.now_ms(), self.book());
+        book.tidy(now);
+        notes.iter().for_each(|note| book.write(note, now));
+        Ok(())
+    }
+
+    fn status(&self, id: &str) -> Result<Option<Status>> {
+        Ok(self.book().status(id, self.clock.now_ms()))
+    }
+
+    fn claim(&self, key: &str, token: &str, terms: Terms) -> Result<Claimed> {
+        let (now, mut book) = (self.clock.now_ms(), self.book());
+        book.tidy(now);
+        let answer = Once::answer(book.claims.get(key), token, now);
+        if answer == Claimed::Yours {
+            book.claims.insert(key.to_owned(), Once::claimed(token, terms, now));
+        }
+        Ok(answer)
+    }
+
+    fn complete(&self, key: &str, token: &str, result: Option<&str>, ttl: u32) -> Result<bool> {
+        let (now, mut book) = (self.clock.now_ms(), self.book());
+        let may = Once::may_complete(book.claims.get(key), token, now);
+        if may {
+            book.claims.insert(key.to_owned(), Once::completed(token, result, ttl, now));
+        }
+        Ok(may)
+    }
+
+    fn release(&self, key: &str, token: &str) -> Result<bool> {
+        let (now, mut book) = (self.clock.now_ms(), self.book());
+        let may = Once::may_release(book.claims.get(key), token, now);
+        if may {
+            book.claims.remove(key);
+        }
+        Ok(may)
+    }
+
+    fn is_done(&self, key: &str) -> Result<bool> {
+        Ok(Once::is_done(self.book().claims.get(key), self.clock.now_ms()))
+    }
+
+    fn forget(&self, key: &str) -> Result<bool> {
+        let now = self.clock.now_ms();
+        Ok(self.book().claims.remove(key).is_some_and(|once| once.expires > now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::HandClock;
+    use crate::ledger::{About, Said};
+
+    #[test]
+    fn what_is_over_does_not_pile_up() {
+        let broker = MemoryBroker::new(HandClock::at(1), None);
+        for number in 0..5 * FEW {
+            let note = Note { id: number.to_string(), about: About::default(), said: Said::Queued, ttl: 1 };
+            broker.note(&[note]).unwrap();
+            broker.claim(&number.to_string(), "t", Terms { lease: 1, ttl: 1 }).unwrap();
+            broker.clock.advance(1);
+        }
+        let book = broker.book();
+        assert!(book.statuses.len() + book.claims.len() <= FEW);
+    }
+}

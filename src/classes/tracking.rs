@@ -1,0 +1,111 @@
+//! Connections that keep the status of their jobs: pushing with an id, and what is said of jobs outside a worker.
+
+use std::sync::Arc;
+
+use ext_php_rs::exception::PhpResult;
+use ext_php_rs::types::Zval;
+use ferry_client::{Connection as Client, Spec, Tracked};
+use ferry_core::failed::Filter;
+use ferry_core::ledger::Note;
+use ferry_core::{Broker, Due, Error, QueueName};
+use ferry_worker::{Chronicle, Scribe};
+
+use crate::classes::connection::{Connection, Link};
+use crate::classes::status::Status;
+use crate::convert::control::Control;
+use crate::convert::errors::{exception, invalid};
+use crate::request;
+use crate::zend::error_log;
+use crate::zend::objects::text;
+
+impl Link {
+    /// The connection that a caller names: by its name or itself; the default one without.
+    pub fn named(connection: Option<&Zval>) -> PhpResult<Self> {
+        let name = match connection.filter(|value| !value.is_null()) {
+            None => None,
+            Some(value) => match value.extract::<&Connection>() {
+                Some(connection) => return Ok(Self(connection.handle())),
+                None if value.is_string() => value.string(),
+                None => return Err(invalid("a connection is named by its name, or is a Ferry\\Connection")),
+            },
+        };
+        request::connection(name.as_deref()).map(Self).map_err(|error| exception(&error))
+    }
+
+    /// Whether the status of its jobs is kept.
+    pub fn is_tracked(&self) -> bool {
+        self.0.config().track
+    }
+
+    /// The broker that keeps statuses and claims for this connection.
+    pub fn ledger(&self) -> PhpResult<Arc<dyn Broker>> {
+        self.find_ledger().map_err(|error| exception(&error))
+    }
+
+    /// The same, with an error of ours.
+    pub fn find_ledger(&self) -> Result<Arc<dyn Broker>, Error> {
+        Control::find(self.0.config())?.ledger(&*self.0.get()?)
+    }
+
+    /// What is known of a job.
+    pub fn status(&self, id: &[u8]) -> PhpResult<Option<Status>> {
+        Status::look(self.clone(), id)
+    }
+
+    /// Pushes a job and answers its id.
+    pub fn push_tracked(&self, queue: &QueueName, spec: &Spec<'_>, due: Due) -> PhpResult<Zval> {
+        let ledger = self.ledger()?;
+        let pushed = self.client()?.push_tracked(queue, spec, due, &*ledger);
+        Ok(text(told(pushed)?.as_bytes()))
+    }
+
+    /// Pushes jobs and answers their ids.
+    pub fn bulk_tracked(&self, queue: &QueueName, specs: &[Spec<'_>]) -> PhpResult<Zval> {
+        let ledger = self.ledger()?;
+        let ids = told(self.client()?.push_many_tracked(queue, specs, &*ledger))?;
+        let mut list = Zval::new();
+        list.set_array(ids)?;
+        Ok(list)
+    }
+
+    /// Makes failed jobs ready again, which are queued again then.
+    pub fn retry_tracked(&self, queue: &QueueName, which: &Filter) -> PhpResult<u64> {
+        let ledger = self.ledger()?;
+        told(self.client()?.retry_failed_tracked(queue, which, &*ledger))
+    }
+
+    /// Where it is written down what becomes of a job outside a worker; nowhere unless that is asked for.
+    pub fn chronicle(&self) -> PhpResult<Option<Chronicle>> {
+        if !self.is_tracked() {
+            return Ok(None);
+        }
+        let config = self.0.config();
+        let scribe = Aloud { client: self.client()?, ledger: self.ledger()? };
+        Ok(Some(Chronicle::new(Arc::new(scribe), Arc::from(config.name.as_str()), config.status_ttl)))
+    }
+}
+
+/// The answer; trouble with the ledger is told and fails nothing.
+fn told<T>(tracked: Result<Tracked<T>, Error>) -> PhpResult<T> {
+    let Tracked { answer, trouble } = tracked.map_err(|error| exception(&error))?;
+    tell(trouble);
+    Ok(answer)
+}
+
+fn tell(trouble: Option<Error>) {
+    if let Some(error) = trouble {
+        error_log::warn(&format!("{error}; jobs go on without"));
+    }
+}
+
+/// Writes each word at once.
+struct Aloud {
+    client: Arc<Client>,
+    ledger: Arc<dyn Broker>,
+}
+
+impl Scribe for Aloud {
+    fn take(&self, note: Note) {
+        tell(self.client.say(&*self.ledger, &[note]));
+    }
+}
