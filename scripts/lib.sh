@@ -46,5 +46,11 @@ build() {
     cargo build --release -p ferry
 }
 
+# end PID: ends a process and waits until it is gone, so that it writes no file any more.
+end() {
+    kill "$1" 2>/dev/null || return 0
+    while kill -0 "$1" 2>/dev/null; do sleep 0.02; done
+}
+
 # php with the extension, and without the ini files of the machine (which may load another copy).
 ferry_php() { "$PHP" -d "extension=$FERRY_SO" "$@"; }

@@ -38,15 +38,17 @@ end
 local text = string.format('%.0f', now)
 local LEADING = 7
 local stamped, dropped = tonumber(ARGV[6]), tonumber(ARGV[7])
-for index = LEADING + stamped + 1, LEADING + stamped + dropped do
-  redis.call('HDEL', key, ARGV[index])
+if dropped > 0 then
+  redis.call('HDEL', key, unpack(ARGV, LEADING + stamped + 1, LEADING + stamped + dropped))
 end
+local fields = { 'updated_at', text, 'expires_at', string.format('%.0f', now + ttl * 1000) }
 for index = LEADING + 1, LEADING + stamped do
-  redis.call('HSET', key, ARGV[index], text)
+  fields[#fields + 1] = ARGV[index]
+  fields[#fields + 1] = text
 end
-for index = LEADING + stamped + dropped + 1, #ARGV, 2 do
-  redis.call('HSET', key, ARGV[index], ARGV[index + 1])
+for index = LEADING + stamped + dropped + 1, #ARGV do
+  fields[#fields + 1] = ARGV[index]
 end
-redis.call('HSET', key, 'updated_at', text, 'expires_at', string.format('%.0f', now + ttl * 1000))
+redis.call('HSET', key, unpack(fields))
 redis.call('PEXPIRE', key, string.format('%.0f', ttl * 1000))
 return 1
