@@ -28,6 +28,8 @@ pub struct Link {
 struct Shared {
     armed: Mutex<Option<Fault>>,
     closed: AtomicBool,
+    /// Both ends of all connections, to be cut.
+    open: Mutex<Vec<TcpStream>>,
 }
 
 impl Link {
@@ -49,6 +51,14 @@ impl Link {
     /// Breaks the connection of the next request, whichever client sends it. Later connections are whole again.
     pub fn break_next(&self, fault: Fault) {
         *self.shared.armed.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    }
+
+    /// Breaks every connection at once. Later ones are whole again.
+    pub fn cut(&self) {
+        for end in self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // One that is closed already is what we want.
+            let _ = end.shutdown(Shutdown::Both);
+        }
     }
 
     /// Whether an armed fault still waits for its request.
@@ -81,6 +91,9 @@ fn carry(client: TcpStream, server: TcpStream, shared: &Arc<Shared>) {
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
     let (Ok(client_too), Ok(server_too)) = (client.try_clone(), server.try_clone()) else { return };
+    if let (Ok(client), Ok(server)) = (client.try_clone(), server.try_clone()) {
+        shared.open.lock().unwrap_or_else(PoisonError::into_inner).extend([client, server]);
+    }
     let swallow = Arc::new(AtomicBool::new(false));
     let (shared, swallow_too) = (Arc::clone(shared), Arc::clone(&swallow));
     thread::spawn(move || {
