@@ -6,7 +6,8 @@ use ferry_core::broker::Sizes;
 use ferry_core::failed::{FailedJob, Passed};
 use ferry_core::{Error, ErrorKind, QueueName, Result};
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueuePurgeOptions};
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions, QueuePurgeOptions};
+use lapin::types::FieldTable;
 use lapin::{Channel, message as lapin_message};
 
 use crate::hub::{Hub, Lane};
@@ -215,8 +216,9 @@ impl Drop for Walk {
     fn drop(&mut self) {
         let Some(last) = self.last else { return };
         let back = BasicNackOptions { multiple: true, requeue: true };
-        // When this fails the channel is gone, and the broker does it by itself. The goodbye waits until it is done.
+        // When this fails the channel is gone, and the broker does it by itself. The question to the same queue waits until it is done.
         let _ = self.link.ask(self.channel.basic_nack(last, back));
-        let _ = self.link.ask(self.channel.close(200, "OK".into()));
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let _ = self.link.ask(self.channel.queue_declare(short(&self.names.failed), passive, FieldTable::default()));
     }
 }

@@ -36,6 +36,9 @@ pub struct Hub {
     hints: Mutex<HashSet<QueueName>>,
 }
 
+/// How long to leave a young queue to elect its leader before it is asked again.
+const ELECTION: Duration = Duration::from_millis(50);
+
 /// Who publishes. Each has a channel of its own, so that a refused push spoils no release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
@@ -50,6 +53,15 @@ pub enum Lane {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic leaves a connection behind that is found dead, or whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Publishes once more what surely was not stored.
+fn send_again(outbox: &Outbox, items: &[Outgoing<'_>], fates: &mut [Fate], which: impl Fn(&Fate) -> bool) {
+    let back: Vec<usize> = (0..items.len()).filter(|at| which(&fates[*at])).collect();
+    let again: Vec<Outgoing<'_>> = back.iter().map(|at| items[*at].clone()).collect();
+    for (at, fate) in back.into_iter().zip(outbox.publish(&again)) {
+        fates[at] = fate;
+    }
 }
 
 /// Which way a message goes.
@@ -191,7 +203,12 @@ impl Hub {
         if self.config.declare == Declare::Yes && fates.iter().any(homeless) {
             self.topology.forget();
             self.ensure_all(&link, needs)?;
-            self.send_again(&open, items, &mut fates);
+            send_again(&open, items, &mut fates, homeless);
+        }
+        let refused = |fate: &Fate| *fate == Fate::Nacked;
+        while fates.iter().any(refused) && self.topology.is_young() {
+            std::thread::sleep(ELECTION);
+            send_again(&open, items, &mut fates, refused);
         }
         // One that owes us an answer might give it to the next.
         let owes = |fate: &Fate| matches!(fate, Fate::Unknown(_) | Fate::Rejected(..) | Fate::Unsent);
@@ -202,22 +219,6 @@ impl Hub {
             *outbox = Some(open);
         }
         Ok(fates)
-    }
-
-    fn send_again(&self, outbox: &Outbox, items: &[Outgoing<'_>], fates: &mut [Fate]) {
-        let back: Vec<usize> = (0..items.len()).filter(|at| matches!(fates[*at], Fate::Returned(_))).collect();
-        let again: Vec<Outgoing<'_>> = back
-            .iter()
-            .map(|at| Outgoing {
-                exchange: items[*at].exchange.clone(),
-                key: items[*at].key.clone(),
-                body: items[*at].body,
-                properties: items[*at].properties.clone(),
-            })
-            .collect();
-        for (at, fate) in back.into_iter().zip(outbox.publish(&again)) {
-            fates[at] = fate;
-        }
     }
 
     fn ensure_all(&self, link: &Link, needs: &[(Names, Need)]) -> Result<()> {

@@ -19,6 +19,7 @@ const WINDOW: usize = 128;
 const LOOK: Duration = Duration::from_millis(10);
 
 /// A message on its way out.
+#[derive(Clone)]
 pub struct Outgoing<'a> {
     /// Where it enters; empty is the default exchange.
     pub exchange: String,

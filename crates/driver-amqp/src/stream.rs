@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use std::time::{Duration, Instant};
+
 use ferry_core::Result;
 use futures_core::Stream;
 use lapin::Consumer;
@@ -11,8 +13,13 @@ use lapin::message::Delivery;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 
+use crate::hub::Hub;
 use crate::names::short;
 use crate::shelf::Ledger;
+use crate::wait;
+
+/// How long deliveries may pause before a burst is taken for complete.
+const PAUSE: Duration = Duration::from_millis(30);
 
 /// Deliveries that come by themselves.
 pub struct Flow {
@@ -73,11 +80,35 @@ impl Flow {
         all
     }
 
-    /// Ends it and returns what had been delivered before: the broker says that it is cancelled behind its last delivery.
-    pub fn cancel(mut self, ledger: &Ledger) -> Result<Vec<Delivery>> {
+    /// Waits until `most` deliveries are there, or none comes for a moment.
+    pub fn wait_for(&mut self, most: usize) -> Vec<Delivery> {
+        let mut all = Vec::new();
+        while all.len() < most && !self.ended {
+            let next = std::future::poll_fn(|context| self.poll(context));
+            match wait::until(Instant::now() + PAUSE, next) {
+                Some(delivery) => all.extend(delivery),
+                None => break,
+            }
+        }
+        all
+    }
+
+    /// Ends it and returns what was delivered before.
+    ///
+    /// The broker may say that it is cancelled before it has sent what it had taken out for us (seen with 1000 at once on a quorum queue), and
+    /// then the library drops that. So the queue and the channel are each asked something first: what was on its way is here then.
+    pub fn cancel(mut self, hub: &Hub, ledger: &Ledger) -> Result<Vec<Delivery>> {
         if !self.ended {
+            hub.count(&ledger.names.fresh)?;
+            ledger.sync()?;
             ledger.link.ask(ledger.channel.basic_cancel(short(&self.tag), BasicCancelOptions::default()))?;
         }
+        Ok(self.take_all())
+    }
+
+    /// The same, when everything it may have is here.
+    pub fn cancel_full(mut self, ledger: &Ledger) -> Result<Vec<Delivery>> {
+        ledger.link.ask(ledger.channel.basic_cancel(short(&self.tag), BasicCancelOptions::default()))?;
         Ok(self.take_all())
     }
 }

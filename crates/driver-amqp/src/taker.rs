@@ -22,6 +22,8 @@ use crate::{message, wait};
 
 /// The longest wait of one call.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The deepest prefetch. Cancelling a consumer that was just sent more loses sight of some, see `stream`.
+const DEEPEST: u16 = 256;
 /// The most jobs of one call, whatever it is asked for.
 const MOST: usize = 10_000;
 /// How soon messages are moved again that could not be.
@@ -58,7 +60,7 @@ struct Wish {
 
 /// The prefetch for a worker that asks for `max`, in coarse steps: each change costs two round trips.
 fn step(max: usize) -> u16 {
-    [1, 4, 16, 64, 256, 1024, 4096].into_iter().find(|step| usize::from(*step) >= max).unwrap_or(16_384)
+    [1, 4, 16, 64].into_iter().find(|step| usize::from(*step) >= max).unwrap_or(DEEPEST)
 }
 
 /// Whether a consumer of `now` messages is to be replaced by one of `wanted`. Small changes downwards are not worth it; one at a time is a
@@ -224,16 +226,26 @@ impl Place {
         if self.look_for_lone(hub)? { self.take_lone(hub) } else { Ok(None) }
     }
 
-    /// Takes up to `most` fresh jobs into `ready`: a consumer that is cancelled at once.
+    /// Takes up to `most` fresh jobs into `ready`: consumers that are cancelled at once.
     fn burst(&mut self, hub: &Hub, most: usize) -> Result<()> {
-        let there = self.see_to_queue(hub)?;
-        let most = u16::try_from(most.min(there as usize)).unwrap_or(u16::MAX);
-        if most == 0 {
-            return Ok(());
+        let mut open = most.min(self.see_to_queue(hub)? as usize);
+        while open > 0 {
+            let some = open.min(usize::from(DEEPEST));
+            let came = self.gulp(hub, some)?;
+            open = if came < some { 0 } else { open - some };
         }
-        let flow = Flow::open(&self.ledger, most)?;
-        self.incoming.extend(flow.cancel(&self.ledger)?);
         self.sort(hub)
+    }
+
+    fn gulp(&mut self, hub: &Hub, most: usize) -> Result<usize> {
+        let before = self.incoming.len();
+        let mut flow = Flow::open(&self.ledger, u16::try_from(most).unwrap_or(DEEPEST))?;
+        self.incoming.extend(flow.wait_for(most));
+        // Others may have been quicker.
+        let full = self.incoming.len() - before >= most;
+        let rest = if full { flow.cancel_full(&self.ledger)? } else { flow.cancel(hub, &self.ledger)? };
+        self.incoming.extend(rest);
+        Ok(self.incoming.len() - before)
     }
 
     /// How many fresh jobs there are. A queue that somebody removed is made again, if we may: to consume from none would close the channel, and
@@ -277,7 +289,7 @@ impl Place {
     /// Ends the consumer; what it brought is sorted.
     fn stop(&mut self, hub: &Hub) -> Result<()> {
         if let Some(flow) = self.flow.take() {
-            self.incoming.extend(flow.cancel(&self.ledger)?);
+            self.incoming.extend(flow.cancel(hub, &self.ledger)?);
         }
         self.sort(hub)
     }
@@ -449,7 +461,7 @@ mod tests {
 
     #[test]
     fn the_prefetch_follows_in_coarse_steps_and_one_means_one() {
-        assert_eq!([1, 2, 4, 5, 64, 65, 1000, 10_000].map(step), [1, 4, 4, 16, 64, 256, 1024, 16_384]);
+        assert_eq!([1, 2, 4, 5, 64, 65, 1000, 10_000].map(step), [1, 4, 4, 16, 64, 256, 256, 256]);
         assert!(unfit(4, 16) && unfit(64, 1) && unfit(4, 1) && unfit(64, 4));
         assert!(!unfit(64, 64) && !unfit(64, 16) && !unfit(16, 4) && !unfit(1, 1));
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use ferry_core::config::{AmqpConfig, Declare, QueueType, Value};
 use ferry_core::Result;
@@ -24,18 +25,28 @@ pub enum Need {
     Delay(usize, Side),
 }
 
+/// How long a queue is young.
+const YOUTH: Duration = Duration::from_secs(5);
+
 /// What is known to be there.
 #[derive(Default)]
-pub struct Topology(Mutex<HashSet<String>>);
+pub struct Topology(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    things: HashSet<String>,
+    /// When we last saw to something.
+    latest: Option<Instant>,
+}
 
 impl Topology {
-    fn known(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Somebody removed something: look at everything anew.
     pub fn forget(&self) {
-        self.known().clear();
+        self.known().things.clear();
     }
 
     /// Sees to it that all of `needs` are there, as far as `declare` lets us.
@@ -45,7 +56,7 @@ impl Topology {
         }
         let missing: Vec<(String, Need)> = {
             let known = self.known();
-            needs.iter().map(|need| (key(names, *need), *need)).filter(|(key, _)| !known.contains(key)).collect()
+            needs.iter().map(|need| (key(names, *need), *need)).filter(|(key, _)| !known.things.contains(key)).collect()
         };
         if missing.is_empty() {
             return Ok(());
@@ -55,9 +66,17 @@ impl Topology {
         let hand = Hand { link, channel, config };
         for (key, need) in missing {
             hand.see_to(names, need)?;
-            self.known().insert(key);
+            let mut known = self.known();
+            known.things.insert(key);
+            known.latest = Some(Instant::now());
         }
         Ok(())
+    }
+
+    /// Whether something may have been declared a moment ago, by us or by somebody beside us. A quorum queue that is still electing its
+    /// first leader refuses what comes.
+    pub fn is_young(&self) -> bool {
+        self.known().latest.is_some_and(|latest| latest.elapsed() < YOUTH)
     }
 }
 
