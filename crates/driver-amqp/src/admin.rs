@@ -162,7 +162,7 @@ struct Walk {
     count: u64,
     at: u64,
     taken: Vec<Delivery>,
-    last: Option<u64>,
+    took: bool,
 }
 
 impl Walk {
@@ -172,22 +172,25 @@ impl Walk {
         let Some(count @ 1..) = hub.count(&names.failed)? else { return Ok(None) };
         let link = hub.consumer()?;
         let channel = link.channel()?;
-        Ok(Some(Self { link, channel, names, count: u64::from(count), at: 0, taken: Vec::new(), last: None }))
+        Ok(Some(Self { link, channel, names, count: u64::from(count), at: 0, taken: Vec::new(), took: false }))
     }
 
     /// Shows messages from where the walk stands up to number `end`.
     fn each(&mut self, end: u64, mut visit: impl FnMut(u64, &Delivery) -> Visit) -> Result<()> {
         let end = end.min(self.count);
         while self.at < end {
-            let gets = (0..PAGE.min(end - self.at)).map(|_| self.channel.basic_get(short(&self.names.failed), BasicGetOptions::default()));
+            let gets = (0..PAGE.min(end - self.at))
+                .map(|_| self.channel.basic_get(short(&self.names.failed), BasicGetOptions::default()));
             let page: lapin::Result<Vec<Option<lapin_message::BasicGetMessage>>> =
                 self.link.ask(async { Ok(wait::all(gets).await.into_iter().collect()) })?;
-            let page = page.map_err(|error| Error::new(ErrorKind::Connection, "the walk through failed jobs broke").with_source(error.to_string()))?;
+            let page = page.map_err(|error| {
+                Error::new(ErrorKind::Connection, "the walk through failed jobs broke").with_source(error.to_string())
+            })?;
             let mut stop = false;
             let mut empty = true;
             for delivery in page.into_iter().flatten().map(|message| message.delivery) {
                 empty = false;
-                self.last = Some(delivery.delivery_tag);
+                self.took = true;
                 if stop {
                     // Taken with the page, not looked at; it goes back at the end, and another walk will meet it.
                     continue;
@@ -214,10 +217,13 @@ impl Walk {
 impl Drop for Walk {
     /// Everything goes back in its order.
     fn drop(&mut self) {
-        let Some(last) = self.last else { return };
+        if !self.took {
+            return;
+        }
         let back = BasicNackOptions { multiple: true, requeue: true };
         // When this fails the channel is gone, and the broker does it by itself. The question to the same queue waits until it is done.
-        let _ = self.link.ask(self.channel.basic_nack(last, back));
+        // Tag 0 is all that is out.
+        let _ = self.link.ask(self.channel.basic_nack(0, back));
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let _ = self.link.ask(self.channel.queue_declare(short(&self.names.failed), passive, FieldTable::default()));
     }

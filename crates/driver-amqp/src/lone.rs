@@ -14,6 +14,8 @@ pub struct Lone {
     period: Duration,
     next: Instant,
     pause: Duration,
+    /// An idle worker does not look before.
+    not_before: Instant,
     /// Lone jobs are being taken, until then.
     turn: Option<Instant>,
 }
@@ -21,7 +23,7 @@ pub struct Lone {
 impl Lone {
     /// The first look is due when nothing else is there, or after `period`.
     pub fn new(now: Instant, period: Duration) -> Self {
-        Self { period, next: now + period, pause: Duration::ZERO, turn: None }
+        Self { period, next: now + period, pause: Duration::ZERO, not_before: now, turn: None }
     }
 
     /// Something of ours went there: look as soon as nothing else is to be done.
@@ -29,19 +31,24 @@ impl Lone {
         self.pause = Duration::ZERO;
     }
 
+    /// A consumer for fresh jobs was just opened: let them come first.
+    pub fn defer(&mut self, now: Instant) {
+        self.not_before = now + SOON;
+    }
+
     /// Whether to look although fresh jobs are there.
     pub fn is_due(&self, now: Instant) -> bool {
         now >= self.next
     }
 
-    /// Whether to look when no fresh job is there. `last` was the last look.
+    /// Whether to look when no fresh job is there.
     pub fn is_due_when_idle(&self, now: Instant) -> bool {
-        now + self.period >= self.next + self.pause
+        now >= self.when_idle()
     }
 
     /// When an idle worker should look.
     pub fn when_idle(&self) -> Instant {
-        (self.next + self.pause).checked_sub(self.period).unwrap_or(self.next)
+        (self.next + self.pause).checked_sub(self.period).unwrap_or(self.next).max(self.not_before)
     }
 
     /// A look found some, or nothing.

@@ -70,6 +70,8 @@ fn mind(hub: &Hub, shelf: &Shelf, taker: &Mutex<Taker>) {
         if !ledger.is_alive() {
             tell_of_the_lost(&ledger, limit(hub));
             shelf.remove(&ledger);
+        } else if ledger.is_over() {
+            shelf.remove(&ledger);
         }
     }
 }

@@ -29,7 +29,9 @@ pub fn of_login(error: &lapin::Error, config: &AmqpConfig, address: &Address) ->
         Some(530) if words.contains("not found") => {
             Some(format!("create it with `rabbitmqctl add_vhost {}`, or correct `vhost`", config.vhost))
         }
-        Some(530) => Some(format!("grant it with `rabbitmqctl set_permissions -p {} {} '.*' '.*' '.*'`", config.vhost, config.username)),
+        Some(530) => {
+            Some(format!("grant it with `rabbitmqctl set_permissions -p {} {} '.*' '.*' '.*'`", config.vhost, config.username))
+        }
         _ if words.contains("certificate") => Some("check `tls`: `ca_file`, `server_name`".into()),
         _ => None,
     };
@@ -44,6 +46,10 @@ pub fn of_login(error: &lapin::Error, config: &AmqpConfig, address: &Address) ->
 pub fn of_answer(error: &lapin::Error, address: &Address) -> Error {
     let words = words_of(error);
     let Some(told) = told(error) else {
+        if let lapin::ErrorKind::InvalidChannel(_) | lapin::ErrorKind::InvalidChannelState(..) = error.kind() {
+            let closed = format!("a channel to RabbitMQ at {address} was closed");
+            return Error::new(ErrorKind::Connection, closed).with_source(words).with_advice("the next word opens another");
+        }
         return Error::new(ErrorKind::Connection, format!("the connection to RabbitMQ at {address} broke")).with_source(words);
     };
     let kind = match told.get_id() {

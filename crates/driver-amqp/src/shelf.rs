@@ -1,7 +1,7 @@
 //! What this process holds: for each channel its unacked jobs, and which acks may go together.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -42,6 +42,14 @@ impl Shelf {
         self.lock().values().cloned().collect()
     }
 
+    /// A ledger that gets no new jobs is kept while it holds old ones.
+    pub fn retire(&self, ledger: &Ledger) {
+        ledger.retired.store(true, Ordering::Relaxed);
+        if ledger.held().is_empty() {
+            self.remove(ledger);
+        }
+    }
+
     /// Forgets a ledger.
     pub fn remove(&self, ledger: &Ledger) {
         self.lock().remove(&ledger.number);
@@ -71,6 +79,7 @@ pub struct Ledger {
     pub channel: Channel,
     held: Mutex<HashMap<u64, Held>>,
     acked: Mutex<Acked>,
+    retired: AtomicBool,
 }
 
 impl Ledger {
@@ -85,12 +94,18 @@ impl Ledger {
             channel,
             held: Mutex::default(),
             acked: Mutex::default(),
+            retired: AtomicBool::new(false),
         }
     }
 
     /// Whether what it holds is still ours.
     pub fn is_alive(&self) -> bool {
         self.channel.status().connected() && self.link.is_alive()
+    }
+
+    /// Whether it will never hold anything again.
+    pub fn is_over(&self) -> bool {
+        self.retired.load(Ordering::Relaxed) && self.held().is_empty()
     }
 
     pub fn held(&self) -> MutexGuard<'_, HashMap<u64, Held>> {

@@ -48,6 +48,8 @@ struct Place {
     stuck_until: Instant,
     lone: Lone,
     touched: Instant,
+    /// The queue went away, or seems to have: a channel remembers the old one even when there is a new one of its name.
+    stale: bool,
 }
 
 /// What one call wants of one queue.
@@ -71,7 +73,14 @@ fn unfit(now: u16, wanted: u16) -> bool {
 
 impl Taker {
     /// Takes up to `max` jobs from the first of `queues` that has any.
-    pub fn reserve(&mut self, hub: &Hub, shelf: &Shelf, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {
+    pub fn reserve(
+        &mut self,
+        hub: &Hub,
+        shelf: &Shelf,
+        queues: &[QueueName],
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Reservation>> {
         if max == 0 || queues.is_empty() {
             return Ok(Vec::new());
         }
@@ -107,8 +116,10 @@ impl Taker {
 
     /// The place of a queue, with a channel that lives.
     fn place(&mut self, hub: &Hub, shelf: &Shelf, queue: &QueueName) -> Result<&mut Place> {
-        if !self.places.get(queue).is_some_and(|place| place.ledger.is_alive()) {
-            self.places.remove(queue);
+        if self.places.get(queue).is_none_or(Place::is_worn_out) {
+            if let Some(old) = self.places.remove(queue) {
+                shelf.retire(&old.ledger);
+            }
             let names = Names::of(queue)?;
             let link = hub.consumer()?;
             hub.ensure(&link, &names, &[Need::Queue(Side::Fresh), Need::Queue(Side::Again)])?;
@@ -172,7 +183,13 @@ impl Place {
             stuck_until: now,
             lone: Lone::new(now, lone_period),
             touched: now,
+            stale: false,
         }
+    }
+
+    /// Whether to begin anew on another channel.
+    fn is_worn_out(&self) -> bool {
+        !self.ledger.is_alive() || (self.stale && self.flow.is_none() && self.ready.is_empty() && self.stuck.is_empty())
     }
 
     /// From a consumer that stays.
@@ -180,7 +197,9 @@ impl Place {
         self.pull(hub)?;
         self.fit(hub, prefetch)?;
         let now = Instant::now();
-        let idle = self.ready.is_empty() && !self.lone.has_turn(now) && self.lone.is_due_when_idle(now);
+        // Without a consumer nobody knows whether there are fresh jobs, and they come first: a killer that is tried for ever must not keep
+        // every new process to itself.
+        let idle = self.flow.is_some() && self.ready.is_empty() && self.lone.is_due_when_idle(now);
         if (self.lone.is_due(now) || idle) && self.look_for_lone(hub)? {
             // What is held is handed out first; then nothing but lone jobs, one at a time.
             self.stop(hub)?;
@@ -200,7 +219,12 @@ impl Place {
         if self.flow.is_none() {
             self.lone.end_turn();
             self.see_to_queue(hub)?;
+            if self.stale {
+                // The next look begins anew.
+                return Ok(Vec::new());
+            }
             self.flow = Some(Flow::open(&self.ledger, prefetch)?);
+            self.lone.defer(Instant::now());
         }
         Ok(Vec::new())
     }
@@ -208,10 +232,11 @@ impl Place {
     /// What is there now; nothing stays behind.
     fn take_burst(&mut self, hub: &Hub, max: usize) -> Result<Vec<Reservation>> {
         self.stop(hub)?;
-        if self.ready.is_empty() && self.lone.is_due(Instant::now()) {
-            if let Some(job) = self.take_lone_if_any(hub)? {
-                return Ok(vec![job]);
-            }
+        if self.ready.is_empty()
+            && self.lone.is_due(Instant::now())
+            && let Some(job) = self.take_lone_if_any(hub)?
+        {
+            return Ok(vec![job]);
         }
         if self.ready.is_empty() {
             self.burst(hub, max)?;
@@ -232,6 +257,8 @@ impl Place {
         while open > 0 {
             let some = open.min(usize::from(DEEPEST));
             let came = self.gulp(hub, some)?;
+            // Others were quicker, or this channel means a queue that is gone.
+            self.stale |= came == 0;
             open = if came < some { 0 } else { open - some };
         }
         self.sort(hub)
@@ -250,10 +277,11 @@ impl Place {
 
     /// How many fresh jobs there are. A queue that somebody removed is made again, if we may: to consume from none would close the channel, and
     /// lose what it holds.
-    fn see_to_queue(&self, hub: &Hub) -> Result<u32> {
+    fn see_to_queue(&mut self, hub: &Hub) -> Result<u32> {
         if let Some(there) = hub.count(&self.ledger.names.fresh)? {
             return Ok(there);
         }
+        self.stale = true;
         hub.forget_topology();
         hub.ensure(&self.ledger.link, &self.ledger.names, &[Need::Queue(Side::Fresh), Need::Queue(Side::Again)])?;
         Ok(0)
@@ -266,6 +294,7 @@ impl Place {
             if flow.has_ended() {
                 // The queue was removed, or its node went away.
                 self.flow = None;
+                self.stale = true;
                 hub.forget_topology();
             }
         }
@@ -367,7 +396,8 @@ impl Place {
 
     /// Puts jobs that were never handed out behind the ready ones of the broker.
     fn give_back(&mut self, hub: &Hub, deliveries: Vec<Delivery>) -> Result<()> {
-        let to: Vec<_> = deliveries.iter().map(|delivery| (Side::Fresh, Due::Now, message::attempts(&delivery.properties))).collect();
+        let to: Vec<_> =
+            deliveries.iter().map(|delivery| (Side::Fresh, Due::Now, message::attempts(&delivery.properties))).collect();
         let before = self.stuck.len();
         let error = if deliveries.is_empty() { None } else { self.republish(hub, deliveries, &to) };
         // These are as good as before: they may be handed out.

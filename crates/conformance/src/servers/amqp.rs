@@ -16,8 +16,6 @@ use ferry_core::config::{Address, AmqpConfig, Declare, QueueType, Secret};
 
 use super::skip;
 
-/// Virtual hosts a node has from the start; one that is added later costs a second.
-const VHOSTS: u32 = 160;
 const READY_WITHIN: Duration = Duration::from_secs(120);
 const PORTS_TO_TRY: usize = 5;
 const COOKIE: &str = "FERRYCONFORMANCE";
@@ -32,42 +30,45 @@ pub struct AmqpServer {
     /// While this is open the node may run. When it closes, because of us or because our process is gone, a shell ends what is left.
     lifeline: Option<ChildStdin>,
     guard: Child,
+    vhosts: u32,
     next_vhost: AtomicU32,
 }
 
 impl AmqpServer {
-    /// Starts a node. `None`, with a loud line, when there is no RabbitMQ here. `settings` are lines of its rabbitmq.conf.
-    pub fn start(settings: &[&str]) -> Option<Self> {
+    /// Starts a node with so many virtual hosts; one that is added later costs a second. `None`, with a loud line, when there is no RabbitMQ
+    /// here. `settings` are lines of its rabbitmq.conf.
+    pub fn start(vhosts: u32, settings: &[&str]) -> Option<Self> {
         let Some(program) = installed() else {
             skip("rabbitmq-server is not installed (Debian: apt-get install rabbitmq-server)");
             return None;
         };
         for _ in 0..PORTS_TO_TRY {
-            if let Some(server) = Self::try_start(&program, settings) {
+            if let Some(server) = Self::try_start(&program, vhosts, settings) {
                 return Some(server);
             }
         }
         panic!("rabbitmq-server ended {PORTS_TO_TRY} times before it was ready; start it by hand to see why");
     }
 
-    fn try_start(program: &Path, settings: &[&str]) -> Option<Self> {
+    fn try_start(program: &Path, vhosts: u32, settings: &[&str]) -> Option<Self> {
         let port = three_free_ports();
         let folder = std::env::temp_dir().join(format!("ferry-amqp-{}-{port}", std::process::id()));
         fs::create_dir_all(folder.join("home")).expect("the folder for temporary things can be written");
-        write_files(&folder, settings);
+        write_files(&folder, vhosts, settings);
         let (guard, lifeline) = guard(&folder);
         let mapper = mapper(port);
         note(&folder, "mapper", &mapper);
         let node = launch(program, &folder, port);
         note(&folder, "node", &node);
-        let mut server = Self { folder, port, node, mapper, lifeline: Some(lifeline), guard, next_vhost: AtomicU32::new(0) };
+        let mut server =
+            Self { folder, port, node, mapper, lifeline: Some(lifeline), guard, vhosts, next_vhost: AtomicU32::new(0) };
         server.wait_until_ready(1).then_some(server)
     }
 
     /// A virtual host that nobody used yet.
     pub fn vhost(&self) -> String {
         let number = self.next_vhost.fetch_add(1, Ordering::Relaxed);
-        assert!(number < VHOSTS, "a node has {VHOSTS} virtual hosts; raise the number");
+        assert!(number < self.vhosts, "the node has {} virtual hosts; raise the number", self.vhosts);
         vhost(number)
     }
 
@@ -180,14 +181,14 @@ fn three_free_ports() -> u16 {
     }
 }
 
-fn write_files(folder: &Path, settings: &[&str]) {
+fn write_files(folder: &Path, vhosts: u32, settings: &[&str]) {
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("our own folder can be written");
     write("plugins", "[].\n");
     let definitions = folder.join("definitions.json");
     let mut lines = vec!["loopback_users = none".to_owned(), format!("load_definitions = {}", definitions.display())];
     lines.extend(settings.iter().map(|line| (*line).to_owned()));
     write("rabbit.conf", &(lines.join("\n") + "\n"));
-    let hosts: Vec<String> = (0..VHOSTS).map(vhost).collect();
+    let hosts: Vec<String> = (0..vhosts).map(vhost).collect();
     let vhosts = hosts.iter().map(|name| format!(r#"{{"name":"{name}"}}"#)).collect::<Vec<_>>().join(",");
     let grant = |name: &String| format!(r#"{{"user":"guest","vhost":"{name}","configure":".*","write":".*","read":".*"}}"#);
     let grants = hosts.iter().map(grant).collect::<Vec<_>>().join(",");
@@ -212,6 +213,7 @@ fn environment(command: &mut Command, folder: &Path, port: u16) {
         .env("RABBITMQ_LOG_BASE", place("log"))
         .env("RABBITMQ_LOGS", place("log/node.log"))
         .env("RABBITMQ_PID_FILE", place("unused"))
+        .env("ERL_CRASH_DUMP", place("crash"))
         // So that the start script becomes the Erlang machine, and its pid is the one to end.
         .env("RABBITMQ_ALLOW_INPUT", "1")
         .env("RABBITMQ_SERVER_START_ARGS", "-noinput")
@@ -241,7 +243,7 @@ fn quiet(command: &mut Command) -> &mut Command {
 /// A shell that waits for the end of its input and then ends what is written down in the folder. Tests that share a node have no last one
 /// to drop it, and a test that is killed drops nothing.
 fn guard(folder: &Path) -> (Child, ChildStdin) {
-    const SCRIPT: &str = r#"cat >/dev/null; for pid in "$0"/*.pid; do kill -KILL $(cat "$pid") 2>/dev/null; done; sleep 0.2; rm -rf "$0""#;
+    const SCRIPT: &str = r#"cat >/dev/null; for pid in "$0"/*.pid; do kill -KILL $(cat "$pid") 2>/dev/null; done; until rm -rf "$0" 2>/dev/null; do sleep 0.1; done"#;
     let mut command = Command::new("sh");
     command.arg("-c").arg(SCRIPT).arg(folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut guard = command.spawn().expect("there is a shell");
@@ -260,7 +262,6 @@ fn end(process: &mut Child, signal: &str) {
     // Nothing is left to do about a process that is gone.
     let _ = process.wait();
 }
-
 
 /// How often the node has started, says its log.
 fn starts(folder: &Path) -> usize {

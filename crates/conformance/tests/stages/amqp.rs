@@ -9,7 +9,7 @@ use ferry_core::config::QueueType;
 use ferry_driver_amqp::{AmqpBroker, Settings};
 
 /// Ends with our process: see `AmqpServer`.
-static NODE: LazyLock<Option<AmqpServer>> = LazyLock::new(|| AmqpServer::start(&[]));
+static NODE: LazyLock<Option<AmqpServer>> = LazyLock::new(|| AmqpServer::start(160, &[]));
 
 /// The shared node, if there is RabbitMQ here.
 pub fn node() -> Option<&'static AmqpServer> {
@@ -31,6 +31,7 @@ impl Amqp {
     }
 
     /// A new one with classic queues.
+    #[allow(dead_code, reason = "the exam sits on quorum queues only")]
     pub fn classic() -> Option<Self> {
         Self::of(QueueType::Classic)
     }
