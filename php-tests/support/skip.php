@@ -14,6 +14,7 @@ function available(string $need): bool
 {
     return match ($need) {
         'redis-server' => trim((string) shell_exec('command -v redis-server')) !== '' && extension_loaded('redis'),
+        'rabbitmq-server' => glob('/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server') !== [],
         default => extension_loaded($need),
     };
 }
