@@ -246,8 +246,8 @@ impl Link {
         let specs: Vec<Spec<'_>> = texts.iter().map(JobText::spec).collect();
         let client = self.client()?;
         let stored = client.push_many(&queue, &specs).map_err(|error| exception(&error))?;
-        let counted = !client.broker().map_err(|error| exception(&error))?.capabilities().counts_in_payload;
-        Ok(if counted { objects::number(i64::try_from(stored).unwrap_or(i64::MAX)) } else { Zval::null() })
+        let numbered = !client.broker().map_err(|error| exception(&error))?.capabilities().id_in_payload;
+        Ok(if numbered { objects::number(i64::try_from(stored).unwrap_or(i64::MAX)) } else { Zval::null() })
     }
 
     /// Stores bytes as they are.

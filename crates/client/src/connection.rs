@@ -79,18 +79,18 @@ impl Connection {
         Ok(self.ids.mint()?.map(char::from).iter().collect())
     }
 
-    fn counts_in_payload(&self) -> bool {
-        self.broker.as_ref().is_some_and(|broker| broker.capabilities().counts_in_payload)
+    fn id_in_payload(&self) -> bool {
+        self.broker.as_ref().is_some_and(|broker| broker.capabilities().id_in_payload)
     }
 
     /// Whether the data of a [`Spec`] must be decoded and encoded once more, as the original does before it adds id and attempts.
     pub fn recodes_data(&self) -> bool {
-        self.config.family.recodes_data() && self.counts_in_payload()
+        self.config.family.recodes_data() && self.id_in_payload()
     }
 
     /// The payload of a job, with an id and fresh attempts where this broker's payloads carry them. Checks its length.
     pub fn build(&self, spec: &Spec<'_>) -> Result<Built> {
-        let id = if self.counts_in_payload() { Some(self.new_id()?) } else { None };
+        let id = if self.id_in_payload() { Some(self.new_id()?) } else { None };
         let counters = id.as_ref().map(|id| (id.as_bytes(), self.config.family.fresh_attempts()));
         let envelope = Envelope { job: spec.job, limits: spec.limits, data: spec.data, counters };
         let payload = envelope.to_bytes(self.config.family);
@@ -145,7 +145,7 @@ impl Connection {
             check_due(due, &SystemClock)?;
             self.check_length(payload)?;
             let number = self.broker()?.push(queue, NewJob::due(payload, due))?;
-            Ok(if self.counts_in_payload() { raw::id_in(payload) } else { number.map(|number| self.answer_number(number)) })
+            Ok(if self.id_in_payload() { raw::id_in(payload) } else { number.map(|number| self.answer_number(number)) })
         };
         push().map_err(|e| self.place(e, "push to", queue))
     }
