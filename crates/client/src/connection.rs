@@ -52,11 +52,20 @@ pub struct Connection {
     /// `None` for sync: whoever pushes runs the job itself.
     broker: Option<Arc<dyn Broker>>,
     ids: Ids,
+    /// The tasks of a RabbitMQ server, when they were asked for.
+    #[cfg(feature = "amqp")]
+    pub(crate) tasks: once_cell::sync::OnceCell<Arc<ferry_driver_amqp::Tasks>>,
 }
 
 impl Connection {
     pub(crate) fn new(config: Arc<ConnectionConfig>, broker: Option<Arc<dyn Broker>>) -> Self {
-        Self { config, broker, ids: Ids::new() }
+        Self {
+            config,
+            broker,
+            ids: Ids::new(),
+            #[cfg(feature = "amqp")]
+            tasks: once_cell::sync::OnceCell::new(),
+        }
     }
 
     /// How it was configured.

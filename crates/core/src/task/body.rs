@@ -130,6 +130,11 @@ impl Task {
         })
     }
 
+    /// Whether its time is over.
+    pub fn has_expired(&self, now: i64) -> bool {
+        self.expire_at < now
+    }
+
     /// Its level.
     pub fn level(&self) -> Level {
         Level::of(self.priority.into())

@@ -27,5 +27,6 @@ pub use level::{DEFAULT_PRIORITY, LEVELS, Level, Turns, clamp};
 pub use rule::{Arrival, Next, arrival, backoff, expiration, next};
 pub use text::quoted;
 pub use topology::{
-    Argument, Binding, DEAD_EXCHANGE, DEAD_KEY, DEAD_QUEUE, EXCHANGE, Exchange, KEPT_QUEUE, Queue, Topology, schema, topology,
+    Argument, Binding, DEAD_EXCHANGE, DEAD_KEY, DEAD_QUEUE, EXCHANGE, Exchange, KEPT_QUEUE, Queue, Topology, declarations, kept,
+    policies, topology,
 };

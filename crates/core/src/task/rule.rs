@@ -77,7 +77,7 @@ pub enum Arrival {
 
 /// Decides what to do with a delivery.
 pub fn arrival(task: &Task, redelivered: bool, had_last_chance: bool, now: i64) -> Arrival {
-    if task.expire_at <= now {
+    if task.has_expired(now) {
         return Arrival::Expired;
     }
     match (redelivered, task.current_retry + 1) {
@@ -139,6 +139,7 @@ mod tests {
         assert_eq!(arrival(&task(&body(2)), true, false, 1), Arrival::LastChance);
         assert_eq!(arrival(&task(&body(2)), false, true, 1), Arrival::Run);
         assert_eq!(arrival(&task(&body(2)), true, true, 1), Arrival::Killer);
-        assert_eq!(arrival(&task(&body(2)), true, true, 100), Arrival::Expired);
+        assert_eq!(arrival(&task(&body(0)), false, false, 100), Arrival::Run, "a ttl of 0 is enough for a consumer that waits");
+        assert_eq!(arrival(&task(&body(2)), true, true, 101), Arrival::Expired);
     }
 }

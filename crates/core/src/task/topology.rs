@@ -10,7 +10,7 @@ pub const DEAD_EXCHANGE: &str = "task.dlx";
 pub const DEAD_QUEUE: &str = "task.dlq";
 /// Their routing key.
 pub const DEAD_KEY: &str = "task.failed";
-/// Where [`schema`] keeps dead letters that would vanish.
+/// Where [`policies`] keep dead letters that would vanish.
 pub const KEPT_QUEUE: &str = "task.dlq.kept";
 
 /// The name of a durable direct exchange.
@@ -78,29 +78,40 @@ pub fn topology() -> Topology {
     Topology { exchanges: [Exchange(EXCHANGE), Exchange(DEAD_EXCHANGE)], queues: std::iter::once(dead).chain(of_tasks).collect() }
 }
 
-/// The same for people: what is declared, and the commands for `rabbitmqctl` that keep dead letters for seven days.
-///
-/// A policy cannot raise the ttl: of an argument and a policy the smaller counts. But it can say where the expired ones go.
-pub fn schema(vhost: &str) -> Vec<String> {
+/// The queue for dead letters that would vanish from [`DEAD_QUEUE`], see [`policies`]: seven days, as was meant.
+pub fn kept() -> (&'static str, Vec<(&'static str, Argument)>) {
+    (KEPT_QUEUE, vec![("x-message-ttl", Argument::Number(604_800_000)), ("x-max-length", Argument::Number(100_000))])
+}
+
+/// What is declared, for people.
+pub fn declarations() -> Vec<String> {
     let topology = topology();
     let mut lines: Vec<String> =
         topology.exchanges.iter().map(|exchange| format!("exchange {}: direct, durable", exchange.0)).collect();
     for queue in &topology.queues {
-        let arguments: Vec<String> = queue
-            .arguments
-            .iter()
-            .map(|(name, value)| match value {
-                Argument::Number(number) => format!("{name}={number} (int32)"),
-                Argument::Text(text) => format!("{name}={text}"),
-            })
-            .collect();
-        lines.push(format!("queue {}: durable, {}", queue.name, arguments.join(", ")));
+        lines.push(described(queue.name, &queue.arguments));
         lines.push(format!("binding {} -> {}: key {}", queue.binding.exchange, queue.name, queue.binding.key));
     }
-    lines.push(format!("queue {KEPT_QUEUE}: durable, x-message-ttl=604800000, x-max-length=100000, x-overflow=reject-publish"));
-    let policy = format!(r#"{{"dead-letter-exchange":"","dead-letter-routing-key":"{KEPT_QUEUE}"}}"#);
-    lines.push(format!("rabbitmqctl set_policy --vhost {vhost} --apply-to queues ferry-task-dlq '^task\\.dlq$' '{policy}'"));
+    let (name, arguments) = kept();
+    lines.push(described(name, &arguments));
     lines
+}
+
+fn described(name: &str, arguments: &[(&str, Argument)]) -> String {
+    let shown = |(name, value): &(&str, Argument)| match value {
+        Argument::Number(number) => format!("{name}={number} (int32)"),
+        Argument::Text(text) => format!("{name}={text}"),
+    };
+    format!("queue {name}: durable, {}", arguments.iter().map(shown).collect::<Vec<_>>().join(", "))
+}
+
+/// The commands for `rabbitmqctl` that keep dead letters for seven days.
+///
+/// A policy cannot raise the ttl: of an argument and a policy the smaller counts. But it can say where the expired ones go.
+pub fn policies(vhost: &str) -> Vec<String> {
+    let policy = format!(r#"{{"dead-letter-exchange":"","dead-letter-routing-key":"{KEPT_QUEUE}"}}"#);
+    let vhost = vhost.replace('\'', r"'\''");
+    vec![format!("rabbitmqctl set_policy --vhost '{vhost}' --apply-to queues ferry-task-dlq '^task\\.dlq$' '{policy}'")]
 }
 
 #[cfg(test)]
@@ -155,7 +166,12 @@ mod tests {
 
     #[test]
     fn people_read_the_same_and_what_keeps_dead_letters() {
-        let text = schema("/").join("\n");
-        assert!(text.contains("x-message-ttl=604800 (int32)") && text.contains("set_policy --vhost /"), "{text}");
+        let text = declarations().join("\n");
+        assert!(text.contains("queue task.dlq: durable, x-message-ttl=604800 (int32)"), "{text}");
+        assert!(
+            policies("/")[0].contains(r"--vhost '/' --apply-to queues ferry-task-dlq '^task\.dlq$' '{"),
+            "{:?}",
+            policies("/")
+        );
     }
 }
