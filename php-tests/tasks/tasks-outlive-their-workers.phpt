@@ -99,7 +99,7 @@ $forking = consumer($dsn, function (TaskMessage $task) use ($note) {
     pcntl_waitpid($pid, $status);
     $note('parent ' . pcntl_wexitstatus($status));
     return TaskResult::success();
-}, ['log' => false]);
+}, ['log' => false, 'max_tasks' => 1]);
 $forking->consumeAll();
 if (getmypid() !== $parent) {
     // The child left consumeAll() at once; it may work on a connection of its own.
