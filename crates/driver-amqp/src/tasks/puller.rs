@@ -161,29 +161,20 @@ impl Puller {
         first
     }
 
+    /// Stops the consumers of a queue and gives back what they had. The channel stays, for what is being worked.
     fn end(&mut self, at: usize) -> Result<()> {
         let source = &mut self.sources[at];
         let mut held: Vec<Delivery> = source.buffer.drain(..).collect();
         if let Some(flow) = source.flow.take() {
             held.extend(flow.cancel(&self.tasks.hub, &source.ledger)?);
         }
-        let back = self.put_back(at, &held);
-        let ledger = &self.sources[at].ledger;
-        self.link.ask(ledger.channel.close(200, "OK".into())).and(back)
+        source.spent = false;
+        self.put_back(at, &held)
     }
 
     /// Gives back what is held beside the task at hand: should that one kill us, nobody else is delivered again. The next `take` goes on.
     fn stand_alone(&mut self) -> Result<()> {
-        for at in 0..self.sources.len() {
-            let source = &mut self.sources[at];
-            let mut held: Vec<Delivery> = source.buffer.drain(..).collect();
-            if let Some(flow) = source.flow.take() {
-                held.extend(flow.cancel(&self.tasks.hub, &source.ledger)?);
-            }
-            source.spent = false;
-            self.put_back(at, &held)?;
-        }
-        Ok(())
+        (0..self.sources.len()).try_for_each(|at| self.end(at))
     }
 
     fn put_back(&self, at: usize, held: &[Delivery]) -> Result<()> {
@@ -344,6 +335,16 @@ impl Puller {
                     .with_advice("the queue was deleted, or a task took longer than the broker's `consumer_timeout`"))
             }
             None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Puller {
+    /// Lets the broker have what is still held. Nobody waits for a connection that is gone.
+    fn drop(&mut self) {
+        for source in self.sources.drain(..).filter(|source| source.ledger.is_alive()) {
+            // It comes again all the same, once the connection ends.
+            let _ = self.link.ask(source.ledger.channel.close(200, "OK".into()));
         }
     }
 }
