@@ -383,7 +383,7 @@ impl Link {
 }
 
 /// An array that is one connection: with or without the wrapping of a whole configuration.
-fn one_of(entries: Vec<(String, Value)>) -> Result<config::ConnectionConfig> {
+pub fn one_of(entries: Vec<(String, Value)>) -> Result<config::ConnectionConfig> {
     let connection = (String::from("default"), Value::Map(entries));
     let whole = Value::Map(vec![(String::from("connections"), Value::Map(vec![connection]))]);
     config::parse(&whole)?.find("default").cloned()

@@ -9,6 +9,14 @@ pub mod guard;
 pub mod job;
 pub mod queue;
 pub mod status;
+pub mod task_consumer;
+pub mod task_dead_letters;
+pub mod task_handler;
+pub mod task_message;
+pub mod task_producer;
+pub mod task_registry;
+pub mod task_result;
+pub mod task_schema;
 mod tracking;
 pub mod worker;
 
@@ -24,6 +32,7 @@ static SHOULD_QUEUE: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut()
 /// Registers what the class macros cannot express: the exceptions and the marker interface `Ferry\ShouldQueue`.
 pub fn register() -> ext_php_rs::error::Result<()> {
     exceptions::register()?;
+    task_handler::register()?;
     ClassBuilder::new("Ferry\\ShouldQueue")
         .flags(ClassFlags::Interface)
         .registration(|ce, tables| {

@@ -9,5 +9,6 @@ pub mod delay;
 pub mod errors;
 pub mod kept;
 pub mod spec;
+pub mod task;
 pub mod which;
 pub mod worker;

@@ -4,6 +4,7 @@
 
 pub mod autoload;
 pub mod call;
+pub mod dates;
 pub mod engine;
 pub mod error_log;
 pub mod fork;

@@ -55,11 +55,21 @@ pub struct Connection {
     ids: Ids,
     /// How it stands with the ledger of its jobs.
     pub(crate) outage: Outage,
+    /// The tasks of a RabbitMQ server, when they were asked for.
+    #[cfg(feature = "amqp")]
+    pub(crate) tasks: once_cell::sync::OnceCell<Arc<ferry_driver_amqp::Tasks>>,
 }
 
 impl Connection {
     pub(crate) fn new(config: Arc<ConnectionConfig>, broker: Option<Arc<dyn Broker>>) -> Self {
-        Self { config, broker, ids: Ids::new(), outage: Outage::default() }
+        Self {
+            config,
+            broker,
+            ids: Ids::new(),
+            outage: Outage::default(),
+            #[cfg(feature = "amqp")]
+            tasks: once_cell::sync::OnceCell::new(),
+        }
     }
 
     /// How it was configured.

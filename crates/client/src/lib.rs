@@ -9,6 +9,7 @@
 //! | `failed` | walking through the failed jobs of a queue |
 //! | `tracking` | pushing jobs whose status is kept |
 //! | `ids` | random ids for jobs |
+//! | `tasks` | the tasks of a RabbitMQ connection |
 //! | `raw` | the id inside a payload that somebody else built |
 //!
 //! Not done here: payload bytes and decisions (`ferry-core`), sockets (the drivers), the loop (`ferry-worker`), PHP (the border).
@@ -20,6 +21,8 @@ mod handle;
 mod ids;
 pub mod process;
 mod raw;
+#[cfg(feature = "amqp")]
+pub mod tasks;
 #[cfg(test)]
 mod testing;
 mod tracking;

@@ -9,6 +9,7 @@
 //! | `names`, `message`, `delay` | queue names, headers, the way through the delays: pure |
 //! | `topology` | declaring all that |
 //! | `link`, `refusal`, `engine`, `wait` | the connection itself, what its errors mean, the thread it lives on |
+//! | `tasks` | the tasks of `Ferry\Task`, which are no jobs |
 //! | `minder` | deliveries nobody asked for, jobs the broker is about to take away |
 //!
 //! Retries of jobs belong to the worker.
@@ -28,6 +29,7 @@ mod settle;
 mod shelf;
 mod stream;
 mod taker;
+mod tasks;
 mod topology;
 mod wait;
 
@@ -44,6 +46,8 @@ use crate::hub::Hub;
 use crate::minder::Minder;
 use crate::shelf::Shelf;
 use crate::taker::Taker;
+
+pub use crate::tasks::{Arrived, Letter, Options, Outgoing as OutgoingTask, Puller, Taken, Tasks};
 
 /// What a broker must know besides the server.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -141,7 +141,7 @@ fn rewritten(original: &BasicProperties, headers: FieldTable) -> BasicProperties
 }
 
 /// Headers that are neither the broker's nor our counters.
-fn foreign_headers(properties: &BasicProperties) -> FieldTable {
+pub fn foreign_headers(properties: &BasicProperties) -> FieldTable {
     let mut kept = FieldTable::default();
     let ours = |key: &str| key == ATTEMPTS || key == DUE;
     let brokers =
@@ -173,7 +173,8 @@ fn integer(properties: &BasicProperties, key: &str) -> Option<i64> {
     })
 }
 
-fn words(properties: &BasicProperties, key: &str) -> Option<String> {
+/// A header that holds text.
+pub fn words(properties: &BasicProperties, key: &str) -> Option<String> {
     match header(properties, key)? {
         AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
         AMQPValue::ShortString(text) => Some(text.as_str().to_owned()),
@@ -185,7 +186,8 @@ fn number(value: i64) -> AMQPValue {
     AMQPValue::LongLongInt(value)
 }
 
-fn text(value: &str) -> AMQPValue {
+/// Text as a header holds it.
+pub fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(value.into())
 }
 

@@ -13,6 +13,7 @@ use lapin::{Channel, ExchangeKind};
 use crate::delay;
 use crate::link::Link;
 use crate::names::{Names, Side, short};
+use crate::tasks;
 
 /// What must be there before a message is sent or taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,12 @@ pub enum Need {
     Failed,
     /// The levels up to this one, and the way from them to the queue on this side.
     Delay(usize, Side),
+    /// The levels up to this one, and the way from them to a queue that [`Need::Tasks`] declares.
+    TaskDelay(usize),
+    /// Exchanges and queues of the tasks.
+    Tasks,
+    /// The queue for dead letters of tasks that would vanish.
+    KeptTasks,
 }
 
 /// How long a queue is young.
@@ -85,10 +92,14 @@ fn key(names: &Names, need: Need) -> String {
         Need::Queue(side) => format!("q {}", names.on(side)),
         Need::Failed => format!("q {}", names.failed),
         Need::Delay(top, side) => format!("d{top} {}", names.on(side)),
+        Need::TaskDelay(top) => format!("t{top} {}", names.fresh),
+        Need::Tasks => "tasks".to_owned(),
+        Need::KeptTasks => "kept tasks".to_owned(),
     }
 }
 
-struct Hand<'a> {
+/// A channel to declare by.
+pub struct Hand<'a> {
     link: &'a Link,
     channel: Channel,
     config: &'a AmqpConfig,
@@ -107,6 +118,12 @@ impl Hand<'_> {
                 self.levels(top)?;
                 self.bind(names.on(side), delay::DUE, &delay::arrival(&names.address(side)?))
             }
+            Need::TaskDelay(top) => {
+                self.levels(top)?;
+                self.bind(&names.fresh, delay::DUE, &delay::arrival(&names.address(Side::Fresh)?))
+            }
+            Need::Tasks => tasks::declare(self),
+            Need::KeptTasks => tasks::declare_kept(self),
         }
     }
 
@@ -128,17 +145,20 @@ impl Hand<'_> {
         table
     }
 
-    fn queue(&self, name: &str, arguments: FieldTable) -> Result<()> {
+    /// A durable queue.
+    pub fn queue(&self, name: &str, arguments: FieldTable) -> Result<()> {
         let options = QueueDeclareOptions { passive: self.is_passive(), durable: true, ..QueueDeclareOptions::default() };
         self.link.ask(self.channel.queue_declare(short(name), options, arguments)).map(drop)
     }
 
-    fn exchange(&self, name: &str, kind: ExchangeKind) -> Result<()> {
+    /// A durable exchange.
+    pub fn exchange(&self, name: &str, kind: ExchangeKind) -> Result<()> {
         let options = ExchangeDeclareOptions { passive: self.is_passive(), durable: true, ..ExchangeDeclareOptions::default() };
         self.link.ask(self.channel.exchange_declare(short(name), kind, options, FieldTable::default()))
     }
 
-    fn bind(&self, queue: &str, exchange: &str, pattern: &str) -> Result<()> {
+    /// A binding; there is none to be looked at passively.
+    pub fn bind(&self, queue: &str, exchange: &str, pattern: &str) -> Result<()> {
         if self.is_passive() {
             return Ok(());
         }
