@@ -369,14 +369,32 @@ impl<'a> Shift<'a> {
         Ok((decided, line))
     }
 
-    fn settle(&mut self, how: impl FnOnce(&Puller) -> ferry_core::Result<()>) -> Result<(), Stop> {
-        let Some(puller) = &self.puller else { return Ok(()) };
-        how(puller).map_err(|error| self.lost(error))
+    /// Settles. A broker that takes nothing (it is short of memory or disk, a queue is full) is asked again until it does, or until the
+    /// consumer is to stop: the task stays where it is meanwhile. A message that may have been stored is sent again too: it would come
+    /// twice just the same if we let go of the task.
+    fn settle(&mut self, how: impl Fn(&Puller) -> ferry_core::Result<()>) -> Result<(), Stop> {
+        let mut pause = Duration::ZERO;
+        loop {
+            let Some(puller) = &self.puller else { return Ok(()) };
+            let Err(error) = how(puller) else { return Ok(()) };
+            if !is_ours_still(&error) || self.is_asked_to_stop() {
+                self.puller = None;
+                return Err(Stop::Broker(error));
+            }
+            complain(&format!("{error}; trying again"));
+            pause = (pause * 2).clamp(SLICE, LONGEST_PAUSE);
+            self.wait_for_broker(pause).map_err(Stop::Trouble)?;
+            if self.is_forked() {
+                return Ok(());
+            }
+        }
     }
 
-    /// After an error nobody knows what is still ours: the channel goes, and what it held comes again.
+    /// What is no longer ours comes again: the channel goes.
     fn lost(&mut self, error: Error) -> Stop {
-        self.puller = None;
+        if !is_ours_still(&error) {
+            self.puller = None;
+        }
         Stop::Broker(error)
     }
 
@@ -390,7 +408,7 @@ impl<'a> Shift<'a> {
 
     fn wait_for_broker(&mut self, pause: Duration) -> Result<(), Trouble> {
         let end = Instant::now() + pause;
-        while Instant::now() < end && !self.is_over() && !self.is_forked() {
+        while Instant::now() < end && !self.is_asked_to_stop() && !self.is_forked() {
             std::thread::sleep(SLICE.min(end.saturating_duration_since(Instant::now())));
             self.breathe()?;
         }
@@ -407,12 +425,16 @@ impl<'a> Shift<'a> {
         process::generation() != self.born
     }
 
+    fn is_asked_to_stop(&self) -> bool {
+        self.stopped.get() || signals::asked() != Asked::No
+    }
+
     fn is_over(&self) -> bool {
         let enough = self.bounds.tasks.is_some_and(|most| i64::try_from(self.count).unwrap_or(i64::MAX) >= most);
         let late = self.bounds.seconds.is_some_and(|most| self.begun.elapsed().as_secs() >= most.unsigned_abs());
         // SAFETY: reads a counter of the allocator.
         let large = self.bounds.memory.is_some_and(|most| unsafe { zend_memory_usage(true) } >= most);
-        self.stopped.get() || signals::asked() != Asked::No || enough || late || large
+        self.is_asked_to_stop() || enough || late || large
     }
 
     fn tell_poison(&mut self, id: &str, why: &str) -> Result<(), Stop> {
@@ -505,6 +527,11 @@ impl End {
             End::Done | End::Forked | End::Failed(_) => self,
         }
     }
+}
+
+/// Whether what we hold is ours after this error: it was about publishing.
+fn is_ours_still(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Uncertain | ErrorKind::Refused)
 }
 
 /// Whether trying again may help.
