@@ -41,6 +41,13 @@ function say(string $line): void
     echo "$line\n";
 }
 
+/** A line that is the same on every machine. */
+function report(string $topic, string $line): void
+{
+    say($line = sprintf('%-11s %s', $topic, $line));
+    file_put_contents(getenv('SHOP_DIR') . '/report.txt', "$line\n", FILE_APPEND);
+}
+
 /** Where things are, for the shop's own programs. */
 function environment(string $folder, Rabbit $rabbit, Process $sink, int $port): array
 {
@@ -151,14 +158,14 @@ $checks = new Checks($settings, $orders);
 $checks->same('answers of the web endpoint', [202 => ORDERS], $load['statuses']);
 $checks->holds(sprintf('p99 %.1f ms is within %.0f ms', $p99, bound()), $p99 <= bound());
 $checks->same('exit codes of the workers', array_fill(0, count($codes), 0), $codes);
-say('orders      ' . ORDERS . ' over HTTP, all accepted, p99 within the bound');
-say('e-mails     ' . $checks->mails());
-say('SMS         ' . $checks->sms() . '; ' . $checks->smsRequests());
-say('pictures    ' . $checks->pictures());
-say('warehouse   ' . $checks->warehouse() . '; ' . REPEATED . ' repeated syncs changed nothing');
-say('report      ' . $checks->report());
-say('chart       ' . $checks->chart());
-say('import      ' . $checks->import($old));
-say("crashes     {$workers->killed} workers killed in mid-job, no effect lost");
-say('queues      ' . $checks->queues($rabbit->messages()));
-say('workers     ' . count($codes) . ' left with exit code 0');
+report('orders', ORDERS . ' over HTTP, all accepted, p99 within the bound');
+report('e-mails', $checks->mails());
+report('SMS', $checks->sms() . '; ' . $checks->smsRequests());
+report('pictures', $checks->pictures());
+report('warehouse', $checks->warehouse() . '; ' . REPEATED . ' repeated syncs changed nothing');
+report('report', $checks->report());
+report('chart', $checks->chart());
+report('import', $checks->import($old));
+report('crashes', "{$workers->killed} workers killed in mid-job, no effect lost");
+report('queues', $checks->queues($rabbit->messages()));
+report('workers', count($codes) . ' left with exit code 0');
