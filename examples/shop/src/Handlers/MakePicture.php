@@ -34,9 +34,9 @@ final class MakePicture implements TaskHandlerInterface
         return [self::TYPE];
     }
 
-    public function handle(TaskMessage $message): TaskResult
+    public function handle(TaskMessage $task): TaskResult
     {
-        $order = Order::fromArray($message->payload);
+        $order = Order::fromArray($task->payload);
         $photo = $this->settings->path("photos/{$order->firstArticle()}.jpg");
         $picture = self::resized($photo);
         self::mark($picture, "shop.example   {$order->number}");

@@ -31,10 +31,10 @@ final class RefreshReport implements TaskHandlerInterface
     }
 
     /** The tasks of an order run in any order: while it is not in the warehouse the report cannot hold it, so this one comes back later. */
-    public function handle(TaskMessage $message): TaskResult
+    public function handle(TaskMessage $task): TaskResult
     {
         $this->warehouse ??= Warehouse::open($this->settings);
-        $order = Order::fromArray($message->payload);
+        $order = Order::fromArray($task->payload);
         if (!$this->warehouse->has($order->number)) {
             return TaskResult::failure("order {$order->number} is not in the warehouse yet");
         }

@@ -30,9 +30,9 @@ final class SendOrderMail implements TaskHandlerInterface
     }
 
     /** What PHPMailer throws is for the consumer: the task is tried again later. */
-    public function handle(TaskMessage $message): TaskResult
+    public function handle(TaskMessage $task): TaskResult
     {
-        $order = Order::fromArray($message->payload);
+        $order = Order::fromArray($task->payload);
         $mail = $this->mailer();
         $mail->addAddress($order->email, $order->name);
         $mail->Subject = self::subject($order);

@@ -29,9 +29,9 @@ final class SendSms implements TaskHandlerInterface
         return [self::TYPE];
     }
 
-    public function handle(TaskMessage $message): TaskResult
+    public function handle(TaskMessage $task): TaskResult
     {
-        $order = Order::fromArray($message->payload);
+        $order = Order::fromArray($task->payload);
         [$status, $answer] = $this->post(['to' => $order->phone, 'text' => self::text($order)], "order-{$order->number}");
         if ($status !== 200 && $status !== 201) {
             return TaskResult::failure("the SMS API answered $status: $answer");

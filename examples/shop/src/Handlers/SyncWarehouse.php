@@ -29,10 +29,10 @@ final class SyncWarehouse implements TaskHandlerInterface
         return [self::TYPE];
     }
 
-    public function handle(TaskMessage $message): TaskResult
+    public function handle(TaskMessage $task): TaskResult
     {
         $this->warehouse ??= Warehouse::open($this->settings);
-        $this->warehouse->store(Order::fromArray($message->payload));
+        $this->warehouse->store(Order::fromArray($task->payload));
         return TaskResult::success();
     }
 }
