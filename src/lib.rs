@@ -11,7 +11,7 @@
 //! | `zend/` | the hand-written FFI that the binding crate lacks |
 //!
 //! What is exported: `Ferry\Queue`, `Ferry\Connection`, `Ferry\Job`, `Ferry\Worker`, `Ferry\CallQueuedHandler`,
-//! `Ferry\ShouldQueue`, the exceptions under `Ferry\Exception`, and think-queue's names when Composer has none.
+//! `Ferry\ShouldQueue`, the tasks under `Ferry\Task`, the exceptions under `Ferry\Exception`, and think-queue's names when Composer has none.
 //!
 //! This is the only room that knows PHP, and the only one with `unsafe`. Nothing is decided here.
 
@@ -72,4 +72,11 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .class::<classes::job::Job>()
         .class::<classes::worker::Worker>()
         .class::<classes::call_queued_handler::CallQueuedHandler>()
+        .class::<classes::task_message::TaskMessage>()
+        .class::<classes::task_result::TaskResult>()
+        .class::<classes::task_registry::TaskHandlerRegistry>()
+        .class::<classes::task_producer::TaskProducer>()
+        .class::<classes::task_consumer::TaskConsumer>()
+        .class::<classes::task_dead_letters::DeadLetters>()
+        .class::<classes::task_schema::Schema>()
 }

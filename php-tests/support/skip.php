@@ -13,6 +13,7 @@ function needs(string ...$what): void
 function available(string $need): bool
 {
     return match ($need) {
+        'rabbitmq' => glob('/usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server') !== [] && is_file('/usr/share/php/PhpAmqpLib/autoload.php'),
         'redis-server' => trim((string) shell_exec('command -v redis-server')) !== '' && extension_loaded('redis'),
         default => extension_loaded($need),
     };

@@ -246,8 +246,8 @@ impl Link {
         let specs: Vec<Spec<'_>> = texts.iter().map(JobText::spec).collect();
         let client = self.client()?;
         let stored = client.push_many(&queue, &specs).map_err(|error| exception(&error))?;
-        let counted = !client.broker().map_err(|error| exception(&error))?.capabilities().counts_in_payload;
-        Ok(if counted { objects::number(i64::try_from(stored).unwrap_or(i64::MAX)) } else { Zval::null() })
+        let numbered = !client.broker().map_err(|error| exception(&error))?.capabilities().id_in_payload;
+        Ok(if numbered { objects::number(i64::try_from(stored).unwrap_or(i64::MAX)) } else { Zval::null() })
     }
 
     /// Stores bytes as they are.
@@ -359,7 +359,7 @@ impl Link {
 }
 
 /// An array that is one connection: with or without the wrapping of a whole configuration.
-fn one_of(entries: Vec<(String, Value)>) -> Result<config::ConnectionConfig> {
+pub fn one_of(entries: Vec<(String, Value)>) -> Result<config::ConnectionConfig> {
     let connection = (String::from("default"), Value::Map(entries));
     let whole = Value::Map(vec![(String::from("connections"), Value::Map(vec![connection]))]);
     config::parse(&whole)?.find("default").cloned()

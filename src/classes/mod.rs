@@ -7,6 +7,14 @@ mod failed_jobs;
 mod fleet;
 pub mod job;
 pub mod queue;
+pub mod task_consumer;
+pub mod task_dead_letters;
+pub mod task_handler;
+pub mod task_message;
+pub mod task_producer;
+pub mod task_registry;
+pub mod task_result;
+pub mod task_schema;
 pub mod worker;
 
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -21,6 +29,7 @@ static SHOULD_QUEUE: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut()
 /// Registers what the class macros cannot express: the exceptions and the marker interface `Ferry\ShouldQueue`.
 pub fn register() -> ext_php_rs::error::Result<()> {
     exceptions::register()?;
+    task_handler::register()?;
     ClassBuilder::new("Ferry\\ShouldQueue")
         .flags(ClassFlags::Interface)
         .registration(|ce, tables| {

@@ -134,3 +134,53 @@ pub fn truth(value: &Zval) -> Option<bool> {
         ),
     }
 }
+
+/// A whole number in weak mode.
+#[derive(Clone, Copy)]
+pub struct Whole(pub i64);
+
+impl<'a> FromZval<'a> for Whole {
+    const TYPE: DataType = DataType::Long;
+
+    fn from_zval(value: &'a Zval) -> Option<Self> {
+        integer(value).map(Self)
+    }
+}
+
+impl StubLiteral for Whole {
+    fn stub_literal(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// An array.
+pub struct List<'a>(pub &'a Zval);
+
+impl<'a> FromZval<'a> for List<'a> {
+    const TYPE: DataType = DataType::Array;
+
+    fn from_zval(value: &'a Zval) -> Option<Self> {
+        value.is_array().then_some(Self(value))
+    }
+}
+
+/// An array or nothing.
+pub struct MaybeList<'a>(pub Option<&'a Zval>);
+
+impl<'a> FromZval<'a> for MaybeList<'a> {
+    const TYPE: DataType = DataType::Array;
+
+    fn from_zval(value: &'a Zval) -> Option<Self> {
+        value.is_array().then_some(Self(Some(value)))
+    }
+
+    fn from_missing() -> Option<Self> {
+        Some(Self(None))
+    }
+}
+
+impl StubLiteral for MaybeList<'_> {
+    fn stub_literal(&self) -> String {
+        "[]".to_owned()
+    }
+}

@@ -8,5 +8,6 @@ pub mod control;
 pub mod delay;
 pub mod errors;
 pub mod spec;
+pub mod task;
 pub mod which;
 pub mod worker;

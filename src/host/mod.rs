@@ -7,6 +7,7 @@ mod log;
 mod resident;
 mod resolver;
 mod surroundings;
+pub mod tasks;
 mod wishes;
 
 use std::collections::HashMap;

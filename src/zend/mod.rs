@@ -4,6 +4,7 @@
 
 pub mod autoload;
 pub mod call;
+pub mod dates;
 pub mod engine;
 pub mod fork;
 pub mod ini;

@@ -4,8 +4,8 @@ use std::ptr;
 
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::ffi::{
-    ZEND_ACC_PUBLIC, zend_hash_get_current_data_ex, zend_hash_get_current_key_zval_ex, zend_hash_move_forward_ex,
-    zend_read_property,
+    ZEND_ACC_PUBLIC, executor_globals, zend_hash_get_current_data_ex, zend_hash_get_current_key_zval_ex,
+    zend_hash_move_forward_ex, zend_read_property,
 };
 use ext_php_rs::types::{ZendHashTable, ZendObject, ZendStr, Zval};
 use ext_php_rs::zend::ClassEntry;
@@ -119,6 +119,13 @@ pub fn property(object: &ZendObject, name: &str) -> Option<Zval> {
         .as_ref()
     };
     value.map(|value| value.dereference().shallow_clone()).filter(|value| !value.is_null())
+}
+
+/// The object whose method is running, one of ours.
+pub fn this() -> Option<&'static mut ZendObject> {
+    // SAFETY: on PHP's thread, inside a function of ours that the engine called: its frame is the current one and outlives the call, and
+    // so does the object in it.
+    unsafe { executor_globals.current_execute_data.as_mut() }.and_then(|frame| frame.This.object_mut())
 }
 
 /// Whether the object's class has such a method.

@@ -52,11 +52,20 @@ pub struct Connection {
     /// `None` for sync: whoever pushes runs the job itself.
     broker: Option<Arc<dyn Broker>>,
     ids: Ids,
+    /// The tasks of a RabbitMQ server, when they were asked for.
+    #[cfg(feature = "amqp")]
+    pub(crate) tasks: once_cell::sync::OnceCell<Arc<ferry_driver_amqp::Tasks>>,
 }
 
 impl Connection {
     pub(crate) fn new(config: Arc<ConnectionConfig>, broker: Option<Arc<dyn Broker>>) -> Self {
-        Self { config, broker, ids: Ids::new() }
+        Self {
+            config,
+            broker,
+            ids: Ids::new(),
+            #[cfg(feature = "amqp")]
+            tasks: once_cell::sync::OnceCell::new(),
+        }
     }
 
     /// How it was configured.
@@ -79,18 +88,18 @@ impl Connection {
         Ok(self.ids.mint()?.map(char::from).iter().collect())
     }
 
-    fn counts_in_payload(&self) -> bool {
-        self.broker.as_ref().is_some_and(|broker| broker.capabilities().counts_in_payload)
+    fn id_in_payload(&self) -> bool {
+        self.broker.as_ref().is_some_and(|broker| broker.capabilities().id_in_payload)
     }
 
     /// Whether the data of a [`Spec`] must be decoded and encoded once more, as the original does before it adds id and attempts.
     pub fn recodes_data(&self) -> bool {
-        self.config.family.recodes_data() && self.counts_in_payload()
+        self.config.family.recodes_data() && self.id_in_payload()
     }
 
     /// The payload of a job, with an id and fresh attempts where this broker's payloads carry them. Checks its length.
     pub fn build(&self, spec: &Spec<'_>) -> Result<Built> {
-        let id = if self.counts_in_payload() { Some(self.new_id()?) } else { None };
+        let id = if self.id_in_payload() { Some(self.new_id()?) } else { None };
         let counters = id.as_ref().map(|id| (id.as_bytes(), self.config.family.fresh_attempts()));
         let envelope = Envelope { job: spec.job, limits: spec.limits, data: spec.data, counters };
         let payload = envelope.to_bytes(self.config.family);
@@ -145,7 +154,7 @@ impl Connection {
             check_due(due, &SystemClock)?;
             self.check_length(payload)?;
             let number = self.broker()?.push(queue, NewJob::due(payload, due))?;
-            Ok(if self.counts_in_payload() { raw::id_in(payload) } else { number.map(|number| self.answer_number(number)) })
+            Ok(if self.id_in_payload() { raw::id_in(payload) } else { number.map(|number| self.answer_number(number)) })
         };
         push().map_err(|e| self.place(e, "push to", queue))
     }

@@ -14,6 +14,8 @@ pub fn drivers() -> &'static [&'static str] {
         "redis",
         #[cfg(feature = "sqlite")]
         "sqlite",
+        #[cfg(feature = "amqp")]
+        "amqp",
         "sync",
         "memory",
     ]
@@ -46,11 +48,22 @@ pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Option<Arc<dyn Brok
                 now: None,
             },
         ))),
+        #[cfg(feature = "amqp")]
+        DriverConfig::Amqp(server) => Some(Arc::new(ferry_driver_amqp::AmqpBroker::new(
+            server.clone(),
+            ferry_driver_amqp::Settings {
+                retry_after: config.retry_after,
+                failed: config.failed,
+                ..ferry_driver_amqp::Settings::default()
+            },
+        ))),
+        #[cfg(not(feature = "amqp"))]
+        DriverConfig::Amqp(_) => return Err(not_built_in(config)),
         #[cfg(not(feature = "redis"))]
         DriverConfig::Redis(_) => return Err(not_built_in(config)),
         #[cfg(not(feature = "sqlite"))]
         DriverConfig::Sqlite(_) => return Err(not_built_in(config)),
-        DriverConfig::Mysql(_) | DriverConfig::Postgres(_) | DriverConfig::Amqp(_) => return Err(not_built_in(config)),
+        DriverConfig::Mysql(_) | DriverConfig::Postgres(_) => return Err(not_built_in(config)),
     })
 }
 
@@ -67,7 +80,7 @@ mod tests {
 
     #[test]
     fn drivers_that_are_not_built_in_say_so_and_what_is_there() {
-        for (dsn, driver) in [("mysql://h/d", "mysql"), ("postgres://h/d", "postgres"), ("amqp://h", "amqp")] {
+        for (dsn, driver) in [("mysql://h/d", "mysql"), ("postgres://h/d", "postgres")] {
             let error = broker_of(&connection_from_dsn("x", dsn).unwrap()).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             let expected = format!("connection `x`: the {driver} driver is not built in (this build has ");
@@ -77,7 +90,9 @@ mod tests {
 
     #[test]
     fn what_is_listed_is_made_without_a_server_and_what_is_not_is_refused() {
-        for (dsn, driver) in [("redis://h", "redis"), ("sqlite:/nowhere/x", "sqlite"), ("memory:", "memory")] {
+        for (dsn, driver) in
+            [("redis://h", "redis"), ("sqlite:/nowhere/x", "sqlite"), ("amqp://h", "amqp"), ("memory:", "memory")]
+        {
             let made = broker_of(&connection_from_dsn("x", dsn).unwrap());
             assert_eq!(made.is_ok_and(|broker| broker.is_some()), drivers().contains(&driver), "{dsn}");
         }

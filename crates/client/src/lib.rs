@@ -8,6 +8,7 @@
 //! | `connection` | the blocking calls: push, reserve, size, operators' words |
 //! | `failed` | walking through the failed jobs of a queue |
 //! | `ids` | random ids for jobs |
+//! | `tasks` | the tasks of a RabbitMQ connection |
 //! | `raw` | the id inside a payload that somebody else built |
 //!
 //! Not done here: payload bytes and decisions (`ferry-core`), sockets (the drivers), the loop (`ferry-worker`), PHP (the border).
@@ -19,6 +20,8 @@ mod handle;
 mod ids;
 pub mod process;
 mod raw;
+#[cfg(feature = "amqp")]
+pub mod tasks;
 #[cfg(test)]
 mod testing;
 

@@ -172,7 +172,7 @@ mod tests {
     fn a_connection_that_cannot_be_made_is_an_error_each_time_and_breaks_nothing() {
         let process = Process::new();
         for _ in 0..2 {
-            assert!(process.connection(&config("amqp://h")).is_err());
+            assert!(process.connection(&config("mysql://h/d")).is_err());
         }
         assert!(process.connection(&config("memory:")).is_ok());
     }

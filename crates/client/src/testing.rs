@@ -116,6 +116,12 @@ impl Broker for TableBroker {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { counts_in_payload: false, leases: true }
+        Capabilities {
+            id_in_payload: false,
+            counts_in_payload: false,
+            leases: true,
+            sees_all_states: true,
+            gives_back_to_head: true,
+        }
     }
 }

@@ -185,8 +185,14 @@ impl Sizes {
 /// What callers must know about a driver beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// The payload carries `id` and `attempts` (Redis); otherwise the broker keeps them beside it (a table).
+    /// The payload carries `id` and fresh `attempts` (Redis, AMQP); otherwise the broker numbers its jobs (a table).
+    pub id_in_payload: bool,
+    /// Attempts rise inside the payload (Redis); otherwise the broker keeps them beside it (a column, a header).
     pub counts_in_payload: bool,
-    /// Reservations expire and can be extended.
+    /// Reservations expire by themselves, and any process may settle or extend them. Otherwise they end with their connection.
     pub leases: bool,
+    /// `size`, `peek` and `clear` reach delayed and reserved jobs; otherwise `size` says 0 for them.
+    pub sees_all_states: bool,
+    /// What is given back goes ahead of the ready jobs; otherwise behind them.
+    pub gives_back_to_head: bool,
 }

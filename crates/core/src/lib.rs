@@ -20,6 +20,7 @@ pub mod payload;
 pub mod policy;
 pub mod queue;
 pub mod signals;
+pub mod task;
 
 pub use broker::{Admin, Broker};
 pub use error::{Error, ErrorKind, Result};

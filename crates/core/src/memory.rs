@@ -255,7 +255,13 @@ impl<C: Clock> Broker for MemoryBroker<C> {
     fn close(&self) {}
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { counts_in_payload: true, leases: true }
+        Capabilities {
+            id_in_payload: true,
+            counts_in_payload: true,
+            leases: true,
+            sees_all_states: true,
+            gives_back_to_head: true,
+        }
     }
 
     fn admin(&self) -> Option<&dyn Admin> {

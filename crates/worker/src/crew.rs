@@ -47,10 +47,8 @@ impl Crew {
     ) -> Result<Self> {
         let failed = |e: std::io::Error| Error::new(ErrorKind::Refused, "start a thread of the worker").with_source(e);
         let hold = Arc::new(Hold::new(options.retry_after.map(sure_lease), options.max_lease));
-        let mut threads = Vec::new();
-        if broker.capabilities().leases {
-            threads.push(keeper::start(broker.clone(), hold.clone()).map_err(failed)?);
-        }
+        // Without leases too: it notices jobs that were lost, and gives back those behind a slow one.
+        let mut threads = vec![keeper::start(broker.clone(), hold.clone()).map_err(failed)?];
         let mut pipeline = None;
         let settler: Arc<dyn Settler> = match options.settle {
             SettleMode::Immediate => Arc::new(Direct(broker.clone())),

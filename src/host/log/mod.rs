@@ -10,14 +10,13 @@ mod entry;
 
 use std::cell::RefCell;
 
-use ext_php_rs::boxed::ZBox;
 use ext_php_rs::ffi::php_output_write;
-use ext_php_rs::types::{ZendHashTable, ZendStr, Zval};
+use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_core::config::ConnectionConfig;
 use ferry_worker::{Event, Options};
 
 use crate::zend::call::{self, Called, guarded};
-use crate::zend::engine::php_format_date;
+use crate::zend::dates::formatted;
 use crate::zend::objects::{number, text};
 
 pub use entry::Level;
@@ -167,13 +166,6 @@ impl Log {
 fn seconds() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(0)
-}
-
-/// In PHP's time zone.
-fn formatted(format: &[u8], second: i64) -> String {
-    // SAFETY: the format is read with its length; the answer is a string that we own.
-    let text = unsafe { ZBox::<ZendStr>::from_raw(php_format_date(format.as_ptr().cast(), format.len(), second, true).cast()) };
-    String::from_utf8_lossy(text.as_bytes()).into_owned()
 }
 
 fn of_json(value: &serde_json::Value) -> Zval {

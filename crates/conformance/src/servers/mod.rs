@@ -1,11 +1,13 @@
 //! Real servers for tests: started on demand, gone when dropped.
 
+mod amqp;
 mod link;
 mod redis;
 mod temp_dir;
 
 use std::io::Write;
 
+pub use amqp::AmqpServer;
 pub use link::{Fault, Link, Way};
 pub use redis::{RedisOptions, RedisServer};
 pub use temp_dir::TempDir;

@@ -29,9 +29,12 @@ pub fn a_batch_ends_before_a_job_that_stands_alone(exam: &dyn Exam) {
     push_all(&*worker, &mail, 0..2);
     worker.push(&mail, NewJob::ready(job_with_tries(2, "1"))).unwrap();
     push_all(&*worker, &mail, 3..5);
-    assert_eq!(numbers(&take(&*worker, &mail, 64)), [0, 1]);
-    assert_eq!(numbers(&take(&*worker, &mail, 64)), [2]);
-    assert_eq!(numbers(&take(&*worker, &mail, 64)), [3, 4]);
+    let batches: Vec<Vec<u32>> = (0..3).map(|_| numbers(&take(&*worker, &mail, 64))).collect();
+    if exam.lone_jobs_keep_their_place() {
+        assert_eq!(batches, [vec![0, 1], vec![2], vec![3, 4]]);
+    } else {
+        assert_eq!(batches, [vec![0, 1, 3, 4], vec![2], vec![]]);
+    }
 }
 
 pub fn a_released_job_is_reserved_alone(exam: &dyn Exam) {

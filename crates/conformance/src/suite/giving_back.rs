@@ -7,6 +7,9 @@ use super::tools::*;
 use super::{Exam, START};
 
 pub fn giving_back_restores_bytes_order_and_attempts_at_the_head(exam: &dyn Exam) {
+    if !exam.gives_back_to_head() {
+        return;
+    }
     let (worker, mail) = (exam.worker(), queue("mail"));
     push_all(&*worker, &mail, 0..6);
     let jobs = take(&*worker, &mail, 4);
@@ -33,6 +36,9 @@ pub fn giving_back_burns_no_attempt_of_a_job_that_was_tried(exam: &dyn Exam) {
 }
 
 pub fn giving_back_goes_ahead_of_jobs_pushed_meanwhile(exam: &dyn Exam) {
+    if !exam.gives_back_to_head() {
+        return;
+    }
     let (worker, mail) = (exam.worker(), queue("mail"));
     push(&*worker, &mail, 1);
     let first = take_one(&*worker, &mail);
@@ -42,6 +48,9 @@ pub fn giving_back_goes_ahead_of_jobs_pushed_meanwhile(exam: &dyn Exam) {
 }
 
 pub fn poison_is_given_back_with_its_bytes(exam: &dyn Exam) {
+    if !exam.gives_back_to_head() {
+        return;
+    }
     let (worker, mail) = (exam.worker(), queue("mail"));
     worker.push(&mail, NewJob::ready(&b"\xff\x00 no job"[..])).unwrap();
     push(&*worker, &mail, 1);

@@ -72,6 +72,21 @@ pub trait Exam: Sync {
     fn names_can_collide(&self) -> bool {
         false
     }
+
+    /// Whether time passes by asking for a later worker. Where delays are the server's own, nobody can turn its clock.
+    fn time_can_be_turned(&self) -> bool {
+        true
+    }
+
+    /// The longest name of a queue that jobs are pushed to, in bytes.
+    fn longest_name(&self) -> usize {
+        ferry_core::QueueName::MAX_BYTES
+    }
+
+    /// Whether a job that stands alone is taken in its place among the others; otherwise it may come behind them.
+    fn lone_jobs_keep_their_place(&self) -> bool {
+        true
+    }
 }
 
 impl dyn Exam + '_ {
@@ -92,6 +107,33 @@ impl dyn Exam + '_ {
             crate::servers::say_skipped("this driver has no leases");
         }
         leases
+    }
+
+    /// Whether time can be turned. If not, says that the behaviour is skipped.
+    fn has_a_clock_to_turn(&self) -> bool {
+        let turns = self.time_can_be_turned();
+        if !turns {
+            crate::servers::say_skipped("the clock of this broker cannot be turned");
+        }
+        turns
+    }
+
+    /// Whether delayed and reserved jobs can be seen. If not, says that the behaviour is skipped.
+    fn sees_all_states(&self) -> bool {
+        let sees = self.worker().capabilities().sees_all_states;
+        if !sees {
+            crate::servers::say_skipped("this driver does not see delayed and reserved jobs");
+        }
+        sees
+    }
+
+    /// Whether what is given back goes to the head. If not, says that the behaviour is skipped.
+    fn gives_back_to_head(&self) -> bool {
+        let head = self.worker().capabilities().gives_back_to_head;
+        if !head {
+            crate::servers::say_skipped("this driver gives back to the tail");
+        }
+        head
     }
 }
 

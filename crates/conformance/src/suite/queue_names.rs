@@ -33,7 +33,7 @@ pub fn awkward_queue_names_carry_jobs(exam: &dyn Exam) {
     for (number, name) in (0..).zip(names) {
         push(&*worker, &queue(name), number);
     }
-    let long = "x".repeat(255);
+    let long = "x".repeat(exam.longest_name());
     push(&*worker, &queue(&long), 99);
     for (number, name) in (0..).zip(names) {
         let name = queue(name);
@@ -64,9 +64,13 @@ pub fn names_shaped_like_our_keys_do_not_mix(exam: &dyn Exam) {
         assert_eq!(size(&*worker, name), sizes(1, 1, 1, 0), "{name:?}");
     }
     for (number, name) in (0..).map(|n| n * 4).zip(&names) {
-        let mut rest = numbers(&drain(&*exam.at(START + 60), name));
-        rest.sort_unstable();
-        assert_eq!(rest, [number + 1, number + 2, number + 3], "{name:?}");
+        if exam.time_can_be_turned() {
+            let mut rest = numbers(&drain(&*exam.at(START + 60), name));
+            rest.sort_unstable();
+            assert_eq!(rest, [number + 1, number + 2, number + 3], "{name:?}");
+        } else {
+            assert_eq!(numbers(&drain(&*worker, name)), [number + 2], "{name:?}");
+        }
     }
 }
 
@@ -77,6 +81,7 @@ pub fn a_claim_settles_in_its_own_queue_only(exam: &dyn Exam) {
     worker.push(&b, NewJob::ready(job(1))).unwrap();
     let (held_a, held_b) = (take_one(&*worker, &a), take_one(&*worker, &b));
     delete(&*worker, &held_a);
-    assert_eq!((size(&*worker, &a).total(), size(&*worker, &b).total()), (0, 1));
+    assert_eq!(size(&*worker, &a).total(), 0);
+    assert_eq!(size(&*worker, &b).total(), 1);
     delete(&*worker, &held_b);
 }

@@ -74,5 +74,5 @@ pub fn a_pushed_number_is_the_number_of_the_reservation(exam: &dyn Exam) {
     let numbered = worker.push(&mail, ferry_core::NewJob::ready(job(1))).unwrap();
     let reserved = take_one(&*worker, &mail);
     assert_eq!(numbered, reserved.number);
-    assert_eq!(numbered.is_none(), worker.capabilities().counts_in_payload, "a table numbers its rows, a payload its id");
+    assert_eq!(numbered.is_none(), worker.capabilities().id_in_payload, "a table numbers its rows, a payload its id");
 }

@@ -42,6 +42,9 @@ pub fn a_retried_job_is_ready_again_and_was_never_tried(exam: &dyn Exam) {
 }
 
 pub fn a_job_that_was_tried_often_begins_anew(exam: &dyn Exam) {
+    if !exam.has_a_clock_to_turn() {
+        return;
+    }
     let (worker, mail) = (exam.worker(), queue("mail"));
     push(&*worker, &mail, 1);
     let mut second = super::START;
@@ -114,7 +117,8 @@ pub fn failed_jobs_of_another_queue_are_left_alone(exam: &dyn Exam) {
     let jobs = oldest(&*worker, &mail, 9);
     assert_eq!(admin(&*worker).retry(&other, &jobs).unwrap(), 0);
     assert_eq!(admin(&*worker).forget(&other, &jobs).unwrap(), 0);
-    assert_eq!((size(&*worker, &mail), size(&*worker, &other)), (sizes(0, 0, 0, 1), sizes(0, 0, 0, 1)));
+    assert_eq!(size(&*worker, &mail), sizes(0, 0, 0, 1));
+    assert_eq!(size(&*worker, &other), sizes(0, 0, 0, 1));
 }
 
 pub fn a_walk_from_the_oldest_meets_every_job_once(exam: &dyn Exam) {

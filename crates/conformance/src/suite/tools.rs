@@ -107,8 +107,50 @@ pub fn failure_of(job: &Reservation, exception: &str) -> Failure {
     }
 }
 
-pub fn size(worker: &dyn Broker, queue: &QueueName) -> Sizes {
-    worker.size(queue).expect("size")
+pub fn size(worker: &dyn Broker, queue: &QueueName) -> Seen {
+    let sizes = worker.size(queue).expect("size");
+    Seen { failed: sizes.failed, sizes, whole: worker.capabilities().sees_all_states }
+}
+
+/// What a broker says of a queue. One that does not see all states can be compared with what is true of those it sees: its ready jobs
+/// are no more than there are jobs, and all failed ones are told.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    sizes: Sizes,
+    whole: bool,
+    pub failed: u64,
+}
+
+/// A number of jobs, or at least so many.
+#[derive(Debug, Clone, Copy)]
+pub struct Total {
+    seen: u64,
+    whole: bool,
+}
+
+impl Seen {
+    /// Everything that still has to be worked.
+    pub fn total(&self) -> Total {
+        Total { seen: self.sizes.total(), whole: self.whole }
+    }
+}
+
+impl PartialEq<u64> for Total {
+    fn eq(&self, there: &u64) -> bool {
+        if self.whole { self.seen == *there } else { self.seen <= *there }
+    }
+}
+
+impl PartialEq<Sizes> for Seen {
+    fn eq(&self, there: &Sizes) -> bool {
+        if self.whole { self.sizes == *there } else { self.sizes.failed == there.failed && self.total() == there.total() }
+    }
+}
+
+impl PartialEq for Seen {
+    fn eq(&self, other: &Self) -> bool {
+        self.sizes == other.sizes
+    }
 }
 
 pub fn sizes(ready: u64, delayed: u64, reserved: u64, failed: u64) -> Sizes {

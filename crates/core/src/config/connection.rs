@@ -305,6 +305,7 @@ fn amqp(settings: &Settings<'_>, tls_by_scheme: bool) -> Result<AmqpConfig> {
         heartbeat: settings.required_number("heartbeat")?,
         connect_timeout: settings.seconds("connection_timeout")?,
         io_timeout: settings.seconds("read_write_timeout")?,
+        consumer_timeout: settings.required_number("consumer_timeout")?,
         exchange: settings.text("exchange").unwrap_or_default(),
         exchange_type: settings.required_text("exchange_type")?,
         queue_type: match settings.required_text("queue_type")?.as_str() {

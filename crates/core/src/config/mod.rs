@@ -278,6 +278,8 @@ pub struct AmqpConfig {
     pub connect_timeout: Duration,
     /// How long an answer may take. Defaults to 10 s.
     pub io_timeout: Duration,
+    /// Seconds after which the broker takes a running job away. Defaults to 1800; 0 is never.
+    pub consumer_timeout: u32,
     /// Exchange to publish to. Defaults to the default exchange.
     pub exchange: String,
     /// Its type. Defaults to `direct`.

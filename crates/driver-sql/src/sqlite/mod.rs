@@ -111,7 +111,13 @@ impl Broker for SqliteBroker {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { counts_in_payload: false, leases: true }
+        Capabilities {
+            id_in_payload: false,
+            counts_in_payload: false,
+            leases: true,
+            sees_all_states: true,
+            gives_back_to_head: true,
+        }
     }
 
     fn admin(&self) -> Option<&dyn Admin> {

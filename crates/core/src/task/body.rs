@@ -1,0 +1,369 @@
+//! The bytes of a task: written in the one order that exists, read in any.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::level::{DEFAULT_PRIORITY, Level, clamp};
+use super::text::quoted;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What the property `content_type` says.
+pub const CONTENT_TYPE: &str = "application/json";
+/// Executions of a task that names no number.
+pub const DEFAULT_MAX_RETRIES: i64 = 3;
+/// Seconds a task lives that names no number.
+pub const DEFAULT_TTL: i64 = 86_400;
+
+/// Longest id and type that are read, in bytes. An id is a property too, which AMQP ends at 255.
+const LONGEST_WORD: usize = 255;
+
+/// The id of a new task: `stamp` is `YmdHis` in PHP's time zone.
+pub fn id(stamp: &str, random: [u8; 8]) -> String {
+    format!("task_{stamp}_{:016x}", u64::from_be_bytes(random))
+}
+
+/// A task to be written. `payload` and `metadata` are JSON texts that PHP's own encoder wrote.
+#[derive(Debug, Clone)]
+pub struct Draft<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// What it is to do.
+    pub kind: &'a str,
+    /// JSON text; an empty array is `[]`.
+    pub payload: &'a [u8],
+    /// 1 to 10; others are clamped.
+    pub priority: i64,
+    /// Executions at most; 0 means one, like 1.
+    pub max_retries: i64,
+    /// Executions that failed.
+    pub current_retry: i64,
+    /// Unix second.
+    pub created_at: i64,
+    /// Unix second.
+    pub expire_at: i64,
+    /// JSON text; an empty array is `[]`.
+    pub metadata: &'a [u8],
+}
+
+impl Draft<'_> {
+    /// The bytes (`publish email priority 8`).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.payload.len() + self.metadata.len() + 256);
+        out.extend_from_slice(
+            format!("{{\"task_id\":{},\"task_type\":{},\"payload\":", quoted(self.id), quoted(self.kind)).as_bytes(),
+        );
+        out.extend_from_slice(self.payload);
+        let numbers = format!(
+            ",\"priority\":{},\"max_retries\":{},\"current_retry\":{},\"created_at\":{},\"expire_at\":{},\"metadata\":",
+            clamp(self.priority),
+            self.max_retries,
+            self.current_retry,
+            self.created_at,
+            self.expire_at
+        );
+        out.extend_from_slice(numbers.as_bytes());
+        out.extend_from_slice(self.metadata);
+        out.push(b'}');
+        out
+    }
+}
+
+/// A task that was read. Ranges point into its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Its id.
+    pub id: String,
+    /// What it is to do.
+    pub kind: String,
+    /// Where the payload stands; missing means an empty array.
+    pub payload: Option<Range<usize>>,
+    /// 1 to 10.
+    pub priority: u8,
+    /// Executions at most.
+    pub max_retries: i64,
+    /// Executions that failed.
+    pub current_retry: i64,
+    /// Unix second.
+    pub created_at: i64,
+    /// Unix second.
+    pub expire_at: i64,
+    /// Where the metadata stands; missing means an empty array (`missing metadata key`).
+    pub metadata: Option<Range<usize>>,
+    current_retry_at: Option<Range<usize>>,
+    created_at_at: Option<Range<usize>>,
+    expire_at_at: Option<Range<usize>>,
+}
+
+impl Task {
+    /// Reads a body. `message_id` names the task when its body does not; `now` is its birth when it tells none.
+    ///
+    /// [`ErrorKind::Poison`] for what is no task: no JSON, no object, no type, a number that is none.
+    pub fn decode(body: &[u8], message_id: Option<&str>, now: i64) -> Result<Self> {
+        let raw = read(body)?;
+        let kind = match &raw.task_type {
+            Some(raw) => word(raw, "task_type")?,
+            None => return Err(poison("it has no `task_type`")),
+        };
+        let id = match (&raw.task_id, message_id) {
+            (Some(raw), _) => word(raw, "task_id")?,
+            (None, Some(id)) if !id.is_empty() => id.to_owned(),
+            (None, _) => return Err(poison("it has neither a `task_id` nor a message id")),
+        };
+        let created_at = number(raw.created_at, "created_at")?.unwrap_or(now);
+        Ok(Self {
+            id,
+            kind,
+            payload: collection(body, raw.payload, "payload")?,
+            priority: clamp(number(raw.priority, "priority")?.unwrap_or(DEFAULT_PRIORITY)),
+            max_retries: number(raw.max_retries, "max_retries")?.unwrap_or(DEFAULT_MAX_RETRIES),
+            current_retry: number(raw.current_retry, "current_retry")?.unwrap_or(0).max(0),
+            created_at,
+            expire_at: number(raw.expire_at, "expire_at")?.unwrap_or_else(|| created_at.saturating_add(DEFAULT_TTL)),
+            metadata: collection(body, raw.metadata, "metadata")?,
+            current_retry_at: raw.current_retry.map(|raw| range_in(body, raw)),
+            created_at_at: raw.created_at.map(|raw| range_in(body, raw)),
+            expire_at_at: raw.expire_at.map(|raw| range_in(body, raw)),
+        })
+    }
+
+    /// Whether its time is over.
+    pub fn has_expired(&self, now: i64) -> bool {
+        self.expire_at < now
+    }
+
+    /// Its level.
+    pub fn level(&self) -> Level {
+        Level::of(self.priority.into())
+    }
+
+    /// The body with another count of failed executions; no other byte changes.
+    pub fn with_retry(&self, body: &[u8], current_retry: i64) -> Vec<u8> {
+        splice(body, &[(self.current_retry_at.clone(), "current_retry", current_retry)])
+    }
+
+    /// The body of a task that begins anew: no execution failed, and when it expired, as much time as it once had.
+    pub fn revived(&self, body: &[u8], now: i64) -> Vec<u8> {
+        let retry = (self.current_retry_at.clone(), "current_retry", 0);
+        if self.expire_at > now {
+            return splice(body, &[retry]);
+        }
+        let ttl = self.expire_at.saturating_sub(self.created_at);
+        let ttl = if ttl > 0 { ttl } else { DEFAULT_TTL };
+        let born = (self.created_at_at.clone(), "created_at", now);
+        let ends = (self.expire_at_at.clone(), "expire_at", now.saturating_add(ttl));
+        splice(body, &[retry, born, ends])
+    }
+}
+
+/// Puts numbers where they belong; one that is missing is added as the last key.
+fn splice(body: &[u8], changes: &[(Option<Range<usize>>, &str, i64)]) -> Vec<u8> {
+    let mut out = body.to_vec();
+    let mut present: Vec<(&Range<usize>, i64)> =
+        changes.iter().filter_map(|(at, _, value)| Some((at.as_ref()?, *value))).collect();
+    // From the end, so that the places before stay where they are.
+    present.sort_by_key(|(at, _)| std::cmp::Reverse(at.start));
+    for (at, value) in present {
+        out.splice(at.clone(), value.to_string().into_bytes());
+    }
+    for (_, key, value) in changes.iter().filter(|(at, ..)| at.is_none()) {
+        // A task has at least a type, so there is a key to follow.
+        if let Some(end) = out.iter().rposition(|byte| *byte == b'}') {
+            out.splice(end..end, format!(",\"{key}\":{value}").into_bytes());
+        }
+    }
+    out
+}
+
+#[derive(Default)]
+struct Raw<'a> {
+    task_id: Option<&'a RawValue>,
+    task_type: Option<&'a RawValue>,
+    payload: Option<&'a RawValue>,
+    priority: Option<&'a RawValue>,
+    max_retries: Option<&'a RawValue>,
+    current_retry: Option<&'a RawValue>,
+    created_at: Option<&'a RawValue>,
+    expire_at: Option<&'a RawValue>,
+    metadata: Option<&'a RawValue>,
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Raw<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with `task_id` and `task_type`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Raw<'de>, A::Error> {
+        let mut raw = Raw::default();
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            let value: &'de RawValue = map.next_value()?;
+            let slot = match &*key {
+                "task_id" => &mut raw.task_id,
+                "task_type" => &mut raw.task_type,
+                "payload" => &mut raw.payload,
+                "priority" => &mut raw.priority,
+                "max_retries" => &mut raw.max_retries,
+                "current_retry" => &mut raw.current_retry,
+                "created_at" => &mut raw.created_at,
+                "expire_at" => &mut raw.expire_at,
+                "metadata" => &mut raw.metadata,
+                _ => continue,
+            };
+            *slot = Some(value);
+        }
+        Ok(raw)
+    }
+}
+
+fn poison(what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Poison, format!("the body is no task: {}", what.into()))
+}
+
+fn read(body: &[u8]) -> Result<Raw<'_>> {
+    if body.is_empty() {
+        return Err(poison("it is empty"));
+    }
+    let text = std::str::from_utf8(body).map_err(|_| poison("it is not UTF-8"))?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let raw = reader.deserialize_map(Fields).map_err(|error| poison(error.to_string()))?;
+    reader.end().map_err(|error| poison(error.to_string()))?;
+    Ok(raw)
+}
+
+fn word(raw: &RawValue, key: &str) -> Result<String> {
+    let text: String = serde_json::from_str(raw.get()).map_err(|_| poison(format!("its `{key}` is no text")))?;
+    if text.is_empty() || text.len() > LONGEST_WORD {
+        return Err(poison(format!("its `{key}` has {} bytes; 1 to {LONGEST_WORD} are read", text.len())));
+    }
+    Ok(text)
+}
+
+/// A whole number; null and nothing are none. Floats without a fraction and numbers in quotes are what PHP makes of them.
+fn number(raw: Option<&RawValue>, key: &str) -> Result<Option<i64>> {
+    let Some(raw) = raw else { return Ok(None) };
+    let wrong = || poison(format!("its `{key}` is no whole number"));
+    match serde_json::from_str::<serde_json::Value>(raw.get()).map_err(|_| wrong())? {
+        serde_json::Value::Null => Ok(None),
+        serde_json::Value::Number(number) => {
+            let whole = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9.0e15).map(|float| float as i64);
+            number.as_i64().or(whole).map(Some).ok_or_else(wrong)
+        }
+        serde_json::Value::String(text) => text.trim().parse().map(Some).map_err(|_| wrong()),
+        serde_json::Value::Bool(_) | serde_json::Value::Array(_) | serde_json::Value::Object(_) => Err(wrong()),
+    }
+}
+
+fn collection(body: &[u8], raw: Option<&RawValue>, key: &str) -> Result<Option<Range<usize>>> {
+    match raw {
+        Some(raw) if raw.get().starts_with(['[', '{']) => Ok(Some(range_in(body, raw))),
+        Some(raw) if raw.get() != "null" => Err(poison(format!("its `{key}` is neither an array nor an object"))),
+        Some(_) | None => Ok(None),
+    }
+}
+
+fn range_in(body: &[u8], raw: &RawValue) -> Range<usize> {
+    let start = raw.get().as_ptr().addr() - body.as_ptr().addr();
+    start..start + raw.get().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &str = r#"{"task_id":"i","task_type":"t","payload":{"a":{}, "current_retry":7},"priority":9,"max_retries":7,"current_retry":2,"created_at":1700000000,"expire_at":1700000050,"metadata":{"k":1.0}}"#;
+
+    fn decode(body: &str) -> Result<Task> {
+        Task::decode(body.as_bytes(), None, 1_700_000_000)
+    }
+
+    /// The body of the recorded case, and what it was made of.
+    fn recorded(name: &str) -> Vec<u8> {
+        let file: serde_json::Value = serde_json::from_str(include_str!("../../../../fixtures/task-message.json")).unwrap();
+        let case = file["cases"].as_array().unwrap().iter().find(|case| case["name"] == name).unwrap().clone();
+        let frame = case["frames"].as_array().unwrap().iter().find(|frame| frame["type"] == "body").unwrap().clone();
+        let hex = frame["payload_hex"].as_str().unwrap();
+        (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_what_was_recorded() {
+        let id = id("20231114221320", [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef]);
+        for (name, priority, ttl) in [
+            ("publish priority 5 (default)", 5, DEFAULT_TTL),
+            ("publish priority 11 (clamped to 10)", 11, DEFAULT_TTL),
+            ("publish priority -5 (clamped to 1)", -5, DEFAULT_TTL),
+            ("publish ttl 10", 5, 10),
+        ] {
+            let draft = Draft {
+                id: &id,
+                kind: "t",
+                payload: b"[]",
+                priority,
+                max_retries: 3,
+                current_retry: 0,
+                created_at: 1_700_000_000,
+                expire_at: 1_700_000_000 + ttl,
+                metadata: b"[]",
+            };
+            assert_eq!(String::from_utf8(draft.to_bytes()).unwrap(), String::from_utf8(recorded(name)).unwrap(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_task_is_read_and_only_the_digits_of_its_count_change() {
+        let task = decode(BODY).unwrap();
+        assert_eq!(
+            (task.id.as_str(), task.kind.as_str(), task.priority, task.max_retries, task.current_retry),
+            ("i", "t", 9, 7, 2)
+        );
+        assert_eq!(&BODY[task.payload.clone().unwrap()], r#"{"a":{}, "current_retry":7}"#);
+        let raised = String::from_utf8(task.with_retry(BODY.as_bytes(), 10)).unwrap();
+        assert_eq!(raised, BODY.replace("\"current_retry\":2", "\"current_retry\":10"));
+        let revived = String::from_utf8(task.revived(BODY.as_bytes(), 1_700_000_100)).unwrap();
+        let expected =
+            BODY.replace("_retry\":2", "_retry\":0").replace("1700000050", "1700000150").replace("1700000000", "1700000100");
+        assert_eq!(revived, expected);
+        assert!(String::from_utf8(task.revived(BODY.as_bytes(), 1_700_000_049)).unwrap().contains("1700000050"));
+    }
+
+    #[test]
+    fn what_is_missing_has_its_default() {
+        let body = r#"{"task_id":"i","task_type":"t" }"#;
+        let task = decode(body).unwrap();
+        assert_eq!((task.priority, task.max_retries, task.current_retry), (5, 3, 0));
+        assert_eq!((task.created_at, task.expire_at), (1_700_000_000, 1_700_086_400));
+        assert_eq!((task.payload.clone(), task.metadata.clone()), (None, None));
+        let raised = String::from_utf8(task.with_retry(body.as_bytes(), 1)).unwrap();
+        assert_eq!(decode(&raised).unwrap().current_retry, 1, "{raised}");
+        assert_eq!(Task::decode(br#"{"task_type":"t"}"#, Some("m"), 0).unwrap().id, "m");
+    }
+
+    #[test]
+    fn what_is_no_task_says_why() {
+        for (body, why) in [
+            ("", "empty"),
+            ("not json", "expected"),
+            ("[]", "expected"),
+            ("{}", "task_type"),
+            (r#"{"task_type":"t"}"#, "task_id"),
+            (r#"{"task_id":"i","task_type":7}"#, "no text"),
+            (r#"{"task_id":"i","task_type":""}"#, "0 bytes"),
+            (r#"{"task_id":"i","task_type":"t","payload":"x"}"#, "payload"),
+            (r#"{"task_id":"i","task_type":"t","priority":"x"}"#, "priority"),
+            (r#"{"task_id":"i","task_type":"t","max_retries":1.5}"#, "max_retries"),
+            (r#"{"task_id":"i","task_type":"t"}x"#, "trailing"),
+        ] {
+            let error = decode(body).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Poison, "{body}");
+            assert!(error.to_string().contains(why), "{body}: {error}");
+        }
+        assert!(Task::decode(b"{\"task_type\":\"\xff\"}", None, 0).is_err());
+    }
+}

@@ -1,0 +1,145 @@
+//! What becomes of a task: tries, pauses, expiry. Pure; the time is an argument.
+
+use super::body::Task;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The longest pause before a retry, in seconds.
+const LONGEST_PAUSE: i64 = 60;
+
+/// Seconds before execution `current_retry` + 1: 2, 4, 8 up to 60 (`handler returns failure, max_retries 3`).
+pub fn backoff(current_retry: i64) -> i64 {
+    match current_retry {
+        ..=0 => 1,
+        1..6 => 1 << current_retry,
+        6.. => LONGEST_PAUSE,
+    }
+}
+
+/// The property `expiration`: milliseconds as text. An error when the task expired already: the broker would close the channel.
+pub fn expiration(expire_at: i64, now: i64) -> Result<String> {
+    let left = expire_at.saturating_sub(now);
+    if left < 0 {
+        return Err(Error::new(ErrorKind::InvalidArgument, format!("the task expired {} s ago", left.saturating_neg()))
+            .with_advice("give it a ttl of 0 or more; 0 goes to the dead letters at once, unless a consumer is waiting"));
+    }
+    // What the broker takes: 32 bits.
+    match left.checked_mul(1000).filter(|left| *left <= i64::from(u32::MAX)) {
+        Some(milliseconds) => Ok(milliseconds.to_string()),
+        None => Err(Error::new(ErrorKind::InvalidArgument, format!("a ttl of {left} s cannot be carried"))
+            .with_advice("RabbitMQ carries 4294967 s, which are 49 days; the queues keep a task for 24 hours at most")),
+    }
+}
+
+/// What becomes of a task whose execution failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// It is executed again.
+    Retry {
+        /// Executions that failed, this one included.
+        count: i64,
+        /// Seconds until then.
+        pause: i64,
+    },
+    /// It was the last time.
+    Dead {
+        /// Executions that failed, this one included.
+        count: i64,
+        /// Whether tries were left, but no time.
+        too_late: bool,
+    },
+}
+
+/// Decides after a failed execution. `max_retries` counts executions: 3 means three; 0 and 1 both mean one.
+pub fn next(current_retry: i64, max_retries: i64, expire_at: i64, now: i64) -> Next {
+    let count = current_retry.saturating_add(1);
+    if count >= max_retries {
+        return Next::Dead { count, too_late: false };
+    }
+    let pause = backoff(count);
+    // The broker would throw it away on its way.
+    if now.saturating_add(pause) >= expire_at { Next::Dead { count, too_late: true } } else { Next::Retry { count, pause } }
+}
+
+/// What to do with a task that the broker delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrival {
+    /// Run it.
+    Run,
+    /// Its time is over.
+    Expired,
+    /// Whoever had it died, and may have died of it: it is published again with so many failed executions.
+    Counted(i64),
+    /// The same, but that was its last try. It may be innocent, so it gets one more.
+    LastChance,
+    /// It had its last chance, and whoever had it died again.
+    Killer,
+}
+
+/// Decides what to do with a delivery.
+pub fn arrival(task: &Task, redelivered: bool, had_last_chance: bool, now: i64) -> Arrival {
+    if task.has_expired(now) {
+        return Arrival::Expired;
+    }
+    match (redelivered, task.current_retry + 1) {
+        (false, _) => Arrival::Run,
+        (true, _) if had_last_chance => Arrival::Killer,
+        (true, count) if count < task.max_retries => Arrival::Counted(count),
+        (true, _) => Arrival::LastChance,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(body: &str) -> Task {
+        Task::decode(body.as_bytes(), None, 0).unwrap()
+    }
+
+    #[test]
+    fn pauses_double_up_to_a_minute() {
+        assert_eq!([1, 2, 3, 4, 5, 6, 7, 1000].map(backoff), [2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(backoff(i64::MIN), 1);
+    }
+
+    #[test]
+    fn three_retries_mean_three_executions_and_none_or_one_mean_one() {
+        let far = i64::MAX;
+        assert_eq!(next(0, 3, far, 0), Next::Retry { count: 1, pause: 2 });
+        assert_eq!(next(1, 3, far, 0), Next::Retry { count: 2, pause: 4 });
+        assert_eq!(next(2, 3, far, 0), Next::Dead { count: 3, too_late: false });
+        assert_eq!(next(0, 1, far, 0), Next::Dead { count: 1, too_late: false });
+        assert_eq!(next(0, 0, far, 0), Next::Dead { count: 1, too_late: false });
+        assert_eq!(next(i64::MAX, i64::MAX, far, 0), Next::Dead { count: i64::MAX, too_late: false });
+    }
+
+    #[test]
+    fn a_retry_that_would_come_too_late_is_none() {
+        assert_eq!(next(0, 3, 12, 10), Next::Dead { count: 1, too_late: true });
+        assert_eq!(next(0, 3, 13, 10), Next::Retry { count: 1, pause: 2 });
+    }
+
+    #[test]
+    fn expiration_is_milliseconds_and_never_negative() {
+        assert_eq!(expiration(1_700_000_010, 1_700_000_000).unwrap(), "10000");
+        assert_eq!(expiration(5, 5).unwrap(), "0");
+        assert_eq!(expiration(4_294_967, 0).unwrap(), "4294967000");
+        for wrong in [expiration(4, 5), expiration(4_294_968, 0), expiration(i64::MAX, i64::MIN)] {
+            assert_eq!(wrong.unwrap_err().kind(), ErrorKind::InvalidArgument);
+        }
+    }
+
+    #[test]
+    fn a_task_that_kills_its_workers_ends() {
+        let body =
+            |retry: i64| format!(r#"{{"task_id":"i","task_type":"t","max_retries":3,"current_retry":{retry},"expire_at":100}}"#);
+        assert_eq!(arrival(&task(&body(0)), false, false, 1), Arrival::Run);
+        assert_eq!(arrival(&task(&body(0)), true, false, 1), Arrival::Counted(1));
+        assert_eq!(arrival(&task(&body(1)), true, false, 1), Arrival::Counted(2));
+        assert_eq!(arrival(&task(&body(2)), true, false, 1), Arrival::LastChance);
+        assert_eq!(arrival(&task(&body(2)), false, true, 1), Arrival::Run);
+        assert_eq!(arrival(&task(&body(2)), true, true, 1), Arrival::Killer);
+        assert_eq!(arrival(&task(&body(0)), false, false, 100), Arrival::Run, "a ttl of 0 is enough for a consumer that waits");
+        assert_eq!(arrival(&task(&body(2)), true, true, 101), Arrival::Expired);
+    }
+}

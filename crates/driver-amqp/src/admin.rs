@@ -1,0 +1,227 @@
+//! Counting, clearing, and the failed store: a queue that is walked by taking its messages and putting them back.
+
+use std::collections::HashSet;
+
+use ferry_core::broker::Sizes;
+use ferry_core::failed::{FailedJob, Passed};
+use ferry_core::{Error, ErrorKind, QueueName, Result};
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions, QueuePurgeOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, message as lapin_message};
+
+use crate::hub::{Hub, Lane};
+use crate::link::Link;
+use crate::names::{Names, Side, short};
+use crate::outbox::{Fate, Outgoing, trouble};
+use crate::topology::Need;
+use crate::{message, wait};
+
+/// How many messages are asked for together.
+const PAGE: u64 = 64;
+/// How many messages are published together, their bodies being held meanwhile.
+const RETRIED: usize = 256;
+
+/// Jobs by state; what AMQP does not tell is 0.
+pub fn size(hub: &Hub, queue: &QueueName) -> Result<Sizes> {
+    let names = Names::of(queue)?;
+    let count = |name: &str| hub.count(name).map(|count| u64::from(count.unwrap_or(0)));
+    Ok(Sizes { ready: count(&names.fresh)? + count(&names.again)?, failed: count(&names.failed)?, ..Sizes::default() })
+}
+
+/// Removes what is ready.
+pub fn clear(hub: &Hub, queue: &QueueName) -> Result<u64> {
+    let names = Names::of(queue)?;
+    let link = hub.consumer()?;
+    let mut removed = 0;
+    for name in [names.on(Side::Fresh), names.on(Side::Again)] {
+        if hub.count(name)?.is_some() {
+            let purge = link.channel()?;
+            removed += u64::from(link.ask(purge.queue_purge(short(name), QueuePurgeOptions::default()))?);
+        }
+    }
+    Ok(removed)
+}
+
+/// Failed jobs, newest first. The queue is walked from the oldest on, so this takes all there are.
+pub fn failed(hub: &Hub, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
+    let Some(walk) = Walk::begin(hub, queue)? else { return Ok(Vec::new()) };
+    let newest = walk.count.saturating_sub(offset);
+    let oldest = newest.saturating_sub(limit);
+    let mut page = Vec::new();
+    let mut walk = walk;
+    walk.each(newest, |at, delivery| {
+        if at >= oldest {
+            page.push(message::record(&delivery.properties, &delivery.data, queue.as_str(), at));
+        }
+        Visit::Keep
+    })?;
+    page.reverse();
+    Ok(page)
+}
+
+/// Failed jobs, oldest first, behind those that were passed.
+pub fn oldest_failed(hub: &Hub, queue: &QueueName, passed: Option<&Passed>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
+    let begin = passed.map_or(0, |passed| passed.count);
+    let Some(mut walk) = Walk::begin(hub, queue)? else { return Ok((begin == 0).then(Vec::new)) };
+    let (mut page, mut found) = (Vec::new(), begin == 0);
+    walk.each(begin.saturating_add(limit), |at, delivery| {
+        if at >= begin {
+            page.push(message::record(&delivery.properties, &delivery.data, queue.as_str(), at));
+        } else if at + 1 == begin {
+            found = passed.is_some_and(|passed| message::id_of(&delivery.properties, &delivery.data) == passed.last);
+        }
+        Visit::Keep
+    })?;
+    Ok(found.then_some(page))
+}
+
+/// Makes failed jobs ready again: published, confirmed, then acked. A process that dies between leaves the job in both queues.
+pub fn retry(hub: &Hub, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+    remove(hub, queue, jobs, |names, taken| {
+        let items: Vec<Outgoing<'_>> = taken
+            .iter()
+            .map(|delivery| Outgoing {
+                exchange: String::new(),
+                key: names.fresh.clone(),
+                body: &delivery.data,
+                properties: message::revived(&delivery.properties),
+            })
+            .collect();
+        let fates = hub.send(Lane::Settle, &items, &[(names.clone(), Need::Queue(Side::Fresh))])?;
+        let confirmed = fates.iter().map(|fate| *fate == Fate::Confirmed).collect();
+        Ok((confirmed, trouble(&fates)))
+    })
+}
+
+/// Removes failed jobs for good.
+pub fn forget(hub: &Hub, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+    remove(hub, queue, jobs, |_, taken| Ok((vec![true; taken.len()], None)))
+}
+
+/// Which of the taken ones may go, and why others may not.
+type Verdict = (Vec<bool>, Option<Error>);
+
+fn remove(
+    hub: &Hub,
+    queue: &QueueName,
+    jobs: &[FailedJob],
+    before: impl Fn(&Names, &[Delivery]) -> Result<Verdict>,
+) -> Result<u64> {
+    let mut wanted: HashSet<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
+    if wanted.is_empty() {
+        return Ok(0);
+    }
+    let Some(mut walk) = Walk::begin(hub, queue)? else { return Ok(0) };
+    let mut removed = 0;
+    loop {
+        let mut taken = Vec::new();
+        walk.each(u64::MAX, |_, delivery| {
+            if !wanted.remove(message::id_of(&delivery.properties, &delivery.data).as_str()) {
+                return Visit::Keep;
+            }
+            taken.push(());
+            if wanted.is_empty() || taken.len() == RETRIED { Visit::TakeAndStop } else { Visit::Take }
+        })?;
+        let taken = std::mem::take(&mut walk.taken);
+        if taken.is_empty() {
+            return Ok(removed);
+        }
+        let (may_go, error) = before(&walk.names, &taken)?;
+        for (delivery, may_go) in taken.iter().zip(may_go) {
+            if may_go {
+                walk.ack(delivery)?;
+                removed += 1;
+            }
+        }
+        match error {
+            Some(error) => return Err(error),
+            None if wanted.is_empty() => return Ok(removed),
+            None => {}
+        }
+    }
+}
+
+/// What a visitor of a message wants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    /// Go on.
+    Keep,
+    /// Give it to me whole, and go on.
+    Take,
+    /// Give it to me whole, and stop here.
+    TakeAndStop,
+}
+
+/// A walk through the failed store, on a channel of its own. What was taken and not acked goes back to its place at the end.
+struct Walk {
+    link: std::sync::Arc<Link>,
+    channel: Channel,
+    names: Names,
+    /// Messages there were at the beginning.
+    count: u64,
+    at: u64,
+    taken: Vec<Delivery>,
+    last: Option<u64>,
+}
+
+impl Walk {
+    /// `None` when there is no failed job.
+    fn begin(hub: &Hub, queue: &QueueName) -> Result<Option<Self>> {
+        let names = Names::of(queue)?;
+        let Some(count @ 1..) = hub.count(&names.failed)? else { return Ok(None) };
+        let link = hub.consumer()?;
+        let channel = link.channel()?;
+        Ok(Some(Self { link, channel, names, count: u64::from(count), at: 0, taken: Vec::new(), last: None }))
+    }
+
+    /// Shows messages from where the walk stands up to number `end`.
+    fn each(&mut self, end: u64, mut visit: impl FnMut(u64, &Delivery) -> Visit) -> Result<()> {
+        let end = end.min(self.count);
+        while self.at < end {
+            let gets = (0..PAGE.min(end - self.at))
+                .map(|_| self.channel.basic_get(short(&self.names.failed), BasicGetOptions::default()));
+            let page: lapin::Result<Vec<Option<lapin_message::BasicGetMessage>>> =
+                self.link.ask(async { Ok(wait::all(gets).await.into_iter().collect()) })?;
+            let page = page.map_err(|error| {
+                Error::new(ErrorKind::Connection, "the walk through failed jobs broke").with_source(error.to_string())
+            })?;
+            let mut stop = false;
+            let mut empty = true;
+            for delivery in page.into_iter().flatten().map(|message| message.delivery) {
+                empty = false;
+                self.last = Some(delivery.delivery_tag);
+                if stop {
+                    // Taken with the page, not looked at; it goes back at the end, and another walk will meet it.
+                    continue;
+                }
+                let wish = visit(self.at, &delivery);
+                self.at += 1;
+                if wish != Visit::Keep {
+                    self.taken.push(delivery);
+                }
+                stop = wish == Visit::TakeAndStop;
+            }
+            if stop || empty {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn ack(&self, delivery: &Delivery) -> Result<()> {
+        self.link.ask(self.channel.basic_ack(delivery.delivery_tag, BasicAckOptions { multiple: false }))
+    }
+}
+
+impl Drop for Walk {
+    /// Everything goes back in its order.
+    fn drop(&mut self) {
+        let Some(last) = self.last else { return };
+        let back = BasicNackOptions { multiple: true, requeue: true };
+        // When this fails the channel is gone, and the broker does it by itself. The question to the same queue waits until it is done.
+        let _ = self.link.ask(self.channel.basic_nack(last, back));
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let _ = self.link.ask(self.channel.queue_declare(short(&self.names.failed), passive, FieldTable::default()));
+    }
+}

@@ -1,0 +1,111 @@
+//! Delays as binary levels: which way a message takes. Pure; `topology` declares the ways.
+
+/// Number of levels. The longest takes 2^22 s, all together 2^23 - 1 s: 97 days.
+pub const LEVELS: usize = 23;
+
+/// The longest delay of one pass in seconds.
+pub const LONGEST_PASS: i64 = (1 << LEVELS) - 1;
+
+/// What the words of all levels take of a routing key, dots included.
+pub const KEY_BYTES: usize = 2 * LEVELS;
+
+/// The exchange behind the last level.
+pub const DUE: &str = "ferry.due";
+
+/// One pass through the levels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// The highest level it goes through: where it enters.
+    pub top: usize,
+    /// Its routing key.
+    pub key: String,
+    /// The second in which it is due, when that lies behind this pass.
+    pub again: Option<i64>,
+}
+
+/// The way of a message that is due in `milliseconds`, or `None` when that is now. `due` is the same as a unix second.
+pub fn pass(milliseconds: i64, due: i64, address: &str) -> Option<Pass> {
+    // Rounded up: a second late is allowed, a millisecond early is not.
+    let seconds = milliseconds.max(0).checked_add(999)? / 1000;
+    if seconds == 0 {
+        return None;
+    }
+    let now = seconds.min(LONGEST_PASS);
+    let mut key = String::with_capacity(KEY_BYTES + address.len());
+    for level in (0..LEVELS).rev() {
+        key.push_str(if now >> level & 1 == 1 { "1." } else { "0." });
+    }
+    key.push_str(address);
+    let top = now.ilog2() as usize;
+    Some(Pass { top, key, again: (seconds > LONGEST_PASS).then_some(due) })
+}
+
+/// The exchange and the queue of a level.
+pub fn name(level: usize) -> String {
+    format!("ferry.delay.{level:02}")
+}
+
+/// Where a message goes behind a level.
+pub fn below(level: usize) -> String {
+    if level == 0 { DUE.to_owned() } else { name(level - 1) }
+}
+
+/// The binding that leads through a level (`1`) or past it (`0`).
+pub fn pattern(level: usize, bit: char) -> String {
+    let mut pattern = "*.".repeat(LEVELS - 1 - level);
+    pattern.push(bit);
+    pattern.push_str(".#");
+    pattern
+}
+
+/// The binding that leads to a queue in the end: exact words.
+pub fn arrival(address: &str) -> String {
+    "*.".repeat(LEVELS) + address
+}
+
+/// Milliseconds a level keeps a message.
+pub fn ttl(level: usize) -> i64 {
+    1000 << level
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The seconds that a message with this key spends in the levels, as the bindings say.
+    fn travelled(pass: &Pass) -> i64 {
+        let bits: Vec<&str> = pass.key.split('.').take(LEVELS).collect();
+        (0..=pass.top).filter(|level| bits[LEVELS - 1 - level] == "1").map(|level| ttl(level) / 1000).sum()
+    }
+
+    #[test]
+    fn every_delay_takes_exactly_its_seconds_rounded_up() {
+        for milliseconds in [1, 999, 1000, 1001, 5_000, 65_000, 3_600_000, 86_400_000, 90 * 86_400_000, LONGEST_PASS * 1000] {
+            let pass = pass(milliseconds, 0, "q.q").unwrap();
+            assert_eq!(travelled(&pass), (milliseconds + 999) / 1000);
+            assert_eq!(pass.again, None);
+            assert_eq!(pass.key.len(), KEY_BYTES + 3);
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_a_pass_goes_round_again() {
+        let long = pass((LONGEST_PASS + 1) * 1000, 77, "q.q").unwrap();
+        assert_eq!((travelled(&long), long.again), (LONGEST_PASS, Some(77)));
+        assert_eq!(pass(i64::MAX - 999, 77, "q.q").unwrap().again, Some(77));
+    }
+
+    #[test]
+    fn what_is_due_goes_no_way_at_all() {
+        assert_eq!(pass(0, 0, "q.q"), None);
+        assert_eq!(pass(-5, 0, "q.q"), None);
+    }
+
+    #[test]
+    fn bindings_name_the_word_of_their_level() {
+        assert_eq!(pattern(22, '1'), "1.#");
+        assert_eq!(pattern(20, '0'), "*.*.0.#");
+        assert_eq!(arrival("a.q").split('.').count(), LEVELS + 2);
+        assert_eq!((below(0).as_str(), below(3).as_str(), ttl(3)), ("ferry.due", "ferry.delay.02", 8_000));
+    }
+}

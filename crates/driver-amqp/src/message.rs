@@ -1,0 +1,243 @@
+//! What stands beside a body: properties and headers, read and written.
+
+use ferry_core::failed::{FailedJob, Failure};
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+
+/// Attempts used so far. Absent means none.
+const ATTEMPTS: &str = "x-ferry-attempts";
+/// The unix second before which nobody may run it.
+const DUE: &str = "x-ferry-due";
+const REASON: &str = "x-ferry-reason";
+const EXCEPTION: &str = "x-ferry-exception";
+const FAILED_AT: &str = "x-ferry-failed-at";
+const CONNECTION: &str = "x-ferry-connection";
+const QUEUE: &str = "x-ferry-queue";
+
+/// The most of an exception that is kept, in bytes. All headers must fit into one frame, of 128 KiB as RabbitMQ comes.
+const LONGEST_EXCEPTION: usize = 64 * 1024;
+
+/// Headers the broker writes on its way; they would tell of a way that is over.
+const OF_THE_BROKER: [&str; 3] = ["x-death", "x-delivery-count", "x-acquired-count"];
+
+/// Those of a job that is pushed.
+pub fn fresh() -> BasicProperties {
+    BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into())
+}
+
+/// Those of a job that is published once more: as they were, with other attempts.
+///
+/// Not kept: an expiration, which would lose it, and the name of a user, which the broker compares with ours.
+pub fn with_attempts(original: &BasicProperties, attempts: u32) -> BasicProperties {
+    let mut headers = foreign_headers(original);
+    if attempts > 0 {
+        headers.insert(ATTEMPTS.into(), number(i64::from(attempts)));
+    }
+    rewritten(original, headers)
+}
+
+/// The same with the second before which nobody may run it.
+pub fn due_at(properties: BasicProperties, second: i64) -> BasicProperties {
+    let mut headers = properties.headers().clone().unwrap_or_default();
+    headers.insert(DUE.into(), number(second));
+    properties.with_headers(headers)
+}
+
+/// Those of a job in the failed store.
+pub fn buried(original: &BasicProperties, failure: &Failure, id: &str, queue: &str, now: i64) -> BasicProperties {
+    let mut headers = foreign_headers(original);
+    headers.insert(ATTEMPTS.into(), number(i64::from(failure.attempts)));
+    headers.insert(REASON.into(), text(failure.reason.as_str()));
+    headers.insert(EXCEPTION.into(), text(&shortened(&failure.exception)));
+    headers.insert(FAILED_AT.into(), number(now));
+    headers.insert(CONNECTION.into(), text(&failure.connection));
+    headers.insert(QUEUE.into(), text(queue));
+    rewritten(original, headers).with_message_id(id.into())
+}
+
+/// Those of a failed job that becomes ready again.
+pub fn revived(failed: &BasicProperties) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    for (key, value) in foreign_headers(failed).inner() {
+        if ![REASON, EXCEPTION, FAILED_AT, CONNECTION, QUEUE].contains(&key.as_str()) {
+            headers.insert(key.clone(), value.clone());
+        }
+    }
+    rewritten(failed, headers)
+}
+
+/// Attempts used so far.
+pub fn attempts(properties: &BasicProperties) -> u32 {
+    integer(properties, ATTEMPTS).and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+}
+
+/// The second before which nobody may run it.
+pub fn due(properties: &BasicProperties) -> Option<i64> {
+    integer(properties, DUE)
+}
+
+/// A message of the failed store as a record.
+pub fn record(properties: &BasicProperties, body: &[u8], queue: &str, older: u64) -> FailedJob {
+    let said = |key| words(properties, key).unwrap_or_default();
+    let named = words(properties, QUEUE).unwrap_or_else(|| queue.to_owned());
+    FailedJob {
+        id: id_of(properties, body),
+        connection: said(CONNECTION),
+        queue: named,
+        payload: body.to_vec(),
+        reason: said(REASON),
+        exception: said(EXCEPTION),
+        attempts: integer(properties, ATTEMPTS).and_then(|number| u32::try_from(number).ok()),
+        failed_at: integer(properties, FAILED_AT).unwrap_or_default(),
+        record: Vec::new(),
+        older,
+    }
+}
+
+/// What names a failed job. A message that another program put there is named by what it holds.
+pub fn id_of(properties: &BasicProperties, body: &[u8]) -> String {
+    match properties.message_id() {
+        Some(id) if !id.as_str().is_empty() => id.as_str().to_owned(),
+        _ => {
+            // FNV-1a: stable, and good enough to tell strangers apart.
+            let hash = body
+                .iter()
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+            format!("{hash:016x}")
+        }
+    }
+}
+
+fn rewritten(original: &BasicProperties, headers: FieldTable) -> BasicProperties {
+    let mut properties = fresh().with_headers(headers);
+    if let Some(kind) = original.content_type() {
+        properties = properties.with_content_type(kind.clone());
+    }
+    if let Some(encoding) = original.content_encoding() {
+        properties = properties.with_content_encoding(encoding.clone());
+    }
+    if let Some(priority) = original.priority() {
+        properties = properties.with_priority(*priority);
+    }
+    if let Some(id) = original.correlation_id() {
+        properties = properties.with_correlation_id(id.clone());
+    }
+    if let Some(address) = original.reply_to() {
+        properties = properties.with_reply_to(address.clone());
+    }
+    if let Some(id) = original.message_id() {
+        properties = properties.with_message_id(id.clone());
+    }
+    if let Some(timestamp) = original.timestamp() {
+        properties = properties.with_timestamp(*timestamp);
+    }
+    if let Some(kind) = original.kind() {
+        properties = properties.with_type(kind.clone());
+    }
+    if let Some(app) = original.app_id() {
+        properties = properties.with_app_id(app.clone());
+    }
+    properties
+}
+
+/// Headers that are neither the broker's nor our counters.
+pub fn foreign_headers(properties: &BasicProperties) -> FieldTable {
+    let mut kept = FieldTable::default();
+    let ours = |key: &str| key == ATTEMPTS || key == DUE;
+    let brokers =
+        |key: &str| OF_THE_BROKER.contains(&key) || key.starts_with("x-first-death-") || key.starts_with("x-last-death-");
+    for (key, value) in properties.headers().iter().flat_map(|headers| headers.inner()) {
+        if !ours(key.as_str()) && !brokers(key.as_str()) {
+            kept.insert(key.clone(), value.clone());
+        }
+    }
+    kept
+}
+
+fn header<'a>(properties: &'a BasicProperties, key: &str) -> Option<&'a AMQPValue> {
+    let key: ShortString = key.into();
+    properties.headers().as_ref()?.inner().get(&key)
+}
+
+fn integer(properties: &BasicProperties, key: &str) -> Option<i64> {
+    Some(match header(properties, key)? {
+        AMQPValue::ShortShortInt(number) => i64::from(*number),
+        AMQPValue::ShortShortUInt(number) => i64::from(*number),
+        AMQPValue::ShortInt(number) => i64::from(*number),
+        AMQPValue::ShortUInt(number) => i64::from(*number),
+        AMQPValue::LongInt(number) => i64::from(*number),
+        AMQPValue::LongUInt(number) => i64::from(*number),
+        AMQPValue::LongLongInt(number) => *number,
+        AMQPValue::Timestamp(number) => i64::try_from(*number).ok()?,
+        _ => return None,
+    })
+}
+
+/// A header that holds text.
+pub fn words(properties: &BasicProperties, key: &str) -> Option<String> {
+    match header(properties, key)? {
+        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
+        AMQPValue::ShortString(text) => Some(text.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+fn number(value: i64) -> AMQPValue {
+    AMQPValue::LongLongInt(value)
+}
+
+/// Text as a header holds it.
+pub fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+fn shortened(exception: &str) -> String {
+    if exception.len() <= LONGEST_EXCEPTION {
+        return exception.to_owned();
+    }
+    let mut end = LONGEST_EXCEPTION;
+    while !exception.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}\n... ({} bytes more)", &exception[..end], exception.len() - end)
+}
+
+#[cfg(test)]
+mod tests {
+    use ferry_core::failed::Reason;
+
+    use super::*;
+
+    #[test]
+    fn attempts_are_none_without_a_header_and_no_other_header_is_lost() {
+        assert_eq!(attempts(&fresh()), 0);
+        let mut headers = FieldTable::default();
+        headers.insert("x-mine".into(), text("kept"));
+        headers.insert("x-death".into(), text("the broker's"));
+        headers.insert(DUE.into(), number(9));
+        let again = with_attempts(&fresh().with_headers(headers).with_priority(3).with_expiration("1".into()), 2);
+        assert_eq!((attempts(&again), due(&again), *again.priority()), (2, None, Some(3)));
+        assert_eq!(words(&again, "x-mine").as_deref(), Some("kept"));
+        assert!(header(&again, "x-death").is_none() && again.expiration().is_none());
+    }
+
+    #[test]
+    fn a_failed_job_keeps_its_record_in_headers_and_a_revived_one_none() {
+        let failure = Failure {
+            connection: "amqp".into(),
+            payload: b"{}".to_vec(),
+            reason: Reason::Exception,
+            exception: "订单".repeat(20_000),
+            attempts: 3,
+        };
+        let properties = buried(&fresh(), &failure, "id", "mail", 77);
+        let job = record(&properties, b"{}", "mail", 4);
+        assert_eq!(
+            (job.id.as_str(), job.reason.as_str(), job.attempts, job.failed_at, job.older),
+            ("id", "exception", Some(3), 77, 4)
+        );
+        assert!(job.exception.len() < LONGEST_EXCEPTION + 40 && job.exception.ends_with("bytes more)"));
+        assert_eq!(attempts(&revived(&properties)), 0);
+        assert!(header(&revived(&properties), EXCEPTION).is_none());
+    }
+}

@@ -1,0 +1,476 @@
+//! Taking jobs. `docs/decisions/0007-amqp.md` says why it goes this way.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use ferry_core::clock::{Clock, SystemClock};
+use ferry_core::job::{Due, Reservation};
+use ferry_core::{Error, QueueName, Result, batch};
+use lapin::message::Delivery;
+use lapin::options::BasicGetOptions;
+
+use crate::hub::{Hub, Lane};
+use crate::lone::Lone;
+use crate::names::{Names, Side, short};
+use crate::outbox::{Fate, Outgoing, trouble};
+use crate::shelf::{Held, Ledger, Shelf};
+use crate::stream::Flow;
+use crate::topology::Need;
+use crate::{message, wait};
+
+/// The longest wait of one call.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The deepest prefetch. Cancelling a consumer that was just sent more loses sight of some, see `stream`.
+const DEEPEST: u16 = 256;
+/// The most jobs of one call, whatever it is asked for.
+const MOST: usize = 10_000;
+/// How soon messages are moved again that could not be.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// All queues this process takes from.
+#[derive(Default)]
+pub struct Taker {
+    places: HashMap<QueueName, Place>,
+}
+
+/// One queue.
+struct Place {
+    ledger: Arc<Ledger>,
+    flow: Option<Flow>,
+    /// Delivered, not looked at.
+    incoming: Vec<Delivery>,
+    /// Fresh jobs that may be handed out.
+    ready: VecDeque<Delivery>,
+    /// To be moved, when the broker lets us.
+    stuck: Vec<Delivery>,
+    stuck_until: Instant,
+    lone: Lone,
+    touched: Instant,
+}
+
+/// What one call wants of one queue.
+#[derive(Clone, Copy)]
+struct Wish {
+    max: usize,
+    /// The prefetch of a consumer that stays; `None` for a burst.
+    keep: Option<u16>,
+}
+
+/// The prefetch for a worker that asks for `max`, in coarse steps: each change costs two round trips.
+fn step(max: usize) -> u16 {
+    [1, 4, 16, 64].into_iter().find(|step| usize::from(*step) >= max).unwrap_or(DEEPEST)
+}
+
+/// Whether a consumer of `now` messages is to be replaced by one of `wanted`. Small changes downwards are not worth it; one at a time is a
+/// promise.
+fn unfit(now: u16, wanted: u16) -> bool {
+    wanted > now || (wanted == 1 && now > 1) || u32::from(wanted) * 16 <= u32::from(now)
+}
+
+impl Taker {
+    /// Takes up to `max` jobs from the first of `queues` that has any.
+    pub fn reserve(
+        &mut self,
+        hub: &Hub,
+        shelf: &Shelf,
+        queues: &[QueueName],
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Reservation>> {
+        if max == 0 || queues.is_empty() {
+            return Ok(Vec::new());
+        }
+        let deadline = Instant::now() + wait.min(LONGEST_WAIT);
+        let max = max.min(MOST);
+        loop {
+            for (at, queue) in queues.iter().enumerate() {
+                // Lower queues have a bell only, so that nothing of theirs lies here while higher jobs run.
+                let keep = (!wait.is_zero()).then(|| if at == 0 { step(max) } else { 1 });
+                let jobs = self.take_from(hub, shelf, queue, Wish { max, keep })?;
+                if !jobs.is_empty() {
+                    return Ok(jobs);
+                }
+            }
+            if Instant::now() >= deadline {
+                return Ok(Vec::new());
+            }
+            self.wait(queues, deadline);
+        }
+    }
+
+    fn take_from(&mut self, hub: &Hub, shelf: &Shelf, queue: &QueueName, wish: Wish) -> Result<Vec<Reservation>> {
+        let place = self.place(hub, shelf, queue)?;
+        place.touched = Instant::now();
+        if hub.take_hint(queue) {
+            place.lone.hint();
+        }
+        match wish.keep {
+            Some(prefetch) => place.take_steadily(hub, wish.max, prefetch),
+            None => place.take_burst(hub, wish.max),
+        }
+    }
+
+    /// The place of a queue, with a channel that lives.
+    fn place(&mut self, hub: &Hub, shelf: &Shelf, queue: &QueueName) -> Result<&mut Place> {
+        if !self.places.get(queue).is_some_and(|place| place.ledger.is_alive()) {
+            self.places.remove(queue);
+            let names = Names::of(queue)?;
+            let link = hub.consumer()?;
+            hub.ensure(&link, &names, &[Need::Queue(Side::Fresh), Need::Queue(Side::Again)])?;
+            let channel = link.channel()?;
+            let ledger = Arc::new(Ledger::new(queue, names, link, channel));
+            shelf.put(Arc::clone(&ledger));
+            self.places.insert(queue.clone(), Place::new(ledger, hub.settings.lone_period));
+        }
+        Ok(self.places.get_mut(queue).expect("it was there or was just made"))
+    }
+
+    /// Waits for a delivery, or until lone jobs should be looked for.
+    fn wait(&mut self, queues: &[QueueName], deadline: Instant) {
+        let mut watched: Vec<&mut Place> =
+            self.places.iter_mut().filter(|(queue, _)| queues.contains(queue)).map(|(_, place)| place).collect();
+        let looks = watched.iter().map(|place| place.lone.when_idle()).min();
+        let until = looks.map_or(deadline, |look| look.min(deadline));
+        wait::until(
+            until,
+            std::future::poll_fn(|context| {
+                let mut woken = false;
+                for place in &mut watched {
+                    if let Some(Poll::Ready(delivery)) = place.flow.as_mut().map(|flow| flow.poll(context)) {
+                        place.incoming.extend(delivery);
+                        woken = true;
+                    }
+                }
+                if woken { Poll::Ready(()) } else { Poll::Pending }
+            }),
+        );
+    }
+
+    /// Gives back what nobody asked for since `idle`, and ends its consumers.
+    pub fn give_back_idle(&mut self, hub: &Hub, idle: Duration) {
+        for place in self.places.values_mut().filter(|place| place.touched.elapsed() >= idle) {
+            // What cannot be given back now stays where it is, and is tried again.
+            let _ = place.give_back_all(hub);
+        }
+    }
+
+    /// Whether anything lies here, or may come.
+    pub fn is_open(&self) -> bool {
+        self.places.values().any(|place| place.flow.is_some() || !place.ready.is_empty() || !place.stuck.is_empty())
+    }
+
+    /// Forgets all places. What they hold goes back to the broker when their channels close.
+    pub fn forget(&mut self) {
+        self.places.clear();
+    }
+}
+
+impl Place {
+    fn new(ledger: Arc<Ledger>, lone_period: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            ledger,
+            flow: None,
+            incoming: Vec::new(),
+            ready: VecDeque::new(),
+            stuck: Vec::new(),
+            stuck_until: now,
+            lone: Lone::new(now, lone_period),
+            touched: now,
+        }
+    }
+
+    /// From a consumer that stays.
+    fn take_steadily(&mut self, hub: &Hub, max: usize, prefetch: u16) -> Result<Vec<Reservation>> {
+        self.pull(hub)?;
+        self.fit(hub, prefetch)?;
+        let now = Instant::now();
+        let idle = self.ready.is_empty() && !self.lone.has_turn(now) && self.lone.is_due_when_idle(now);
+        if (self.lone.is_due(now) || idle) && self.look_for_lone(hub)? {
+            // What is held is handed out first; then nothing but lone jobs, one at a time.
+            self.stop(hub)?;
+        }
+        if !self.ready.is_empty() {
+            if self.flow.as_ref().is_some_and(|flow| flow.prefetch() == 1) && max > self.ready.len() {
+                self.burst(hub, max - self.ready.len())?;
+            }
+            return Ok(self.hand_out(hub, max));
+        }
+        if self.flow.is_none() && self.lone.has_turn(now) {
+            if let Some(job) = self.take_lone(hub)? {
+                return Ok(vec![job]);
+            }
+            self.lone.looked(now, false);
+        }
+        if self.flow.is_none() {
+            self.lone.end_turn();
+            self.see_to_queue(hub)?;
+            self.flow = Some(Flow::open(&self.ledger, prefetch)?);
+        }
+        Ok(Vec::new())
+    }
+
+    /// What is there now; nothing stays behind.
+    fn take_burst(&mut self, hub: &Hub, max: usize) -> Result<Vec<Reservation>> {
+        self.stop(hub)?;
+        if self.ready.is_empty() && self.lone.is_due(Instant::now()) {
+            if let Some(job) = self.take_lone_if_any(hub)? {
+                return Ok(vec![job]);
+            }
+        }
+        if self.ready.is_empty() {
+            self.burst(hub, max)?;
+        }
+        if !self.ready.is_empty() {
+            return Ok(self.hand_out(hub, max));
+        }
+        Ok(self.take_lone_if_any(hub)?.into_iter().collect())
+    }
+
+    fn take_lone_if_any(&mut self, hub: &Hub) -> Result<Option<Reservation>> {
+        if self.look_for_lone(hub)? { self.take_lone(hub) } else { Ok(None) }
+    }
+
+    /// Takes up to `most` fresh jobs into `ready`: consumers that are cancelled at once.
+    fn burst(&mut self, hub: &Hub, most: usize) -> Result<()> {
+        let mut open = most.min(self.see_to_queue(hub)? as usize);
+        while open > 0 {
+            let some = open.min(usize::from(DEEPEST));
+            let came = self.gulp(hub, some)?;
+            open = if came < some { 0 } else { open - some };
+        }
+        self.sort(hub)
+    }
+
+    fn gulp(&mut self, hub: &Hub, most: usize) -> Result<usize> {
+        let before = self.incoming.len();
+        let mut flow = Flow::open(&self.ledger, u16::try_from(most).unwrap_or(DEEPEST))?;
+        self.incoming.extend(flow.wait_for(most));
+        // Others may have been quicker.
+        let full = self.incoming.len() - before >= most;
+        let rest = if full { flow.cancel_full(&self.ledger)? } else { flow.cancel(hub, &self.ledger)? };
+        self.incoming.extend(rest);
+        Ok(self.incoming.len() - before)
+    }
+
+    /// How many fresh jobs there are. A queue that somebody removed is made again, if we may: to consume from none would close the channel, and
+    /// lose what it holds.
+    fn see_to_queue(&self, hub: &Hub) -> Result<u32> {
+        if let Some(there) = hub.count(&self.ledger.names.fresh)? {
+            return Ok(there);
+        }
+        hub.forget_topology();
+        hub.ensure(&self.ledger.link, &self.ledger.names, &[Need::Queue(Side::Fresh), Need::Queue(Side::Again)])?;
+        Ok(0)
+    }
+
+    /// Sorts what was delivered meanwhile.
+    fn pull(&mut self, hub: &Hub) -> Result<()> {
+        if let Some(flow) = &mut self.flow {
+            self.incoming.extend(flow.take_all());
+            if flow.has_ended() {
+                // The queue was removed, or its node went away.
+                self.flow = None;
+                hub.forget_topology();
+            }
+        }
+        self.sort(hub)
+    }
+
+    /// Replaces a consumer whose prefetch does not suit.
+    fn fit(&mut self, hub: &Hub, wanted: u16) -> Result<()> {
+        if !self.flow.as_ref().is_some_and(|flow| unfit(flow.prefetch(), wanted)) {
+            return Ok(());
+        }
+        let shrinks = self.flow.as_ref().is_some_and(|flow| wanted < flow.prefetch());
+        self.stop(hub)?;
+        if shrinks && self.ready.len() > usize::from(wanted) {
+            let rest: Vec<Delivery> = self.ready.drain(usize::from(wanted)..).collect();
+            self.give_back(hub, rest)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the consumer; what it brought is sorted.
+    fn stop(&mut self, hub: &Hub) -> Result<()> {
+        if let Some(flow) = self.flow.take() {
+            self.incoming.extend(flow.cancel(hub, &self.ledger)?);
+        }
+        self.sort(hub)
+    }
+
+    /// Fresh jobs are ready; what was tried, or has one try, goes to the lone ones; what comes too early goes round again.
+    fn sort(&mut self, hub: &Hub) -> Result<()> {
+        let retry = !self.stuck.is_empty() && Instant::now() >= self.stuck_until;
+        let mut aside = if retry { std::mem::take(&mut self.stuck) } else { Vec::new() };
+        for delivery in self.incoming.drain(..) {
+            if is_early(&delivery) || delivery.redelivered || has_one_try(&delivery) {
+                aside.push(delivery);
+            } else {
+                self.ready.push_back(delivery);
+            }
+        }
+        let Some(error) = self.move_aside(hub, aside) else { return Ok(()) };
+        self.stuck_until = Instant::now() + AGAIN;
+        // Others can be run meanwhile.
+        if self.ready.is_empty() { Err(error) } else { Ok(()) }
+    }
+
+    fn move_aside(&mut self, hub: &Hub, deliveries: Vec<Delivery>) -> Option<Error> {
+        if deliveries.is_empty() {
+            return None;
+        }
+        self.lone.hint();
+        let moved = deliveries.iter().map(|delivery| {
+            let used = message::attempts(&delivery.properties);
+            if is_early(delivery) {
+                (Side::Fresh, due_of(delivery), used)
+            } else if has_one_try(delivery) {
+                // It is never started from here, so its redelivery says nothing.
+                (Side::Again, Due::Now, used)
+            } else {
+                (Side::Again, Due::Now, used.saturating_add(1))
+            }
+        });
+        let moved: Vec<_> = moved.collect();
+        self.republish(hub, deliveries, &moved)
+    }
+
+    /// Publishes deliveries anew, and acks what is confirmed. The rest is stuck.
+    fn republish(&mut self, hub: &Hub, deliveries: Vec<Delivery>, to: &[(Side, Due, u32)]) -> Option<Error> {
+        let names = &self.ledger.names;
+        let sent = (|| {
+            let (mut items, mut needs) = (Vec::new(), Vec::new());
+            for (delivery, (side, due, attempts)) in deliveries.iter().zip(to) {
+                let route = hub.route(names, *side, *due, message::with_attempts(&delivery.properties, *attempts))?;
+                if !needs.contains(&(names.clone(), route.need)) {
+                    needs.push((names.clone(), route.need));
+                }
+                // Never through a configured exchange: it might hand copies to others.
+                let exchange = if matches!(route.need, Need::Delay(..)) { route.exchange } else { String::new() };
+                items.push(Outgoing { exchange, key: route.key, body: &delivery.data, properties: route.properties });
+            }
+            hub.send(Lane::Move, &items, &needs)
+        })();
+        let (fates, error) = match sent {
+            Ok(fates) => {
+                let error = trouble(&fates);
+                (fates, error)
+            }
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let mut done = Vec::new();
+        for (at, delivery) in deliveries.into_iter().enumerate() {
+            if fates.get(at) == Some(&Fate::Confirmed) {
+                done.push(delivery.delivery_tag);
+            } else {
+                self.stuck.push(delivery);
+            }
+        }
+        error.or(self.ledger.ack(done).err())
+    }
+
+    /// Puts jobs that were never handed out behind the ready ones of the broker.
+    fn give_back(&mut self, hub: &Hub, deliveries: Vec<Delivery>) -> Result<()> {
+        let to: Vec<_> =
+            deliveries.iter().map(|delivery| (Side::Fresh, Due::Now, message::attempts(&delivery.properties))).collect();
+        let before = self.stuck.len();
+        let error = if deliveries.is_empty() { None } else { self.republish(hub, deliveries, &to) };
+        // These are as good as before: they may be handed out.
+        self.ready.extend(self.stuck.drain(before..));
+        error.map_or(Ok(()), Err)
+    }
+
+    /// Everything that lies here goes back.
+    fn give_back_all(&mut self, hub: &Hub) -> Result<()> {
+        if !self.ledger.is_alive() {
+            (self.flow, self.incoming, self.stuck) = (None, Vec::new(), Vec::new());
+            self.ready.clear();
+            return Ok(());
+        }
+        self.stop(hub)?;
+        let rest: Vec<Delivery> = self.ready.drain(..).collect();
+        self.give_back(hub, rest)
+    }
+
+    fn hand_out(&mut self, hub: &Hub, max: usize) -> Vec<Reservation> {
+        let count = max.min(self.ready.len());
+        let jobs: Vec<Delivery> = self.ready.drain(..count).collect();
+        jobs.into_iter().map(|delivery| self.reservation(hub, delivery, Side::Fresh)).collect()
+    }
+
+    fn reservation(&self, hub: &Hub, delivery: Delivery, side: Side) -> Reservation {
+        let attempts = message::attempts(&delivery.properties);
+        let held = Held {
+            side,
+            attempts,
+            properties: delivery.properties,
+            body: delivery.data.clone(),
+            since: Instant::now(),
+            warned: false,
+        };
+        let claim = self.ledger.hand_out(delivery.delivery_tag, held);
+        let attempts = Some(attempts.saturating_add(1));
+        Reservation { claim, body: delivery.data, attempts, number: None, reserved_at: hub.now() }
+    }
+
+    fn look_for_lone(&mut self, hub: &Hub) -> Result<bool> {
+        let found = hub.count(&self.ledger.names.again)?.is_some_and(|count| count > 0);
+        self.lone.looked(Instant::now(), found);
+        Ok(found)
+    }
+
+    /// The next lone job. One that comes redelivered was started by somebody who died: that is written down before it is started again.
+    fn take_lone(&mut self, hub: &Hub) -> Result<Option<Reservation>> {
+        loop {
+            let get = self.ledger.channel.basic_get(short(&self.ledger.names.again), BasicGetOptions::default());
+            let Some(got) = self.ledger.link.ask(get)? else { return Ok(None) };
+            let delivery = got.delivery;
+            let used = message::attempts(&delivery.properties);
+            let to = if is_early(&delivery) {
+                (Side::Again, due_of(&delivery), used)
+            } else if delivery.redelivered {
+                (Side::Again, Due::Now, used.saturating_add(1))
+            } else {
+                return Ok(Some(self.reservation(hub, delivery, Side::Again)));
+            };
+            self.move_lone(hub, delivery, to)?;
+        }
+    }
+
+    fn move_lone(&mut self, hub: &Hub, delivery: Delivery, to: (Side, Due, u32)) -> Result<()> {
+        let before = self.stuck.len();
+        let Some(error) = self.republish(hub, vec![delivery], &[to]) else { return Ok(()) };
+        // It stays where it was, still redelivered, so that it is counted when the broker takes publishes again.
+        for delivery in self.stuck.drain(before..) {
+            self.ledger.requeue(delivery.delivery_tag)?;
+        }
+        Err(error)
+    }
+}
+
+fn is_early(delivery: &Delivery) -> bool {
+    message::due(&delivery.properties).is_some_and(|second| second > SystemClock.now())
+}
+
+fn due_of(delivery: &Delivery) -> Due {
+    message::due(&delivery.properties).map_or(Due::Now, Due::At)
+}
+
+fn has_one_try(delivery: &Delivery) -> bool {
+    batch::stands_alone(message::attempts(&delivery.properties), &delivery.data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefetch_follows_in_coarse_steps_and_one_means_one() {
+        assert_eq!([1, 2, 4, 5, 64, 65, 1000, 10_000].map(step), [1, 4, 4, 16, 64, 256, 256, 256]);
+        assert!(unfit(4, 16) && unfit(64, 1) && unfit(4, 1) && unfit(64, 4));
+        assert!(!unfit(64, 64) && !unfit(64, 16) && !unfit(16, 4) && !unfit(1, 1));
+    }
+}

@@ -1,0 +1,40 @@
+//! The recorded topology, declared.
+
+use ferry_core::Result;
+use ferry_core::task::{Argument, kept, topology};
+use lapin::ExchangeKind;
+use lapin::types::{AMQPValue, FieldTable};
+
+use crate::names::short;
+use crate::topology::Hand;
+
+/// Declares all of it by this channel.
+pub fn declare(hand: &Hand<'_>) -> Result<()> {
+    let topology = topology();
+    for exchange in topology.exchanges {
+        hand.exchange(exchange.0, ExchangeKind::Direct)?;
+    }
+    for queue in topology.queues {
+        hand.queue(queue.name, table(&queue.arguments))?;
+        hand.bind(queue.name, queue.binding.exchange, queue.binding.key)?;
+    }
+    Ok(())
+}
+
+/// Declares the queue that keeps dead letters for seven days.
+pub fn declare_kept(hand: &Hand<'_>) -> Result<()> {
+    let (name, arguments) = kept();
+    hand.queue(name, table(&arguments))
+}
+
+fn table(arguments: &[(&str, Argument)]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in arguments {
+        let value = match value {
+            Argument::Number(number) => AMQPValue::LongInt(*number),
+            Argument::Text(text) => AMQPValue::LongString((*text).into()),
+        };
+        table.insert(short(name), value);
+    }
+    table
+}

@@ -1,0 +1,362 @@
+//! Taking tasks from several queues, the highest first, and ending them.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use ferry_core::clock::{Clock, SystemClock};
+use ferry_core::task::{self, Arrival, Level, Task, Turns};
+use ferry_core::{Error, ErrorKind, QueueName, Result};
+use lapin::message::Delivery;
+
+use super::Tasks;
+use super::parcel::{Parcel, is_last_chance};
+use crate::hub::{Hub, Lane};
+use crate::link::Link;
+use crate::names::Names;
+use crate::shelf::Ledger;
+use crate::stream::Flow;
+use crate::topology::Need;
+use crate::wait;
+
+/// How long to wait for a task that is known to be on its way.
+const NEARLY_THERE: usize = 1;
+
+/// What to take.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The queues, the highest first.
+    pub queues: Vec<String>,
+    /// Tasks held of each queue.
+    pub prefetch: u16,
+}
+
+/// One that came.
+#[derive(Debug)]
+pub enum Arrived {
+    /// A task to be run.
+    Task(Box<Taken>),
+    /// Its time was over: it is a dead letter now.
+    Expired(Task),
+    /// It was no task: it is a dead letter now, raw.
+    Poison {
+        /// What named the message, if anything did.
+        id: String,
+        /// What was wrong with it.
+        why: String,
+    },
+    /// Its worker died: it was published again, with so many failed executions.
+    Counted(Task, i64),
+    /// The same, on its last try: it gets one more run.
+    LastChance(Task),
+    /// Its workers died too often: it is a dead letter now.
+    Killer(Task),
+}
+
+/// A task that is held.
+#[derive(Debug)]
+pub struct Taken {
+    /// What was read.
+    pub task: Task,
+    /// Its bytes, unpacked.
+    pub body: Vec<u8>,
+    packed: bool,
+    queue: usize,
+    delivery: Delivery,
+}
+
+struct Source {
+    ledger: Ledger,
+    flow: Option<Flow>,
+    buffer: VecDeque<Delivery>,
+    /// Its last held one was taken, and nobody looked whether it has more.
+    spent: bool,
+}
+
+/// Takes tasks. Belongs to one thread.
+pub struct Puller {
+    tasks: Arc<Tasks>,
+    link: Arc<Link>,
+    sources: Vec<Source>,
+    turns: Turns,
+}
+
+impl Puller {
+    /// Starts to take.
+    pub fn open(tasks: &Arc<Tasks>, options: &Options) -> Result<Self> {
+        let link = tasks.hub.consumer()?;
+        let mut sources = Vec::with_capacity(options.queues.len());
+        for queue in &options.queues {
+            let queue = QueueName::new(queue.as_bytes())?;
+            let names = Names::of(&queue)?;
+            if Level::named(queue.as_str()).is_some() {
+                tasks.hub.ensure(&link, &names, &[Need::Tasks])?;
+            }
+            let ledger = Ledger::new(&queue, names, Arc::clone(&link), link.channel()?);
+            let flow = Flow::open(&ledger, options.prefetch).map_err(|error| error.within(format!("consume `{queue}`")))?;
+            sources.push(Source { ledger, flow: Some(flow), buffer: VecDeque::new(), spent: false });
+        }
+        Ok(Self { tasks: Arc::clone(tasks), link, sources, turns: Turns::default() })
+    }
+
+    /// The next one, waiting up to `wait`. `stamp` tells the time as `Y-m-d H:i:s`.
+    ///
+    /// What needs no run is settled already when it is returned.
+    pub fn next(&mut self, wait: Duration, stamp: &dyn Fn() -> String) -> Result<Option<Arrived>> {
+        let Some((queue, delivery)) = self.take(wait)? else { return Ok(None) };
+        let now = SystemClock.now();
+        match self.read(&delivery, now) {
+            Ok((task, body, packed)) => self.judge(Taken { task, body, packed, queue, delivery }, now, stamp).map(Some),
+            Err(error) => {
+                let (why, properties) = (error.to_string(), &delivery.properties);
+                let id = properties.message_id().as_ref().map_or_else(String::new, |id| id.as_str().to_owned());
+                self.settle(queue, &delivery, Parcel::poison(&delivery.data, properties, &why))?;
+                Ok(Some(Arrived::Poison { id, why }))
+            }
+        }
+    }
+
+    /// The task is done.
+    pub fn done(&self, taken: &Taken) -> Result<()> {
+        self.ack(taken.queue, &taken.delivery)
+    }
+
+    /// The task is run again in `pause` seconds. `body` is the one with its count raised.
+    pub fn retry(&self, taken: &Taken, body: &[u8], pause: i64) -> Result<()> {
+        let now = SystemClock.now();
+        // The handler may have given it another priority.
+        let task = Task::decode(body, Some(&taken.task.id), now)?;
+        let parcel = Parcel::later(&task, packed(body, taken.packed), taken.packed, &taken.delivery.properties, pause, now)?;
+        self.settle(taken.queue, &taken.delivery, parcel)
+    }
+
+    /// The task failed for good: one dead letter, confirmed, then the ack. `body` is the one with its count raised.
+    pub fn dead(&self, taken: &Taken, body: &[u8], message: &str, trace: &str, stamp: &str) -> Result<()> {
+        self.settle(taken.queue, &taken.delivery, Parcel::dead(task::dead_body(body, message, trace, stamp), None))
+    }
+
+    /// PHP cannot read the task after all: it is a dead letter, raw.
+    pub fn poison(&self, taken: &Taken, why: &str) -> Result<()> {
+        let delivery = &taken.delivery;
+        self.settle(taken.queue, delivery, Parcel::poison(&delivery.data, &delivery.properties, why))
+    }
+
+    /// The task was not begun: it goes back to its queue, and nothing is counted.
+    pub fn give_back(&self, taken: &Taken) -> Result<()> {
+        self.put_back(taken.queue, std::slice::from_ref(&taken.delivery))
+    }
+
+    /// Stops taking. What was not begun goes back.
+    pub fn close(mut self) -> Result<()> {
+        let mut first = Ok(());
+        for at in 0..self.sources.len() {
+            let ended = self.end(at);
+            if first.is_ok() {
+                first = ended;
+            }
+        }
+        first
+    }
+
+    fn end(&mut self, at: usize) -> Result<()> {
+        let source = &mut self.sources[at];
+        let mut held: Vec<Delivery> = source.buffer.drain(..).collect();
+        if let Some(flow) = source.flow.take() {
+            held.extend(flow.cancel(&self.tasks.hub, &source.ledger)?);
+        }
+        let back = self.put_back(at, &held);
+        let ledger = &self.sources[at].ledger;
+        self.link.ask(ledger.channel.close(200, "OK".into())).and(back)
+    }
+
+    fn put_back(&self, at: usize, held: &[Delivery]) -> Result<()> {
+        if held.is_empty() {
+            return Ok(());
+        }
+        let now = SystemClock.now();
+        let queue = self.sources[at].ledger.queue.as_str();
+        let parcels: Vec<Parcel<'_>> = held
+            .iter()
+            .map(|delivery| {
+                let properties = &delivery.properties;
+                match self.read(delivery, now) {
+                    Ok((task, _, packed)) => {
+                        let last = is_last_chance(properties);
+                        Parcel::again(&task, Cow::Borrowed(&delivery.data), packed, properties, queue, last, now)
+                    }
+                    Err(_) => Parcel::back(&delivery.data, properties, queue),
+                }
+            })
+            .collect();
+        self.tasks.send(Lane::Move, &parcels)?;
+        self.sources[at].ledger.ack(held.iter().map(|delivery| delivery.delivery_tag))
+    }
+
+    fn ack(&self, queue: usize, delivery: &Delivery) -> Result<()> {
+        self.sources[queue].ledger.ack([delivery.delivery_tag])
+    }
+
+    /// Publishes what follows from a delivery, confirmed, then acks it.
+    fn settle(&self, queue: usize, delivery: &Delivery, parcel: Parcel<'_>) -> Result<()> {
+        self.tasks.send(Lane::Settle, std::slice::from_ref(&parcel))?;
+        self.ack(queue, delivery)
+    }
+
+    fn read(&self, delivery: &Delivery, now: i64) -> Result<(Task, Vec<u8>, bool)> {
+        let properties = &delivery.properties;
+        let encoding = properties.content_encoding().as_ref().map_or("", |encoding| encoding.as_str());
+        let packed = encoding.eq_ignore_ascii_case("gzip");
+        if !packed && !matches!(encoding.to_ascii_lowercase().as_str(), "" | "identity" | "utf-8" | "utf8") {
+            return Err(Error::new(ErrorKind::Poison, format!("its content encoding is `{encoding}`; gzip and none are read")));
+        }
+        if let Some(kind) = properties.content_type().as_ref().map(|kind| kind.as_str())
+            && !is_json(kind)
+        {
+            return Err(Error::new(ErrorKind::Poison, format!("its content type is `{kind}`, not {}", task::CONTENT_TYPE)));
+        }
+        let body = if packed { task::unpack(&delivery.data, self.tasks.limit)? } else { delivery.data.clone() };
+        if body.len() > self.tasks.limit {
+            let context = format!("the body has {} bytes, more than `max_payload`, {}", body.len(), self.tasks.limit);
+            return Err(Error::new(ErrorKind::Poison, context));
+        }
+        let id = properties.message_id().as_ref().map(|id| id.as_str());
+        let task = Task::decode(&body, id, now)?;
+        Ok((task, body, packed))
+    }
+
+    fn judge(&self, taken: Taken, now: i64, stamp: &dyn Fn() -> String) -> Result<Arrived> {
+        let Taken { task, body, packed: is_packed, queue, delivery } = &taken;
+        let properties = &delivery.properties;
+        let again = |body: &[u8], last: bool| {
+            let name = self.sources[*queue].ledger.queue.as_str().to_owned();
+            let body = packed(body, *is_packed);
+            Parcel::again(task, Cow::Owned(body.into_owned()), *is_packed, properties, &name, last, now)
+        };
+        let (parcel, arrived) = match task::arrival(task, delivery.redelivered, is_last_chance(properties), now) {
+            Arrival::Run => return Ok(Arrived::Task(Box::new(taken))),
+            Arrival::Expired => {
+                let why = format!("the task expired {} s ago", now - task.expire_at);
+                let letter = task::dead_body(body, &why, "", &stamp());
+                (Parcel::dead(letter, Some("expired")), Arrived::Expired(task.clone()))
+            }
+            Arrival::Counted(count) => (again(&task.with_retry(body, count), false), Arrived::Counted(task.clone(), count)),
+            Arrival::LastChance => (again(body, true), Arrived::LastChance(task.clone())),
+            Arrival::Killer => {
+                let raised = task.with_retry(body, task.current_retry.saturating_add(1));
+                let why = "every worker that held the task died before it was settled";
+                (Parcel::dead(task::dead_body(&raised, why, "", &stamp()), None), Arrived::Killer(task.clone()))
+            }
+        };
+        self.settle(*queue, delivery, parcel)?;
+        Ok(arrived)
+    }
+
+    /// The next delivery by turn.
+    fn take(&mut self, wait: Duration) -> Result<Option<(usize, Delivery)>> {
+        self.collect();
+        if self.sources.iter().all(|source| source.buffer.is_empty()) {
+            self.wait(wait)?;
+        }
+        loop {
+            let full: Vec<bool> = self.sources.iter().map(|source| !source.buffer.is_empty()).collect();
+            let Some(at) = self.turns.peek(&full) else { return Ok(None) };
+            // Of the queues above, one that ran dry may have more, on its way or waiting for our ack.
+            if let Some(above) = (0..at).find(|above| self.sources[*above].spent && !full[*above]) {
+                self.sources[above].spent = false;
+                if self.sources[above].looks_for_more(&self.tasks.hub)? {
+                    continue;
+                }
+            }
+            self.turns.took(&full, at);
+            let source = &mut self.sources[at];
+            let delivery = source.buffer.pop_front();
+            source.spent = source.buffer.is_empty();
+            return Ok(delivery.map(|delivery| (at, delivery)));
+        }
+    }
+
+    fn collect(&mut self) {
+        for source in &mut self.sources {
+            if let Some(flow) = &mut source.flow {
+                source.buffer.extend(flow.take_all());
+            }
+        }
+    }
+
+    /// Waits until some queue has something.
+    fn wait(&mut self, wait: Duration) -> Result<()> {
+        let sources = &mut self.sources;
+        let any = std::future::poll_fn(|context| {
+            let mut ready = false;
+            for source in sources.iter_mut() {
+                let Some(flow) = &mut source.flow else { continue };
+                match flow.poll(context) {
+                    Poll::Ready(Some(delivery)) => {
+                        source.buffer.push_back(delivery);
+                        ready = true;
+                    }
+                    Poll::Ready(None) => ready = true,
+                    Poll::Pending => {}
+                }
+            }
+            if ready { Poll::Ready(()) } else { Poll::Pending }
+        });
+        // Nothing within the time is an answer too.
+        let _ = wait::until(Instant::now() + wait, any);
+        self.collect();
+        if !self.link.is_alive() {
+            let why = self.link.end().unwrap_or_else(|| "the connection ended".to_owned());
+            let context = format!("the connection to RabbitMQ at {} broke", self.link.address());
+            return Err(Error::new(ErrorKind::Connection, context).with_source(why));
+        }
+        match self.sources.iter().find(|source| source.buffer.is_empty() && source.flow.as_ref().is_some_and(Flow::has_ended)) {
+            Some(source) => {
+                let context = format!("RabbitMQ ended the consumer of `{}`", source.ledger.queue);
+                Err(Error::new(ErrorKind::Connection, context)
+                    .with_advice("the queue was deleted, or a task took longer than the broker's `consumer_timeout`"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Source {
+    /// Asks the broker whether the queue has more, and waits for it when it has. The questions are also what acks and deliveries
+    /// under way have to overtake, so that what was there is here afterwards.
+    fn looks_for_more(&mut self, hub: &Hub) -> Result<bool> {
+        self.ledger.sync()?;
+        let waiting = hub.count(self.ledger.queue.as_str())?.unwrap_or(0);
+        self.ledger.sync()?;
+        let Some(flow) = &mut self.flow else { return Ok(false) };
+        self.buffer.extend(flow.take_all());
+        if waiting > 0 && self.buffer.is_empty() {
+            self.buffer.extend(flow.wait_for(NEARLY_THERE));
+        }
+        Ok(!self.buffer.is_empty())
+    }
+}
+
+fn packed(body: &[u8], packed: bool) -> Cow<'_, [u8]> {
+    if packed { Cow::Owned(task::pack(body)) } else { Cow::Borrowed(body) }
+}
+
+/// `application/json`, with or without parameters, and its relatives.
+fn is_json(kind: &str) -> bool {
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind.is_empty() || kind == task::CONTENT_TYPE || kind == "text/json" || kind == "text/plain" || kind.ends_with("+json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_of_json_are_read_and_others_are_not() {
+        for kind in ["application/json", "Application/JSON; charset=utf-8", "", "text/plain", "application/task+json"] {
+            assert!(is_json(kind), "{kind}");
+        }
+        assert!(!is_json("application/x-php-serialized") && !is_json("image/png"));
+    }
+}

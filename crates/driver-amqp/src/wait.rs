@@ -1,0 +1,97 @@
+//! Waiting on a plain thread for what the client library does on its own.
+//!
+//! The library's futures need no runtime of their caller: their work is done by its I/O thread and by ours. So PHP's thread only parks.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+/// Runs `future` on this thread until `deadline`. `None` when it is not ready by then.
+pub fn until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
+    let parker = Arc::new(Parker { thread: thread::current(), woken: AtomicBool::new(false) });
+    let waker = Waker::from(Arc::clone(&parker));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        while !parker.woken.swap(false, Ordering::Acquire) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            thread::park_timeout(left);
+        }
+    }
+}
+
+struct Parker {
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+/// Starts all futures before the first is awaited; answers come in order. One after the other, each would cost a round trip.
+pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<(Pin<Box<F>>, Option<F::Output>)> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut open = false;
+        for (future, output) in &mut futures {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(value) => *output = Some(value),
+                    Poll::Pending => open = true,
+                }
+            }
+        }
+        if open { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    futures.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_future_that_is_never_ready_ends_at_the_deadline() {
+        let until_then = Instant::now() + Duration::from_millis(5);
+        assert!(until(until_then, std::future::pending::<()>()).is_none());
+        assert!(Instant::now() >= until_then);
+    }
+
+    #[test]
+    fn a_wake_from_another_thread_ends_the_wait() {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let waker = thread::spawn(move || sender.send(7));
+        assert_eq!(until(Instant::now() + Duration::from_secs(60), receiver), Some(Ok(7)));
+        waker.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn answers_come_in_the_order_of_the_questions() {
+        let (first, second) = (tokio::sync::oneshot::channel(), tokio::sync::oneshot::channel());
+        second.0.send(2).unwrap();
+        first.0.send(1).unwrap();
+        let answers = until(Instant::now() + Duration::from_secs(1), all([first.1, second.1])).unwrap();
+        assert_eq!(answers, [Ok(1), Ok(2)]);
+    }
+}

@@ -1,0 +1,157 @@
+<?php
+// A RabbitMQ node of the test's own: its own name, ports, folder and port mapper, gone with the test.
+
+require_once __DIR__ . '/child.php';
+
+final class RabbitNode
+{
+    private function __construct(public readonly int $port, private string $folder, private Child $node, private Child $mapper)
+    {
+    }
+
+    public static function start(): self
+    {
+        // Somebody may take a port between our look and the node's start; then others are tried.
+        for ($try = 0; $try < 5; $try++) {
+            $port = self::threeFreePorts();
+            $folder = temp_dir() . "/rabbit-$port";
+            self::writeFiles($folder);
+            at_the_end(fn () => exec('rm -rf ' . escapeshellarg($folder)));
+            $env = self::environment($folder, $port);
+            $mapper = Child::start(['epmd', '-address', '127.0.0.1', '-port', (string) ($port + 2)], "$folder/mapper", $env);
+            $node = new self($port, $folder, Child::start([self::program('rabbitmq-server')], "$folder/node", $env), $mapper);
+            if ($node->isUp()) {
+                return $node;
+            }
+            $mapper->signal(SIGKILL);
+        }
+        throw new RuntimeException('rabbitmq-server does not start');
+    }
+
+    /** The script that needs no user of its own, beside the one that wants to be root. */
+    public static function program(string $name): string
+    {
+        return (glob("/usr/lib/rabbitmq/lib/*/sbin/$name") ?: [''])[0];
+    }
+
+    /** A port with two free ones behind it: for AMQP, for other nodes, for the port mapper. */
+    private static function threeFreePorts(): int
+    {
+        while (true) {
+            $first = stream_socket_server('tcp://127.0.0.1:0');
+            $port = (int) substr(strrchr(stream_socket_get_name($first, false), ':'), 1);
+            $free = fn (int $port) => $port < 65536 && @stream_socket_server("tcp://127.0.0.1:$port") !== false;
+            if ($free($port + 1) && $free($port + 2)) {
+                return $port;
+            }
+        }
+    }
+
+    private static function writeFiles(string $folder): void
+    {
+        mkdir("$folder/home", 0777, true);
+        file_put_contents("$folder/plugins", "[].\n");
+        file_put_contents("$folder/rabbit.conf", "loopback_users = none\n");
+        file_put_contents("$folder/home/.erlang.cookie", 'FERRYPHPTESTS');
+        chmod("$folder/home/.erlang.cookie", 0400);
+    }
+
+    /** @return array<string, string> */
+    private static function environment(string $folder, int $port): array
+    {
+        return [
+            'HOME' => "$folder/home",
+            'ERL_EPMD_PORT' => (string) ($port + 2),
+            'ERL_EPMD_ADDRESS' => '127.0.0.1',
+            'RABBITMQ_NODENAME' => "ferry$port@localhost",
+            'RABBITMQ_NODE_IP_ADDRESS' => '127.0.0.1',
+            'RABBITMQ_NODE_PORT' => (string) $port,
+            'RABBITMQ_DIST_PORT' => (string) ($port + 1),
+            'RABBITMQ_MNESIA_BASE' => "$folder/mnesia",
+            'RABBITMQ_LOG_BASE' => "$folder/log",
+            'RABBITMQ_LOGS' => "$folder/log/node.log",
+            'RABBITMQ_PID_FILE' => "$folder/unused",
+            // So that the start script becomes the Erlang machine, and its pid is the one to end.
+            'RABBITMQ_ALLOW_INPUT' => '1',
+            'RABBITMQ_SERVER_START_ARGS' => '-noinput',
+            'RABBITMQ_ENABLED_PLUGINS_FILE' => "$folder/plugins",
+            'RABBITMQ_CONFIG_FILE' => "$folder/rabbit",
+            'RABBITMQ_GENERATED_CONFIG_DIR' => "$folder/generated",
+            'RABBITMQ_ADVANCED_CONFIG_FILE' => "$folder/advanced",
+        ];
+    }
+
+    private function isUp(): bool
+    {
+        $log = fn () => (string) @file_get_contents("{$this->folder}/log/node.log");
+        wait_until(fn () => !$this->node->isRunning() || str_contains($log(), 'Server startup complete'), 'rabbitmq-server is up', 55);
+        return $this->node->isRunning();
+    }
+
+    /** Runs `rabbitmqctl` on this node. */
+    public function ctl(string ...$arguments): string
+    {
+        $env = '';
+        foreach (self::environment($this->folder, $this->port) as $name => $value) {
+            $env .= "$name=" . escapeshellarg($value) . ' ';
+        }
+        $words = implode(' ', array_map('escapeshellarg', [self::program('rabbitmqctl'), ...$arguments]));
+        exec("$env$words 2>&1", $said, $code);
+        if ($code !== 0) {
+            throw new RuntimeException("rabbitmqctl $words: " . implode("\n", $said));
+        }
+        return implode("\n", $said);
+    }
+
+    public function dsn(string $query = ''): string
+    {
+        return "amqp://guest:guest@127.0.0.1:{$this->port}/" . ($query === '' ? '' : "?$query");
+    }
+
+    /** Ends every connection, as a network that breaks would. */
+    public function cutConnections(): void
+    {
+        $this->ctl('close_all_connections', 'cut by the test');
+    }
+
+    /** A client that knows nothing of Ferry: php-amqplib. */
+    public function amqplib(): PhpAmqpLib\Channel\AMQPChannel
+    {
+        require_once '/usr/share/php/PhpAmqpLib/autoload.php';
+        return (new PhpAmqpLib\Connection\AMQPStreamConnection('127.0.0.1', $this->port, 'guest', 'guest'))->channel();
+    }
+
+    /** Another one: the extension amqp. */
+    public function pecl(): AMQPChannel
+    {
+        $connection = new AMQPConnection(['host' => '127.0.0.1', 'port' => $this->port, 'login' => 'guest', 'password' => 'guest']);
+        $connection->connect();
+        return new AMQPChannel($connection);
+    }
+
+    /** What lies in a queue, taken out: `[body, properties, headers]` each. @return list<array{string, array, array}> */
+    public function take(string $queue): array
+    {
+        $channel = $this->amqplib();
+        $all = [];
+        while ($message = $channel->basic_get($queue, true)) {
+            $properties = $message->get_properties();
+            $headers = isset($properties['application_headers']) ? $properties['application_headers']->getNativeData() : [];
+            unset($properties['application_headers']);
+            $all[] = [$message->getBody(), $properties, $headers];
+        }
+        $channel->getConnection()->close();
+        return $all;
+    }
+
+    /** How many messages are ready there. */
+    public function ready(string $queue): int
+    {
+        static $channel = null;
+        static $of = null;
+        if ($channel === null || $of !== [$this->port, getmypid()]) {
+            [$channel, $of] = [$this->amqplib(), [$this->port, getmypid()]];
+        }
+        return $channel->queue_declare($queue, true)[1];
+    }
+}

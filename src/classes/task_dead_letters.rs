@@ -1,0 +1,105 @@
+//! `Ferry\Task\DeadLetters`: tasks that failed for good, for operators.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ext_php_rs::boxed::ZBox;
+use ext_php_rs::exception::PhpResult;
+use ext_php_rs::prelude::*;
+use ext_php_rs::types::{ZendHashTable, Zval};
+use ferry_client::Handle;
+use ferry_client::tasks::{Letter, Tasks};
+use ferry_core::Error;
+use ferry_core::task::DEAD_QUEUE;
+
+use crate::classes::connection::count;
+use crate::convert::arguments::{Mixed, OptionalText, Text, Whole};
+use crate::convert::errors::exception;
+use crate::convert::task::{Fields, connection};
+use crate::zend::objects::{number, text};
+
+/// The dead letters of a connection.
+#[php_class]
+#[php(name = "Ferry\\Task\\DeadLetters")]
+pub struct DeadLetters {
+    handle: Rc<Handle>,
+    queue: String,
+}
+
+#[php_impl]
+impl DeadLetters {
+    /// Opens nothing yet.
+    pub fn __construct(connection: Mixed<'_>, queue: OptionalText) -> PhpResult<Self> {
+        let handle = self::connection(connection.0, "DeadLetters")?;
+        Ok(Self { handle, queue: queue.text().unwrap_or_else(|| DEAD_QUEUE.to_owned()) })
+    }
+
+    /// The oldest ones.
+    #[php(defaults(limit = Whole(100)))]
+    pub fn list(&self, limit: Whole) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
+        let limit = usize::try_from(count(limit.0)?).unwrap_or(usize::MAX);
+        let letters = self.tasks()?.letters(&self.queue, limit).map_err(|error| self.place(error))?;
+        letters.iter().map(record).collect()
+    }
+
+    /// The one of the task with this id, null when there is none.
+    pub fn show(&self, id: Text) -> PhpResult<Option<ZBox<ZendHashTable>>> {
+        let id = String::from_utf8_lossy(&id.0).into_owned();
+        let letter = self.tasks()?.letter(&self.queue, &id).map_err(|error| self.place(error))?;
+        letter.as_ref().map(record).transpose()
+    }
+
+    /// Publishes tasks anew: the one with this id, those of this type, or `all`.
+    pub fn requeue(&self, which: Text) -> PhpResult<i64> {
+        let which = String::from_utf8_lossy(&which.0).into_owned();
+        let wanted = |letter: &Letter| {
+            which == "all" || letter.id == which || letter.letter.task.as_ref().is_some_and(|task| task.kind == which)
+        };
+        let count = self.tasks()?.requeue(&self.queue, &wanted).map_err(|error| self.place(error))?;
+        Ok(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
+    /// Removes all of them for good.
+    pub fn purge(&self) -> PhpResult<i64> {
+        let count = self.tasks()?.purge(&self.queue).map_err(|error| self.place(error))?;
+        Ok(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+}
+
+impl DeadLetters {
+    fn tasks(&self) -> PhpResult<Arc<Tasks>> {
+        self.handle.get().and_then(|client| client.tasks()).map_err(|error| self.place(error))
+    }
+
+    fn place(&self, error: Error) -> ext_php_rs::exception::PhpException {
+        exception(&error.within(format!("dead letters in `{}` on `{}`", self.queue, self.handle.config().name)))
+    }
+}
+
+/// What there is to say of one.
+fn record(letter: &Letter) -> PhpResult<ZBox<ZendHashTable>> {
+    let task = letter.letter.task.as_ref();
+    let fields = task.and_then(|task| Fields::of_task(task, &letter.letter.body).ok());
+    let told = if letter.letter.message.is_empty() { &letter.error } else { &letter.letter.message };
+    let mut table = ZendHashTable::new();
+    let words = |words: &str| text(words.as_bytes());
+    let count = |get: fn(&Fields) -> i64| fields.as_ref().map_or_else(Zval::null, |fields| number(get(fields)));
+    for (key, value) in [
+        ("id", words(&letter.id)),
+        ("type", task.map_or_else(Zval::null, |task| words(&task.kind))),
+        ("reason", words(&letter.reason)),
+        ("message", words(told)),
+        ("trace", words(&letter.letter.trace)),
+        ("failed_at", words(&letter.letter.failed_at)),
+        ("priority", count(|fields| fields.priority)),
+        ("current_retry", count(|fields| fields.current_retry)),
+        ("max_retries", count(|fields| fields.max_retries)),
+        ("created_at", count(|fields| fields.created_at)),
+        ("expire_at", count(|fields| fields.expire_at)),
+        ("payload", fields.as_ref().map_or_else(Zval::null, |fields| fields.payload.shallow_clone())),
+        ("body", text(&letter.raw)),
+    ] {
+        table.insert(key, value)?;
+    }
+    Ok(table)
+}

@@ -1,0 +1,82 @@
+//! `Ferry\Task\TaskMessage`: a task as PHP code sees it. What it holds are plain public properties, so any code may change them.
+
+// PHP callers name arguments.
+#![allow(non_snake_case)]
+
+use ext_php_rs::boxed::ZBox;
+use ext_php_rs::builders::{ClassBuilder, ClassProperty};
+use ext_php_rs::exception::PhpResult;
+use ext_php_rs::flags::PropertyFlags;
+use ext_php_rs::prelude::*;
+use ext_php_rs::types::{ZendHashTable, ZendObject};
+use ferry_core::task::{DEFAULT_MAX_RETRIES, DEFAULT_PRIORITY, DEFAULT_TTL};
+
+use crate::convert::arguments::{List, Text, Whole};
+use crate::convert::errors::{invalid, pending};
+use crate::convert::task::{Fields, PROPERTIES};
+use crate::zend::{dates, objects};
+
+/// A task.
+#[php_class]
+#[php(name = "Ferry\\Task\\TaskMessage")]
+#[php(modifier = "with_properties")]
+#[derive(Clone)]
+pub struct TaskMessage;
+
+fn with_properties(builder: ClassBuilder) -> ClassBuilder {
+    PROPERTIES.iter().fold(builder, |builder, (property, _)| {
+        builder.property(ClassProperty {
+            name: (*property).to_owned(),
+            flags: PropertyFlags::Public,
+            default: None,
+            docs: &[],
+            ty: None,
+            nullable: true,
+            readonly: false,
+            default_stub: None,
+        })
+    })
+}
+
+fn this() -> PhpResult<&'static mut ZendObject> {
+    objects::this().ok_or_else(|| invalid("a task's method was called without a task"))
+}
+
+#[php_impl]
+impl TaskMessage {
+    /// A new task, with an id of its own.
+    #[php(defaults(priority = Whole(DEFAULT_PRIORITY), maxRetries = Whole(DEFAULT_MAX_RETRIES), ttl = Whole(DEFAULT_TTL)))]
+    pub fn __construct(taskType: Text, payload: List<'_>, priority: Whole, maxRetries: Whole, ttl: Whole) -> PhpResult<Self> {
+        let fields = Fields::new(taskType.0, payload.0.shallow_clone(), priority.0, maxRetries.0, ttl.0)?;
+        fields.write_to(this()?)?;
+        Ok(Self)
+    }
+
+    /// Counts a failed execution.
+    pub fn increment_retry(&self) -> PhpResult<()> {
+        let object = this()?;
+        let count = Fields::read(object)?.current_retry.saturating_add(1);
+        object.set_property("currentRetry", count).map_err(|_| pending())
+    }
+
+    /// Whether it may be executed again.
+    pub fn can_retry(&self) -> PhpResult<bool> {
+        let fields = Fields::read(this()?)?;
+        Ok(fields.current_retry < fields.max_retries)
+    }
+
+    /// Whether its time is over.
+    pub fn is_expired(&self) -> PhpResult<bool> {
+        Ok(Fields::read(this()?)?.expire_at < dates::now())
+    }
+
+    /// The fields under the names that the wire has.
+    pub fn to_array(&self) -> PhpResult<ZBox<ZendHashTable>> {
+        Fields::read(this()?)?.to_array()
+    }
+
+    /// A task from such an array.
+    pub fn from_array(data: List<'_>) -> PhpResult<ZBox<ZendObject>> {
+        Fields::of_array(data.0)?.to_object()
+    }
+}

@@ -1,0 +1,115 @@
+//! `Ferry\Task\TaskProducer`: publishes tasks.
+
+use std::rc::Rc;
+
+use ext_php_rs::exception::PhpResult;
+use ext_php_rs::prelude::*;
+use ext_php_rs::types::Zval;
+use ferry_client::Handle;
+use ferry_client::tasks::OutgoingTask;
+use ferry_core::config::nearest;
+use ferry_core::task::{clamp, expiration, pack};
+
+use crate::classes::task_message::TaskMessage;
+use crate::convert::arguments::{List, MaybeList, Mixed, integer, truth};
+use crate::convert::errors::{exception, invalid};
+use crate::convert::task::{Fields, connection};
+use crate::zend::dates;
+use crate::zend::objects::{self, Key};
+
+/// Bodies from this size on are packed, when packing is asked for without a size.
+const LARGE: usize = 8 * 1024;
+
+/// Publishes tasks by one connection.
+#[php_class]
+#[php(name = "Ferry\\Task\\TaskProducer")]
+pub struct TaskProducer {
+    handle: Rc<Handle>,
+    /// Bytes from which a body is packed.
+    gzip: Option<usize>,
+}
+
+#[php_impl]
+impl TaskProducer {
+    /// Opens nothing yet.
+    #[php(defaults(options = MaybeList(None)))]
+    pub fn __construct(connection: Mixed<'_>, options: MaybeList<'_>) -> PhpResult<Self> {
+        let handle = self::connection(connection.0, "TaskProducer")?;
+        Ok(Self { handle, gzip: options.0.map_or(Ok(None), packing)? })
+    }
+
+    /// Publishes a task and waits until the broker has it. Anything else is an exception.
+    pub fn publish(&self, task: Mixed<'_>) -> PhpResult<bool> {
+        let task = self.outgoing(task.0)?;
+        self.send(&[task]).map(|_| true)
+    }
+
+    /// Publishes many, all on their way before the first is waited for, and answers how many.
+    pub fn publish_batch(&self, tasks: List<'_>) -> PhpResult<i64> {
+        let Some(list) = tasks.0.array() else { return Err(invalid("publishBatch() takes a list of tasks")) };
+        let mut all = Vec::with_capacity(list.len());
+        objects::each(list, |_, task| {
+            all.push(self.outgoing(task)?);
+            PhpResult::Ok(())
+        })?;
+        if all.is_empty() {
+            return Ok(0);
+        }
+        self.send(&all).map(|count| i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
+    /// Nothing to do: the connection is shared by all producers of the process. For drop-in callers.
+    pub fn close(&self) {}
+}
+
+impl TaskProducer {
+    /// Encodes, which may run PHP code; the connection is asked for after that.
+    fn outgoing(&self, task: &Zval) -> PhpResult<OutgoingTask> {
+        let Some(object) = task.object().filter(|_| task.extract::<&TaskMessage>().is_some()) else {
+            return Err(invalid("publish() takes a Ferry\\Task\\TaskMessage"));
+        };
+        let fields = Fields::read(object)?;
+        let expiration = expiration(fields.expire_at, dates::now())
+            .map_err(|error| exception(&error.within(format!("publish task {} ({})", fields.id, fields.kind))))?;
+        let body = fields.to_bytes()?;
+        let most = self.handle.config().max_payload;
+        if body.len() > most {
+            return Err(invalid(format!("task {} has {} bytes, more than `max_payload`, {most}", fields.id, body.len())));
+        }
+        let is_large = self.gzip.is_some_and(|least| body.len() >= least);
+        let body = if is_large { pack(&body) } else { body };
+        Ok(OutgoingTask { priority: clamp(fields.priority), id: fields.id, body, expiration, packed: is_large })
+    }
+
+    fn send(&self, tasks: &[OutgoingTask]) -> PhpResult<u64> {
+        let place = |error: ferry_core::Error| match tasks {
+            [task] => exception(&error.within(format!("publish task {} on `{}`", task.id, self.handle.config().name))),
+            many => exception(&error.within(format!("publish {} tasks on `{}`", many.len(), self.handle.config().name))),
+        };
+        self.handle.get().and_then(|client| client.tasks()).and_then(|there| there.publish(tasks)).map_err(place)
+    }
+}
+
+/// `['gzip' => true]`, or the number of bytes from which a body is packed.
+fn packing(options: &Zval) -> PhpResult<Option<usize>> {
+    let mut gzip = None;
+    let Some(table) = options.array() else { return Ok(None) };
+    objects::each(table, |key, value| {
+        let name = match key {
+            Key::Name(name) => String::from_utf8_lossy(name).into_owned(),
+            Key::Index(index) => index.to_string(),
+        };
+        if name != "gzip" {
+            let near = nearest(&name, ["gzip"].into_iter()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            return Err(invalid(format!("there is no producer option `{name}`{near}")));
+        }
+        gzip = match (value.bool(), integer(value)) {
+            (Some(wanted), _) => wanted.then_some(LARGE),
+            (None, Some(bytes)) if bytes >= 0 => Some(usize::try_from(bytes).unwrap_or(usize::MAX)),
+            _ if truth(value) == Some(false) => None,
+            _ => return Err(invalid("the producer option `gzip` must be true, false, or a number of bytes")),
+        };
+        PhpResult::Ok(())
+    })?;
+    Ok(gzip)
+}

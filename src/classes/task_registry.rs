@@ -1,0 +1,104 @@
+//! `Ferry\Task\TaskHandlerRegistry`: which handler takes which type of task.
+
+// PHP callers name arguments.
+#![allow(non_snake_case)]
+
+use std::cell::RefCell;
+
+use ext_php_rs::exception::PhpResult;
+use ext_php_rs::prelude::*;
+use ext_php_rs::types::Zval;
+
+use crate::classes::task_handler::is_handler;
+use crate::convert::arguments::{Mixed, Text, textual, truth};
+use crate::convert::errors::{invalid, pending};
+use crate::zend::call::{self, Called};
+use crate::zend::objects::{self, text};
+
+/// Handlers in the order in which they were registered.
+#[php_class]
+#[php(name = "Ferry\\Task\\TaskHandlerRegistry")]
+pub struct TaskHandlerRegistry {
+    /// Those that named their types.
+    named: RefCell<Vec<(Vec<u8>, Zval)>>,
+    /// All, to be asked.
+    all: RefCell<Vec<Zval>>,
+}
+
+#[php_impl]
+impl TaskHandlerRegistry {
+    /// An empty one.
+    pub fn __construct() -> Self {
+        Self { named: RefCell::default(), all: RefCell::default() }
+    }
+
+    /// Adds a handler. Its `getSupportedTypes()` is asked once, now, when it has one; otherwise `supports()` is asked each time.
+    pub fn register(&self, handler: Mixed<'_>) -> PhpResult<()> {
+        let mut handler = handler.0.shallow_clone();
+        if !is_handler(&handler) {
+            return Err(invalid("register() takes an object that implements Ferry\\Task\\TaskHandlerInterface"));
+        }
+        let types = supported(&mut handler)?;
+        let mut named = self.named.borrow_mut();
+        for kind in types {
+            named.retain(|(known, _)| *known != kind);
+            named.push((kind, handler.shallow_clone()));
+        }
+        drop(named);
+        self.all.borrow_mut().push(handler);
+        Ok(())
+    }
+
+    /// The handler of this type, null when there is none.
+    pub fn get(&self, taskType: Text) -> PhpResult<Zval> {
+        match self.find(&taskType.0) {
+            Ok(found) => Ok(found.unwrap_or_else(Zval::null)),
+            Err(trouble) => {
+                call::rethrow(trouble);
+                Err(pending())
+            }
+        }
+    }
+
+    /// Whether there is one.
+    pub fn has(&self, taskType: Text) -> PhpResult<bool> {
+        self.get(taskType).map(|found| !found.is_null())
+    }
+}
+
+impl TaskHandlerRegistry {
+    /// The handler of this type. Asks PHP code, so nothing of ours is borrowed meanwhile.
+    pub fn find(&self, kind: &[u8]) -> Called<Option<Zval>> {
+        let named = self.named.borrow().iter().find(|(known, _)| known == kind).map(|(_, handler)| handler.shallow_clone());
+        if named.is_some() {
+            return Ok(named);
+        }
+        let all: Vec<Zval> = self.all.borrow().iter().map(Zval::shallow_clone).collect();
+        for mut handler in all {
+            let Some(object) = handler.object_mut() else { continue };
+            let answer = call::method(object, "supports", &mut [text(kind)])?;
+            if truth(&answer) == Some(true) {
+                return Ok(Some(handler));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The types a handler names itself.
+fn supported(handler: &mut Zval) -> PhpResult<Vec<Vec<u8>>> {
+    let mut types = Vec::new();
+    let Some(object) = handler.object_mut().filter(|object| objects::has_method(object, "getsupportedtypes")) else {
+        return Ok(types);
+    };
+    let answer = call::method(object, "getSupportedTypes", &mut []).map_err(|trouble| {
+        call::rethrow(trouble);
+        pending()
+    })?;
+    let Some(list) = answer.array() else { return Err(invalid("getSupportedTypes() answers a list of task types")) };
+    objects::each(list, |_, kind| {
+        types.push(textual(kind).ok_or_else(|| invalid("getSupportedTypes() answers a list of task types"))?);
+        PhpResult::Ok(())
+    })?;
+    Ok(types)
+}

@@ -1,0 +1,20 @@
+//! Moments as PHP writes them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ext_php_rs::boxed::ZBox;
+use ext_php_rs::types::ZendStr;
+
+use crate::zend::engine::php_format_date;
+
+/// A second as text, in PHP's time zone. `format` is that of `date()`.
+pub fn formatted(format: &[u8], second: i64) -> String {
+    // SAFETY: the format is read with its length; the answer is a string that we own.
+    let text = unsafe { ZBox::<ZendStr>::from_raw(php_format_date(format.as_ptr().cast(), format.len(), second, true).cast()) };
+    String::from_utf8_lossy(text.as_bytes()).into_owned()
+}
+
+/// The unix second.
+pub fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}

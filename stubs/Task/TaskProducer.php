@@ -1,0 +1,54 @@
+<?php
+
+namespace Ferry\Task;
+
+/**
+ * Publishes tasks. All producers of a process share one connection, which is made when first needed and is never inherited by a fork.
+ */
+class TaskProducer
+{
+    /**
+     * Opens nothing yet.
+     *
+     * @param string|array<string, mixed>|\Ferry\Connection|null $connection the name of a connection, a DSN, the array of one connection, or a
+     *     connection; null is the default one
+     * @param array<string, mixed> $options `gzip`: true packs bodies from 8192 bytes on, a number from so many; false, the default, none
+     * @throws \Ferry\InvalidArgumentException an unknown option; an object that is no connection of Ferry
+     * @throws \Ferry\ConfigException there is no such connection, or it is not RabbitMQ
+     */
+    public function __construct(mixed $connection, array $options = [])
+    {
+    }
+
+    /**
+     * Publishes a task and waits until the broker has it.
+     *
+     * @param TaskMessage $task
+     * @return bool true; everything else is an exception
+     * @throws \Ferry\InvalidArgumentException it expired, is too large, or cannot be encoded; nothing was sent
+     * @throws \Ferry\ConnectionException the broker was not reached; nothing was stored, repeating is safe
+     * @throws \Ferry\UncertainException the confirm was lost: the task may be stored
+     * @throws \Ferry\BrokerException the broker refused; nothing was stored
+     */
+    public function publish(mixed $task): bool
+    {
+    }
+
+    /**
+     * Publishes many: all are checked, then all go out, then their confirms are awaited together.
+     *
+     * @param list<TaskMessage> $tasks
+     * @return int how many: all of them
+     * @throws \Ferry\Exception as {@see publish()}; it says how many were confirmed
+     */
+    public function publishBatch(array $tasks): int
+    {
+    }
+
+    /**
+     * Does nothing: the connection belongs to the process.
+     */
+    public function close(): void
+    {
+    }
+}
