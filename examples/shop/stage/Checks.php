@@ -59,6 +59,7 @@ final class Checks
     {
         $requests = array_count_values(file($this->settings->path('sms/requests.log'), FILE_IGNORE_NEW_LINES));
         $repeated = array_keys(array_filter($requests, fn ($times) => $times > 1));
+        sort($repeated);
         $this->same('repeated SMS requests', ['order-A0020', 'order-A0030'], $repeated);
         return 'repeated with their keys: ' . implode(', ', $repeated);
     }

@@ -34,7 +34,19 @@ final class Rabbit
     /** @return array<string, int> how many messages lie in each queue, or are held by a worker */
     public function messages(): array
     {
-        $command = [self::program('rabbitmqctl'), '--quiet', 'list_queues', 'name', 'messages', '--no-table-headers'];
+        return $this->queues('messages');
+    }
+
+    /** @return array<string, int> how many workers listen to each queue */
+    public function consumers(): array
+    {
+        return $this->queues('consumers');
+    }
+
+    /** @return array<string, int> a number of each queue */
+    private function queues(string $column): array
+    {
+        $command = [self::program('rabbitmqctl'), '--quiet', 'list_queues', 'name', $column, '--no-table-headers'];
         $pipes = [];
         $process = proc_open($command, [['file', '/dev/null', 'r'], ['pipe', 'w'], STDERR], $pipes, null, self::environment($this->folder, $this->port) + getenv());
         $told = stream_get_contents($pipes[1]);

@@ -7,7 +7,7 @@ use RuntimeException;
 /** The workers, and what a supervisor does for them: one that was killed is replaced. */
 final class Workers
 {
-    private const TASK_WORKERS = 3;
+    public const TASK_WORKERS = 3;
     private const IMPORT_WORKERS = 2;
     private const IMPORT_QUEUES = ['import.1', 'import.2', 'import.3', 'import.4'];
 

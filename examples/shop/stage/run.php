@@ -128,6 +128,8 @@ foreach ($environment as $name => $value) {
 $settings = Settings::fromEnvironment();
 $started[] = $workers = new Workers($folder, "$folder/app", $php, $environment);
 $workers->start();
+$idle = fn () => ($rabbit->consumers()['task.low'] ?? 0) === Workers::TASK_WORKERS;
+Wait::until($idle, 'the workers listen', 60, fn () => json_encode($rabbit->consumers()));
 
 say('== ordering over HTTP, importing old orders, and killing workers in mid-job');
 $began = microtime(true);
