@@ -144,14 +144,12 @@ final class RabbitNode
         return $all;
     }
 
-    /** How many messages are ready there. */
+    /** How many messages are ready there. A connection that is kept would be closed by a forked child of the test. */
     public function ready(string $queue): int
     {
-        static $channel = null;
-        static $of = null;
-        if ($channel === null || $of !== [$this->port, getmypid()]) {
-            [$channel, $of] = [$this->amqplib(), [$this->port, getmypid()]];
-        }
-        return $channel->queue_declare($queue, true)[1];
+        $channel = $this->amqplib();
+        $count = $channel->queue_declare($queue, true)[1];
+        $channel->getConnection()->close();
+        return $count;
     }
 }

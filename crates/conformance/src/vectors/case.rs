@@ -61,7 +61,8 @@ impl Recording {
     }
 }
 
-pub(super) fn fixture(file: &str) -> Value {
+/// A file of `fixtures/`, as JSON.
+pub fn fixture(file: &str) -> Value {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(file);
     let text = std::fs::read(&path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()));
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{} is not JSON: {error}", path.display()))

@@ -7,7 +7,7 @@ mod deviations;
 mod envelope;
 mod replay;
 
-pub use case::{Case, Recording};
+pub use case::{Case, Recording, fixture};
 pub use deviations::Deviations;
 pub use envelope::rebuilt;
 pub use replay::{Held, Stage, replay_all, show_error};

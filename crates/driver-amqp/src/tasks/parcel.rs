@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ferry_core::Result;
 use ferry_core::task::{CONTENT_TYPE, DEAD_EXCHANGE, DEAD_KEY, EXCHANGE, Level, Task, expiration};
 use lapin::BasicProperties;
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::FieldTable;
 
 use super::{Outgoing, names_of};
 use crate::names::{Names, Side};
@@ -13,8 +13,8 @@ use crate::outbox::Outgoing as Item;
 use crate::topology::Need;
 use crate::{delay, message};
 
-/// The last run of a task that may have killed its worker.
-const LAST_CHANCE: &str = "x-ferry-last-chance";
+/// A task whose worker died runs alone: `yes`, or `last` for the last time.
+const ALONE: &str = "x-ferry-alone";
 /// Why something is a dead letter that no consumer wrapped.
 pub const REASON: &str = "x-ferry-reason";
 /// What was wrong with it.
@@ -42,23 +42,45 @@ fn of_task(id: &str, priority: u8, now: i64, packed: bool) -> BasicProperties {
     plain(packed).with_priority(priority).with_message_id(id.into()).with_timestamp(u64::try_from(now).unwrap_or(0))
 }
 
-/// Headers of the one who published it; `last_chance` is ours.
-fn with_headers(properties: BasicProperties, original: &BasicProperties, last_chance: bool) -> BasicProperties {
+/// Whether a task may be one that kills its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspicion {
+    /// No worker died with it.
+    None,
+    /// One did, so it runs alone.
+    Alone,
+    /// The same, for the last time.
+    Last,
+}
+
+impl Suspicion {
+    /// What its headers say.
+    pub fn of(properties: &BasicProperties) -> Self {
+        match message::words(properties, ALONE).as_deref() {
+            None => Suspicion::None,
+            Some("last") => Suspicion::Last,
+            Some(_) => Suspicion::Alone,
+        }
+    }
+}
+
+/// Headers of the one who published it, and ours.
+fn with_headers(properties: BasicProperties, original: &BasicProperties, suspicion: Suspicion) -> BasicProperties {
     let mut headers = FieldTable::default();
     for (key, value) in message::foreign_headers(original).inner() {
-        if ![LAST_CHANCE, REASON, ERROR].contains(&key.as_str()) {
+        if ![ALONE, REASON, ERROR].contains(&key.as_str()) {
             headers.insert(key.clone(), value.clone());
         }
     }
-    if last_chance {
-        headers.insert(LAST_CHANCE.into(), AMQPValue::Boolean(true));
+    let word = match suspicion {
+        Suspicion::None => None,
+        Suspicion::Alone => Some("yes"),
+        Suspicion::Last => Some("last"),
+    };
+    if let Some(word) = word {
+        headers.insert(ALONE.into(), message::text(word));
     }
     if headers.inner().is_empty() { properties } else { properties.with_headers(headers) }
-}
-
-/// Whether a delivery is the last run of its task.
-pub fn is_last_chance(properties: &BasicProperties) -> bool {
-    properties.headers().as_ref().is_some_and(|headers| headers.contains_key(LAST_CHANCE))
 }
 
 impl<'a> Parcel<'a> {
@@ -79,7 +101,7 @@ impl<'a> Parcel<'a> {
         packed: bool,
         original: &BasicProperties,
         queue: &str,
-        last_chance: bool,
+        suspicion: Suspicion,
         now: i64,
     ) -> Self {
         let mut properties = of_task(&task.id, task.priority, now, packed);
@@ -87,7 +109,7 @@ impl<'a> Parcel<'a> {
         if let Ok(left) = expiration(task.expire_at, now) {
             properties = properties.with_expiration(left.into());
         }
-        Self::to("", queue, body, with_headers(properties, original, last_chance))
+        Self::to("", queue, body, with_headers(properties, original, suspicion))
     }
 
     /// The same in `pause` seconds, kept by the broker. It has no expiration, which would end the pause; its body has one.
@@ -100,7 +122,7 @@ impl<'a> Parcel<'a> {
         now: i64,
     ) -> Result<Self> {
         let level = task.level();
-        let properties = with_headers(of_task(&task.id, task.priority, now, packed), original, false);
+        let properties = with_headers(of_task(&task.id, task.priority, now, packed), original, Suspicion::None);
         let Some(pass) =
             delay::pass(pause.saturating_mul(1000), now.saturating_add(pause), &names_of(level)?.address(Side::Fresh)?)
         else {
@@ -187,11 +209,11 @@ mod tests {
         headers.insert("x-mine".into(), message::text("kept"));
         headers.insert("x-death".into(), message::text("the broker's"));
         let original = BasicProperties::default().with_headers(headers);
-        let parcel = Parcel::again(&task(), BODY.as_bytes().into(), false, &original, "task.high", true, 40);
+        let parcel = Parcel::again(&task(), BODY.as_bytes().into(), false, &original, "task.high", Suspicion::Last, 40);
         assert_eq!(parcel.properties.expiration().as_ref().map(|text| text.as_str()), Some("60000"));
         assert_eq!(message::words(&parcel.properties, "x-mine").as_deref(), Some("kept"));
-        assert!(message::words(&parcel.properties, "x-death").is_none() && is_last_chance(&parcel.properties));
-        let late = Parcel::again(&task(), BODY.as_bytes().into(), false, &original, "task.high", false, 101);
-        assert!(late.properties.expiration().is_none() && !is_last_chance(&late.properties));
+        assert!(message::words(&parcel.properties, "x-death").is_none() && Suspicion::of(&parcel.properties) == Suspicion::Last);
+        let late = Parcel::again(&task(), BODY.as_bytes().into(), false, &original, "task.high", Suspicion::None, 101);
+        assert!(late.properties.expiration().is_none() && Suspicion::of(&late.properties) == Suspicion::None);
     }
 }

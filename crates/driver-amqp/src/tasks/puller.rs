@@ -12,7 +12,7 @@ use ferry_core::{Error, ErrorKind, QueueName, Result};
 use lapin::message::Delivery;
 
 use super::Tasks;
-use super::parcel::{Parcel, is_last_chance};
+use super::parcel::{Parcel, Suspicion};
 use crate::hub::{Hub, Lane};
 use crate::link::Link;
 use crate::names::Names;
@@ -81,6 +81,7 @@ pub struct Puller {
     link: Arc<Link>,
     sources: Vec<Source>,
     turns: Turns,
+    prefetch: u16,
 }
 
 impl Puller {
@@ -98,7 +99,7 @@ impl Puller {
             let flow = Flow::open(&ledger, options.prefetch).map_err(|error| error.within(format!("consume `{queue}`")))?;
             sources.push(Source { ledger, flow: Some(flow), buffer: VecDeque::new(), spent: false });
         }
-        Ok(Self { tasks: Arc::clone(tasks), link, sources, turns: Turns::default() })
+        Ok(Self { tasks: Arc::clone(tasks), link, sources, turns: Turns::default(), prefetch: options.prefetch })
     }
 
     /// The next one, waiting up to `wait`. `stamp` tells the time as `Y-m-d H:i:s`.
@@ -171,6 +172,20 @@ impl Puller {
         self.link.ask(ledger.channel.close(200, "OK".into())).and(back)
     }
 
+    /// Gives back what is held beside the task at hand: should that one kill us, nobody else is delivered again. The next `take` goes on.
+    fn stand_alone(&mut self) -> Result<()> {
+        for at in 0..self.sources.len() {
+            let source = &mut self.sources[at];
+            let mut held: Vec<Delivery> = source.buffer.drain(..).collect();
+            if let Some(flow) = source.flow.take() {
+                held.extend(flow.cancel(&self.tasks.hub, &source.ledger)?);
+            }
+            source.spent = false;
+            self.put_back(at, &held)?;
+        }
+        Ok(())
+    }
+
     fn put_back(&self, at: usize, held: &[Delivery]) -> Result<()> {
         if held.is_empty() {
             return Ok(());
@@ -183,8 +198,8 @@ impl Puller {
                 let properties = &delivery.properties;
                 match self.read(delivery, now) {
                     Ok((task, _, packed)) => {
-                        let last = is_last_chance(properties);
-                        Parcel::again(&task, Cow::Borrowed(&delivery.data), packed, properties, queue, last, now)
+                        let suspicion = Suspicion::of(properties);
+                        Parcel::again(&task, Cow::Borrowed(&delivery.data), packed, properties, queue, suspicion, now)
                     }
                     Err(_) => Parcel::back(&delivery.data, properties, queue),
                 }
@@ -226,23 +241,31 @@ impl Puller {
         Ok((task, body, packed))
     }
 
-    fn judge(&self, taken: Taken, now: i64, stamp: &dyn Fn() -> String) -> Result<Arrived> {
+    fn judge(&mut self, taken: Taken, now: i64, stamp: &dyn Fn() -> String) -> Result<Arrived> {
         let Taken { task, body, packed: is_packed, queue, delivery } = &taken;
         let properties = &delivery.properties;
-        let again = |body: &[u8], last: bool| {
+        let again = |body: &[u8], suspicion: Suspicion| {
             let name = self.sources[*queue].ledger.queue.as_str().to_owned();
             let body = packed(body, *is_packed);
-            Parcel::again(task, Cow::Owned(body.into_owned()), *is_packed, properties, &name, last, now)
+            Parcel::again(task, Cow::Owned(body.into_owned()), *is_packed, properties, &name, suspicion, now)
         };
-        let (parcel, arrived) = match task::arrival(task, delivery.redelivered, is_last_chance(properties), now) {
-            Arrival::Run => return Ok(Arrived::Task(Box::new(taken))),
+        let suspicion = Suspicion::of(properties);
+        let (parcel, arrived) = match task::arrival(task, delivery.redelivered, suspicion == Suspicion::Last, now) {
+            Arrival::Run => {
+                if suspicion != Suspicion::None {
+                    self.stand_alone()?;
+                }
+                return Ok(Arrived::Task(Box::new(taken)));
+            }
             Arrival::Expired => {
                 let why = format!("the task expired {} s ago", now - task.expire_at);
                 let letter = task::dead_body(body, &why, "", &stamp());
                 (Parcel::dead(letter, Some("expired")), Arrived::Expired(task.clone()))
             }
-            Arrival::Counted(count) => (again(&task.with_retry(body, count), false), Arrived::Counted(task.clone(), count)),
-            Arrival::LastChance => (again(body, true), Arrived::LastChance(task.clone())),
+            Arrival::Counted(count) => {
+                (again(&task.with_retry(body, count), Suspicion::Alone), Arrived::Counted(task.clone(), count))
+            }
+            Arrival::LastChance => (again(body, Suspicion::Last), Arrived::LastChance(task.clone())),
             Arrival::Killer => {
                 let raised = task.with_retry(body, task.current_retry.saturating_add(1));
                 let why = "every worker that held the task died before it was settled";
@@ -255,7 +278,7 @@ impl Puller {
 
     /// The next delivery by turn.
     fn take(&mut self, wait: Duration) -> Result<Option<(usize, Delivery)>> {
-        self.collect();
+        self.collect()?;
         if self.sources.iter().all(|source| source.buffer.is_empty()) {
             self.wait(wait)?;
         }
@@ -277,12 +300,15 @@ impl Puller {
         }
     }
 
-    fn collect(&mut self) {
+    fn collect(&mut self) -> Result<()> {
         for source in &mut self.sources {
-            if let Some(flow) = &mut source.flow {
-                source.buffer.extend(flow.take_all());
+            match &mut source.flow {
+                Some(flow) => source.buffer.extend(flow.take_all()),
+                // It was stopped for a task that ran alone.
+                None => source.flow = Some(Flow::open(&source.ledger, self.prefetch)?),
             }
         }
+        Ok(())
     }
 
     /// Waits until some queue has something.
@@ -305,7 +331,7 @@ impl Puller {
         });
         // Nothing within the time is an answer too.
         let _ = wait::until(Instant::now() + wait, any);
-        self.collect();
+        self.collect()?;
         if !self.link.is_alive() {
             let why = self.link.end().unwrap_or_else(|| "the connection ended".to_owned());
             let context = format!("the connection to RabbitMQ at {} broke", self.link.address());
