@@ -66,13 +66,17 @@ final class Workers
         }
     }
 
-    /** Asks all to stop. @return list<int> their exit codes */
-    public function stop(): array
+    /** Asks all to stop; each must leave with 0. Answers how many there were. */
+    public function stop(): int
     {
         $processes = array_column($this->running, 0);
         $this->running = [];
         array_walk($processes, fn (Process $process) => $process->signal(SIGTERM));
-        return array_values(array_map(fn (Process $process) => $process->stop(), $processes));
+        $codes = array_map(fn (Process $process) => $process->stop(), $processes);
+        foreach (array_filter($codes) as $index => $code) {
+            throw new RuntimeException("{$processes[$index]->name} left with $code: " . substr($processes[$index]->log(), -2000));
+        }
+        return count($codes);
     }
 
     /** @param list<string> $script */
