@@ -181,10 +181,12 @@ final class Checks
         return 'empty, no dead letter';
     }
 
-    /** @param list<float> $ms sorted */
-    public static function percentile(array $ms, int $percent): float
+    /** @param list<float> $ms @return array{float, float} */
+    public static function p50AndP99(array $ms): array
     {
-        return $ms[(int) ceil(count($ms) * $percent / 100) - 1];
+        sort($ms);
+        $at = fn (int $percent) => $ms[(int) ceil(count($ms) * $percent / 100) - 1];
+        return [$at(50), $at(99)];
     }
 
     /**

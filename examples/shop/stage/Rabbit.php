@@ -47,11 +47,12 @@ final class Rabbit
     private function queues(string $column): array
     {
         $command = [self::program('rabbitmqctl'), '--quiet', 'list_queues', 'name', $column, '--no-table-headers'];
-        $pipes = [];
-        $process = proc_open($command, [['file', '/dev/null', 'r'], ['pipe', 'w'], STDERR], $pipes, null, self::environment($this->folder, $this->port) + getenv());
+        // It empties the file that its standard error is, so it gets one of its own.
+        $streams = [['file', '/dev/null', 'r'], ['pipe', 'w'], ['file', "{$this->folder}/ctl.log", 'w']];
+        $process = proc_open($command, $streams, $pipes, null, self::environment($this->folder, $this->port) + getenv());
         $told = stream_get_contents($pipes[1]);
         if (proc_close($process) !== 0) {
-            throw new RuntimeException("rabbitmqctl list_queues: $told");
+            throw new RuntimeException("rabbitmqctl list_queues: $told" . file_get_contents("{$this->folder}/ctl.log"));
         }
         preg_match_all('/^(\S+)\s+(\d+)$/m', $told, $found);
         return array_map(intval(...), array_combine($found[1], $found[2]));

@@ -72,7 +72,8 @@ final class Workers
         $processes = array_column($this->running, 0);
         $this->running = [];
         array_walk($processes, fn (Process $process) => $process->signal(SIGTERM));
-        $codes = array_map(fn (Process $process) => $process->stop(), $processes);
+        // Asked once: a second signal means that it should hurry, and one that comes after its last job ends it the rough way.
+        $codes = array_map(fn (Process $process) => $process->wait(), $processes);
         foreach (array_filter($codes) as $index => $code) {
             throw new RuntimeException("{$processes[$index]->name} left with $code: " . substr($processes[$index]->log(), -2000));
         }
