@@ -1,14 +1,14 @@
 --TEST--
 A child of a fork has a RabbitMQ connection of its own, and its end leaves its parent's alone
 --SKIPIF--
-<?php require __DIR__ . '/../support/skip.php'; needs('rabbitmq-server', 'pcntl', 'posix'); ?>
+<?php require __DIR__ . '/../support/skip.php'; needs('rabbitmq', 'pcntl', 'posix'); ?>
 --FILE--
 <?php
-require __DIR__ . '/../support/amqp.php';
+require __DIR__ . '/../support/rabbit.php';
 
 use Ferry\Queue;
 
-$server = AmqpServer::start();
+$server = RabbitNode::start();
 Queue::configure(['connections' => ['amqp' => $server->config()]]);
 Queue::push('J', 1);
 $held = Queue::pop();

@@ -1,10 +1,10 @@
 --TEST--
 Jobs go over RabbitMQ as over any other connection: push, later, bulk, pop, a worker, retries, the failed store
 --SKIPIF--
-<?php require __DIR__ . '/../support/skip.php'; needs('rabbitmq-server', 'pcntl', 'posix'); ?>
+<?php require __DIR__ . '/../support/skip.php'; needs('rabbitmq', 'pcntl', 'posix'); ?>
 --FILE--
 <?php
-require __DIR__ . '/../support/amqp.php';
+require __DIR__ . '/../support/rabbit.php';
 
 use Ferry\Queue;
 
@@ -41,7 +41,7 @@ class Sleeps
     }
 }
 
-$server = AmqpServer::start();
+$server = RabbitNode::start();
 Queue::configure(['connections' => ['amqp' => $server->config(['retry_after' => 2, 'heartbeat' => 1])]]);
 
 $id = Queue::push('Marks', ['n' => 1]);

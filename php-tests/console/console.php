@@ -23,6 +23,7 @@ final class Ferry
             'sqlite' => "sqlite:$config[path]",
             'redis' => "redis://$config[host]:$config[port]",
             'memory' => 'memory:',
+            'amqp' => "amqp://guest:guest@$config[host]:$config[port]",
         };
         return $place . ($query === '' ? '' : "?$query");
     }
@@ -65,7 +66,7 @@ final class Ferry
     /** What symfony/console needs, where it is built as a module. @return list<string> */
     public static function needed(): array
     {
-        $modules = array_filter(['mbstring', 'ctype', 'intl'], fn ($name) => is_file(ini_get('extension_dir') . "/$name.so"));
+        $modules = array_filter(['mbstring', 'ctype', 'intl'], fn ($name) => !extension_loaded($name) && is_file(ini_get('extension_dir') . "/$name.so"));
         return array_merge([], ...array_map(fn ($name) => ['-d', "extension=$name"], array_values($modules)));
     }
 

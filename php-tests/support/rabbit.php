@@ -103,6 +103,12 @@ final class RabbitNode
         return implode("\n", $said);
     }
 
+    /** The settings of a Ferry connection to it. */
+    public function config(array $more = []): array
+    {
+        return $more + ['type' => 'amqp', 'host' => '127.0.0.1', 'port' => $this->port];
+    }
+
     public function dsn(string $query = ''): string
     {
         return "amqp://guest:guest@127.0.0.1:{$this->port}/" . ($query === '' ? '' : "?$query");

@@ -15,7 +15,6 @@ function available(string $need): bool
     return match ($need) {
         'rabbitmq' => glob('/usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server') !== [] && is_file('/usr/share/php/PhpAmqpLib/autoload.php'),
         'redis-server' => trim((string) shell_exec('command -v redis-server')) !== '' && extension_loaded('redis'),
-        'rabbitmq-server' => glob('/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server') !== [],
         default => extension_loaded($need),
     };
 }

@@ -43,6 +43,8 @@ final class Application extends Base
             'clear' => fn () => new Command\Clear($connections),
             'monitor' => fn () => new Command\Monitor($connections),
             'schema' => fn () => new Command\Schema($connections),
+            'status' => fn () => new Command\Status($connections),
+            'dead' => fn () => new Command\DeadTasks($connections),
             'doctor' => fn () => new Command\Doctor($connections),
         ]));
     }
