@@ -1,12 +1,15 @@
 //! Counting, clearing, and the failed store: a queue that is walked by taking its messages and putting them back.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
-use ferry_core::broker::Sizes;
+use ferry_core::broker::{Fact, Sizes};
 use ferry_core::failed::{FailedJob, Passed};
 use ferry_core::{Error, ErrorKind, QueueName, Result};
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions, QueuePurgeOptions};
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicQosOptions, QueueDeclareOptions, QueuePurgeOptions,
+};
 use lapin::types::FieldTable;
 use lapin::{Channel, message as lapin_message};
 
@@ -27,6 +30,26 @@ pub fn size(hub: &Hub, queue: &QueueName) -> Result<Sizes> {
     let names = Names::of(queue)?;
     let count = |name: &str| hub.count(name).map(|count| u64::from(count.unwrap_or(0)));
     Ok(Sizes { ready: count(&names.fresh)? + count(&names.again)?, failed: count(&names.failed)?, ..Sizes::default() })
+}
+
+/// What the connections know. The library keeps the server's own words about itself (version, product, cluster) to itself.
+pub fn facts(hub: &Hub) -> Result<Vec<(&'static str, Fact)>> {
+    let link = hub.consumer()?;
+    let channel = link.channel()?;
+    let asked = Instant::now();
+    link.ask(channel.basic_qos(0, BasicQosOptions::default()))?;
+    let rtt = asked.elapsed().as_secs_f64();
+    let config = &hub.config;
+    Ok(vec![
+        ("driver", Fact::Text("amqp".into())),
+        ("host", Fact::Text(link.address().to_string())),
+        ("vhost", Fact::Text(config.vhost.clone())),
+        ("tls", Fact::Flag(config.tls.is_some())),
+        ("rtt", Fact::Seconds(rtt)),
+        ("heartbeat", Fact::Seconds(f64::from(link.heartbeat()))),
+        ("consumer_timeout", Fact::Seconds(f64::from(config.consumer_timeout))),
+        ("blocked", Fact::Flag(hub.blocked() || link.blocked().is_some())),
+    ])
 }
 
 /// Removes what is ready.
@@ -210,7 +233,7 @@ impl Walk {
     }
 
     fn ack(&self, delivery: &Delivery) -> Result<()> {
-        self.link.ask(self.channel.basic_ack(delivery.delivery_tag, BasicAckOptions { multiple: false }))
+        self.link.tell(self.channel.basic_ack(delivery.delivery_tag, BasicAckOptions { multiple: false }))
     }
 }
 
@@ -223,7 +246,7 @@ impl Drop for Walk {
         let back = BasicNackOptions { multiple: true, requeue: true };
         // When this fails the channel is gone, and the broker does it by itself. The question to the same queue waits until it is done.
         // Tag 0 is all that is out.
-        let _ = self.link.ask(self.channel.basic_nack(0, back));
+        let _ = self.link.tell(self.channel.basic_nack(0, back));
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let _ = self.link.ask(self.channel.queue_declare(short(&self.names.failed), passive, FieldTable::default()));
     }

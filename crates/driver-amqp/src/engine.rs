@@ -1,4 +1,4 @@
-//! The thread that sockets and heartbeats live on, however long PHP is busy.
+//! The thread that heartbeats and other tasks of the library live on, however long PHP is busy. Sockets have its other thread, see `link`.
 
 use std::thread::JoinHandle;
 
@@ -18,7 +18,7 @@ impl Engine {
     pub fn start() -> Result<Self> {
         let failed =
             |e: std::io::Error| Error::new(ErrorKind::Refused, "start the thread that keeps AMQP connections").with_source(e);
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
+        let runtime = Builder::new_current_thread().enable_time().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let run = move || {

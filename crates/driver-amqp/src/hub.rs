@@ -119,6 +119,11 @@ impl Hub {
         self.link(&self.consumer, "takes")
     }
 
+    /// Whether the broker told us to publish nothing at present.
+    pub fn blocked(&self) -> bool {
+        lock(&self.producer).as_ref().is_some_and(|link| link.is_alive() && link.blocked().is_some())
+    }
+
     /// Forgets what is known to be declared.
     pub fn forget_topology(&self) {
         self.topology.forget();
@@ -231,7 +236,7 @@ impl Hub {
         let mut items = Vec::with_capacity(jobs.len());
         let mut needs: Vec<(Names, Need)> = Vec::new();
         for job in jobs {
-            let route = self.route(&names, Side::Fresh, job.due, message::fresh())?;
+            let route = self.route(&names, Side::Fresh, job.due, message::pushed(self.config.priority))?;
             if !needs.iter().any(|(_, need)| *need == route.need) {
                 needs.push((names.clone(), route.need));
             }

@@ -36,7 +36,7 @@ mod wait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Settle, Settled, Sizes, State};
+use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Fact, Settle, Settled, Sizes, State};
 use ferry_core::config::{AmqpConfig, FailedStore};
 use ferry_core::failed::{FailedJob, Passed};
 use ferry_core::job::{Claim, NewJob, Reservation};
@@ -129,6 +129,11 @@ impl Broker for AmqpBroker {
         admin::size(&self.hub, queue)
     }
 
+    fn rest(&self) {
+        // What cannot go back now is tried again by the minder.
+        self.taker().give_back_idle(&self.hub, Duration::ZERO);
+    }
+
     fn close(&self) {
         // The minder first: it would find everything idle.
         drop(self.minder.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -177,5 +182,9 @@ impl Admin for AmqpBroker {
 
     fn clear(&self, queue: &QueueName) -> Result<u64> {
         admin::clear(&self.hub, queue)
+    }
+
+    fn facts(&self) -> Result<Vec<(&'static str, Fact)>> {
+        admin::facts(&self.hub)
     }
 }

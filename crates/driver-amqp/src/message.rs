@@ -20,9 +20,17 @@ const LONGEST_EXCEPTION: usize = 64 * 1024;
 /// Headers the broker writes on its way; they would tell of a way that is over.
 const OF_THE_BROKER: [&str; 3] = ["x-death", "x-delivery-count", "x-acquired-count"];
 
-/// Those of a job that is pushed.
-pub fn fresh() -> BasicProperties {
+/// What all our messages have: they survive a restart, and say what they are.
+fn fresh() -> BasicProperties {
     BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into())
+}
+
+/// Those of a job that somebody pushes.
+pub fn pushed(priority: Option<u8>) -> BasicProperties {
+    match priority {
+        Some(priority) => fresh().with_priority(priority),
+        None => fresh(),
+    }
 }
 
 /// Those of a job that is published once more: as they were, with other attempts.

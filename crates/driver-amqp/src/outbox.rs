@@ -101,7 +101,7 @@ impl Outbox {
         let publishes = window.iter().map(|item| {
             self.channel.basic_publish(short(&item.exchange), short(&item.key), options, item.body, item.properties.clone())
         });
-        let sent = wait::until(Instant::now() + self.io_timeout, wait::all(publishes));
+        let sent = self.link.wait_for_answer(Instant::now() + self.io_timeout, wait::all(publishes));
         match sent {
             Some(answers) => {
                 for (at, answer) in (first..).zip(answers) {
@@ -124,7 +124,7 @@ impl Outbox {
         let deadline = Instant::now() + self.io_timeout;
         while round.waiting.len() > left {
             let Some((at, confirm)) = round.waiting.pop_front() else { return };
-            match wait::until(deadline, confirm) {
+            match self.link.wait_for_answer(deadline, confirm) {
                 Some(Ok(Confirmation::Ack(returned))) => round.confirmed(at, returned),
                 Some(Ok(Confirmation::Nack(returned))) => {
                     round.returns.extend(returned);

@@ -120,22 +120,38 @@ impl Ledger {
 
     /// Acks deliveries, as few frames as possible, without waiting for anything.
     pub fn ack(&self, tags: impl IntoIterator<Item = u64>) -> Result<()> {
+        self.link.tell(self.send_acks(tags))
+    }
+
+    /// Acks deliveries and waits until the broker has read it. An ack has no answer of its own; a question behind it has.
+    pub fn ack_for_sure(&self, tags: impl IntoIterator<Item = u64>) -> Result<()> {
+        self.link.ask(async {
+            let (sent, answered) = wait::both(self.send_acks(tags), self.ask_anything()).await;
+            sent.and(answered)
+        })
+    }
+
+    async fn send_acks(&self, tags: impl IntoIterator<Item = u64>) -> lapin::Result<()> {
         let acks = self.acked.lock().unwrap_or_else(PoisonError::into_inner).add(tags);
         let frames = acks.into_iter().map(|ack| self.channel.basic_ack(ack.tag, BasicAckOptions { multiple: ack.multiple }));
-        self.link.ask(async { wait::all(frames).await.into_iter().collect() })
+        wait::all(frames).await.into_iter().collect()
+    }
+
+    /// "Flow on" changes nothing: it always is.
+    async fn ask_anything(&self) -> lapin::Result<()> {
+        self.channel.channel_flow(ChannelFlowOptions { active: true }).await.map(drop)
     }
 
     /// Puts a delivery back where it lay. It will come redelivered.
     pub fn requeue(&self, tag: u64) -> Result<()> {
         // A later frame for many may cover it; the broker ignores what is no longer out.
         drop(self.acked.lock().unwrap_or_else(PoisonError::into_inner).add([tag]));
-        self.link.ask(self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }))
+        self.link.tell(self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }))
     }
 
-    /// Waits until the broker has read what was sent. An ack has no answer of its own; a question behind it has.
+    /// Waits until the broker has read what was sent, and answered.
     pub fn sync(&self) -> Result<()> {
-        // "Flow on" changes nothing: it always is.
-        self.link.ask(self.channel.channel_flow(ChannelFlowOptions { active: true })).map(drop)
+        self.link.ask(self.ask_anything())
     }
 }
 

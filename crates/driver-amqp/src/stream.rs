@@ -20,6 +20,8 @@ use crate::wait;
 
 /// How long deliveries may pause before a burst is taken for complete.
 const PAUSE: Duration = Duration::from_millis(30);
+/// How often a consumer that is to be cancelled is asked for what is on its way. Acks that go on meanwhile make room for ever more.
+const MOST_ROUNDS: usize = 8;
 
 /// Deliveries that come by themselves.
 pub struct Flow {
@@ -39,8 +41,8 @@ impl Flow {
         let consumer = ledger.link.ask(async {
             let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
             let consume = channel.basic_consume(queue, short(&tag), BasicConsumeOptions::default(), FieldTable::default());
-            qos.await?;
-            consume.await
+            let (limited, consumer) = wait::both(qos, consume).await;
+            limited.and(consumer)
         })?;
         Ok(Self { consumer, tag, prefetch, ended: false })
     }
@@ -96,18 +98,38 @@ impl Flow {
     /// Ends it and returns what was delivered before.
     ///
     /// The broker may say that it is cancelled before it has sent what it had taken out for us (seen with 1000 at once on a quorum queue), and
-    /// then the library drops that. So the queue and the channel are each asked something first: what was on its way is here then.
-    pub fn cancel(mut self, hub: &Hub, ledger: &Ledger) -> Result<Vec<Delivery>> {
-        if !self.ended {
-            hub.count(&ledger.names.fresh)?;
+    /// then the library drops that. So the queue and the channel are each asked something first, until nothing more comes and nothing is owed:
+    /// a consumer that has `unacked` messages and may have more gets them while there are some.
+    pub fn cancel(mut self, hub: &Hub, ledger: &Ledger, unacked: usize) -> Result<Vec<Delivery>> {
+        let mut all = self.take_all();
+        for _ in 0..MOST_ROUNDS {
+            if self.ended {
+                return Ok(all);
+            }
+            let left = hub.count(&ledger.names.fresh)?.unwrap_or(0);
             ledger.sync()?;
-            ledger.link.ask(ledger.channel.basic_cancel(short(&self.tag), BasicCancelOptions::default()))?;
+            let mut more = self.take_all();
+            let room = usize::from(self.prefetch).saturating_sub(unacked + all.len() + more.len());
+            let owed = room.min(left as usize);
+            if more.is_empty() && owed == 0 {
+                break;
+            }
+            more.extend(self.wait_for(owed));
+            if more.is_empty() {
+                // Others were quicker.
+                break;
+            }
+            all.extend(more);
         }
-        Ok(self.take_all())
+        all.extend(self.cancel_full(ledger)?);
+        Ok(all)
     }
 
     /// The same, when everything it may have is here.
     pub fn cancel_full(mut self, ledger: &Ledger) -> Result<Vec<Delivery>> {
+        if self.ended {
+            return Ok(self.take_all());
+        }
         ledger.link.ask(ledger.channel.basic_cancel(short(&self.tag), BasicCancelOptions::default()))?;
         Ok(self.take_all())
     }

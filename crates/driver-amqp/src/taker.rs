@@ -270,7 +270,7 @@ impl Place {
         self.incoming.extend(flow.wait_for(most));
         // Others may have been quicker.
         let full = self.incoming.len() - before >= most;
-        let rest = if full { flow.cancel_full(&self.ledger)? } else { flow.cancel(hub, &self.ledger)? };
+        let rest = if full { flow.cancel_full(&self.ledger)? } else { flow.cancel(hub, &self.ledger, self.unacked())? };
         self.incoming.extend(rest);
         Ok(self.incoming.len() - before)
     }
@@ -315,10 +315,16 @@ impl Place {
         Ok(())
     }
 
+    /// Fresh messages of this channel that are not acked, as far as they were looked at.
+    fn unacked(&self) -> usize {
+        let held = self.ledger.held().values().filter(|held| held.side == Side::Fresh).count();
+        held + self.incoming.len() + self.ready.len() + self.stuck.len()
+    }
+
     /// Ends the consumer; what it brought is sorted.
     fn stop(&mut self, hub: &Hub) -> Result<()> {
         if let Some(flow) = self.flow.take() {
-            self.incoming.extend(flow.cancel(hub, &self.ledger)?);
+            self.incoming.extend(flow.cancel(hub, &self.ledger, self.unacked())?);
         }
         self.sort(hub)
     }

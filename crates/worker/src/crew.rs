@@ -114,6 +114,14 @@ impl Crew {
         rung.interrupted
     }
 
+    /// The loop has nothing in hand and is about to ask for more. Without leases the broker sends no more than was agreed until it knows what is
+    /// done, so deletions do not wait for company then.
+    pub fn hurry(&self) {
+        if let Some(pipeline) = self.pipeline.as_ref().filter(|_| !self.broker.capabilities().leases) {
+            pipeline.hurry();
+        }
+    }
+
     /// Gives back what was not started.
     pub fn give_back(&self) {
         keeper::give_back(&*self.broker, self.hold.drain());

@@ -51,6 +51,8 @@ struct Papers {
     failing: bool,
     closing: bool,
     sleeping: bool,
+    /// Nobody else will come soon: what is there goes at once.
+    hurried: bool,
 }
 
 impl Desk {
@@ -87,6 +89,15 @@ impl Pipeline {
                 return (left, papers.trouble.clone());
             }
             papers = self.desk.emptied.wait_timeout(papers, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// What is there goes without waiting for company.
+    pub fn hurry(&self) {
+        let mut papers = self.desk.lock();
+        if !papers.pending.is_empty() && !papers.hurried {
+            papers.hurried = true;
+            self.desk.filled.notify_one();
         }
     }
 
@@ -141,9 +152,10 @@ fn next_batch(desk: &Desk) -> Option<Vec<Deletion>> {
         papers = desk.filled.wait(papers).unwrap_or_else(PoisonError::into_inner);
     }
     papers.sleeping = false;
-    if papers.pending.len() < FULL && !papers.closing {
+    if papers.pending.len() < FULL && !papers.closing && !papers.hurried {
         papers = desk.filled.wait_timeout(papers, GATHER).unwrap_or_else(PoisonError::into_inner).0;
     }
+    papers.hurried = false;
     let batch = std::mem::take(&mut papers.pending);
     papers.in_flight = batch.len();
     drop(papers);

@@ -210,6 +210,7 @@ impl Worker {
                 continue;
             }
             self.pause(host, false)?;
+            crew.hurry();
             let asked = Instant::now();
             let (most, wait) = (self.batch_size(), self.patience(started));
             match self.broker.reserve(&queues, most, wait) {

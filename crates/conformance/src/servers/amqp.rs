@@ -93,6 +93,7 @@ impl AmqpServer {
             exchange_type: "direct".into(),
             queue_type: QueueType::Quorum,
             arguments: Vec::new(),
+            priority: None,
             declare: Declare::Yes,
         }
     }

@@ -315,6 +315,7 @@ fn amqp(settings: &Settings<'_>, tls_by_scheme: bool) -> Result<AmqpConfig> {
             _ => QueueType::Quorum,
         },
         arguments: settings.arguments("arguments"),
+        priority: settings.number("priority"),
         declare: match settings.required_text("declare")?.as_str() {
             "passive" => Declare::Passive,
             "no" => Declare::No,

@@ -292,6 +292,8 @@ pub struct AmqpConfig {
     pub queue_type: QueueType,
     /// Arguments of the queues we declare.
     pub arguments: Vec<(String, Value)>,
+    /// Priority of what is pushed. Defaults to none, which counts as 0.
+    pub priority: Option<u8>,
     /// Whether we declare queues.
     pub declare: Declare,
 }

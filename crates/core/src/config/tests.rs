@@ -205,6 +205,7 @@ fn amqp_takes_all_its_keys() {
         ("exchange_type", "topic".into()),
         ("queue_type", "Classic".into()),
         ("arguments", map([("x-max-priority", Value::Int(5))])),
+        ("priority", Value::Int(3)),
         ("declare", "passive".into()),
         ("tls", Value::Bool(true)),
         ("failed", "discard".into()),
@@ -215,7 +216,7 @@ fn amqp_takes_all_its_keys() {
     assert_eq!((amqp.username.as_str(), amqp.password.expose(), amqp.vhost.as_str()), ("u", "p", "v"));
     assert_eq!((amqp.heartbeat, amqp.connect_timeout.as_secs(), amqp.io_timeout.as_secs()), (0, 3, 4));
     assert_eq!((amqp.exchange.as_str(), amqp.exchange_type.as_str()), ("x", "topic"));
-    assert_eq!((amqp.queue_type, amqp.declare), (QueueType::Classic, Declare::Passive));
+    assert_eq!((amqp.queue_type, amqp.declare, amqp.priority), (QueueType::Classic, Declare::Passive, Some(3)));
     assert_eq!(amqp.arguments, [("x-max-priority".to_owned(), Value::Int(5))]);
 }
 

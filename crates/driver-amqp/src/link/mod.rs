@@ -1,5 +1,7 @@
 //! A connection to RabbitMQ: made, watched, let go of. It is never repaired: when it breaks, the next word makes another.
 
+mod bell;
+mod pipe;
 mod socket;
 mod tls;
 
@@ -15,7 +17,8 @@ use lapin::{Channel, Connection, ConnectionProperties, Event};
 
 use crate::engine::Engine;
 use crate::refusal;
-use crate::wait;
+use bell::Bell;
+use pipe::Kit;
 use socket::{Door, Sentinel};
 
 /// How long a goodbye may take.
@@ -24,6 +27,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// One open connection.
 pub struct Link {
     connection: Connection,
+    bell: Arc<Bell>,
     sentinel: Option<Sentinel>,
     trouble: Arc<Mutex<Trouble>>,
     address: Address,
@@ -58,17 +62,20 @@ impl Link {
             return Err(Error::new(ErrorKind::Config, format!("{address} is no address of a RabbitMQ server")));
         };
         let tls = config.tls.as_ref().map(|tls| Ok::<_, Error>((tls::client(tls)?, tls::server_name(tls, host)?))).transpose()?;
-        let door = Door::new(host.clone(), *port, config.connect_timeout, tls);
+        let bell =
+            Bell::new().map_err(|e| Error::new(ErrorKind::Refused, "wake the thread of an AMQP connection").with_source(e))?;
+        let bell = Arc::new(bell);
+        let door = Door::new(host.clone(), *port, config.connect_timeout, tls, Arc::clone(&bell));
         let properties = ConnectionProperties::default()
             .with_connection_name(format!("ferry {} {purpose}", std::process::id()).into())
             .with_client_property("product".into(), "Ferry".into());
-        let runtime = Runtime::tokio_with_handle(engine.handle().clone());
+        let runtime = Runtime::new(Kit::new(engine.handle().clone(), Arc::clone(&bell)));
         let opening = door.clone();
         let connect =
             Connection::connector(uri(config, host, *port), runtime, async move |_, _| opening.open().await, properties);
         // The library's own thread starts inside.
         let deadline = Instant::now() + config.connect_timeout;
-        let connected = signals::blocked(|| wait::until(deadline, connect));
+        let connected = signals::blocked(|| bell.wait(deadline, connect));
         let connection = match connected {
             Some(Ok(connection)) => connection,
             Some(Err(error)) => return Err(refusal::of_login(&error, config, address)),
@@ -76,7 +83,7 @@ impl Link {
         };
         let trouble = Arc::new(Mutex::new(Trouble::default()));
         engine.handle().spawn(listen(connection.events_listener(), Arc::clone(&trouble)));
-        Ok(Self { connection, sentinel: door.sentinel(), trouble, address: address.clone(), io_timeout: config.io_timeout })
+        Ok(Self { connection, bell, sentinel: door.sentinel(), trouble, address: address.clone(), io_timeout: config.io_timeout })
     }
 
     /// Whether the other side is still there, as far as one can know without asking it.
@@ -98,6 +105,11 @@ impl Link {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).end.clone()
     }
 
+    /// Seconds between signs of life, as both sides agreed; 0 is none.
+    pub fn heartbeat(&self) -> u16 {
+        self.connection.configuration().heartbeat()
+    }
+
     /// Where it leads.
     pub fn address(&self) -> &Address {
         &self.address
@@ -110,7 +122,23 @@ impl Link {
 
     /// Waits for the answer to a question that changes nothing, or may be repeated.
     pub fn ask<T>(&self, question: impl Future<Output = lapin::Result<T>>) -> Result<T> {
-        match wait::until(Instant::now() + self.io_timeout, question) {
+        let answered = self.bell.wait_for_answer(Instant::now() + self.io_timeout, question);
+        self.judge(answered)
+    }
+
+    /// Waits until something is written that has no answer.
+    pub fn tell<T>(&self, word: impl Future<Output = lapin::Result<T>>) -> Result<T> {
+        let written = self.bell.wait(Instant::now() + self.io_timeout, word);
+        self.judge(written)
+    }
+
+    /// Waits until `deadline` for a future that ends with an answer of the broker.
+    pub fn wait_for_answer<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
+        self.bell.wait_for_answer(deadline, future)
+    }
+
+    fn judge<T>(&self, outcome: Option<lapin::Result<T>>) -> Result<T> {
+        match outcome {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(error)) => Err(refusal::of_answer(&error, &self.address)),
             None => Err(not_in_time(&self.address, self.io_timeout)),
@@ -121,7 +149,7 @@ impl Link {
     pub fn close(&self) {
         if self.is_alive() {
             // Nothing is left to do about a goodbye that nobody heard.
-            let _ = wait::until(Instant::now() + GOODBYE, self.connection.close(200, "OK".into()));
+            let _ = self.bell.wait(Instant::now() + GOODBYE, self.connection.close(200, "OK".into()));
         }
     }
 

@@ -6,11 +6,13 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_compat::Compat;
 use lapin::AsyncTcpStream;
 use lapin::tcp::RustlsConnector;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustls::ClientConfig;
+
+use super::bell::Bell;
+use super::pipe::Pipe;
 
 /// What connects, on the library's thread.
 #[derive(Clone)]
@@ -21,21 +23,22 @@ struct Inner {
     port: u16,
     timeout: Duration,
     tls: Option<(Arc<ClientConfig>, String)>,
+    bell: Arc<Bell>,
     opened: Mutex<Option<TcpStream>>,
 }
 
 impl Door {
     /// A door that is still shut.
-    pub fn new(host: String, port: u16, timeout: Duration, tls: Option<(Arc<ClientConfig>, String)>) -> Self {
-        Self(Arc::new(Inner { host, port, timeout, tls, opened: Mutex::new(None) }))
+    pub fn new(host: String, port: u16, timeout: Duration, tls: Option<(Arc<ClientConfig>, String)>, bell: Arc<Bell>) -> Self {
+        Self(Arc::new(Inner { host, port, timeout, tls, bell, opened: Mutex::new(None) }))
     }
 
     /// Connects, and shakes hands where TLS is wanted.
-    pub async fn open(&self) -> lapin::Result<AsyncTcpStream<Compat<tokio::net::TcpStream>>> {
-        let Inner { host, port, timeout, tls, opened } = &*self.0;
+    pub async fn open(&self) -> lapin::Result<AsyncTcpStream<Pipe>> {
+        let Inner { host, port, timeout, tls, bell, opened } = &*self.0;
         let socket = connect(host, *port, *timeout)?;
         *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket.try_clone()?);
-        let plain = AsyncTcpStream::Plain(Compat::new(tokio::net::TcpStream::from_std(socket)?));
+        let plain = AsyncTcpStream::Plain(Pipe::new(socket, Arc::clone(bell)));
         match tls {
             None => Ok(plain),
             Some((config, name)) => Ok(plain.into_rustls(&RustlsConnector::from(Arc::clone(config)), name).await?),
