@@ -67,7 +67,7 @@ same('exit code', 0, $worker->run());
 $data = array_column(Marks::$seen, 0);
 sort($data);
 same('all were worked', ['b', 'b', 'b', 'late', 's'], $data);
-same('each in its first attempt', [1], array_values(array_unique(array_column(Marks::$seen, 1))));
+same('each in its first attempt', [], array_filter(Marks::$seen, fn ($seen) => $seen[1] !== 1));
 same('the other had its tries', 2, Fails::$calls);
 
 $failed = Queue::failed();

@@ -79,6 +79,8 @@ pub struct Ledger {
     pub channel: Channel,
     held: Mutex<HashMap<u64, Held>>,
     acked: Mutex<Acked>,
+    /// Held while acks are sent, and while a consumer ends.
+    still: Mutex<()>,
     retired: AtomicBool,
 }
 
@@ -94,6 +96,7 @@ impl Ledger {
             channel,
             held: Mutex::default(),
             acked: Mutex::default(),
+            still: Mutex::default(),
             retired: AtomicBool::new(false),
         }
     }
@@ -118,13 +121,21 @@ impl Ledger {
         Claim { queue: self.queue.clone(), receipt: write(self.number, tag) }
     }
 
+    /// No ack is sent while this is held: each makes room for another delivery, and one that meets the end of its consumer is dropped by the
+    /// library. It would come again, redelivered, and cost an attempt.
+    pub fn still(&self) -> MutexGuard<'_, ()> {
+        self.still.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Acks deliveries, as few frames as possible, without waiting for anything.
     pub fn ack(&self, tags: impl IntoIterator<Item = u64>) -> Result<()> {
+        let _moving = self.still();
         self.link.tell(self.send_acks(tags))
     }
 
     /// Acks deliveries and waits until the broker has read it. An ack has no answer of its own; a question behind it has.
     pub fn ack_for_sure(&self, tags: impl IntoIterator<Item = u64>) -> Result<()> {
+        let _moving = self.still();
         self.link.ask(async {
             let (sent, answered) = wait::both(self.send_acks(tags), self.ask_anything()).await;
             sent.and(answered)
@@ -144,6 +155,7 @@ impl Ledger {
 
     /// Puts a delivery back where it lay. It will come redelivered.
     pub fn requeue(&self, tag: u64) -> Result<()> {
+        let _moving = self.still();
         // A later frame for many may cover it; the broker ignores what is no longer out.
         drop(self.acked.lock().unwrap_or_else(PoisonError::into_inner).add([tag]));
         self.link.tell(self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }))

@@ -99,8 +99,10 @@ impl Flow {
     ///
     /// The broker may say that it is cancelled before it has sent what it had taken out for us (seen with 1000 at once on a quorum queue), and
     /// then the library drops that. So the queue and the channel are each asked something first, until nothing more comes and nothing is owed:
-    /// a consumer that has `unacked` messages and may have more gets them while there are some.
-    pub fn cancel(mut self, hub: &Hub, ledger: &Ledger, unacked: usize) -> Result<Vec<Delivery>> {
+    /// a consumer that has `unacked` messages and may have more gets them while there are some. They are counted when no ack can come between.
+    pub fn cancel(mut self, hub: &Hub, ledger: &Ledger, unacked: impl FnOnce() -> usize) -> Result<Vec<Delivery>> {
+        let _still = ledger.still();
+        let unacked = unacked();
         let mut all = self.take_all();
         for _ in 0..MOST_ROUNDS {
             if self.ended {
@@ -121,12 +123,17 @@ impl Flow {
             }
             all.extend(more);
         }
-        all.extend(self.cancel_full(ledger)?);
+        all.extend(self.end(ledger)?);
         Ok(all)
     }
 
     /// The same, when everything it may have is here.
-    pub fn cancel_full(mut self, ledger: &Ledger) -> Result<Vec<Delivery>> {
+    pub fn cancel_full(self, ledger: &Ledger) -> Result<Vec<Delivery>> {
+        let _still = ledger.still();
+        self.end(ledger)
+    }
+
+    fn end(mut self, ledger: &Ledger) -> Result<Vec<Delivery>> {
         if self.ended {
             return Ok(self.take_all());
         }

@@ -270,7 +270,7 @@ impl Place {
         self.incoming.extend(flow.wait_for(most));
         // Others may have been quicker.
         let full = self.incoming.len() - before >= most;
-        let rest = if full { flow.cancel_full(&self.ledger)? } else { flow.cancel(hub, &self.ledger, self.unacked())? };
+        let rest = if full { flow.cancel_full(&self.ledger)? } else { flow.cancel(hub, &self.ledger, || self.unacked())? };
         self.incoming.extend(rest);
         Ok(self.incoming.len() - before)
     }
@@ -324,7 +324,8 @@ impl Place {
     /// Ends the consumer; what it brought is sorted.
     fn stop(&mut self, hub: &Hub) -> Result<()> {
         if let Some(flow) = self.flow.take() {
-            self.incoming.extend(flow.cancel(hub, &self.ledger, self.unacked())?);
+            let rest = flow.cancel(hub, &self.ledger, || self.unacked())?;
+            self.incoming.extend(rest);
         }
         self.sort(hub)
     }

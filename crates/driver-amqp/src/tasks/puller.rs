@@ -182,7 +182,7 @@ impl Puller {
         let mut held: Vec<Delivery> = source.buffer.drain(..).collect();
         if let Some(flow) = source.flow.take() {
             // A task at hand may not be counted here; then one more is waited for than can come, for a moment.
-            held.extend(flow.cancel(&self.tasks.hub, &source.ledger, held.len())?);
+            held.extend(flow.cancel(&self.tasks.hub, &source.ledger, || held.len())?);
         }
         source.spent = false;
         let back = self.put_back(at, &held);
