@@ -64,6 +64,18 @@ $producer->publish(new TaskMessage('after', []));
 same('it goes on', 0, $child->wait());
 check('it says so', str_contains($child->err(), 'trying again') && substr_count($child->out(), 'Success') === 2, $child->out() . $child->err());
 
+// A broker that is short of memory takes nothing: the task stays where it is, and ends once when the broker takes it.
+$producer->publishBatch([$task = new TaskMessage('fails', [], 9, 1), new TaskMessage('ok', [], 5, 1)]);
+$node->ctl('set_vm_memory_high_watermark', 'absolute', '1');
+$child = Child::php('require ' . var_export(SUPPORT . '/tasks.php', true) . '; consumer(' . var_export($node->dsn('read_write_timeout=1'), true) . ', fn ($task) => $task->taskType === "ok" ? Ferry\\Task\\TaskResult::success() : Ferry\\Task\\TaskResult::failure("no"), ["stop_when_empty" => false, "max_tasks" => 2])->consumeAll();');
+wait_until(fn () => str_contains($child->err(), 'trying again'), 'the broker refuses');
+$node->ctl('set_vm_memory_high_watermark', '0.8');
+same('blocked: it goes on', 0, $child->wait());
+same('blocked: both ended', [1, 1, 0], [substr_count($child->out(), '[Task] Failed'), substr_count($child->out(), '[Task] Success'), substr_count($child->out(), 'Retry')]);
+check('blocked: it says why', str_contains($child->err(), 'blocks publishers'), $child->err() . $child->out());
+// The confirm of the first try is lost, so it may be stored, and the next one too.
+same('blocked: its dead letter', [$task->taskId], array_values(array_unique(array_map(fn ($letter) => json_decode($letter[0], true)['original_task']['task_id'], $node->take('task.dlq')))));
+
 // Recycling: it leaves after so many tasks, and what it held costs nobody anything.
 $forget();
 $producer->publishBatch($batch(25, 1));

@@ -94,6 +94,17 @@ enum Said<'a> {
     Retry(i64, i64),
 }
 
+/// A failed execution that is told before its consequence.
+struct Failure<'a> {
+    /// For the line.
+    line: &'a str,
+    /// For the dead letter.
+    why: &'a str,
+    trace: &'a str,
+    /// For listeners.
+    thrown: Option<Zval>,
+}
+
 /// One run of the loop.
 pub struct Shift<'a> {
     handle: &'a Handle,
@@ -230,8 +241,14 @@ impl<'a> Shift<'a> {
         let object = objects::owned_object(object);
         if let Err(stop) = self.announce("starting", &object, &taken.task, &Said::Plain("Starting"), Vec::new) {
             // It was not begun.
-            self.settle(|puller| puller.give_back(taken))?;
+            if !self.is_forked() {
+                self.settle(|puller| puller.give_back(taken))?;
+            }
             return Err(stop);
+        }
+        if self.is_forked() {
+            // A listener forked, and this is the child.
+            return Ok(());
         }
         let level = output_level();
         let answer = guarded(|| call_handler(self.job, &taken.task, &object));
@@ -259,15 +276,15 @@ impl<'a> Shift<'a> {
             Err(Trouble::Threw(thrown)) => {
                 let (message, trace) = told(&thrown);
                 let line = format!("{}: {message}", class_of(&thrown));
-                // Settled first: what a listener throws must not keep the task from its end.
-                let said = self.say(task, &Said::Because("Error", &line));
-                self.fail(taken, before, object, &message, &trace)?;
-                said.and_then(|()| self.tell("error", || vec![object.shallow_clone(), thrown.shallow_clone()]))
-                    .map_err(Stop::Trouble)
+                self.fail_aloud(
+                    taken,
+                    before,
+                    object,
+                    &Failure { line: &line, why: &message, trace: &trace, thrown: Some(thrown) },
+                )
             }
             Err(Trouble::Missing(what)) => {
-                self.say(task, &Said::Because("Error", &what)).map_err(Stop::Trouble)?;
-                self.fail(taken, before, object, &what, "")
+                self.fail_aloud(taken, before, object, &Failure { line: &what, why: &what, trace: "", thrown: None })
             }
             Err(Trouble::Exited) => {
                 self.fail_quietly(taken, before, object, "the handler ended the process")?;
@@ -288,11 +305,26 @@ impl<'a> Shift<'a> {
         Ok(())
     }
 
+    /// A failure with a line of its own. Settled first: what a listener or a buffer throws must not keep the task from its end.
+    fn fail_aloud(&mut self, taken: &Taken, before: &Fields, object: &Zval, failure: &Failure<'_>) -> Result<(), Stop> {
+        let said = self.say(&taken.task, &Said::Because("Error", failure.line));
+        let (decided, _) = self.settle_failure(taken, before, object, failure.why, failure.trace)?;
+        said.map_err(Stop::Trouble)?;
+        if let Some(thrown) = &failure.thrown {
+            self.tell("error", || vec![object.shallow_clone(), thrown.shallow_clone()]).map_err(Stop::Trouble)?;
+        }
+        self.announce_failure(taken, object, failure.why, &decided)
+    }
+
     fn fail(&mut self, taken: &Taken, before: &Fields, object: &Zval, why: &str, trace: &str) -> Result<(), Stop> {
         let (decided, _) = self.settle_failure(taken, before, object, why, trace)?;
-        let most = after(object).map_or(taken.task.max_retries, |fields| fields.max_retries);
-        match decided {
+        self.announce_failure(taken, object, why, &decided)
+    }
+
+    fn announce_failure(&mut self, taken: &Taken, object: &Zval, why: &str, decided: &Next) -> Result<(), Stop> {
+        match *decided {
             Next::Retry { count, pause } => {
+                let most = after(object).map_or(taken.task.max_retries, |fields| fields.max_retries);
                 let more = || vec![number(count), number(most), number(pause)];
                 self.announce("retry", object, &taken.task, &Said::Retry(count, most), more)
             }
@@ -337,14 +369,32 @@ impl<'a> Shift<'a> {
         Ok((decided, line))
     }
 
-    fn settle(&mut self, how: impl FnOnce(&Puller) -> ferry_core::Result<()>) -> Result<(), Stop> {
-        let Some(puller) = &self.puller else { return Ok(()) };
-        how(puller).map_err(|error| self.lost(error))
+    /// Settles. A broker that takes nothing (it is short of memory or disk, a queue is full) is asked again until it does, or until the
+    /// consumer is to stop: the task stays where it is meanwhile. A message that may have been stored is sent again too: it would come
+    /// twice just the same if we let go of the task.
+    fn settle(&mut self, how: impl Fn(&Puller) -> ferry_core::Result<()>) -> Result<(), Stop> {
+        let mut pause = Duration::ZERO;
+        loop {
+            let Some(puller) = &self.puller else { return Ok(()) };
+            let Err(error) = how(puller) else { return Ok(()) };
+            if !is_ours_still(&error) || self.is_asked_to_stop() {
+                self.puller = None;
+                return Err(Stop::Broker(error));
+            }
+            complain(&format!("{error}; trying again"));
+            pause = (pause * 2).clamp(SLICE, LONGEST_PAUSE);
+            self.wait_for_broker(pause).map_err(Stop::Trouble)?;
+            if self.is_forked() {
+                return Ok(());
+            }
+        }
     }
 
-    /// After an error nobody knows what is still ours: the channel goes, and what it held comes again.
+    /// What is no longer ours comes again: the channel goes.
     fn lost(&mut self, error: Error) -> Stop {
-        self.puller = None;
+        if !is_ours_still(&error) {
+            self.puller = None;
+        }
         Stop::Broker(error)
     }
 
@@ -358,7 +408,7 @@ impl<'a> Shift<'a> {
 
     fn wait_for_broker(&mut self, pause: Duration) -> Result<(), Trouble> {
         let end = Instant::now() + pause;
-        while Instant::now() < end && !self.is_over() {
+        while Instant::now() < end && !self.is_asked_to_stop() && !self.is_forked() {
             std::thread::sleep(SLICE.min(end.saturating_duration_since(Instant::now())));
             self.breathe()?;
         }
@@ -375,12 +425,16 @@ impl<'a> Shift<'a> {
         process::generation() != self.born
     }
 
+    fn is_asked_to_stop(&self) -> bool {
+        self.stopped.get() || signals::asked() != Asked::No
+    }
+
     fn is_over(&self) -> bool {
         let enough = self.bounds.tasks.is_some_and(|most| i64::try_from(self.count).unwrap_or(i64::MAX) >= most);
         let late = self.bounds.seconds.is_some_and(|most| self.begun.elapsed().as_secs() >= most.unsigned_abs());
         // SAFETY: reads a counter of the allocator.
         let large = self.bounds.memory.is_some_and(|most| unsafe { zend_memory_usage(true) } >= most);
-        self.stopped.get() || signals::asked() != Asked::No || enough || late || large
+        self.is_asked_to_stop() || enough || late || large
     }
 
     fn tell_poison(&mut self, id: &str, why: &str) -> Result<(), Stop> {
@@ -473,6 +527,11 @@ impl End {
             End::Done | End::Forked | End::Failed(_) => self,
         }
     }
+}
+
+/// Whether what we hold is ours after this error: it was about publishing.
+fn is_ours_still(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Uncertain | ErrorKind::Refused)
 }
 
 /// Whether trying again may help.

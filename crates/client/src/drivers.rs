@@ -90,9 +90,7 @@ mod tests {
 
     #[test]
     fn what_is_listed_is_made_without_a_server_and_what_is_not_is_refused() {
-        for (dsn, driver) in
-            [("redis://h", "redis"), ("sqlite:/nowhere/x", "sqlite"), ("amqp://h", "amqp"), ("memory:", "memory")]
-        {
+        for (dsn, driver) in [("redis://h", "redis"), ("sqlite:/nowhere/x", "sqlite"), ("amqp://h", "amqp"), ("memory:", "memory")] {
             let made = broker_of(&connection_from_dsn("x", dsn).unwrap());
             assert_eq!(made.is_ok_and(|broker| broker.is_some()), drivers().contains(&driver), "{dsn}");
         }

@@ -179,13 +179,10 @@ impl Walk {
     fn each(&mut self, end: u64, mut visit: impl FnMut(u64, &Delivery) -> Visit) -> Result<()> {
         let end = end.min(self.count);
         while self.at < end {
-            let gets = (0..PAGE.min(end - self.at))
-                .map(|_| self.channel.basic_get(short(&self.names.failed), BasicGetOptions::default()));
+            let gets = (0..PAGE.min(end - self.at)).map(|_| self.channel.basic_get(short(&self.names.failed), BasicGetOptions::default()));
             let page: lapin::Result<Vec<Option<lapin_message::BasicGetMessage>>> =
                 self.link.ask(async { Ok(wait::all(gets).await.into_iter().collect()) })?;
-            let page = page.map_err(|error| {
-                Error::new(ErrorKind::Connection, "the walk through failed jobs broke").with_source(error.to_string())
-            })?;
+            let page = page.map_err(|error| Error::new(ErrorKind::Connection, "the walk through failed jobs broke").with_source(error.to_string()))?;
             let mut stop = false;
             let mut empty = true;
             for delivery in page.into_iter().flatten().map(|message| message.delivery) {

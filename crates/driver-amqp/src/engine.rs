@@ -16,8 +16,7 @@ pub struct Engine {
 impl Engine {
     /// Starts the thread, with all signals blocked: they are PHP's.
     pub fn start() -> Result<Self> {
-        let failed =
-            |e: std::io::Error| Error::new(ErrorKind::Refused, "start the thread that keeps AMQP connections").with_source(e);
+        let failed = |e: std::io::Error| Error::new(ErrorKind::Refused, "start the thread that keeps AMQP connections").with_source(e);
         let runtime = Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();

@@ -100,9 +100,7 @@ pub fn id_of(properties: &BasicProperties, body: &[u8]) -> String {
         Some(id) if !id.as_str().is_empty() => id.as_str().to_owned(),
         _ => {
             // FNV-1a: stable, and good enough to tell strangers apart.
-            let hash = body
-                .iter()
-                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+            let hash = body.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
             format!("{hash:016x}")
         }
     }
@@ -144,8 +142,7 @@ fn rewritten(original: &BasicProperties, headers: FieldTable) -> BasicProperties
 pub fn foreign_headers(properties: &BasicProperties) -> FieldTable {
     let mut kept = FieldTable::default();
     let ours = |key: &str| key == ATTEMPTS || key == DUE;
-    let brokers =
-        |key: &str| OF_THE_BROKER.contains(&key) || key.starts_with("x-first-death-") || key.starts_with("x-last-death-");
+    let brokers = |key: &str| OF_THE_BROKER.contains(&key) || key.starts_with("x-first-death-") || key.starts_with("x-last-death-");
     for (key, value) in properties.headers().iter().flat_map(|headers| headers.inner()) {
         if !ours(key.as_str()) && !brokers(key.as_str()) {
             kept.insert(key.clone(), value.clone());
@@ -232,10 +229,7 @@ mod tests {
         };
         let properties = buried(&fresh(), &failure, "id", "mail", 77);
         let job = record(&properties, b"{}", "mail", 4);
-        assert_eq!(
-            (job.id.as_str(), job.reason.as_str(), job.attempts, job.failed_at, job.older),
-            ("id", "exception", Some(3), 77, 4)
-        );
+        assert_eq!((job.id.as_str(), job.reason.as_str(), job.attempts, job.failed_at, job.older), ("id", "exception", Some(3), 77, 4));
         assert!(job.exception.len() < LONGEST_EXCEPTION + 40 && job.exception.ends_with("bytes more)"));
         assert_eq!(attempts(&revived(&properties)), 0);
         assert!(header(&revived(&properties), EXCEPTION).is_none());

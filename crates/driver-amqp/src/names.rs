@@ -75,8 +75,10 @@ impl Names {
         });
         let most = LONGEST - delay::KEY_BYTES;
         if word.len() > most {
-            return Err(Error::new(ErrorKind::InvalidArgument, "the queue name is too long for delayed jobs")
-                .with_advice(format!("delays leave {} bytes for it; each `.`, `*`, `#` and `%` counts three", most - 2)));
+            return Err(Error::new(ErrorKind::InvalidArgument, "the queue name is too long for delayed jobs").with_advice(format!(
+                "delays leave {} bytes for it; each `.`, `*`, `#` and `%` counts three",
+                most - 2
+            )));
         }
         Ok(word)
     }

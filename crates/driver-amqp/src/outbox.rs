@@ -82,8 +82,7 @@ impl Outbox {
 
     /// Publishes `items` and waits for the fate of each.
     pub fn publish(&self, items: &[Outgoing<'_>]) -> Vec<Fate> {
-        let mut round =
-            Round { fates: vec![Fate::Unsent; items.len()], waiting: VecDeque::new(), returns: Vec::new(), over: false };
+        let mut round = Round { fates: vec![Fate::Unsent; items.len()], waiting: VecDeque::new(), returns: Vec::new(), over: false };
         for (number, window) in items.chunks(WINDOW).enumerate() {
             self.send(&mut round, number * WINDOW, window);
             self.collect(&mut round, WINDOW);
@@ -188,9 +187,8 @@ impl Round {
 
 /// The broker takes no publishes; nothing was sent.
 fn blocked(reason: &str, link: &Link) -> Error {
-    Error::new(ErrorKind::Refused, format!("RabbitMQ at {} blocks publishers: {reason}", link.address())).with_advice(
-        "free memory or disk there, or raise `vm_memory_high_watermark` or lower `disk_free_limit`; nothing was stored",
-    )
+    Error::new(ErrorKind::Refused, format!("RabbitMQ at {} blocks publishers: {reason}", link.address()))
+        .with_advice("free memory or disk there, or raise `vm_memory_high_watermark` or lower `disk_free_limit`; nothing was stored")
 }
 
 /// The first fate that is no confirm, as an error. `fates` may belong to one message or to many.

@@ -29,9 +29,7 @@ pub fn of_login(error: &lapin::Error, config: &AmqpConfig, address: &Address) ->
         Some(530) if words.contains("not found") => {
             Some(format!("create it with `rabbitmqctl add_vhost {}`, or correct `vhost`", config.vhost))
         }
-        Some(530) => {
-            Some(format!("grant it with `rabbitmqctl set_permissions -p {} {} '.*' '.*' '.*'`", config.vhost, config.username))
-        }
+        Some(530) => Some(format!("grant it with `rabbitmqctl set_permissions -p {} {} '.*' '.*' '.*'`", config.vhost, config.username)),
         _ if words.contains("certificate") => Some("check `tls`: `ca_file`, `server_name`".into()),
         _ => None,
     };

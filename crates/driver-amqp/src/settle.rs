@@ -89,8 +89,7 @@ fn way(hub: &Hub, names: &Names, held: &Held, how: &How) -> Result<Option<Way>> 
 
 fn burial(hub: &Hub, names: &Names, held: &Held, failure: &Failure) -> Result<Way> {
     let random = |bytes: &mut [u8]| getrandom::fill(bytes);
-    let id =
-        id::mint(random).map_err(|e| Error::new(ErrorKind::Refused, "no random numbers for an id").with_source(e.to_string()))?;
+    let id = id::mint(random).map_err(|e| Error::new(ErrorKind::Refused, "no random numbers for an id").with_source(e.to_string()))?;
     let id = String::from_utf8_lossy(&id).into_owned();
     let properties = message::buried(&held.properties, failure, &id, &names.fresh, hub.now());
     Ok(Way { exchange: String::new(), key: names.failed.clone(), properties, need: Need::Failed })
@@ -147,9 +146,7 @@ fn ack(hub: &Hub, done: Vec<Step>, answers: &mut [Settled]) -> Result<()> {
 }
 
 fn in_doubt(error: Error) -> Error {
-    error
-        .into_kind(ErrorKind::Uncertain)
-        .within("the broker may or may not know that the jobs are settled; if not, they run again")
+    error.into_kind(ErrorKind::Uncertain).within("the broker may or may not know that the jobs are settled; if not, they run again")
 }
 
 /// Whether claims are still ours.

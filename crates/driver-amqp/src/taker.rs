@@ -71,14 +71,7 @@ fn unfit(now: u16, wanted: u16) -> bool {
 
 impl Taker {
     /// Takes up to `max` jobs from the first of `queues` that has any.
-    pub fn reserve(
-        &mut self,
-        hub: &Hub,
-        shelf: &Shelf,
-        queues: &[QueueName],
-        max: usize,
-        wait: Duration,
-    ) -> Result<Vec<Reservation>> {
+    pub fn reserve(&mut self, hub: &Hub, shelf: &Shelf, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {
         if max == 0 || queues.is_empty() {
             return Ok(Vec::new());
         }
@@ -374,8 +367,7 @@ impl Place {
 
     /// Puts jobs that were never handed out behind the ready ones of the broker.
     fn give_back(&mut self, hub: &Hub, deliveries: Vec<Delivery>) -> Result<()> {
-        let to: Vec<_> =
-            deliveries.iter().map(|delivery| (Side::Fresh, Due::Now, message::attempts(&delivery.properties))).collect();
+        let to: Vec<_> = deliveries.iter().map(|delivery| (Side::Fresh, Due::Now, message::attempts(&delivery.properties))).collect();
         let before = self.stuck.len();
         let error = if deliveries.is_empty() { None } else { self.republish(hub, deliveries, &to) };
         // These are as good as before: they may be handed out.

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ferry_core::Result;
 use ferry_core::config::{AmqpConfig, Declare, QueueType, Value};
+use ferry_core::Result;
 use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
@@ -137,9 +137,7 @@ impl Hand<'_> {
         if self.config.queue_type == QueueType::Quorum {
             table.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
         }
-        for (name, value) in
-            self.config.arguments.iter().filter(|(name, _)| side == Side::Fresh || !name.starts_with("x-max-length"))
-        {
+        for (name, value) in self.config.arguments.iter().filter(|(name, _)| side == Side::Fresh || !name.starts_with("x-max-length")) {
             table.insert(short(name), argument(value));
         }
         table
@@ -162,13 +160,7 @@ impl Hand<'_> {
         if self.is_passive() {
             return Ok(());
         }
-        let bind = self.channel.queue_bind(
-            short(queue),
-            short(exchange),
-            short(pattern),
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        );
+        let bind = self.channel.queue_bind(short(queue), short(exchange), short(pattern), QueueBindOptions::default(), FieldTable::default());
         self.link.ask(bind)
     }
 

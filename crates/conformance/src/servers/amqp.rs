@@ -241,8 +241,7 @@ fn quiet(command: &mut Command) -> &mut Command {
 /// A shell that waits for the end of its input and then ends what is written down in the folder. Tests that share a node have no last one
 /// to drop it, and a test that is killed drops nothing.
 fn guard(folder: &Path) -> (Child, ChildStdin) {
-    const SCRIPT: &str =
-        r#"cat >/dev/null; for pid in "$0"/*.pid; do kill -KILL $(cat "$pid") 2>/dev/null; done; sleep 0.2; rm -rf "$0""#;
+    const SCRIPT: &str = r#"cat >/dev/null; for pid in "$0"/*.pid; do kill -KILL $(cat "$pid") 2>/dev/null; done; sleep 0.2; rm -rf "$0""#;
     let mut command = Command::new("sh");
     command.arg("-c").arg(SCRIPT).arg(folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut guard = command.spawn().expect("there is a shell");
@@ -261,6 +260,7 @@ fn end(process: &mut Child, signal: &str) {
     // Nothing is left to do about a process that is gone.
     let _ = process.wait();
 }
+
 
 /// How often the node has started, says its log.
 fn starts(folder: &Path) -> usize {

@@ -64,8 +64,7 @@ impl Link {
             .with_client_property("product".into(), "Ferry".into());
         let runtime = Runtime::tokio_with_handle(engine.handle().clone());
         let opening = door.clone();
-        let connect =
-            Connection::connector(uri(config, host, *port), runtime, async move |_, _| opening.open().await, properties);
+        let connect = Connection::connector(uri(config, host, *port), runtime, async move |_, _| opening.open().await, properties);
         // The library's own thread starts inside.
         let deadline = Instant::now() + config.connect_timeout;
         let connected = signals::blocked(|| wait::until(deadline, connect));
@@ -76,7 +75,13 @@ impl Link {
         };
         let trouble = Arc::new(Mutex::new(Trouble::default()));
         engine.handle().spawn(listen(connection.events_listener(), Arc::clone(&trouble)));
-        Ok(Self { connection, sentinel: door.sentinel(), trouble, address: address.clone(), io_timeout: config.io_timeout })
+        Ok(Self {
+            connection,
+            sentinel: door.sentinel(),
+            trouble,
+            address: address.clone(),
+            io_timeout: config.io_timeout,
+        })
     }
 
     /// Whether the other side is still there, as far as one can know without asking it.

@@ -66,9 +66,8 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let unreadable = |e: rustls::pki_types::pem::Error| {
-        wrong(format!("the certificates in {} cannot be read", path.display())).with_source(e.to_string())
-    };
+    let unreadable =
+        |e: rustls::pki_types::pem::Error| wrong(format!("the certificates in {} cannot be read", path.display())).with_source(e.to_string());
     let found: Vec<_> =
         CertificateDer::pem_file_iter(path).map_err(unreadable)?.collect::<std::result::Result<_, _>>().map_err(unreadable)?;
     if found.is_empty() {

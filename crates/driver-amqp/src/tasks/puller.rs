@@ -104,19 +104,34 @@ impl Puller {
 
     /// The next one, waiting up to `wait`. `stamp` tells the time as `Y-m-d H:i:s`.
     ///
-    /// What needs no run is settled already when it is returned.
+    /// What needs no run is settled already when it is returned. After an error of publishing it is still held and comes once more.
     pub fn next(&mut self, wait: Duration, stamp: &dyn Fn() -> String) -> Result<Option<Arrived>> {
         let Some((queue, delivery)) = self.take(wait)? else { return Ok(None) };
         let now = SystemClock.now();
         match self.read(&delivery, now) {
-            Ok((task, body, packed)) => self.judge(Taken { task, body, packed, queue, delivery }, now, stamp).map(Some),
+            Ok((task, body, packed)) => {
+                let taken = Taken { task, body, packed, queue, delivery };
+                match self.judge(&taken, now, stamp) {
+                    Ok(None) => Ok(Some(Arrived::Task(Box::new(taken)))),
+                    Ok(arrived) => Ok(arrived),
+                    Err(error) => self.keep(queue, taken.delivery, error),
+                }
+            }
             Err(error) => {
                 let (why, properties) = (error.to_string(), &delivery.properties);
                 let id = properties.message_id().as_ref().map_or_else(String::new, |id| id.as_str().to_owned());
-                self.settle(queue, &delivery, Parcel::poison(&delivery.data, properties, &why))?;
-                Ok(Some(Arrived::Poison { id, why }))
+                match self.settle(queue, &delivery, Parcel::poison(&delivery.data, properties, &why)) {
+                    Ok(()) => Ok(Some(Arrived::Poison { id, why })),
+                    Err(error) => self.keep(queue, delivery, error),
+                }
             }
         }
+    }
+
+    /// Holds on to a delivery that could not be settled.
+    fn keep<T>(&mut self, queue: usize, delivery: Delivery, error: Error) -> Result<T> {
+        self.sources[queue].buffer.push_front(delivery);
+        Err(error)
     }
 
     /// The task is done.
@@ -161,29 +176,24 @@ impl Puller {
         first
     }
 
+    /// Stops the consumers of a queue and gives back what they had. The channel stays, for what is being worked.
     fn end(&mut self, at: usize) -> Result<()> {
         let source = &mut self.sources[at];
         let mut held: Vec<Delivery> = source.buffer.drain(..).collect();
         if let Some(flow) = source.flow.take() {
             held.extend(flow.cancel(&self.tasks.hub, &source.ledger)?);
         }
+        source.spent = false;
         let back = self.put_back(at, &held);
-        let ledger = &self.sources[at].ledger;
-        self.link.ask(ledger.channel.close(200, "OK".into())).and(back)
+        if back.is_err() {
+            self.sources[at].buffer.extend(held);
+        }
+        back
     }
 
     /// Gives back what is held beside the task at hand: should that one kill us, nobody else is delivered again. The next `take` goes on.
     fn stand_alone(&mut self) -> Result<()> {
-        for at in 0..self.sources.len() {
-            let source = &mut self.sources[at];
-            let mut held: Vec<Delivery> = source.buffer.drain(..).collect();
-            if let Some(flow) = source.flow.take() {
-                held.extend(flow.cancel(&self.tasks.hub, &source.ledger)?);
-            }
-            source.spent = false;
-            self.put_back(at, &held)?;
-        }
-        Ok(())
+        (0..self.sources.len()).try_for_each(|at| self.end(at))
     }
 
     fn put_back(&self, at: usize, held: &[Delivery]) -> Result<()> {
@@ -241,8 +251,9 @@ impl Puller {
         Ok((task, body, packed))
     }
 
-    fn judge(&mut self, taken: Taken, now: i64, stamp: &dyn Fn() -> String) -> Result<Arrived> {
-        let Taken { task, body, packed: is_packed, queue, delivery } = &taken;
+    /// Settles what needs no run; `None` for what does.
+    fn judge(&mut self, taken: &Taken, now: i64, stamp: &dyn Fn() -> String) -> Result<Option<Arrived>> {
+        let Taken { task, body, packed: is_packed, queue, delivery } = taken;
         let properties = &delivery.properties;
         let again = |body: &[u8], suspicion: Suspicion| {
             let name = self.sources[*queue].ledger.queue.as_str().to_owned();
@@ -255,7 +266,7 @@ impl Puller {
                 if suspicion != Suspicion::None {
                     self.stand_alone()?;
                 }
-                return Ok(Arrived::Task(Box::new(taken)));
+                return Ok(None);
             }
             Arrival::Expired => {
                 let why = format!("the task expired {} s ago", now - task.expire_at);
@@ -273,7 +284,7 @@ impl Puller {
             }
         };
         self.settle(*queue, delivery, parcel)?;
-        Ok(arrived)
+        Ok(Some(arrived))
     }
 
     /// The next delivery by turn.
@@ -344,6 +355,16 @@ impl Puller {
                     .with_advice("the queue was deleted, or a task took longer than the broker's `consumer_timeout`"))
             }
             None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Puller {
+    /// Lets the broker have what is still held. Nobody waits for a connection that is gone.
+    fn drop(&mut self) {
+        for source in self.sources.drain(..).filter(|source| source.ledger.is_alive()) {
+            // It comes again all the same, once the connection ends.
+            let _ = self.link.ask(source.ledger.channel.close(200, "OK".into()));
         }
     }
 }
