@@ -106,7 +106,6 @@ final class Site
                 server {
                     listen 127.0.0.1:$port;
                     location = /orders {$pass('web', 'web/order.php')}
-                    location = /empty {$pass('web', 'web/empty.php')}
                     location = /sms {$pass('sms', 'stage/sms-api.php')}
                 }
             }
