@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ferry_conformance::servers::{AmqpServer, Fault, Link};
-use ferry_core::broker::{Extended, How, Settle, Settled};
+use ferry_core::broker::{Extended, Fact, How, Settle, Settled};
 use ferry_core::config::QueueType;
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::{Broker, Due, ErrorKind, NewJob, QueueName, Reservation};
@@ -285,6 +285,30 @@ fn a_broker_short_of_memory_refuses_pushes_with_its_reason_and_still_takes_delet
         assert!(error.to_string().contains("blocks publishers") && error.to_string().contains("memory"), "{error}");
     }
     assert_eq!(deleted.unwrap(), [Settled::Done]);
+    pusher.push(&mail(), NewJob::ready(body(9))).expect("the alarm is over");
+}
+
+#[test]
+fn a_broker_short_of_disk_refuses_pushes_with_its_reason_while_workers_go_on() {
+    let Some(node) = node() else { return };
+    let vhost = node.vhost();
+    let patient = |config: &mut ferry_core::config::AmqpConfig| config.io_timeout = Duration::from_secs(2);
+    let (pusher, worker) = (broker_at(&node, &vhost, None, patient), broker_at(&node, &vhost, None, patient));
+    pusher.push_many(&mail(), &[NewJob::ready(body(1)), NewJob::ready(body(2))]).unwrap();
+    let job = next(&worker);
+    node.ctl(&["set_disk_free_limit", "1000000GB"]);
+    // As above: nobody knows what became of the first.
+    let errors: Vec<_> = (0..2).map(|number| pusher.push(&mail(), NewJob::ready(body(3 + number)))).collect();
+    let deleted = worker.settle(&[Settle { claim: job.claim.clone(), how: How::Delete }]);
+    let other = next(&worker);
+    let done = worker.settle(&[Settle { claim: other.claim.clone(), how: How::Delete }]);
+    let blocked = pusher.admin().unwrap().facts().unwrap().into_iter().find(|(name, _)| *name == "blocked");
+    node.ctl(&["set_disk_free_limit", "50MB"]);
+    let last = errors.into_iter().next_back().unwrap().unwrap_err();
+    assert_eq!(last.kind(), ErrorKind::Refused, "{last}");
+    assert!(last.to_string().contains("blocks publishers") && last.to_string().contains("disk"), "{last}");
+    assert_eq!(blocked, Some(("blocked", Fact::Flag(true))));
+    assert_eq!((deleted.unwrap(), done.unwrap()), (vec![Settled::Done], vec![Settled::Done]));
     pusher.push(&mail(), NewJob::ready(body(9))).expect("the alarm is over");
 }
 

@@ -3,10 +3,13 @@
 #[path = "stages/amqp.rs"]
 mod stage;
 
+const VHOSTS: u32 = 40;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ferry_core::broker::{How, Settle, Settled};
+use ferry_core::broker::{Fact, How, Settle, Settled};
+use ferry_core::config::Value;
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::{Broker, Due, ErrorKind, NewJob, QueueName, Reservation};
 use ferry_driver_amqp::{AmqpBroker, Settings};
@@ -172,6 +175,80 @@ fn what_lies_in_a_buffer_goes_back_untried_when_php_is_busy_and_when_the_broker_
 }
 
 #[test]
+fn a_worker_that_rests_gives_its_buffer_back_at_once_keeps_what_it_holds_and_may_go_on() {
+    let Some(stage) = Amqp::quorum() else { return };
+    let mail = queue("mail");
+    let (first, second) = (worker(&stage), worker(&stage));
+    first.push_many(&mail, &(0..40).map(|number| NewJob::ready(body(number, "null"))).collect::<Vec<_>>()).unwrap();
+    // A batch of 8 leaves a prefetch of 16 behind.
+    let held = next(&first, &mail, 8);
+    first.rest();
+    assert_eq!(second.size(&mail).unwrap().ready, 40 - held.len() as u64, "nothing lies in a buffer");
+    first.rest();
+    for job in &held {
+        assert_eq!(settle(&first, job, How::Delete), Settled::Done);
+    }
+    let again = next(&first, &mail, 8);
+    assert!(again.iter().all(|job| job.attempts == Some(1)), "nobody ran them");
+}
+
+#[test]
+fn an_operator_is_told_where_the_broker_is_and_what_was_agreed() {
+    let Some(stage) = Amqp::quorum() else { return };
+    let broker = worker(&stage);
+    let facts: HashMap<&str, Fact> = broker.admin().unwrap().facts().unwrap().into_iter().collect();
+    assert_eq!(facts["driver"], Fact::Text("amqp".into()));
+    assert_eq!(facts["host"], Fact::Text(stage.link.address().to_string()));
+    assert_eq!(facts["vhost"], Fact::Text(stage.vhost.clone()));
+    assert_eq!((&facts["tls"], &facts["blocked"]), (&Fact::Flag(false), &Fact::Flag(false)));
+    assert_eq!((&facts["heartbeat"], &facts["consumer_timeout"]), (&Fact::Seconds(60.0), &Fact::Seconds(1800.0)));
+    assert!(matches!(facts["rtt"], Fact::Seconds(rtt) if rtt > 0.0));
+}
+
+#[test]
+fn a_virtual_host_without_permission_says_which_right_is_missing() {
+    let Some(stage) = Amqp::quorum() else { return };
+    let mut config = stage.node.config("forbidden");
+    stage.node.ctl(&["add_vhost", "forbidden"]);
+    let broker = AmqpBroker::new(config.clone(), Settings::default());
+    let error = broker.push(&queue("mail"), NewJob::ready(body(1, "null"))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection);
+    assert!(error.to_string().contains("rabbitmqctl set_permissions -p forbidden guest"), "{error}");
+    config.vhost = "missing".into();
+    let broker = AmqpBroker::new(config, Settings::default());
+    let error = broker.push(&queue("mail"), NewJob::ready(body(1, "null"))).unwrap_err();
+    assert!(error.to_string().contains("rabbitmqctl add_vhost missing"), "{error}");
+}
+
+#[test]
+fn jobs_of_a_higher_priority_come_first_and_keep_it_when_they_are_released() {
+    let Some(stage) = Amqp::classic() else { return };
+    let mail = queue("mail");
+    let with = |priority| {
+        let mut config = stage.node.config_at(&stage.vhost, stage.link.address());
+        config.queue_type = stage.queue_type;
+        config.arguments = vec![("x-max-priority".into(), Value::Int(9))];
+        config.priority = priority;
+        AmqpBroker::new(config, Settings::default())
+    };
+    let (plain, low, high) = (with(None), with(Some(1)), with(Some(9)));
+    for (number, broker) in [&plain, &low, &high, &plain, &low, &high].into_iter().enumerate() {
+        push(broker, &mail, body(u32::try_from(number).unwrap(), "null"));
+    }
+    let ordered = |attempt| [2, 5, 1, 4, 0, 3].map(|number| (body(number, "null"), Some(attempt)));
+    let fresh = plain.reserve(std::slice::from_ref(&mail), 6, Duration::ZERO).unwrap();
+    assert_eq!(fresh.iter().map(|job| (job.body.clone(), job.attempts)).collect::<Vec<_>>(), ordered(1));
+    for job in &fresh {
+        settle(&plain, job, How::Release { delay: 0 });
+    }
+    for expected in ordered(2) {
+        let job = next(&plain, &mail, 1).remove(0);
+        settle(&plain, &job, How::Delete);
+        assert_eq!((job.body, job.attempts), expected);
+    }
+}
+
+#[test]
 fn released_and_left_jobs_return_after_their_delay_with_their_attempts() {
     let Some(stage) = Amqp::quorum() else { return };
     let mail = queue("mail");
@@ -254,6 +331,19 @@ fn lower_queues_are_served_when_higher_ones_are_empty() {
 
 #[test]
 fn a_hundred_random_delays_are_never_early_and_hardly_late() {
+    random_delays_are_kept(100, 9, 1500);
+}
+
+/// A minute; nothing else should be busy meanwhile. `cargo test -p ferry-conformance --test amqp_tries -- --ignored`
+#[test]
+#[ignore = "takes a minute and a quiet machine"]
+fn ten_thousand_random_delays_are_never_early_and_late_by_a_second_at_most() {
+    random_delays_are_kept(10_000, 60, 0);
+}
+
+/// So many jobs with delays below `longest` seconds. A delay is rounded up to the second, and may then be late by a second, or 2 %, and `grace`
+/// milliseconds for a busy machine.
+fn random_delays_are_kept(count: u32, longest: u64, grace: i64) {
     let Some(stage) = Amqp::quorum() else { return };
     let mail = queue("a.b");
     let broker = worker(&stage);
@@ -270,25 +360,28 @@ fn a_hundred_random_delays_are_never_early_and_hardly_late() {
         broker.push(other, NewJob::due(body(0, "null"), Due::After(1))).unwrap();
     }
     let mut due = HashMap::new();
-    let jobs: Vec<NewJob<'_>> = (0..100)
+    let jobs: Vec<NewJob<'_>> = (0..count)
         .map(|number| {
-            let seconds = i64::try_from(random(9)).unwrap();
+            let seconds = i64::try_from(random(longest)).unwrap();
             due.insert(body(number, "null"), seconds);
             NewJob::due(body(number, "null"), Due::After(seconds))
         })
         .collect();
     let pushed = now_ms();
-    assert_eq!(broker.push_many(&mail, &jobs).unwrap(), 100);
+    assert_eq!(broker.push_many(&mail, &jobs).unwrap(), u64::from(count));
     let stored = now_ms();
     while !due.is_empty() {
-        for job in next(&broker, &mail, 16) {
-            let now = now_ms();
+        let jobs = next(&broker, &mail, 64);
+        let now = now_ms();
+        for job in &jobs {
             let seconds = due.remove(&job.body).expect("each comes once");
             assert!(now - pushed >= seconds * 1000, "{seconds} s came after {} ms", now - pushed);
-            assert!(now - stored <= seconds * 1000 + 1000 + 1500, "{seconds} s came after {} ms", now - stored);
+            let late = 1000.max(seconds * 20) + grace;
+            assert!(now - stored <= seconds * 1000 + 1000 + late, "{seconds} s came after {} ms", now - stored);
             assert_eq!(job.attempts, Some(1));
-            settle(&broker, &job, How::Delete);
         }
+        let batch: Vec<Settle> = jobs.into_iter().map(|job| Settle { claim: job.claim, how: How::Delete }).collect();
+        broker.settle(&batch).unwrap();
     }
     for other in &others {
         assert_eq!(next(&broker, other, 4).len(), 1, "{other:?}");

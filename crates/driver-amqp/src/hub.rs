@@ -15,7 +15,7 @@ use lapin::{BasicProperties, Channel};
 use crate::engine::Engine;
 use crate::link::Link;
 use crate::names::{Names, Side, short};
-use crate::outbox::{Fate, Outbox, Outgoing, trouble};
+use crate::outbox::{Fate, Outbox, Outgoing, trouble, wait_until_open};
 use crate::topology::{Need, Topology};
 use crate::{Settings, delay, message};
 
@@ -193,6 +193,8 @@ impl Hub {
         }
         let mut outbox = lock(&self.lanes[lane as usize]);
         let link = self.link(&self.producer, "publishes")?;
+        let patience = if lane == Lane::Move { Duration::ZERO } else { self.config.io_timeout };
+        wait_until_open(&link, patience)?;
         if !outbox.as_ref().is_some_and(Outbox::is_alive) {
             *outbox = None;
         }
@@ -201,8 +203,6 @@ impl Hub {
             Some(open) => open,
             None => Outbox::open(&link, self.config.io_timeout)?,
         };
-        let patience = if lane == Lane::Move { Duration::ZERO } else { self.config.io_timeout };
-        open.wait_until_open(patience)?;
         let mut fates = open.publish(items);
         let homeless = |fate: &Fate| matches!(fate, Fate::Returned(_));
         if self.config.declare == Declare::Yes && fates.iter().any(homeless) {
@@ -218,8 +218,11 @@ impl Hub {
         // One that owes us an answer might give it to the next.
         let owes = |fate: &Fate| matches!(fate, Fate::Unknown(_) | Fate::Rejected(..) | Fate::Unsent);
         if fates.iter().any(owes) {
-            link.cut();
-            *lock(&self.producer) = None;
+            // A blocked connection tells the next one that it is; only its channel is let go of.
+            if link.blocked().is_none() {
+                link.cut();
+                *lock(&self.producer) = None;
+            }
         } else {
             *outbox = Some(open);
         }

@@ -68,18 +68,6 @@ impl Outbox {
         self.link.is_alive() && self.channel.status().connected()
     }
 
-    /// Waits until the broker takes publishes.
-    pub fn wait_until_open(&self, patience: Duration) -> Result<()> {
-        let deadline = Instant::now() + patience;
-        while let Some(reason) = self.link.blocked() {
-            if Instant::now() >= deadline {
-                return Err(blocked(&reason, &self.link));
-            }
-            std::thread::sleep(LOOK);
-        }
-        Ok(())
-    }
-
     /// Publishes `items` and waits for the fate of each.
     pub fn publish(&self, items: &[Outgoing<'_>]) -> Vec<Fate> {
         let mut round =
@@ -184,6 +172,18 @@ impl Round {
             }
         }
     }
+}
+
+/// Waits until the broker takes publishes on this connection. A blocked one answers nothing at all.
+pub fn wait_until_open(link: &Link, patience: Duration) -> Result<()> {
+    let deadline = Instant::now() + patience;
+    while let Some(reason) = link.blocked() {
+        if Instant::now() >= deadline {
+            return Err(blocked(&reason, link));
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
 }
 
 /// The broker takes no publishes; nothing was sent.

@@ -8,8 +8,8 @@ use ferry_core::Broker;
 use ferry_core::config::QueueType;
 use ferry_driver_amqp::{AmqpBroker, Settings};
 
-/// Ends with our process: see `AmqpServer`.
-static NODE: LazyLock<Option<AmqpServer>> = LazyLock::new(|| AmqpServer::start(160, &[]));
+/// Ends with our process: see `AmqpServer`. Each file says how many virtual hosts its tests need: they make the start slow.
+static NODE: LazyLock<Option<AmqpServer>> = LazyLock::new(|| AmqpServer::start(crate::VHOSTS, &[]));
 
 /// The shared node, if there is RabbitMQ here.
 pub fn node() -> Option<&'static AmqpServer> {
@@ -31,7 +31,6 @@ impl Amqp {
     }
 
     /// A new one with classic queues.
-    #[allow(dead_code, reason = "the exam sits on quorum queues only")]
     pub fn classic() -> Option<Self> {
         Self::of(QueueType::Classic)
     }
