@@ -49,8 +49,8 @@ same('from the option', 'warn', found($ferry->run(['doctor', '--json', '--retry-
 same('no timeout', 'warn', found($ferry->run(['doctor', '--json', '--timeout=0']))['Timeout']);
 file_put_contents(temp_dir() . '/queue.php', '<?php return ' . var_export(['default' => 'redis', 'connections' => ['redis' => $server->config(['retry_after' => 7200])]], true) . ';');
 same('from --config', 'warn', found($ferry->run(['doctor', '--json', '--config=queue.php']))['retry_after']);
-$boot = bootstrap('Ferry\Queue::configure(' . var_export('redis://127.0.0.1:' . $server->port, true) . ');');
-same('where it is not known, that is said', 'warn', found((new Ferry())->run(['doctor', '--json', "--bootstrap=$boot"]))['retry_after']);
+$boot = bootstrap('Ferry\Queue::configure(' . var_export('redis://127.0.0.1:' . $server->port . '?retry_after=5', true) . ');');
+same('from a bootstrap file', 'warn', found((new Ferry())->run(['doctor', '--json', "--bootstrap=$boot"]))['retry_after']);
 same('old workers as they are shipped', 'bad', found($ferry->run(['doctor', '--json', '--old-workers']))['Old workers']);
 same('old workers with another lease', 'ok', found($ferry->run(['doctor', '--json', '--old-retry-after=90']))['Old workers']);
 

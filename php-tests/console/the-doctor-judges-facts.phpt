@@ -9,6 +9,7 @@ mbstring
 require __DIR__ . '/../support/boot.php';
 require_once project('php/autoload.php');
 
+use Ferry\Console\Doctor\AmqpChecks as Amqp_;
 use Ferry\Console\Doctor\Checks;
 use Ferry\Console\Doctor\Finding;
 use Ferry\Console\Doctor\RedisChecks as Redis_;
@@ -28,6 +29,16 @@ function levels(array $findings): array
     return array_map('level', $findings);
 }
 
+foreach ([[null, null], ['3.9.29', 'bad'], ['3.10.8', 'ok'], ['4.1.0', 'warn']] as [$version, $level]) {
+    same("RabbitMQ $version", $level, level(Amqp_::version($version)));
+}
+same('alarm', ['bad', 'ok', null], [level(Amqp_::blocked(true)), level(Amqp_::blocked(false)), level(Amqp_::blocked(null))]);
+same('round trip', ['ok', 'warn', null], [level(Amqp_::trip(0.001)), level(Amqp_::trip(0.2)), level(Amqp_::trip(null))]);
+same('heartbeat', ['ok', 'warn', null], [level(Amqp_::heartbeat(60.0)), level(Amqp_::heartbeat(0.0)), level(Amqp_::heartbeat(null))]);
+foreach ([[null, 60, null], [1800, 60, 'ok'], [1800, 1700, 'bad'], [1800, 0, 'bad'], [0, 0, 'ok']] as [$limit, $timeout, $level]) {
+    same("consumer timeout $limit with $timeout", $level, level(Amqp_::patience($limit === null ? null : (float) $limit, (float) $timeout)));
+}
+same('transport', ['ok', 'ok', 'warn', null], [level(Amqp_::tls(true, 'far:5671')), level(Amqp_::tls(false, '127.0.0.1:5672')), level(Amqp_::tls(false, 'far:5672')), level(Amqp_::tls(null, 'x'))]);
 foreach ([[null, null], ['4.0.14', 'bad'], ['5.0.0', 'warn'], ['6.2.0', 'ok'], ['7.0.15', 'ok'], ['10.0', 'ok']] as [$version, $level]) {
     same("Redis $version", $level, level(Redis_::version($version)));
 }

@@ -7,6 +7,7 @@ namespace Ferry\Console\Command;
 use Ferry\Connection;
 use Ferry\Console\Doctor\Checks;
 use Ferry\Console\Doctor\Finding;
+use Ferry\Console\Doctor\AmqpChecks;
 use Ferry\Console\Doctor\RedisChecks;
 use Ferry\Console\Doctor\SqliteChecks;
 use Ferry\Console\Settings;
@@ -65,13 +66,17 @@ final class Doctor extends Base
         } catch (\Ferry\BrokerException $e) {
             return [...$php, Finding::bad('Broker', Text::clean($e->getMessage()), 'See the message.')];
         }
+        $facts += ['driver' => ''];
+        // A bootstrap file may have configured the connection; then the extension knows.
+        $retry_after ??= array_key_exists('retry_after', $facts) ? $facts['retry_after'] ?? 'never' : null;
         return [
             ...$php,
-            ...self::broker($facts),
+            ...self::broker($facts, $timeout),
             ...array_filter([Checks::clock($facts['clock_skew'] ?? null)]),
-            ...Checks::leases($retry_after, $timeout),
+            // RabbitMQ has no leases: what a dead worker held comes back at once.
+            ...($facts['driver'] === 'amqp' ? [] : Checks::leases($retry_after, $timeout)),
             ...($old === null ? [] : Checks::oldWorkers($retry_after, $old[0], $old[1], $facts['driver'] ?? '')),
-            ...$this->fleet($connection, $this->connections->queues($input), $settings->queue($input->getOption('connection')) ?? ''),
+            ...$this->fleet($connection, $this->connections->queues($input), $settings->queue($input->getOption('connection')) ?? $facts['queue'] ?? ''),
         ];
     }
 
@@ -89,11 +94,12 @@ final class Doctor extends Base
     }
 
     /** @param array<string, mixed> $facts @return list<Finding> */
-    private static function broker(array $facts): array
+    private static function broker(array $facts, float $timeout): array
     {
         return match ($facts['driver'] ?? '') {
             'redis' => RedisChecks::all($facts),
             'sqlite' => SqliteChecks::all($facts),
+            'amqp' => AmqpChecks::all($facts, $timeout),
             default => [],
         };
     }
