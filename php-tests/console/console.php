@@ -63,10 +63,10 @@ final class Ferry
         return [getenv('FERRY_PHP'), ...explode(' ', getenv('FERRY_PHP_FLAGS')), ...self::needed(), '-d', 'display_errors=stderr', ...$this->flags, project('php/bin/ferry'), ...$words];
     }
 
-    /** What symfony/console needs, where it is built as a module. @return list<string> */
-    public static function needed(): array
+    /** What symfony/console needs, where it is built as a module; `$alone` without the flags of the tests. @return list<string> */
+    public static function needed(bool $alone = false): array
     {
-        $modules = array_filter(['mbstring', 'ctype', 'intl'], fn ($name) => !extension_loaded($name) && is_file(ini_get('extension_dir') . "/$name.so"));
+        $modules = array_filter(['mbstring', 'ctype', 'intl'], fn ($name) => ($alone || !extension_loaded($name)) && is_file(ini_get('extension_dir') . "/$name.so"));
         return array_merge([], ...array_map(fn ($name) => ['-d', "extension=$name"], array_values($modules)));
     }
 

@@ -74,7 +74,7 @@ check('no secret', !str_contains($traced->err, 'topsec'), $traced->err);
 // Without what it needs.
 $bare = [getenv('FERRY_PHP'), '-n', project('php/bin/ferry'), 'size'];
 $ferry->run_command($bare)->refused('without mbstring and intl', 1, 'symfony/console needs mbstring and intl');
-$ferry->run_command([getenv('FERRY_PHP'), '-n', ...Ferry::needed(), project('php/bin/ferry'), 'size'])->refused('without the extension', 1, 'the extension ferry is not loaded');
+$ferry->run_command([getenv('FERRY_PHP'), '-n', ...Ferry::needed(alone: true), project('php/bin/ferry'), 'size'])->refused('without the extension', 1, 'the extension ferry is not loaded');
 done();
 --EXPECT--
 ok

@@ -26,6 +26,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 const DEEPEST: u16 = 256;
 /// The most jobs of one call, whatever it is asked for.
 const MOST: usize = 10_000;
+/// An idle consumer is replaced so often, channel and all. One whose queue was removed and made again is not told so by RabbitMQ 3.10, and gets
+/// nothing any more (seen on quorum queues).
+const HEARING: Duration = Duration::from_secs(5);
 /// How soon messages are moved again that could not be.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -48,6 +51,8 @@ struct Place {
     stuck_until: Instant,
     lone: Lone,
     touched: Instant,
+    /// When a job last came.
+    heard: Instant,
     /// The queue went away, or seems to have: a channel remembers the old one even when there is a new one of its name.
     stale: bool,
 }
@@ -183,6 +188,7 @@ impl Place {
             stuck_until: now,
             lone: Lone::new(now, lone_period),
             touched: now,
+            heard: now,
             stale: false,
         }
     }
@@ -200,6 +206,15 @@ impl Place {
         // Without a consumer nobody knows whether there are fresh jobs, and they come first: a killer that is tried for ever must not keep
         // every new process to itself.
         let idle = self.flow.is_some() && self.ready.is_empty() && self.lone.is_due_when_idle(now);
+        if idle && self.heard.elapsed() >= HEARING {
+            self.stop(hub)?;
+            if self.ready.is_empty() {
+                // The next look begins anew, on another channel.
+                self.stale = true;
+                hub.forget_topology();
+                return Ok(Vec::new());
+            }
+        }
         if (self.lone.is_due(now) || idle) && self.look_for_lone(hub)? {
             // What is held is handed out first; then nothing but lone jobs, one at a time.
             self.stop(hub)?;
@@ -425,6 +440,7 @@ impl Place {
     }
 
     fn hand_out(&mut self, hub: &Hub, max: usize) -> Vec<Reservation> {
+        self.heard = Instant::now();
         let count = max.min(self.ready.len());
         let jobs: Vec<Delivery> = self.ready.drain(..count).collect();
         jobs.into_iter().map(|delivery| self.reservation(hub, delivery, Side::Fresh)).collect()
