@@ -9,7 +9,8 @@ use ext_php_rs::flags::{ClassFlags, DataType, MethodFlags};
 use ext_php_rs::types::Zval;
 use ext_php_rs::zend::ClassEntry;
 
-/// What the engine points into.
+/// What the engine points into. Never read here, so the compiler must be told to keep it.
+#[used]
 static TABLES: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 static INTERFACE: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut());
 
