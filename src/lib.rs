@@ -18,7 +18,7 @@
 
 mod classes;
 mod convert;
-mod host;
+mod handler;
 mod request;
 mod zend;
 
@@ -34,7 +34,7 @@ extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
         return -1;
     }
     zend::autoload::install();
-    zend::watchdog::install();
+    zend::interrupter::install();
     zend::fork::watch();
     0
 }
@@ -68,12 +68,12 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .request_startup_function(request_startup)
         .request_shutdown_function(request_shutdown)
         .info_function(zend::ini::info)
-        .class::<classes::queue::Queue>()
-        .class::<classes::connection::Connection>()
-        .class::<classes::job::Job>()
-        .class::<classes::worker::Worker>()
-        .class::<classes::status::Status>()
-        .class::<classes::guard::Guard>()
+        .class::<classes::queue::PhpQueue>()
+        .class::<classes::connection::PhpConnection>()
+        .class::<classes::job::PhpJob>()
+        .class::<classes::worker::PhpWorker>()
+        .class::<classes::status::PhpStatus>()
+        .class::<classes::guard::PhpGuard>()
         .class::<classes::call_queued_handler::CallQueuedHandler>()
         .class::<classes::task_message::TaskMessage>()
         .class::<classes::task_result::TaskResult>()

@@ -11,7 +11,7 @@ use ferry_worker::CallEnd;
 use crate::classes::exceptions::{self, Class};
 use crate::convert::arguments::{Maybe, Mixed};
 use crate::convert::errors::pending;
-use crate::zend::call::{self, Called, Trouble};
+use crate::zend::call::{self, CallFailure, Called};
 use crate::zend::objects;
 
 /// The handler of object jobs.
@@ -81,7 +81,7 @@ impl CallQueuedHandler {
         let mut command = self.command(data.0)?;
         let Some(object) = command.object_mut() else { return Ok(()) };
         match call::method(object, "handle", &mut []) {
-            Err(Trouble::Missing(what)) => return Err(self.not_found(what)),
+            Err(CallFailure::Missing(what)) => return Err(self.not_found(what)),
             other => called(other)?,
         };
         let mut job = job.0.shallow_clone();

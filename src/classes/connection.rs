@@ -8,40 +8,40 @@ use ext_php_rs::boxed::ZBox;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
-use ferry_client::{Connection as Client, Handle, Pushed, Spec, process};
+use ferry_client::{Connection, Handle, JobSpec, Pushed, process};
 use ferry_core::broker::State;
 use ferry_core::config::{self, DriverConfig, Value};
-use ferry_core::fleet::Order;
+use ferry_core::control::ControlCommand;
 use ferry_core::payload::Envelope;
 use ferry_core::{Due, QueueName, Result};
-use ferry_worker::{Direct, Halt, HeldJob, Lease, Lineage, work_now};
+use ferry_worker::{Direct, ForkGeneration, Halt, HeldJob, InFlightJob, work_now};
 
-use crate::classes::job::Job;
-use crate::classes::status::Status;
+use crate::classes::job::PhpJob;
+use crate::classes::status::PhpStatus;
 use crate::convert::arguments::{Data, Maybe, Mixed, OptionalText, Text};
 use crate::convert::errors::{exception, invalid, pending};
-use crate::convert::spec::{JobText, SharedData};
+use crate::convert::spec::{EncodedJob, SharedData};
 use crate::convert::which::Which;
 use crate::convert::{self, delay};
-use crate::host::{PhpHost, Resolver};
-use crate::zend::call::{self, Trouble};
+use crate::handler::{PhpHost, Resolver};
+use crate::zend::call::{self, CallFailure};
 use crate::zend::objects::{self, text};
 
 /// One connection, and everything one can ask of it.
 #[php_class]
 #[php(name = "Ferry\\Connection")]
-pub struct Connection {
-    link: Link,
+pub struct PhpConnection {
+    link: ConnectionHandle,
 }
 
 /// What `Ferry\Connection` and `Ferry\Queue` share.
 #[derive(Clone)]
-pub struct Link(pub Rc<Handle>);
+pub struct ConnectionHandle(pub Rc<Handle>);
 
-impl Connection {
+impl PhpConnection {
     /// The PHP object of a handle.
     pub fn of(handle: Rc<Handle>) -> Self {
-        Self { link: Link(handle) }
+        Self { link: ConnectionHandle(handle) }
     }
 
     /// Its handle, for a worker.
@@ -51,7 +51,7 @@ impl Connection {
 }
 
 #[php_impl]
-impl Connection {
+impl PhpConnection {
     /// A connection of its own, from a DSN or the array of one connection.
     pub fn __construct(config: Mixed<'_>) -> PhpResult<Self> {
         let config = match convert::config::value(config.0) {
@@ -105,7 +105,7 @@ impl Connection {
     }
 
     /// Reserves the next job.
-    pub fn pop(&self, queue: OptionalText) -> PhpResult<Option<Job>> {
+    pub fn pop(&self, queue: OptionalText) -> PhpResult<Option<PhpJob>> {
         self.link.pop(queue.bytes())
     }
 
@@ -164,12 +164,12 @@ impl Connection {
 
     /// Asks all workers to leave and be started again.
     pub fn restart_workers(&self) -> PhpResult<()> {
-        self.link.order(Order::Restart)
+        self.link.command(ControlCommand::Restart)
     }
 
     /// Asks all workers to leave and stay away.
     pub fn stop_workers(&self) -> PhpResult<()> {
-        self.link.order(Order::Stop)
+        self.link.command(ControlCommand::Stop)
     }
 
     /// What the workers are asked for.
@@ -183,7 +183,7 @@ impl Connection {
     }
 
     /// What is known of a job.
-    pub fn status(&self, id: Text) -> PhpResult<Option<Status>> {
+    pub fn status(&self, id: Text) -> PhpResult<Option<PhpStatus>> {
         self.link.status(&id.0)
     }
 
@@ -198,9 +198,9 @@ impl Connection {
     }
 }
 
-impl Link {
+impl ConnectionHandle {
     /// The connection in this process.
-    pub fn client(&self) -> PhpResult<Arc<Client>> {
+    pub fn client(&self) -> PhpResult<Arc<Connection>> {
         self.0.get().map_err(|error| exception(&error))
     }
 
@@ -218,7 +218,7 @@ impl Link {
     /// round trip.
     pub fn push(&self, job: &Zval, data: Option<&Zval>, queue: Option<&[u8]>, due: Due) -> PhpResult<Zval> {
         let (queue, recode) = (self.queue(queue)?, self.client()?.recodes_data());
-        let job = JobText::of(job, &SharedData::new(data, recode))?;
+        let job = EncodedJob::of(job, &SharedData::new(data, recode))?;
         if self.is_sync() {
             return self.run(&queue, &job.spec());
         }
@@ -243,7 +243,7 @@ impl Link {
         let mut texts = Vec::with_capacity(list.len());
         let data = SharedData::new(data, self.client()?.recodes_data());
         objects::each(list, |_, job| {
-            texts.push(JobText::of(job, &data)?);
+            texts.push(EncodedJob::of(job, &data)?);
             PhpResult::Ok(())
         })?;
         if self.is_sync() {
@@ -257,7 +257,7 @@ impl Link {
             }
             return Ok(list);
         }
-        let specs: Vec<Spec<'_>> = texts.iter().map(JobText::spec).collect();
+        let specs: Vec<JobSpec<'_>> = texts.iter().map(EncodedJob::spec).collect();
         if self.is_tracked() {
             return self.bulk_tracked(&queue, &specs);
         }
@@ -279,7 +279,7 @@ impl Link {
     }
 
     /// The next job, without waiting. It is not renewed: settle it within `retry_after`.
-    pub fn pop(&self, queue: Option<&[u8]>) -> PhpResult<Option<Job>> {
+    pub fn pop(&self, queue: Option<&[u8]>) -> PhpResult<Option<PhpJob>> {
         let queue = self.queue(queue)?;
         if self.is_sync() {
             return Ok(None);
@@ -288,10 +288,10 @@ impl Link {
         let Some(reservation) = client.reserve_one(&queue).map_err(|error| exception(&error))? else { return Ok(None) };
         let broker = client.broker().map_err(|error| exception(&error))?;
         let name = Arc::from(self.0.config().name.as_str());
-        let lease = Lease::new(reservation, Instant::now());
-        let job = HeldJob::open(lease, name, Arc::new(Direct(broker.clone())), Lineage::here(process::generation));
+        let lease = InFlightJob::new(reservation, Instant::now());
+        let job = HeldJob::open(lease, name, Arc::new(Direct(broker.clone())), ForkGeneration::here(process::generation));
         let job = job.told_alone(self.chronicle()?);
-        Ok(Some(Job::new(Rc::new(job), self.resolver(), None)))
+        Ok(Some(PhpJob::new(Rc::new(job), self.resolver(), None)))
     }
 
     /// Ready, delayed and reserved jobs together.
@@ -344,7 +344,7 @@ impl Link {
     }
 
     /// Runs a job inside push and answers 0 (`sync/sync-push`), or its id when its status is kept. What its handler throws is the caller's.
-    fn run(&self, queue: &QueueName, spec: &Spec<'_>) -> PhpResult<Zval> {
+    fn run(&self, queue: &QueueName, spec: &JobSpec<'_>) -> PhpResult<Zval> {
         if self.is_tracked() {
             let (body, id) = self.client()?.build_tracked(spec).map_err(|error| exception(&error))?;
             self.work(queue, body)?;
@@ -374,7 +374,7 @@ impl Link {
             // The exception that ends the process is pending.
             (Err(Halt::Exited), _) => Err(pending()),
             (_, Some(exception)) => {
-                call::rethrow(Trouble::Threw(exception));
+                call::rethrow(CallFailure::Threw(exception));
                 Err(pending())
             }
             (_, None) => Ok(()),

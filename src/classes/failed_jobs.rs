@@ -5,12 +5,12 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_core::failed::FailedJob;
 
-use crate::classes::connection::{Link, count};
+use crate::classes::connection::{ConnectionHandle, count};
 use crate::convert::errors::exception;
 use crate::convert::which::{self, Which};
 use crate::zend::objects::{self, text};
 
-impl Link {
+impl ConnectionHandle {
     /// Failed jobs, newest first.
     pub fn failed(&self, queue: Option<&[u8]>, limit: i64, offset: i64) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
         let queue = self.queue(queue)?;

@@ -5,34 +5,34 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_core::Result;
 use ferry_core::broker::Fact;
-use ferry_core::fleet::{Fleet, Order, Report};
+use ferry_core::control::{ControlCommand, WorkerControl, WorkerReport};
 
-use crate::classes::connection::Link;
+use crate::classes::connection::ConnectionHandle;
 use crate::convert::control::{self, Control};
 use crate::convert::errors::exception;
 use crate::zend::objects::{float, number, text, truth};
 
-impl Link {
+impl ConnectionHandle {
     /// Asks workers to leave a queue alone.
     pub fn pause(&self, queue: Option<&[u8]>) -> PhpResult<()> {
         let queue = self.queue(queue)?;
-        self.with_fleet(|fleet| fleet.pause(&queue))
+        self.with_control(|fleet| fleet.pause(&queue))
     }
 
     /// Lets workers take from a queue again.
     pub fn resume(&self, queue: Option<&[u8]>) -> PhpResult<()> {
         let queue = self.queue(queue)?;
-        self.with_fleet(|fleet| fleet.resume(&queue))
+        self.with_control(|fleet| fleet.resume(&queue))
     }
 
     /// Asks all workers to leave.
-    pub fn order(&self, order: Order) -> PhpResult<()> {
-        self.with_fleet(|fleet| fleet.order(order))
+    pub fn command(&self, command: ControlCommand) -> PhpResult<()> {
+        self.with_control(|fleet| fleet.command(command))
     }
 
     /// What the fleet is asked for.
     pub fn flags(&self) -> PhpResult<ZBox<ZendHashTable>> {
-        let flags = self.with_fleet(|fleet| fleet.flags())?;
+        let flags = self.with_control(|fleet| fleet.flags())?;
         let mut paused = ZendHashTable::new();
         for (queue, since) in flags.paused {
             paused.insert(queue.as_str(), number(since))?;
@@ -46,7 +46,7 @@ impl Link {
 
     /// Who works.
     pub fn workers(&self) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
-        self.with_fleet(|fleet| fleet.workers())?.iter().map(worker).collect()
+        self.with_control(|fleet| fleet.workers())?.iter().map(worker).collect()
     }
 
     /// What the server says of itself.
@@ -67,15 +67,16 @@ impl Link {
         self.client()?.schema().map_err(|error| exception(&error))
     }
 
-    fn with_fleet<T>(&self, ask: impl FnOnce(&dyn Fleet) -> Result<T>) -> PhpResult<T> {
+    fn with_control<T>(&self, ask: impl FnOnce(&dyn WorkerControl) -> Result<T>) -> PhpResult<T> {
         let control = Control::of(self.0.config())?;
         let client = self.client()?;
-        let asked = || -> Result<T> { ask(control.required(&client)?.fleet().ok_or_else(|| control::nowhere(client.config()))?) };
+        let asked =
+            || -> Result<T> { ask(control.required(&client)?.control().ok_or_else(|| control::nowhere(client.config()))?) };
         asked().map_err(|error| exception(&error))
     }
 }
 
-fn worker(report: &Report) -> PhpResult<ZBox<ZendHashTable>> {
+fn worker(report: &WorkerReport) -> PhpResult<ZBox<ZendHashTable>> {
     let count = |value: u64| number(i64::try_from(value).unwrap_or(i64::MAX));
     let mut table = ZendHashTable::new();
     for (key, value) in [

@@ -4,15 +4,15 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::Zval;
 use ferry_client::process;
-use ferry_core::ledger::{self, Claimed, Ledger, Terms};
+use ferry_core::ledger::{self, ClaimOutcome, ClaimTtl, Ledger};
 use ferry_core::{Error, Result};
 
-use crate::classes::connection::Link;
+use crate::classes::connection::ConnectionHandle;
 use crate::classes::exceptions::{self, Class};
 use crate::convert::arguments::{Maybe, Mixed, Text};
 use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::kept;
-use crate::zend::call::{self, Trouble, guarded};
+use crate::zend::call::{self, CallFailure, guarded};
 use crate::zend::json;
 
 /// The longest time that a claim or an outcome is kept: a year.
@@ -21,18 +21,18 @@ const LONGEST: i64 = 31_536_000;
 /// Claims of work on one connection.
 #[php_class]
 #[php(name = "Ferry\\Guard")]
-pub struct Guard {
-    link: Link,
-    terms: Terms,
+pub struct PhpGuard {
+    link: ConnectionHandle,
+    terms: ClaimTtl,
 }
 
 #[php_impl]
-impl Guard {
+impl PhpGuard {
     /// A guard whose claims lie on this connection. No I/O yet.
     #[php(defaults(ttl = 86400, lease = 300))]
     pub fn __construct(connection: Maybe<'_>, ttl: i64, lease: i64) -> PhpResult<Self> {
-        let terms = Terms { lease: seconds("lease", lease)?, ttl: seconds("ttl", ttl)? };
-        Ok(Self { link: Link::named(connection.0)?, terms })
+        let terms = ClaimTtl { lease: seconds("lease", lease)?, ttl: seconds("ttl", ttl)? };
+        Ok(Self { link: ConnectionHandle::named(connection.0)?, terms })
     }
 
     /// Does the work unless it is done, and answers its result.
@@ -43,9 +43,9 @@ impl Guard {
         let key = ledger::key(&key.0).map_err(|error| exception(&error))?;
         let token = self.token()?;
         match self.ask("claim", key, |ledger| ledger.claim(key, &token, self.terms))? {
-            Claimed::Yours => self.work(key, &token, work.0),
-            Claimed::Done(result) => Ok(value(result)),
-            Claimed::Held { left } => Err(busy(key, left)),
+            ClaimOutcome::Yours => self.work(key, &token, work.0),
+            ClaimOutcome::Done(result) => Ok(value(result)),
+            ClaimOutcome::Held { left } => Err(busy(key, left)),
         }
     }
 
@@ -54,7 +54,7 @@ impl Guard {
         let key = ledger::key(&key.0).map_err(|error| exception(&error))?;
         let token = self.token()?;
         let claimed = self.ask("claim", key, |ledger| ledger.claim(key, &token, self.terms))?;
-        Ok((claimed == Claimed::Yours).then_some(token))
+        Ok((claimed == ClaimOutcome::Yours).then_some(token))
     }
 
     /// Marks claimed work as done.
@@ -86,7 +86,7 @@ impl Guard {
     }
 }
 
-impl Guard {
+impl PhpGuard {
     /// Does claimed work. What it throws gives the claim up; an exit or a fatal error leaves it, and it lapses.
     fn work(&self, key: &str, token: &str, work: &Zval) -> PhpResult<Zval> {
         let born = process::generation();
@@ -96,9 +96,9 @@ impl Guard {
             // A child that was forked inside the work: the claim is its parent's.
             Ok(result) if !is_parent => Ok(result),
             Ok(result) => self.finish(key, token, result),
-            Err(Trouble::Died) => call::die(),
-            Err(Trouble::Exited) => Err(pending()),
-            Err(trouble @ (Trouble::Threw(_) | Trouble::Missing(_))) => {
+            Err(CallFailure::Died) => call::die(),
+            Err(CallFailure::Exited) => Err(pending()),
+            Err(trouble @ (CallFailure::Threw(_) | CallFailure::Missing(_))) => {
                 if is_parent {
                     // The exception counts. A claim that could not be given up lapses.
                     let _ = self.asked(|ledger| ledger.release(key, token));

@@ -14,15 +14,15 @@ use crate::convert::cause::{self, Cause};
 use crate::convert::delay;
 use crate::convert::errors::{exception, pending};
 use crate::convert::kept;
-use crate::host::{self, Resolver};
-use crate::zend::call::{self, Trouble};
+use crate::handler::{self, Resolver};
+use crate::zend::call::{self, CallFailure};
 use crate::zend::json::{self, JsonError};
 use crate::zend::objects::{self, text};
 
 /// A job that is ours until it is settled or its lease ends.
 #[php_class]
 #[php(name = "Ferry\\Job")]
-pub struct Job {
+pub struct PhpJob {
     held: Rc<HeldJob>,
     resolver: Rc<Resolver>,
     /// Where a worker looks for what its handler failed it with.
@@ -32,7 +32,7 @@ pub struct Job {
 /// A place for one exception. The worker empties it: an exception that a job kept would keep the job alive by its trace.
 pub type CauseSlot = Rc<RefCell<Option<Zval>>>;
 
-impl Job {
+impl PhpJob {
     /// The PHP side of a held job.
     pub fn new(held: Rc<HeldJob>, resolver: Rc<Resolver>, cause: Option<CauseSlot>) -> Self {
         Self { held, resolver, cause }
@@ -53,18 +53,18 @@ impl Job {
 }
 
 #[php_impl]
-impl Job {
+impl PhpJob {
     /// Runs the handler. What it throws is the caller's.
-    pub fn fire(self_: &mut ZendClassObject<Job>) -> PhpResult<()> {
+    pub fn fire(self_: &mut ZendClassObject<PhpJob>) -> PhpResult<()> {
         let (held, resolver) = (self_.held.clone(), self_.resolver.clone());
         let object = objects::object(&mut self_.std);
-        let trouble = match host::fire_for_caller(&resolver, &held, &object) {
+        let trouble = match handler::fire_for_caller(&resolver, &held, &object) {
             Ok(CallEnd::BadData(why)) => return Err(exceptions::make(Class::Poison, why)),
             Ok(CallEnd::NoHandler(what)) => return Err(exceptions::make(Class::HandlerNotFound, what)),
             Ok(_) => return Ok(()),
             Err(trouble) => trouble,
         };
-        if let Trouble::Missing(what) = trouble {
+        if let CallFailure::Missing(what) = trouble {
             return Err(exceptions::make(Class::HandlerNotFound, what));
         }
         call::rethrow(trouble);
@@ -91,9 +91,9 @@ impl Job {
         if let Some(slot) = &self.cause {
             slot.replace(Some(thrown.shallow_clone()));
         }
-        match host::tell_failed(&self.resolver, &self.held, &thrown) {
+        match handler::tell_failed(&self.resolver, &self.held, &thrown) {
             // A handler whose class is gone has no failed() to be told.
-            Ok(()) | Err(Trouble::Missing(_)) => Ok(()),
+            Ok(()) | Err(CallFailure::Missing(_)) => Ok(()),
             Err(trouble) => {
                 call::rethrow(trouble);
                 Err(pending())
@@ -130,9 +130,9 @@ impl Job {
     /// Calls the handler's `failed($data, $e)`, when it has one. Settles nothing.
     pub fn failed(&self, e: Maybe<'_>) -> PhpResult<()> {
         let cause = e.0.map_or_else(Zval::null, Zval::shallow_clone);
-        match host::tell_failed(&self.resolver, &self.held, &cause) {
+        match handler::tell_failed(&self.resolver, &self.held, &cause) {
             Ok(()) => Ok(()),
-            Err(Trouble::Missing(what)) => Err(exceptions::make(Class::HandlerNotFound, what)),
+            Err(CallFailure::Missing(what)) => Err(exceptions::make(Class::HandlerNotFound, what)),
             Err(trouble) => {
                 call::rethrow(trouble);
                 Err(pending())

@@ -44,17 +44,17 @@ pub fn register() -> ext_php_rs::error::Result<()> {
 
 /// `Ferry\Queue`.
 pub fn queue_class() -> &'static ClassEntry {
-    queue::Queue::get_metadata().ce()
+    queue::PhpQueue::get_metadata().ce()
 }
 
 /// `Ferry\Connection`.
 pub fn connection_class() -> &'static ClassEntry {
-    connection::Connection::get_metadata().ce()
+    connection::PhpConnection::get_metadata().ce()
 }
 
 /// `Ferry\Job`.
 pub fn job_class() -> &'static ClassEntry {
-    job::Job::get_metadata().ce()
+    job::PhpJob::get_metadata().ce()
 }
 
 /// `Ferry\CallQueuedHandler`.

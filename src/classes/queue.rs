@@ -9,8 +9,8 @@ use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_core::Due;
 use ferry_core::config::Value;
 
-use crate::classes::connection::{Connection, Link};
-use crate::classes::job::Job;
+use crate::classes::connection::{ConnectionHandle, PhpConnection};
+use crate::classes::job::PhpJob;
 use crate::convert::arguments::{Data, Maybe, Mixed, OptionalText, Text};
 use crate::convert::config;
 use crate::convert::errors::{exception, invalid};
@@ -20,14 +20,14 @@ use crate::request;
 /// Static words for the default connection.
 #[php_class]
 #[php(name = "Ferry\\Queue")]
-pub struct Queue;
+pub struct PhpQueue;
 
-fn default() -> PhpResult<Link> {
-    request::connection(None).map(Link).map_err(|error| exception(&error))
+fn default() -> PhpResult<ConnectionHandle> {
+    request::connection(None).map(ConnectionHandle).map_err(|error| exception(&error))
 }
 
 #[php_impl]
-impl Queue {
+impl PhpQueue {
     /// Sets the connections for the rest of the request.
     pub fn configure(config: Mixed<'_>) -> PhpResult<()> {
         let value = config::value(config.0);
@@ -38,9 +38,9 @@ impl Queue {
     }
 
     /// A connection by name, the default one without.
-    pub fn connection(name: OptionalText) -> PhpResult<Connection> {
+    pub fn connection(name: OptionalText) -> PhpResult<PhpConnection> {
         let handle: Rc<ferry_client::Handle> = request::connection(name.text().as_deref()).map_err(|error| exception(&error))?;
-        Ok(Connection::of(handle))
+        Ok(PhpConnection::of(handle))
     }
 
     /// Pushes a job that is ready at once.
@@ -81,7 +81,7 @@ impl Queue {
     }
 
     /// Reserves the next job.
-    pub fn pop(queue: OptionalText) -> PhpResult<Option<Job>> {
+    pub fn pop(queue: OptionalText) -> PhpResult<Option<PhpJob>> {
         default()?.pop(queue.bytes())
     }
 

@@ -7,9 +7,9 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::flags::ClassFlags;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
-use ferry_core::ledger::{self, Note};
+use ferry_core::ledger::{self, StatusUpdate};
 
-use crate::classes::connection::Link;
+use crate::classes::connection::ConnectionHandle;
 use crate::convert::arguments::{Maybe, Text};
 use crate::convert::errors::exception;
 use crate::zend::json;
@@ -18,15 +18,15 @@ use crate::zend::objects::{float, number, text};
 /// What is known of one job, as it was read.
 #[php_class]
 #[php(name = "Ferry\\Status", flags = ClassFlags::Final)]
-pub struct Status {
-    link: Link,
+pub struct PhpStatus {
+    link: ConnectionHandle,
     known: RefCell<ledger::Status>,
 }
 
-impl Status {
+impl PhpStatus {
     /// Reads what is known of the job with this id.
-    pub fn look(link: Link, id: &[u8]) -> PhpResult<Option<Self>> {
-        let Some(id) = std::str::from_utf8(id).ok().filter(|id| Note::can_be_about(id)) else { return Ok(None) };
+    pub fn look(link: ConnectionHandle, id: &[u8]) -> PhpResult<Option<Self>> {
+        let Some(id) = std::str::from_utf8(id).ok().filter(|id| StatusUpdate::can_be_about(id)) else { return Ok(None) };
         Ok(read(&link, id)?.map(|known| Self { link, known: RefCell::new(known) }))
     }
 
@@ -41,7 +41,7 @@ impl Status {
     }
 }
 
-fn read(link: &Link, id: &str) -> PhpResult<Option<ledger::Status>> {
+fn read(link: &ConnectionHandle, id: &str) -> PhpResult<Option<ledger::Status>> {
     let broker = link.ledger()?;
     // A broker without a ledger is refused before.
     let known = broker.ledger().map_or(Ok(None), |ledger| ledger.status(id));
@@ -58,10 +58,10 @@ fn words(words: Option<&String>) -> Zval {
 }
 
 #[php_impl]
-impl Status {
+impl PhpStatus {
     /// What is known of a job.
-    pub fn find(id: Text, connection: Maybe<'_>) -> PhpResult<Option<Status>> {
-        Self::look(Link::named(connection.0)?, &id.0)
+    pub fn find(id: Text, connection: Maybe<'_>) -> PhpResult<Option<PhpStatus>> {
+        Self::look(ConnectionHandle::named(connection.0)?, &id.0)
     }
 
     /// Reads it anew. False when nothing is known any more.

@@ -17,10 +17,10 @@ use crate::classes::task_registry::TaskHandlerRegistry;
 use crate::convert::arguments::{Maybe, MaybeList, Mixed, Text, integer, textual, truth};
 use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::task::connection;
-use crate::host::tasks::{Bounds, EVENTS, End, Job, Shift, TaskListeners};
-use crate::zend::call::{self, Trouble};
-use crate::zend::objects::{self, Key};
-use crate::zend::signals::Watch;
+use crate::handler::tasks::{Bounds, EVENTS, End, Job, Shift, TaskListeners};
+use crate::zend::call::{self, CallFailure};
+use crate::zend::objects::{self, PropertyKey};
+use crate::zend::signals::SignalWatch;
 
 /// The names of all options.
 const OPTIONS: [&str; 7] = ["prefetch_count", "queues", "max_tasks", "max_time", "memory", "stop_when_empty", "log"];
@@ -154,7 +154,7 @@ impl TaskConsumer {
     fn work(&self, queues: Vec<String>, job: &Job, bounds: Bounds) -> PhpResult<u64> {
         let running = Running::begin(&self.running)?;
         self.stopped.set(false);
-        let signals = Watch::start();
+        let signals = SignalWatch::start();
         let mut shift = Shift::new(&self.handle, queues, bounds, job, &self.listeners, self.stopped.clone(), self.quiet);
         let end = shift.work();
         let count = shift.count();
@@ -164,14 +164,14 @@ impl TaskConsumer {
         match end {
             End::Done | End::Forked => Ok(count),
             End::Failed(error) => Err(exception(&error.within(format!("consume tasks on `{}`", self.handle.config().name)))),
-            End::Trouble(trouble) => Err(leave(trouble)),
+            End::CallFailure(trouble) => Err(leave(trouble)),
         }
     }
 }
 
 /// Leaves PHP the way it wants to be left.
-fn leave(trouble: Trouble) -> PhpException {
-    if matches!(trouble, Trouble::Exited | Trouble::Died) {
+fn leave(trouble: CallFailure) -> PhpException {
+    if matches!(trouble, CallFailure::Exited | CallFailure::Died) {
         // SAFETY: a plain read and store on PHP's thread; the process is about to end with this status.
         unsafe {
             if executor_globals.exit_status == 0 {
@@ -179,7 +179,7 @@ fn leave(trouble: Trouble) -> PhpException {
             }
         }
     }
-    if matches!(trouble, Trouble::Died) {
+    if matches!(trouble, CallFailure::Died) {
         call::die();
     }
     call::rethrow(trouble);
@@ -229,8 +229,8 @@ fn entries(table: &ext_php_rs::types::ZendHashTable) -> Vec<(String, &Zval)> {
     let mut entries = Vec::new();
     let walked = objects::each::<std::convert::Infallible>(table, |key, value| {
         let key = match key {
-            Key::Name(name) => String::from_utf8_lossy(name).into_owned(),
-            Key::Index(index) => index.to_string(),
+            PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
+            PropertyKey::Index(index) => index.to_string(),
         };
         // SAFETY: the value lies in the table, which is borrowed as long as what is returned.
         entries.push((key, unsafe { &*std::ptr::from_ref(value) }));

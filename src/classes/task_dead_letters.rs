@@ -8,14 +8,14 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_client::Handle;
-use ferry_client::tasks::{Letter, Tasks};
+use ferry_client::tasks::{StoredDeadLetter, Tasks};
 use ferry_core::Error;
 use ferry_core::task::DEAD_QUEUE;
 
 use crate::classes::connection::count;
 use crate::convert::arguments::{Mixed, OptionalText, Text, Whole};
 use crate::convert::errors::exception;
-use crate::convert::task::{Fields, connection};
+use crate::convert::task::{TaskFields, connection};
 use crate::zend::objects::{number, text};
 
 /// The dead letters of a connection.
@@ -52,7 +52,7 @@ impl DeadLetters {
     /// Publishes tasks anew: the one with this id, those of this type, or `all`.
     pub fn requeue(&self, which: Text) -> PhpResult<i64> {
         let which = String::from_utf8_lossy(&which.0).into_owned();
-        let wanted = |letter: &Letter| {
+        let wanted = |letter: &StoredDeadLetter| {
             which == "all" || letter.id == which || letter.letter.task.as_ref().is_some_and(|task| task.kind == which)
         };
         let count = self.tasks()?.requeue(&self.queue, &wanted).map_err(|error| self.place(error))?;
@@ -77,13 +77,13 @@ impl DeadLetters {
 }
 
 /// What there is to say of one.
-fn record(letter: &Letter) -> PhpResult<ZBox<ZendHashTable>> {
+fn record(letter: &StoredDeadLetter) -> PhpResult<ZBox<ZendHashTable>> {
     let task = letter.letter.task.as_ref();
-    let fields = task.and_then(|task| Fields::of_task(task, &letter.letter.body).ok());
+    let fields = task.and_then(|task| TaskFields::of_task(task, &letter.letter.body).ok());
     let told = if letter.letter.message.is_empty() { &letter.error } else { &letter.letter.message };
     let mut table = ZendHashTable::new();
     let words = |words: &str| text(words.as_bytes());
-    let count = |get: fn(&Fields) -> i64| fields.as_ref().map_or_else(Zval::null, |fields| number(get(fields)));
+    let count = |get: fn(&TaskFields) -> i64| fields.as_ref().map_or_else(Zval::null, |fields| number(get(fields)));
     for (key, value) in [
         ("id", words(&letter.id)),
         ("type", task.map_or_else(Zval::null, |task| words(&task.kind))),

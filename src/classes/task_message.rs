@@ -13,7 +13,7 @@ use ferry_core::task::{DEFAULT_MAX_RETRIES, DEFAULT_PRIORITY, DEFAULT_TTL};
 
 use crate::convert::arguments::{List, Text, Whole};
 use crate::convert::errors::{invalid, pending};
-use crate::convert::task::{Fields, PROPERTIES};
+use crate::convert::task::{PROPERTIES, TaskFields};
 use crate::zend::{dates, objects};
 
 /// A task.
@@ -47,7 +47,7 @@ impl TaskMessage {
     /// A new task, with an id of its own.
     #[php(defaults(priority = Whole(DEFAULT_PRIORITY), maxRetries = Whole(DEFAULT_MAX_RETRIES), ttl = Whole(DEFAULT_TTL)))]
     pub fn __construct(taskType: Text, payload: List<'_>, priority: Whole, maxRetries: Whole, ttl: Whole) -> PhpResult<Self> {
-        let fields = Fields::new(taskType.0, payload.0.shallow_clone(), priority.0, maxRetries.0, ttl.0)?;
+        let fields = TaskFields::new(taskType.0, payload.0.shallow_clone(), priority.0, maxRetries.0, ttl.0)?;
         fields.write_to(this()?)?;
         Ok(Self)
     }
@@ -55,28 +55,28 @@ impl TaskMessage {
     /// Counts a failed execution.
     pub fn increment_retry(&self) -> PhpResult<()> {
         let object = this()?;
-        let count = Fields::read(object)?.current_retry.saturating_add(1);
+        let count = TaskFields::read(object)?.current_retry.saturating_add(1);
         object.set_property("currentRetry", count).map_err(|_| pending())
     }
 
     /// Whether it may be executed again.
     pub fn can_retry(&self) -> PhpResult<bool> {
-        let fields = Fields::read(this()?)?;
+        let fields = TaskFields::read(this()?)?;
         Ok(fields.current_retry < fields.max_retries)
     }
 
     /// Whether its time is over.
     pub fn is_expired(&self) -> PhpResult<bool> {
-        Ok(Fields::read(this()?)?.expire_at < dates::now())
+        Ok(TaskFields::read(this()?)?.expire_at < dates::now())
     }
 
     /// The fields under the names that the wire has.
     pub fn to_array(&self) -> PhpResult<ZBox<ZendHashTable>> {
-        Fields::read(this()?)?.to_array()
+        TaskFields::read(this()?)?.to_array()
     }
 
     /// A task from such an array.
     pub fn from_array(data: List<'_>) -> PhpResult<ZBox<ZendObject>> {
-        Fields::of_array(data.0)?.to_object()
+        TaskFields::of_array(data.0)?.to_object()
     }
 }

@@ -6,16 +6,16 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::Zval;
 use ferry_client::Handle;
-use ferry_client::tasks::OutgoingTask;
+use ferry_client::tasks::TaskToPublish;
 use ferry_core::config::nearest;
 use ferry_core::task::{clamp, expiration, pack};
 
 use crate::classes::task_message::TaskMessage;
 use crate::convert::arguments::{List, MaybeList, Mixed, integer, truth};
 use crate::convert::errors::{exception, invalid};
-use crate::convert::task::{Fields, connection};
+use crate::convert::task::{TaskFields, connection};
 use crate::zend::dates;
-use crate::zend::objects::{self, Key};
+use crate::zend::objects::{self, PropertyKey};
 
 /// Bodies from this size on are packed, when packing is asked for without a size.
 const LARGE: usize = 8 * 1024;
@@ -64,11 +64,11 @@ impl TaskProducer {
 
 impl TaskProducer {
     /// Encodes, which may run PHP code; the connection is asked for after that.
-    fn outgoing(&self, task: &Zval) -> PhpResult<OutgoingTask> {
+    fn outgoing(&self, task: &Zval) -> PhpResult<TaskToPublish> {
         let Some(object) = task.object().filter(|_| task.extract::<&TaskMessage>().is_some()) else {
             return Err(invalid("publish() takes a Ferry\\Task\\TaskMessage"));
         };
-        let fields = Fields::read(object)?;
+        let fields = TaskFields::read(object)?;
         let expiration = expiration(fields.expire_at, dates::now())
             .map_err(|error| exception(&error.within(format!("publish task {} ({})", fields.id, fields.kind))))?;
         let body = fields.to_bytes()?;
@@ -78,10 +78,10 @@ impl TaskProducer {
         }
         let is_large = self.gzip.is_some_and(|least| body.len() >= least);
         let body = if is_large { pack(&body) } else { body };
-        Ok(OutgoingTask { priority: clamp(fields.priority), id: fields.id, body, expiration, packed: is_large })
+        Ok(TaskToPublish { priority: clamp(fields.priority), id: fields.id, body, expiration, packed: is_large })
     }
 
-    fn send(&self, tasks: &[OutgoingTask]) -> PhpResult<u64> {
+    fn send(&self, tasks: &[TaskToPublish]) -> PhpResult<u64> {
         let place = |error: ferry_core::Error| match tasks {
             [task] => exception(&error.within(format!("publish task {} on `{}`", task.id, self.handle.config().name))),
             many => exception(&error.within(format!("publish {} tasks on `{}`", many.len(), self.handle.config().name))),
@@ -96,8 +96,8 @@ fn packing(options: &Zval) -> PhpResult<Option<usize>> {
     let Some(table) = options.array() else { return Ok(None) };
     objects::each(table, |key, value| {
         let name = match key {
-            Key::Name(name) => String::from_utf8_lossy(name).into_owned(),
-            Key::Index(index) => index.to_string(),
+            PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
+            PropertyKey::Index(index) => index.to_string(),
         };
         if name != "gzip" {
             let near = nearest(&name, ["gzip"].into_iter()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));

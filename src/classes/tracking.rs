@@ -4,26 +4,26 @@ use std::sync::Arc;
 
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::Zval;
-use ferry_client::{Connection as Client, Spec, Tracked};
+use ferry_client::{Connection, JobSpec, Tracked};
 use ferry_core::failed::Filter;
-use ferry_core::ledger::Note;
+use ferry_core::ledger::StatusUpdate;
 use ferry_core::{Broker, Due, Error, QueueName};
-use ferry_worker::{Chronicle, Scribe};
+use ferry_worker::{StatusReporter, StatusWriter};
 
-use crate::classes::connection::{Connection, Link};
-use crate::classes::status::Status;
+use crate::classes::connection::{ConnectionHandle, PhpConnection};
+use crate::classes::status::PhpStatus;
 use crate::convert::control::Control;
 use crate::convert::errors::{exception, invalid};
 use crate::request;
 use crate::zend::error_log;
 use crate::zend::objects::text;
 
-impl Link {
+impl ConnectionHandle {
     /// The connection that a caller names: by its name or itself; the default one without.
     pub fn named(connection: Option<&Zval>) -> PhpResult<Self> {
         let name = match connection.filter(|value| !value.is_null()) {
             None => None,
-            Some(value) => match value.extract::<&Connection>() {
+            Some(value) => match value.extract::<&PhpConnection>() {
                 Some(connection) => return Ok(Self(connection.handle())),
                 None if value.is_string() => value.string(),
                 None => return Err(invalid("a connection is named by its name, or is a Ferry\\Connection")),
@@ -48,19 +48,19 @@ impl Link {
     }
 
     /// What is known of a job.
-    pub fn status(&self, id: &[u8]) -> PhpResult<Option<Status>> {
-        Status::look(self.clone(), id)
+    pub fn status(&self, id: &[u8]) -> PhpResult<Option<PhpStatus>> {
+        PhpStatus::look(self.clone(), id)
     }
 
     /// Pushes a job and answers its id.
-    pub fn push_tracked(&self, queue: &QueueName, spec: &Spec<'_>, due: Due) -> PhpResult<Zval> {
+    pub fn push_tracked(&self, queue: &QueueName, spec: &JobSpec<'_>, due: Due) -> PhpResult<Zval> {
         let ledger = self.ledger()?;
         let pushed = self.client()?.push_tracked(queue, spec, due, &*ledger);
         Ok(text(told(pushed)?.as_bytes()))
     }
 
     /// Pushes jobs and answers their ids.
-    pub fn bulk_tracked(&self, queue: &QueueName, specs: &[Spec<'_>]) -> PhpResult<Zval> {
+    pub fn bulk_tracked(&self, queue: &QueueName, specs: &[JobSpec<'_>]) -> PhpResult<Zval> {
         let ledger = self.ledger()?;
         let ids = told(self.client()?.push_many_tracked(queue, specs, &*ledger))?;
         let mut list = Zval::new();
@@ -75,13 +75,13 @@ impl Link {
     }
 
     /// Where it is written down what becomes of a job outside a worker; nowhere unless that is asked for.
-    pub fn chronicle(&self) -> PhpResult<Option<Chronicle>> {
+    pub fn chronicle(&self) -> PhpResult<Option<StatusReporter>> {
         if !self.is_tracked() {
             return Ok(None);
         }
         let config = self.0.config();
         let scribe = Aloud { client: self.client()?, ledger: self.ledger()? };
-        Ok(Some(Chronicle::new(Arc::new(scribe), Arc::from(config.name.as_str()), config.status_ttl)))
+        Ok(Some(StatusReporter::new(Arc::new(scribe), Arc::from(config.name.as_str()), config.status_ttl)))
     }
 }
 
@@ -100,12 +100,12 @@ fn tell(trouble: Option<Error>) {
 
 /// Writes each word at once.
 struct Aloud {
-    client: Arc<Client>,
+    client: Arc<Connection>,
     ledger: Arc<dyn Broker>,
 }
 
-impl Scribe for Aloud {
-    fn take(&self, note: Note) {
+impl StatusWriter for Aloud {
+    fn take(&self, note: StatusUpdate) {
         tell(self.client.say(&*self.ledger, &[note]));
     }
 }

@@ -11,36 +11,36 @@ use ext_php_rs::types::Zval;
 use ferry_client::process;
 use ferry_core::config::{SettleMode, nearest};
 use ferry_core::{Error, ErrorKind};
-use ferry_worker::{End, Halt, Options, Worker as Loop, exit};
+use ferry_worker::{Halt, Options, RunEnd, Worker, exit};
 
 use crate::convert::arguments::{Maybe, Mixed, Text};
 use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::worker::{self, WorkerOptions};
-use crate::host::{EVENT_NAMES, Listeners, Log, PhpHost, Resolver, Wishes};
-use crate::zend::call::{self, Trouble};
-use crate::zend::signals::{self, Watch};
-use crate::zend::watchdog::Bell;
+use crate::handler::{EVENT_NAMES, Listeners, Log, PhpHost, Resolver, StopRequests};
+use crate::zend::call::{self, CallFailure};
+use crate::zend::interrupter::PhpInterrupter;
+use crate::zend::signals::{self, SignalWatch};
 
 /// A worker on one connection.
 #[php_class]
 #[php(name = "Ferry\\Worker")]
-pub struct Worker {
+pub struct PhpWorker {
     setup: WorkerOptions,
     resolver: Rc<Resolver>,
     log: Rc<Log>,
     listeners: Listeners,
-    wishes: Arc<Wishes>,
+    wishes: Arc<StopRequests>,
     running: Cell<bool>,
 }
 
 #[php_impl]
-impl Worker {
+impl PhpWorker {
     /// Checks the options. No I/O yet.
     pub fn __construct(options: Maybe<'_>) -> PhpResult<Self> {
         let mut setup = worker::options(options.0)?;
         let resolver = Rc::new(std::mem::take(&mut setup.resolver));
         let log = Rc::new(std::mem::replace(&mut setup.log, Log::silent()));
-        let wishes = Arc::new(Wishes::default());
+        let wishes = Arc::new(StopRequests::default());
         wishes.work_for(setup.parent);
         Ok(Self { setup, resolver, log, listeners: Listeners::default(), wishes, running: Cell::new(false) })
     }
@@ -57,15 +57,15 @@ impl Worker {
                 // What the worker holds belongs to the parent; dropping it could talk on the parent's sockets.
                 std::mem::forget(worker);
             }
-            if let End::NotStarted(error) = &end {
+            if let RunEnd::NotStarted(error) = &end {
                 host.complain(&format!("could not start: {error}"));
             }
             Ok(end)
         })?;
         match ended {
-            End::Code(code) => Ok(code.into()),
-            End::NotStarted(_) => Ok(exit::NOT_STARTED.into()),
-            End::Halted(halt) => self.leave(halt).map(|()| exit::STOPPED.into()),
+            RunEnd::Code(code) => Ok(code.into()),
+            RunEnd::NotStarted(_) => Ok(exit::NOT_STARTED.into()),
+            RunEnd::Halted(halt) => self.leave(halt).map(|()| exit::STOPPED.into()),
         }
     }
 
@@ -152,15 +152,15 @@ impl Drop for Running<'_> {
     }
 }
 
-impl Worker {
-    fn worker(&self, options: Options) -> Result<Loop, Error> {
+impl PhpWorker {
+    fn worker(&self, options: Options) -> Result<Worker, Error> {
         let client = self.setup.handle.get()?;
         let broker = client.broker()?.clone();
-        let bell = Arc::new(Bell::hang(self.wishes.clone()));
+        let bell = Arc::new(PhpInterrupter::hang(self.wishes.clone()));
         let fleet = self.setup.control.broker(&client)?;
         let config = client.config();
         let ledger = config.track.then(|| self.setup.control.ledger(&client)).transpose()?;
-        let worker = Loop::new(broker, options, process::generation).with_alarm(bell).with_fleet(fleet);
+        let worker = Worker::new(broker, options, process::generation).with_interrupter(bell).with_control(fleet);
         Ok(worker.with_ledger(ledger, config.status_ttl))
     }
 
@@ -169,14 +169,14 @@ impl Worker {
         let _running = Running::begin(&self.running)?;
         // Handlers typed `think\queue\Job` are checked without autoloading: make the name known, Composer's or ours.
         let _ = call::guarded(|| call::class("think\\queue\\Job"));
-        let signals = Watch::start();
+        let signals = SignalWatch::start();
         let mut host = PhpHost::new(self.resolver.clone(), &self.listeners, self.log.clone(), self.wishes.clone());
         let result = work(&mut host);
         let ending = host.take_ending();
         drop(host);
         drop(signals);
         if let Some(exception) = ending {
-            call::rethrow(Trouble::Threw(exception));
+            call::rethrow(CallFailure::Threw(exception));
             return Err(pending());
         }
         result.map_err(|error| exception(&error))

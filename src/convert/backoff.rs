@@ -4,7 +4,7 @@ use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_core::backoff::Backoff;
 
 use crate::convert::arguments::integer;
-use crate::zend::objects::{self, Key};
+use crate::zend::objects::{self, PropertyKey};
 
 /// The backoff a value means. `None` when it means none.
 pub fn of(value: &Zval) -> Option<Backoff> {
@@ -21,7 +21,7 @@ pub fn of(value: &Zval) -> Option<Backoff> {
 fn list(array: &ZendHashTable) -> Option<Backoff> {
     let mut seconds = Vec::new();
     let walked = objects::each(array, |key, value| match (key, integer(value)) {
-        (Key::Index(_), Some(step)) => {
+        (PropertyKey::Index(_), Some(step)) => {
             seconds.push(step);
             Ok(())
         }
@@ -37,7 +37,7 @@ fn steps(seconds: Vec<i64>) -> Option<Backoff> {
 fn exponential(array: &ZendHashTable) -> Option<Backoff> {
     let known = ["base", "cap", "jitter"];
     let named = objects::each(array, |key, _| match key {
-        Key::Name(name) if known.iter().any(|known| known.as_bytes() == name) => Ok(()),
+        PropertyKey::Name(name) if known.iter().any(|known| known.as_bytes() == name) => Ok(()),
         _ => Err(()),
     });
     named.ok()?;

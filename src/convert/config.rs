@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use ext_php_rs::types::Zval;
 use ferry_core::config::Value;
 
-use crate::zend::objects::{self, Key};
+use crate::zend::objects::{self, PropertyKey};
 
 /// How deep configuration may nest; deeper is not configuration, and recursion must end.
 const DEPTH: usize = 16;
@@ -26,8 +26,8 @@ fn nested(zval: &Zval, depth: usize) -> Value {
         let mut entries = Vec::new();
         let walked = objects::each::<Infallible>(array, |key, entry| {
             let key = match key {
-                Key::Index(index) => index.to_string(),
-                Key::Name(name) => String::from_utf8_lossy(name).into_owned(),
+                PropertyKey::Index(index) => index.to_string(),
+                PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
             };
             entries.push((key, nested(entry, depth - 1)));
             Ok(())

@@ -32,7 +32,7 @@ impl Control {
             Some(handle) => handle.get()?.broker()?.clone(),
             None => own.broker()?.clone(),
         };
-        Ok(broker.fleet().is_some().then_some(broker))
+        Ok(broker.control().is_some().then_some(broker))
     }
 
     /// The broker that keeps statuses and claims. `own` is the connection itself.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use ext_php_rs::exception::{PhpException, PhpResult};
 use ext_php_rs::types::{ZendObject, Zval};
 use ext_php_rs::zend::ClassEntry;
-use ferry_client::Spec;
+use ferry_client::JobSpec;
 use ferry_core::payload::Limits;
 
 use crate::convert::errors::{invalid, pending};
@@ -16,7 +16,7 @@ use crate::zend::json::{self, JsonError};
 use crate::zend::objects;
 
 /// The JSON texts of one job.
-pub struct JobText {
+pub struct EncodedJob {
     job: Vec<u8>,
     limits: Option<[Vec<u8>; 3]>,
     data: Rc<[u8]>,
@@ -48,7 +48,7 @@ impl<'a> SharedData<'a> {
     }
 }
 
-impl JobText {
+impl EncodedJob {
     /// Encodes a job: a string names a handler and takes `data`; an object is a job of its own and drops `data`
     /// (`redis/push-object-job-ignores-data-and-own-queue-delay`).
     ///
@@ -86,9 +86,9 @@ impl JobText {
     }
 
     /// As the client wants it.
-    pub fn spec(&self) -> Spec<'_> {
+    pub fn spec(&self) -> JobSpec<'_> {
         let limits = self.limits.as_ref().map(|[max_tries, timeout, timeout_at]| Limits { max_tries, timeout, timeout_at });
-        Spec { job: &self.job, limits, data: &self.data }
+        JobSpec { job: &self.job, limits, data: &self.data }
     }
 }
 

@@ -10,7 +10,7 @@ use ferry_client::{Handle, tasks};
 use ferry_core::config::{self, Value};
 use ferry_core::task::{self, DEFAULT_MAX_RETRIES, DEFAULT_PRIORITY, DEFAULT_TTL, Draft, Task, clamp};
 
-use crate::classes::connection::Connection;
+use crate::classes::connection::PhpConnection;
 use crate::classes::task_message::TaskMessage;
 use crate::convert;
 use crate::convert::arguments::{integer, textual};
@@ -18,7 +18,7 @@ use crate::convert::errors::{exception, invalid, pending};
 use crate::request;
 use crate::zend::dates;
 use crate::zend::json::{self, JsonError};
-use crate::zend::objects::{self, Key, number, text};
+use crate::zend::objects::{self, PropertyKey, number, text};
 
 /// The properties of a task, and what the wire calls them, in its order.
 pub const PROPERTIES: [(&str, &str); 9] = [
@@ -34,7 +34,7 @@ pub const PROPERTIES: [(&str, &str); 9] = [
 ];
 
 /// What a task holds.
-pub struct Fields {
+pub struct TaskFields {
     pub id: String,
     pub kind: String,
     pub payload: Zval,
@@ -46,7 +46,7 @@ pub struct Fields {
     pub metadata: Zval,
 }
 
-impl Fields {
+impl TaskFields {
     /// Those of a new task.
     pub fn new(kind: Vec<u8>, payload: Zval, priority: i64, max_retries: i64, ttl: i64) -> PhpResult<Self> {
         let now = dates::now();
@@ -74,7 +74,7 @@ impl Fields {
         let table = array.array().ok_or_else(|| invalid("a task is made of an array"))?;
         let mut found: Vec<(Vec<u8>, Zval)> = Vec::new();
         objects::each(table, |key, value| {
-            if let Key::Name(name) = key {
+            if let PropertyKey::Name(name) = key {
                 found.push((name.to_vec(), value.shallow_clone()));
             }
             PhpResult::Ok(())
@@ -203,12 +203,12 @@ impl Fields {
     }
 
     /// Whether a handler left everything but the count as it was. Arrays are the same when nobody wrote into them.
-    pub fn is_like(&self, other: &Fields) -> bool {
+    pub fn is_like(&self, other: &TaskFields) -> bool {
         let same = |one: &Zval, two: &Zval| match (one.array(), two.array()) {
             (Some(one), Some(two)) => std::ptr::eq(one, two),
             _ => false,
         };
-        let numbers = |fields: &Fields| (fields.priority, fields.max_retries, fields.created_at, fields.expire_at);
+        let numbers = |fields: &TaskFields| (fields.priority, fields.max_retries, fields.created_at, fields.expire_at);
         self.id == other.id
             && self.kind == other.kind
             && numbers(self) == numbers(other)
@@ -233,7 +233,7 @@ fn word(bytes: Vec<u8>, what: &str) -> PhpResult<String> {
 
 /// The connection of a producer or consumer: its name, a DSN, an array, or a `Ferry\Connection`. `class` is who asks.
 pub fn connection(value: &Zval, class: &str) -> PhpResult<Rc<Handle>> {
-    let handle = if let Some(connection) = value.extract::<&Connection>() {
+    let handle = if let Some(connection) = value.extract::<&PhpConnection>() {
         connection.handle()
     } else if let Some(object) = value.object() {
         return Err(foreign(object, class));

@@ -12,7 +12,7 @@ use ferry_core::failed::Filter;
 use crate::convert::arguments::{integer, textual};
 use crate::convert::delay;
 use crate::convert::errors::invalid;
-use crate::zend::objects::{self, Key};
+use crate::zend::objects::{self, PropertyKey};
 
 /// Which failed jobs; when it is left out, `'all'`.
 pub struct Which<'a>(pub Option<&'a Zval>);
@@ -75,8 +75,8 @@ fn conditions(array: &ZendHashTable) -> PhpResult<Filter> {
     let mut filter = Filter::all();
     objects::each(array, |key, value| {
         let name = match key {
-            Key::Index(index) => index.to_string(),
-            Key::Name(name) => String::from_utf8_lossy(name).into_owned(),
+            PropertyKey::Index(index) => index.to_string(),
+            PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
         };
         match name.as_str() {
             "class" => filter.class = Some(class(value)?),

@@ -16,14 +16,14 @@ use ferry_core::policy::{OnReturn, Tries};
 use ferry_core::queue::QueueName;
 use ferry_worker::Options;
 
-use crate::classes::connection::Connection;
+use crate::classes::connection::PhpConnection;
 use crate::convert::arguments::{integer, textual, truth};
 use crate::convert::control::Control;
 use crate::convert::errors::{exception, invalid};
 use crate::convert::{backoff, delay};
-use crate::host::{Level, Log, Resolver, Sink};
+use crate::handler::{Log, LogLevel, Resolver, Sink};
 use crate::request;
-use crate::zend::objects::{self, Key};
+use crate::zend::objects::{self, PropertyKey};
 
 /// The names of all options, as `docs/worker.md` lists them.
 const NAMES: [&str; 31] = [
@@ -119,7 +119,7 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
     };
     let log = Log::new(
         given.sink()?,
-        given.choice("log_level", &Level::ALL.map(|level| (level.name(), level)))?.unwrap_or(Level::Info),
+        given.choice("log_level", &LogLevel::ALL.map(|level| (level.name(), level)))?.unwrap_or(LogLevel::Info),
     );
     let resolver = given.resolver(config.family)?;
     let control = Control::of(config)?;
@@ -137,8 +137,8 @@ impl Given {
         let mut given = Vec::new();
         objects::each(array, |key, value| {
             let name = match key {
-                Key::Index(index) => index.to_string(),
-                Key::Name(name) => String::from_utf8_lossy(name).into_owned(),
+                PropertyKey::Index(index) => index.to_string(),
+                PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
             };
             let Some(known) = NAMES.iter().find(|known| **known == name) else { return Err(unknown(&name)) };
             if !value.is_null() {
@@ -155,7 +155,7 @@ impl Given {
 
     fn connection(&self) -> PhpResult<Rc<Handle>> {
         let Some(value) = self.get("connection") else { return request::connection(None).map_err(|error| exception(&error)) };
-        if let Some(connection) = value.extract::<&Connection>() {
+        if let Some(connection) = value.extract::<&PhpConnection>() {
             return Ok(connection.handle());
         }
         match value.string() {

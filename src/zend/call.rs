@@ -15,7 +15,7 @@ use crate::zend::engine::{object_init_ex, zend_clear_exception, zend_is_graceful
 use crate::zend::objects;
 
 /// How PHP code ended that did not end well.
-pub enum Trouble {
+pub enum CallFailure {
     /// It threw this.
     Threw(Zval),
     /// It ended the process: leave PHP at once; the engine unwinds by a pending exception that must not be cleared.
@@ -27,7 +27,7 @@ pub enum Trouble {
 }
 
 /// The value of PHP code, or how it ended.
-pub type Called<T = Zval> = Result<T, Trouble>;
+pub type Called<T = Zval> = Result<T, CallFailure>;
 
 /// Whether an exception is pending. Reads the field directly: the binding crate's guard would hang after a bailout.
 pub fn has_exception() -> bool {
@@ -36,7 +36,7 @@ pub fn has_exception() -> bool {
 }
 
 /// Takes the pending exception out of the engine, unless it is the one that ends the process.
-fn pending() -> Option<Trouble> {
+fn pending() -> Option<CallFailure> {
     // SAFETY: on PHP's thread. A non-null exception is a live object; our value takes its own reference before the engine's is
     // cleared.
     unsafe {
@@ -45,22 +45,22 @@ fn pending() -> Option<Trouble> {
             return None;
         }
         if zend_is_unwind_exit(exception) || zend_is_graceful_exit(exception) {
-            return Some(Trouble::Exited);
+            return Some(CallFailure::Exited);
         }
         let thrown = objects::object(&mut *exception.cast::<ZendObject>());
         zend_clear_exception();
-        Some(Trouble::Threw(thrown))
+        Some(CallFailure::Threw(thrown))
     }
 }
 
 /// Puts trouble back where it came from, for a caller that lets it pass: the exception is pending again.
 ///
 /// An exit is pending already. A fatal error never comes here: outside [`guarded`] it jumps past us.
-pub fn rethrow(trouble: Trouble) {
+pub fn rethrow(trouble: CallFailure) {
     let missing = match trouble {
-        Trouble::Threw(mut exception) => return throw(&mut exception),
-        Trouble::Exited | Trouble::Died => return,
-        Trouble::Missing(what) => what,
+        CallFailure::Threw(mut exception) => return throw(&mut exception),
+        CallFailure::Exited | CallFailure::Died => return,
+        CallFailure::Missing(what) => what,
     };
     errors::invalid(missing).throw();
 }
@@ -98,9 +98,9 @@ pub fn cancel_exit() -> bool {
 pub fn guarded<T>(work: impl FnOnce() -> Called<T>) -> Called<T> {
     let result = match try_catch(AssertUnwindSafe(work)) {
         Ok(result) => result,
-        Err(CatchError::Bailout) => return Err(Trouble::Died),
-        Err(CatchError::Panic(message)) => Err(Trouble::Missing(format!("Rust panic: {message}"))),
-        Err(error) => Err(Trouble::Missing(error.to_string())),
+        Err(CatchError::Bailout) => return Err(CallFailure::Died),
+        Err(CatchError::Panic(message)) => Err(CallFailure::Missing(format!("Rust panic: {message}"))),
+        Err(error) => Err(CallFailure::Missing(error.to_string())),
     };
     match (pending(), result) {
         (Some(trouble), _) => Err(trouble),
@@ -136,7 +136,7 @@ pub fn method(object: &mut ZendObject, name: &str, arguments: &mut [Zval]) -> Ca
     // have thrown), else a function for one call.
     let function = unsafe {
         let Some(find) = (*(*target).handlers).get_method else {
-            return Err(Trouble::Missing("the object has no methods".to_owned()));
+            return Err(CallFailure::Missing("the object has no methods".to_owned()));
         };
         find(&raw mut target, ptr::from_mut(&mut *name_text).cast(), ptr::null())
     };
@@ -146,7 +146,7 @@ pub fn method(object: &mut ZendObject, name: &str, arguments: &mut [Zval]) -> Ca
     let class = object.get_class_entry();
     if function.is_null() {
         let class = class.name().unwrap_or("?");
-        return Err(Trouble::Missing(format!("class {class} has no method {name}()")));
+        return Err(CallFailure::Missing(format!("class {class} has no method {name}()")));
     }
     raw(function, target, class, arguments)
 }
@@ -155,7 +155,7 @@ pub fn method(object: &mut ZendObject, name: &str, arguments: &mut [Zval]) -> Ca
 pub fn function(name: &str, arguments: &mut [Zval]) -> Called {
     match find_function(name) {
         Some(function) => call_found(function, arguments),
-        None => Err(Trouble::Missing(format!("there is no function {name}()"))),
+        None => Err(CallFailure::Missing(format!("there is no function {name}()"))),
     }
 }
 
@@ -203,7 +203,7 @@ pub fn callable(callable: &Zval, arguments: &mut [Zval]) -> Called {
     };
     match pending() {
         Some(trouble) => Err(trouble),
-        None if done != 0 => Err(Trouble::Missing("the value is not callable".to_owned())),
+        None if done != 0 => Err(CallFailure::Missing("the value is not callable".to_owned())),
         None => Ok(result),
     }
 }
@@ -227,7 +227,7 @@ pub fn instantiate(class: &'static ClassEntry, arguments: &mut [Zval]) -> Called
     }
     let class_name = || class.name().unwrap_or("?").to_owned();
     let Some(object) = value.object_mut().filter(|_| made == 0) else {
-        return Err(Trouble::Missing(format!("class {} cannot be instantiated", class_name())));
+        return Err(CallFailure::Missing(format!("class {} cannot be instantiated", class_name())));
     };
     // SAFETY: every object has handlers with a constructor lookup; it answers null when there is none, and throws when it is
     // not public.

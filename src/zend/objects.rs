@@ -13,7 +13,7 @@ use ext_php_rs::zend::ClassEntry;
 use crate::zend::engine::zval_try_get_string_func;
 
 /// The key of an array entry.
-pub enum Key<'a> {
+pub enum PropertyKey<'a> {
     /// An integer.
     Index(i64),
     /// A string, any bytes.
@@ -21,7 +21,7 @@ pub enum Key<'a> {
 }
 
 /// Walks an array in order. The binding crate's iterator panics on keys that are not UTF-8.
-pub fn each<E>(array: &ZendHashTable, mut visit: impl FnMut(Key<'_>, &Zval) -> Result<(), E>) -> Result<(), E> {
+pub fn each<E>(array: &ZendHashTable, mut visit: impl FnMut(PropertyKey<'_>, &Zval) -> Result<(), E>) -> Result<(), E> {
     let table = ptr::from_ref(array).cast_mut();
     let mut position = 0;
     loop {
@@ -33,8 +33,8 @@ pub fn each<E>(array: &ZendHashTable, mut visit: impl FnMut(Key<'_>, &Zval) -> R
         // SAFETY: as above; `key` receives a counted copy, which its drop releases.
         unsafe { zend_hash_get_current_key_zval_ex(table, &raw mut key, &raw const position) };
         match (key.long(), key.zend_str()) {
-            (Some(index), _) => visit(Key::Index(index), entry.dereference())?,
-            (None, Some(name)) => visit(Key::Name(name.as_bytes()), entry.dereference())?,
+            (Some(index), _) => visit(PropertyKey::Index(index), entry.dereference())?,
+            (None, Some(name)) => visit(PropertyKey::Name(name.as_bytes()), entry.dereference())?,
             (None, None) => {}
         }
         // SAFETY: as above.

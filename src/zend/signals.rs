@@ -10,7 +10,7 @@ use std::ffi::c_int;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use ferry_worker::Asked;
+use ferry_worker::StopRequest;
 
 /// When a signal first asked the worker to leave, in milliseconds since the machine started; 0 for never.
 static FIRST: AtomicI64 = AtomicI64::new(0);
@@ -65,11 +65,11 @@ fn milliseconds() -> i64 {
 }
 
 /// Whether signals asked the worker to leave, and how urgently.
-pub fn asked() -> Asked {
+pub fn asked() -> StopRequest {
     match (FIRST.load(Ordering::Relaxed), AGAIN.load(Ordering::Relaxed)) {
-        (0, _) => Asked::No,
-        (_, false) => Asked::Politely,
-        (_, true) => Asked::Again,
+        (0, _) => StopRequest::No,
+        (_, false) => StopRequest::Politely,
+        (_, true) => StopRequest::Again,
     }
 }
 
@@ -79,11 +79,11 @@ pub fn paused() -> bool {
 }
 
 /// Our handlers, from now until this is dropped.
-pub struct Watch {
+pub struct SignalWatch {
     taken: Vec<(c_int, libc::sighandler_t)>,
 }
 
-impl Watch {
+impl SignalWatch {
     /// Takes over the signals that nobody handles yet.
     pub fn start() -> Self {
         FIRST.store(0, Ordering::Relaxed);
@@ -102,7 +102,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for SignalWatch {
     fn drop(&mut self) {
         for (signal, ours) in &self.taken {
             // Whoever took the signal over meanwhile keeps it.

@@ -20,7 +20,7 @@ use crate::tracking::Outage;
 
 /// A job as a caller gives it: every field is JSON text that PHP's own encoder wrote.
 #[derive(Debug, Clone, Copy)]
-pub struct Spec<'a> {
+pub struct JobSpec<'a> {
     /// JSON string: `Class`, `Class@method` or a short name.
     pub job: &'a [u8],
     /// Limits of an object job; plain jobs have none.
@@ -40,7 +40,7 @@ pub enum Pushed {
 
 /// A finished payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Built {
+pub struct BuiltPayload {
     /// The bytes for the wire.
     pub payload: Vec<u8>,
     /// The id in them, where the payload carries one.
@@ -96,26 +96,26 @@ impl Connection {
         self.broker.as_ref().is_some_and(|broker| broker.capabilities().id_in_payload)
     }
 
-    /// Whether the data of a [`Spec`] must be decoded and encoded once more, as the original does before it adds id and attempts.
+    /// Whether the data of a [`JobSpec`] must be decoded and encoded once more, as the original does before it adds id and attempts.
     pub fn recodes_data(&self) -> bool {
         self.config.family.recodes_data() && self.id_in_payload()
     }
 
     /// The payload of a job, with an id and fresh attempts where this broker's payloads carry them. Checks its length.
-    pub fn build(&self, spec: &Spec<'_>) -> Result<Built> {
+    pub fn build(&self, spec: &JobSpec<'_>) -> Result<BuiltPayload> {
         let id = if self.id_in_payload() { Some(self.new_id()?) } else { None };
         let counters = id.as_ref().map(|id| (id.as_bytes(), self.config.family.fresh_attempts()));
         let envelope = Envelope { job: spec.job, limits: spec.limits, data: spec.data, counters };
         let payload = envelope.to_bytes(self.config.family);
         self.check_length(&payload)?;
-        Ok(Built { payload, id })
+        Ok(BuiltPayload { payload, id })
     }
 
     /// Stores one job. `None` where the original has no answer.
-    pub fn push(&self, queue: &QueueName, spec: &Spec<'_>, due: Due) -> Result<Option<Pushed>> {
+    pub fn push(&self, queue: &QueueName, spec: &JobSpec<'_>, due: Due) -> Result<Option<Pushed>> {
         let push = || {
             check_due(due, &SystemClock)?;
-            let Built { payload, id } = self.build(spec)?;
+            let BuiltPayload { payload, id } = self.build(spec)?;
             let number = self.broker()?.push(queue, NewJob::due(payload, due))?;
             Ok(match id {
                 Some(id) => self.answer_id(id, due),
@@ -143,7 +143,7 @@ impl Connection {
     }
 
     /// Stores jobs in order and returns how many. They are all checked first; an error says how many were stored.
-    pub fn push_many(&self, queue: &QueueName, specs: &[Spec<'_>]) -> Result<u64> {
+    pub fn push_many(&self, queue: &QueueName, specs: &[JobSpec<'_>]) -> Result<u64> {
         let push = || {
             let broker = self.broker()?;
             let jobs = specs.iter().map(|spec| Ok(NewJob::ready(self.build(spec)?.payload))).collect::<Result<Vec<_>>>()?;
@@ -276,14 +276,14 @@ pub(crate) fn check_due(due: Due, clock: &impl Clock) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use ferry_core::broker::{How, Settle};
+    use ferry_core::broker::{Settle, Settlement};
     use ferry_core::clock::HandClock;
     use ferry_core::failed::{Failure, Reason};
 
     use super::*;
     use crate::testing::{TableBroker, config, connection, queue};
 
-    const SPEC: Spec<'_> = Spec { job: br#""Job1""#, limits: None, data: br#"{"a":1}"# };
+    const SPEC: JobSpec<'_> = JobSpec { job: br#""Job1""#, limits: None, data: br#"{"a":1}"# };
 
     fn table() -> Connection {
         Connection::new(config("memory:"), Some(Arc::new(TableBroker::default())))
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn v1_writes_and_answers_as_it_always_did() {
         let limits = Limits { max_tries: b"5", timeout: b"9", timeout_at: b"null" };
-        let spec = Spec { limits: Some(limits), ..SPEC };
+        let spec = JobSpec { limits: Some(limits), ..SPEC };
         let memory = connection("memory:?family=think1");
         let Some(Pushed::Id(id)) = memory.push(&queue(), &spec, Due::Now).unwrap() else { panic!("an id") };
         let expected = format!(r#"{{"job":"Job1","data":{{"a":1}},"id":"{id}","attempts":1}}"#);
@@ -341,7 +341,7 @@ mod tests {
     #[test]
     fn many_jobs_keep_their_order_and_none_is_nothing() {
         let memory = connection("memory:");
-        let specs: Vec<_> = [&b"1"[..], b"2", b"3"].map(|data| Spec { data, ..SPEC }).into();
+        let specs: Vec<_> = [&b"1"[..], b"2", b"3"].map(|data| JobSpec { data, ..SPEC }).into();
         assert_eq!(memory.push_many(&queue(), &specs).unwrap(), 3);
         assert_eq!(memory.push_many(&queue(), &[]).unwrap(), 0);
         let stored = memory.peek(&queue(), State::Ready, 0, 9).unwrap();
@@ -382,7 +382,7 @@ mod tests {
             exception: "boom".to_owned(),
             attempts: 1,
         };
-        let how = How::Bury(Box::new(failure));
+        let how = Settlement::Bury(Box::new(failure));
         memory.broker().unwrap().settle(&[Settle { claim: job.claim, how }]).unwrap();
         memory.push(&queue(), &SPEC, Due::Now).unwrap();
         assert_eq!(memory.clear(&queue()).unwrap(), 1);
@@ -393,7 +393,7 @@ mod tests {
     fn a_payload_that_is_too_long_is_refused_with_both_numbers_and_nothing_is_stored() {
         let small = connection("memory:?max_payload=120");
         let data = format!("\"{}\"", "x".repeat(100));
-        let long = Spec { data: data.as_bytes(), ..SPEC };
+        let long = JobSpec { data: data.as_bytes(), ..SPEC };
         let errors = [
             small.push(&queue(), &long, Due::Now).unwrap_err(),
             small.push_many(&queue(), &[SPEC, long]).unwrap_err(),

@@ -1,6 +1,6 @@
 //! Walking through the failed jobs of a queue, page by page. What is done to a job, and that it is atomic, is the driver's.
 
-use ferry_core::failed::{FailedJob, Filter, Passed};
+use ferry_core::failed::{FailedJob, FailedPosition, Filter};
 use ferry_core::{Admin, Broker, Error, QueueName, Result};
 
 /// Jobs that are read, and handed to the driver, at a time.
@@ -58,7 +58,7 @@ fn counted(error: Error, removed: u64) -> Error {
 
 /// A walk from the oldest job to what was the newest when it began.
 struct Place {
-    passed: Option<Passed>,
+    passed: Option<FailedPosition>,
     /// Jobs there were when it began, without those that were removed.
     end: u64,
 }
@@ -94,7 +94,7 @@ impl Place {
         self.end = self.end.saturating_sub(removed);
         let count = self.passed.as_ref().map_or(0, |passed| passed.count) + others.len() as u64;
         if let Some(last) = others.into_iter().next_back() {
-            self.passed = Some(Passed { count, last: last.id });
+            self.passed = Some(FailedPosition { count, last: last.id });
         }
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use ferry_core::broker::{How, Settle};
+    use ferry_core::broker::{Settle, Settlement};
     use ferry_core::clock::SystemClock;
     use ferry_core::failed::{Failure, Reason};
     use ferry_core::memory::MemoryBroker;
@@ -136,7 +136,7 @@ mod tests {
             exception: "boom".into(),
             attempts: 3,
         };
-        broker.settle(&[Settle { claim: job.claim, how: How::Bury(Box::new(failure)) }]).unwrap();
+        broker.settle(&[Settle { claim: job.claim, how: Settlement::Bury(Box::new(failure)) }]).unwrap();
     }
 
     fn with_failed(count: usize) -> (Arc<Memory>, Connection) {

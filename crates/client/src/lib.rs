@@ -27,7 +27,7 @@ pub mod tasks;
 mod testing;
 mod tracking;
 
-pub use connection::{Built, Connection, Pushed, Spec};
+pub use connection::{BuiltPayload, Connection, JobSpec, Pushed};
 pub use drivers::drivers;
 pub use handle::Handle;
 pub use tracking::Tracked;

@@ -23,7 +23,7 @@ static PROCESS: Process = Process::new();
 /// The process is about to be forked. Called from the handler given to `pthread_atfork`, on the thread that forks.
 pub fn before_fork() {
     #[cfg(feature = "sqlite")]
-    ferry_driver_sql::gate::shut();
+    ferry_driver_sql::fork_gate::shut();
     PROCESS.before_fork();
 }
 
@@ -37,7 +37,7 @@ pub fn forked() {
 /// The process was forked, or could not be, and this is the parent.
 pub fn after_fork() {
     #[cfg(feature = "sqlite")]
-    ferry_driver_sql::gate::open();
+    ferry_driver_sql::fork_gate::open();
 }
 
 /// How many forks lie between the process that loaded the library and this one.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ferry_core::config::{AmqpConfig, ConnectionConfig, DriverConfig};
 use ferry_core::{Error, ErrorKind, Result};
 
-pub use ferry_driver_amqp::{Arrived, Letter, Options, OutgoingTask, Puller, Taken, Tasks};
+pub use ferry_driver_amqp::{HeldTask, Incoming, Options, StoredDeadLetter, TaskDeliveries, TaskToPublish, Tasks};
 
 use crate::connection::Connection;
 

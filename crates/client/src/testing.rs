@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ferry_core::broker::{Capabilities, Extended, Settle, Settled, Sizes};
+use ferry_core::broker::{Capabilities, ExtendResult, Settle, SettleResult, Sizes};
 use ferry_core::config::{ConnectionConfig, connection_from_dsn};
 use ferry_core::job::{Claim, NewJob, Reservation};
 use ferry_core::{Broker, Error, ErrorKind, QueueName, Result};
@@ -99,12 +99,12 @@ impl Broker for TableBroker {
         Ok(Vec::new())
     }
 
-    fn settle(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
-        Ok(vec![Settled::Lost; batch.len()])
+    fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
+        Ok(vec![SettleResult::Lost; batch.len()])
     }
 
-    fn extend(&self, claims: &[Claim]) -> Result<Vec<Extended>> {
-        Ok(vec![Extended::Lost; claims.len()])
+    fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
+        Ok(vec![ExtendResult::Lost; claims.len()])
     }
 
     fn size(&self, _queue: &QueueName) -> Result<Sizes> {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::job::{Due, NewJob};
-use ferry_core::ledger::{About, Note, Said};
+use ferry_core::ledger::{JobRef, StatusChange, StatusUpdate};
 use ferry_core::payload::Payload;
 use ferry_core::{Broker, Error, ErrorKind, QueueName, Result};
 
-use crate::connection::{Built, Connection, Spec, check_due};
+use crate::connection::{BuiltPayload, Connection, JobSpec, check_due};
 use crate::failed;
 
 /// How long a ledger that did not answer is left alone, doubling up to the second.
@@ -33,7 +33,7 @@ pub(crate) struct Outage(Mutex<Option<(Instant, Duration)>>);
 
 impl Outage {
     /// Writes, unless the ledger did not answer a moment ago. An error is answered when it begins an outage.
-    fn write(&self, ledger: &dyn Broker, notes: &[Note], now: Instant) -> Option<Error> {
+    fn write(&self, ledger: &dyn Broker, notes: &[StatusUpdate], now: Instant) -> Option<Error> {
         // A panic elsewhere leaves a whole value behind.
         let mut away = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if away.is_some_and(|(until, _)| now < until) {
@@ -61,8 +61,8 @@ impl Outage {
 impl Connection {
     /// The payload of a job with an id, also where this broker's payloads carry none: then it stands at the end, and think-queue does
     /// not read it.
-    pub fn build_tracked(&self, spec: &Spec<'_>) -> Result<(Vec<u8>, String)> {
-        let Built { mut payload, id } = self.build(spec)?;
+    pub fn build_tracked(&self, spec: &JobSpec<'_>) -> Result<(Vec<u8>, String)> {
+        let BuiltPayload { mut payload, id } = self.build(spec)?;
         if let Some(id) = id {
             return Ok((payload, id));
         }
@@ -74,7 +74,7 @@ impl Connection {
     }
 
     /// Stores one job whose status the ledger of `ledger` keeps, and answers its id.
-    pub fn push_tracked(&self, queue: &QueueName, spec: &Spec<'_>, due: Due, ledger: &dyn Broker) -> Result<Tracked<String>> {
+    pub fn push_tracked(&self, queue: &QueueName, spec: &JobSpec<'_>, due: Due, ledger: &dyn Broker) -> Result<Tracked<String>> {
         let push = || {
             check_due(due, &ferry_core::clock::SystemClock)?;
             let (payload, id) = self.build_tracked(spec)?;
@@ -87,11 +87,16 @@ impl Connection {
     }
 
     /// Stores jobs in order and answers their ids. They are all checked first; an error says how many were stored.
-    pub fn push_many_tracked(&self, queue: &QueueName, specs: &[Spec<'_>], ledger: &dyn Broker) -> Result<Tracked<Vec<String>>> {
+    pub fn push_many_tracked(
+        &self,
+        queue: &QueueName,
+        specs: &[JobSpec<'_>],
+        ledger: &dyn Broker,
+    ) -> Result<Tracked<Vec<String>>> {
         let push = || {
             let broker = self.broker()?;
             let built = specs.iter().map(|spec| self.build_tracked(spec)).collect::<Result<Vec<_>>>()?;
-            let notes: Vec<Note> =
+            let notes: Vec<StatusUpdate> =
                 specs.iter().zip(&built).map(|(spec, (_, id))| self.queued(id, spec, queue, Due::Now)).collect();
             let (jobs, ids): (Vec<_>, Vec<_>) = built.into_iter().map(|(payload, id)| (NewJob::ready(payload), id)).unzip();
             if jobs.is_empty() {
@@ -110,7 +115,7 @@ impl Connection {
         let retry = || {
             let (broker, admin) = (self.broker()?, self.admin()?);
             failed::sweep(&**broker, admin, queue, which, |jobs| {
-                let notes: Vec<Note> = jobs.iter().filter_map(|job| self.queued_again(job, queue)).collect();
+                let notes: Vec<StatusUpdate> = jobs.iter().filter_map(|job| self.queued_again(job, queue)).collect();
                 if !notes.is_empty()
                     && let Some(error) = self.say(ledger, &notes)
                 {
@@ -124,35 +129,41 @@ impl Connection {
     }
 
     /// Says something of jobs. Never fails; an error that begins an outage is answered, to be told.
-    pub fn say(&self, ledger: &dyn Broker, notes: &[Note]) -> Option<Error> {
+    pub fn say(&self, ledger: &dyn Broker, notes: &[StatusUpdate]) -> Option<Error> {
         let trouble = self.outage.write(ledger, notes, Instant::now());
         trouble.map(|error| error.within(format!("the status of jobs of `{}` cannot be kept", self.config().name)))
     }
 
     /// Nobody will work these jobs, unless they may be stored after all.
-    fn take_back(&self, error: &Error, ledger: &dyn Broker, notes: &[Note]) {
+    fn take_back(&self, error: &Error, ledger: &dyn Broker, notes: &[StatusUpdate]) {
         if error.kind() != ErrorKind::Uncertain {
-            let back: Vec<Note> = notes.iter().map(|note| Note { said: Said::TakenBack, ..note.clone() }).collect();
+            let back: Vec<StatusUpdate> =
+                notes.iter().map(|note| StatusUpdate { said: StatusChange::TakenBack, ..note.clone() }).collect();
             // What stays behind goes with its time.
             let _ = self.outage.write(ledger, &back, Instant::now());
         }
     }
 
-    fn queued(&self, id: &str, spec: &Spec<'_>, queue: &QueueName, due: Due) -> Note {
+    fn queued(&self, id: &str, spec: &JobSpec<'_>, queue: &QueueName, due: Due) -> StatusUpdate {
         // A delayed job has its status until it is due, and then as long as any other.
         let ttl = self.config().status_ttl.saturating_add(u32::try_from(wait(due)).unwrap_or(u32::MAX));
         let about = self.about(serde_json::from_slice(spec.job).unwrap_or_default(), queue);
-        Note { id: id.to_owned(), about, said: Said::Queued, ttl }
+        StatusUpdate { id: id.to_owned(), about, said: StatusChange::Queued, ttl }
     }
 
-    fn queued_again(&self, job: &FailedJob, queue: &QueueName) -> Option<Note> {
+    fn queued_again(&self, job: &FailedJob, queue: &QueueName) -> Option<StatusUpdate> {
         let payload = Payload::decode(&job.payload).ok()?;
-        let id = payload.id.filter(|id| Note::can_be_about(id))?;
-        Some(Note { id, about: self.about(payload.job, queue), said: Said::QueuedAgain, ttl: self.config().status_ttl })
+        let id = payload.id.filter(|id| StatusUpdate::can_be_about(id))?;
+        Some(StatusUpdate {
+            id,
+            about: self.about(payload.job, queue),
+            said: StatusChange::QueuedAgain,
+            ttl: self.config().status_ttl,
+        })
     }
 
-    fn about(&self, job: String, queue: &QueueName) -> About {
-        About { job, queue: queue.as_str().to_owned(), connection: self.config().name.clone() }
+    fn about(&self, job: String, queue: &QueueName) -> JobRef {
+        JobRef { job, queue: queue.as_str().to_owned(), connection: self.config().name.clone() }
     }
 }
 
@@ -171,16 +182,16 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-    use ferry_core::broker::{Capabilities, Extended, Settle, Settled, Sizes, State as Place};
+    use ferry_core::broker::{Capabilities, ExtendResult, Settle, SettleResult, Sizes, State as Place};
     use ferry_core::clock::SystemClock;
-    use ferry_core::ledger::{Claimed, Ending, Ledger, State, Status, Terms};
+    use ferry_core::ledger::{ClaimOutcome, ClaimTtl, Ending, Ledger, State, Status};
     use ferry_core::memory::MemoryBroker;
     use ferry_core::{Claim, Reservation};
 
     use super::*;
     use crate::testing::{TableBroker, config, connection, queue};
 
-    const SPEC: Spec<'_> = Spec { job: br#""App\\Job1""#, limits: None, data: br#"{"a":1}"# };
+    const SPEC: JobSpec<'_> = JobSpec { job: br#""App\\Job1""#, limits: None, data: br#"{"a":1}"# };
 
     fn ledger() -> MemoryBroker<SystemClock> {
         MemoryBroker::new(SystemClock, None)
@@ -267,14 +278,14 @@ mod tests {
 
     #[test]
     fn a_failed_job_that_is_retried_is_queued_again() {
-        use ferry_core::broker::How;
+        use ferry_core::broker::Settlement;
         use ferry_core::failed::{Failure, Reason};
         let (memory, ledger) = (connection("memory:"), ledger());
         let id = memory.push_tracked(&queue(), &SPEC, Due::Now, &ledger).unwrap().answer;
         let job = memory.reserve_one(&queue()).unwrap().unwrap();
         let ending = Ending { state: State::Failed, error: None, result: None };
-        let said = Said::Ended { attempts: 1, ending };
-        Ledger::note(&ledger, &[Note { said, ..memory.queued(&id, &SPEC, &queue(), Due::Now) }]).unwrap();
+        let said = StatusChange::Ended { attempts: 1, ending };
+        Ledger::note(&ledger, &[StatusUpdate { said, ..memory.queued(&id, &SPEC, &queue(), Due::Now) }]).unwrap();
         let failure = Failure {
             connection: "c".into(),
             payload: job.body,
@@ -282,7 +293,7 @@ mod tests {
             exception: "boom".into(),
             attempts: 1,
         };
-        memory.broker().unwrap().settle(&[Settle { claim: job.claim, how: How::Bury(Box::new(failure)) }]).unwrap();
+        memory.broker().unwrap().settle(&[Settle { claim: job.claim, how: Settlement::Bury(Box::new(failure)) }]).unwrap();
         assert_eq!(state(&ledger, &id), Some(State::Failed));
         assert_eq!(memory.retry_failed_tracked(&queue(), &Filter::all(), &ledger).unwrap().answer, 1);
         assert_eq!(state(&ledger, &id), Some(State::Queued));
@@ -297,7 +308,7 @@ mod tests {
     }
 
     impl Ledger for Away {
-        fn note(&self, _notes: &[Note]) -> Result<()> {
+        fn note(&self, _notes: &[StatusUpdate]) -> Result<()> {
             if self.back.load(Ordering::SeqCst) {
                 return Ok(());
             }
@@ -309,8 +320,8 @@ mod tests {
             Ok(None)
         }
 
-        fn claim(&self, _key: &str, _token: &str, _terms: Terms) -> Result<Claimed> {
-            Ok(Claimed::Yours)
+        fn claim(&self, _key: &str, _token: &str, _terms: ClaimTtl) -> Result<ClaimOutcome> {
+            Ok(ClaimOutcome::Yours)
         }
 
         fn complete(&self, _key: &str, _token: &str, _result: Option<&str>, _ttl: u32) -> Result<bool> {
@@ -343,11 +354,11 @@ mod tests {
             self.table.reserve(queues, max, wait)
         }
 
-        fn settle(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
+        fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
             self.table.settle(batch)
         }
 
-        fn extend(&self, claims: &[Claim]) -> Result<Vec<Extended>> {
+        fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
             self.table.extend(claims)
         }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ferry_client::{Handle, Spec, process};
+use ferry_client::{Handle, JobSpec, process};
 use ferry_core::config::connection_from_dsn;
 use ferry_core::{Due, QueueName};
 
@@ -11,7 +11,7 @@ fn handles_share_their_jobs_until_a_fork_and_a_child_starts_empty() {
     let config = Arc::new(connection_from_dsn("c", "memory:").unwrap());
     let queue = QueueName::default();
     let (first, second) = (Handle::new(Arc::clone(&config)), Handle::new(config));
-    let spec = Spec { job: b"\"J\"", limits: None, data: b"1" };
+    let spec = JobSpec { job: b"\"J\"", limits: None, data: b"1" };
     first.get().unwrap().push(&queue, &spec, Due::Now).unwrap();
     assert_eq!(second.get().unwrap().size(&queue).unwrap().ready, 1);
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ferry_conformance::servers::{AmqpServer, Fault, Link};
-use ferry_core::broker::{Extended, Fact, How, Settle, Settled};
+use ferry_core::broker::{ExtendResult, Fact, Settle, SettleResult, Settlement};
 use ferry_core::config::QueueType;
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::{Broker, Due, ErrorKind, NewJob, QueueName, Reservation};
@@ -63,7 +63,7 @@ fn drain(broker: &dyn Broker, wanted: &HashSet<Vec<u8>>) -> HashMap<Vec<u8>, u32
         for job in &jobs {
             *came.entry(job.body.clone()).or_default() += 1;
         }
-        let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: How::Delete }).collect();
+        let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: Settlement::Delete }).collect();
         let _ = broker.settle(&batch);
     }
     came
@@ -80,7 +80,7 @@ fn next(broker: &dyn Broker) -> Reservation {
     }
 }
 
-fn every_way_to_settle(job: &Reservation) -> [How; 5] {
+fn every_way_to_settle(job: &Reservation) -> [Settlement; 5] {
     let failure = Failure {
         connection: "exam".into(),
         payload: job.body.clone(),
@@ -88,7 +88,13 @@ fn every_way_to_settle(job: &Reservation) -> [How; 5] {
         exception: String::new(),
         attempts: 1,
     };
-    [How::Delete, How::Release { delay: 1 }, How::GiveBack, How::Leave, How::Bury(Box::new(failure))]
+    [
+        Settlement::Delete,
+        Settlement::Release { delay: 1 },
+        Settlement::GiveBack,
+        Settlement::Leave,
+        Settlement::Bury(Box::new(failure)),
+    ]
 }
 
 #[test]
@@ -140,7 +146,7 @@ fn a_settle_whose_link_breaks_loses_no_job() {
             drop(worker);
             let observer = broker_at(&node, &vhost, None, |config| config.queue_type = QueueType::Classic);
             let buried = observer.size(&mail()).unwrap().failed > 0;
-            let done = matches!((&how, &answer), (How::Delete, Ok(_) | Err(_)));
+            let done = matches!((&how, &answer), (Settlement::Delete, Ok(_) | Err(_)));
             if !buried && !done {
                 assert_eq!(next(&observer).body, body(1), "{how:?}, {fault:?}: {answer:?}");
             }
@@ -159,9 +165,9 @@ fn claims_of_a_link_that_broke_are_lost_and_nothing_is_changed() {
     worker.push(&mail(), NewJob::ready(body(1))).unwrap();
     let job = next(&worker);
     link.cut();
-    assert_eq!(worker.extend(std::slice::from_ref(&job.claim)).unwrap(), [Extended::Lost]);
+    assert_eq!(worker.extend(std::slice::from_ref(&job.claim)).unwrap(), [ExtendResult::Lost]);
     for how in every_way_to_settle(&job) {
-        assert_eq!(worker.settle(&[Settle { claim: job.claim.clone(), how }]).unwrap(), [Settled::Lost]);
+        assert_eq!(worker.settle(&[Settle { claim: job.claim.clone(), how }]).unwrap(), [SettleResult::Lost]);
     }
     let again = next(&worker);
     assert_eq!((again.body, again.attempts), (body(1), Some(2)));
@@ -262,7 +268,7 @@ fn a_broker_that_dies_under_load_loses_nothing_that_was_confirmed_and_no_delay_c
             assert!(due.get(&job.body).is_none_or(|due| seen >= *due), "a delayed job came early");
             missing.remove(&job.body);
         }
-        let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: How::Delete }).collect();
+        let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: Settlement::Delete }).collect();
         worker.settle(&batch).unwrap();
     }
 }
@@ -278,13 +284,13 @@ fn a_broker_short_of_memory_refuses_pushes_with_its_reason_and_still_takes_delet
     node.ctl(&["set_vm_memory_high_watermark", "0"]);
     // The first push after an alarm is what the broker blocks a connection for, so nobody knows what became of it.
     let errors: Vec<_> = (0..2).map(|number| pusher.push(&mail(), NewJob::ready(body(3 + number)))).collect();
-    let deleted = worker.settle(&[Settle { claim: job.claim.clone(), how: How::Delete }]);
+    let deleted = worker.settle(&[Settle { claim: job.claim.clone(), how: Settlement::Delete }]);
     node.ctl(&["set_vm_memory_high_watermark", "0.9"]);
     for error in errors.into_iter().filter_map(Result::err) {
         assert!(matches!(error.kind(), ErrorKind::Refused | ErrorKind::Uncertain), "{error}");
         assert!(error.to_string().contains("blocks publishers") && error.to_string().contains("memory"), "{error}");
     }
-    assert_eq!(deleted.unwrap(), [Settled::Done]);
+    assert_eq!(deleted.unwrap(), [SettleResult::Applied]);
     pusher.push(&mail(), NewJob::ready(body(9))).expect("the alarm is over");
 }
 
@@ -299,16 +305,16 @@ fn a_broker_short_of_disk_refuses_pushes_with_its_reason_while_workers_go_on() {
     node.ctl(&["set_disk_free_limit", "1000000GB"]);
     // As above: nobody knows what became of the first.
     let errors: Vec<_> = (0..2).map(|number| pusher.push(&mail(), NewJob::ready(body(3 + number)))).collect();
-    let deleted = worker.settle(&[Settle { claim: job.claim.clone(), how: How::Delete }]);
+    let deleted = worker.settle(&[Settle { claim: job.claim.clone(), how: Settlement::Delete }]);
     let other = next(&worker);
-    let done = worker.settle(&[Settle { claim: other.claim.clone(), how: How::Delete }]);
+    let done = worker.settle(&[Settle { claim: other.claim.clone(), how: Settlement::Delete }]);
     let blocked = pusher.admin().unwrap().facts().unwrap().into_iter().find(|(name, _)| *name == "blocked");
     node.ctl(&["set_disk_free_limit", "50MB"]);
     let last = errors.into_iter().next_back().unwrap().unwrap_err();
     assert_eq!(last.kind(), ErrorKind::Refused, "{last}");
     assert!(last.to_string().contains("blocks publishers") && last.to_string().contains("disk"), "{last}");
     assert_eq!(blocked, Some(("blocked", Fact::Flag(true))));
-    assert_eq!((deleted.unwrap(), done.unwrap()), (vec![Settled::Done], vec![Settled::Done]));
+    assert_eq!((deleted.unwrap(), done.unwrap()), (vec![SettleResult::Applied], vec![SettleResult::Applied]));
     pusher.push(&mail(), NewJob::ready(body(9))).expect("the alarm is over");
 }
 
@@ -319,7 +325,7 @@ fn a_queue_that_somebody_deleted_is_made_again_and_its_consumer_goes_on() {
     let worker = broker(&node, &vhost);
     worker.push(&mail(), NewJob::ready(body(1))).unwrap();
     let job = next(&worker);
-    assert_eq!(worker.settle(&[Settle { claim: job.claim, how: How::Delete }]).unwrap(), [Settled::Done]);
+    assert_eq!(worker.settle(&[Settle { claim: job.claim, how: Settlement::Delete }]).unwrap(), [SettleResult::Applied]);
     node.ctl(&["-p", &vhost, "delete_queue", "mail"]);
     worker.push(&mail(), NewJob::ready(body(2))).unwrap();
     assert_eq!(next(&worker).body, body(2));
@@ -338,11 +344,11 @@ fn a_job_that_runs_longer_than_consumer_timeout_is_lost_to_its_worker_and_runs_a
     worker.push(&mail(), NewJob::ready(body(1))).unwrap();
     let job = next(&worker);
     let deadline = Instant::now() + Duration::from_secs(120);
-    while worker.extend(std::slice::from_ref(&job.claim)).unwrap() == [Extended::Kept] {
+    while worker.extend(std::slice::from_ref(&job.claim)).unwrap() == [ExtendResult::Kept] {
         assert!(Instant::now() < deadline, "the broker never took the job away");
         thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(worker.settle(&[Settle { claim: job.claim, how: How::Delete }]).unwrap(), [Settled::Lost]);
+    assert_eq!(worker.settle(&[Settle { claim: job.claim, how: Settlement::Delete }]).unwrap(), [SettleResult::Lost]);
     let again = next(&worker);
     node.ctl(&["eval", "application:set_env(rabbit, consumer_timeout, 1800000)."]);
     assert_eq!(again.attempts, Some(2));

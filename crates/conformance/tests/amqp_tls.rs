@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use ferry_conformance::servers::{AmqpServer, TempDir};
-use ferry_core::broker::{How, Settle, Settled};
+use ferry_core::broker::{Settle, SettleResult, Settlement};
 use ferry_core::config::{Address, TlsConfig};
 use ferry_core::{Broker, ErrorKind, NewJob, QueueName};
 use ferry_driver_amqp::{AmqpBroker, Settings};
@@ -63,7 +63,7 @@ fn a_certificate_of_our_own_is_trusted_by_ca_file_and_refused_without() {
     let mut seen = Vec::new();
     while seen.len() < 2 {
         for job in broker.reserve(std::slice::from_ref(&mail), 1, Duration::from_secs(1)).unwrap() {
-            assert_eq!(broker.settle(&[Settle { claim: job.claim, how: How::Delete }]).unwrap(), [Settled::Done]);
+            assert_eq!(broker.settle(&[Settle { claim: job.claim, how: Settlement::Delete }]).unwrap(), [SettleResult::Applied]);
             seen.push(job.body.len());
         }
     }

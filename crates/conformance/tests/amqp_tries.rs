@@ -8,7 +8,7 @@ const VHOSTS: u32 = 40;
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ferry_core::broker::{Fact, How, Settle, Settled};
+use ferry_core::broker::{Fact, Settle, SettleResult, Settlement};
 use ferry_core::config::Value;
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::{Broker, Due, ErrorKind, NewJob, QueueName, Reservation};
@@ -45,7 +45,7 @@ fn next(broker: &dyn Broker, queue: &QueueName, max: usize) -> Vec<Reservation> 
     }
 }
 
-fn settle(broker: &dyn Broker, job: &Reservation, how: How) -> Settled {
+fn settle(broker: &dyn Broker, job: &Reservation, how: Settlement) -> SettleResult {
     broker.settle(&[Settle { claim: job.claim.clone(), how }]).unwrap()[0]
 }
 
@@ -91,12 +91,12 @@ fn neighbours_of_a_killer_lose_one_attempt_at_most_and_then_run_alone() {
         let killer = batch.iter().position(|job| job.body == body(7, "null"));
         for job in &batch[..killer.unwrap_or(batch.len())] {
             attempts.insert(job.body.clone(), job.attempts.unwrap());
-            assert_eq!(settle(&broker, job, How::Delete), Settled::Done);
+            assert_eq!(settle(&broker, job, Settlement::Delete), SettleResult::Applied);
         }
         if let Some(at) = killer {
             assert_eq!(batch[at].attempts, Some(kills + 1), "every death of its worker counts");
             if kills == TRIES {
-                assert_eq!(settle(&broker, &batch[at], How::Delete), Settled::Done);
+                assert_eq!(settle(&broker, &batch[at], Settlement::Delete), SettleResult::Applied);
                 break;
             }
             kills += 1;
@@ -107,7 +107,7 @@ fn neighbours_of_a_killer_lose_one_attempt_at_most_and_then_run_alone() {
     while attempts.len() < 39 {
         for job in next(&broker, &mail, 16) {
             attempts.insert(job.body.clone(), job.attempts.unwrap());
-            assert_eq!(settle(&broker, &job, How::Delete), Settled::Done);
+            assert_eq!(settle(&broker, &job, Settlement::Delete), SettleResult::Applied);
         }
     }
     assert!(attempts.values().all(|attempts| *attempts <= 2), "{attempts:?}");
@@ -126,7 +126,7 @@ fn a_job_with_one_try_that_was_never_started_keeps_it_when_its_worker_dies() {
     let mut seen = Vec::new();
     while seen.len() < 2 {
         let job = next(&second, &mail, 4).remove(0);
-        settle(&second, &job, How::Delete);
+        settle(&second, &job, Settlement::Delete);
         seen.push((job.body.clone(), job.attempts));
     }
     seen.sort();
@@ -159,7 +159,7 @@ fn what_lies_in_a_buffer_goes_back_untried_when_php_is_busy_and_when_the_broker_
         let held = next(&first, &mail, 8);
         if closes {
             for job in &held {
-                settle(&first, job, How::Delete);
+                settle(&first, job, Settlement::Delete);
             }
             first.close();
         }
@@ -167,7 +167,7 @@ fn what_lies_in_a_buffer_goes_back_untried_when_php_is_busy_and_when_the_broker_
         while seen < 40 {
             for job in next(&second, &mail, 8) {
                 assert_eq!(job.attempts, Some(1), "nobody ran it");
-                settle(&second, &job, How::Delete);
+                settle(&second, &job, Settlement::Delete);
                 seen += 1;
             }
         }
@@ -182,11 +182,11 @@ fn a_worker_that_rests_gives_its_buffer_back_at_once_keeps_what_it_holds_and_may
     first.push_many(&mail, &(0..40).map(|number| NewJob::ready(body(number, "null"))).collect::<Vec<_>>()).unwrap();
     // A batch of 8 leaves a prefetch of 16 behind.
     let held = next(&first, &mail, 8);
-    first.rest();
+    first.release_prefetched();
     assert_eq!(second.size(&mail).unwrap().ready, 40 - held.len() as u64, "nothing lies in a buffer");
-    first.rest();
+    first.release_prefetched();
     for job in &held {
-        assert_eq!(settle(&first, job, How::Delete), Settled::Done);
+        assert_eq!(settle(&first, job, Settlement::Delete), SettleResult::Applied);
     }
     let again = next(&first, &mail, 8);
     assert!(again.iter().all(|job| job.attempts == Some(1)), "nobody ran them");
@@ -239,11 +239,11 @@ fn jobs_of_a_higher_priority_come_first_and_keep_it_when_they_are_released() {
     let fresh = plain.reserve(std::slice::from_ref(&mail), 6, Duration::ZERO).unwrap();
     assert_eq!(fresh.iter().map(|job| (job.body.clone(), job.attempts)).collect::<Vec<_>>(), ordered(1));
     for job in &fresh {
-        settle(&plain, job, How::Release { delay: 0 });
+        settle(&plain, job, Settlement::Release { delay: 0 });
     }
     for expected in ordered(2) {
         let job = next(&plain, &mail, 1).remove(0);
-        settle(&plain, &job, How::Delete);
+        settle(&plain, &job, Settlement::Delete);
         assert_eq!((job.body, job.attempts), expected);
     }
 }
@@ -254,16 +254,18 @@ fn released_and_left_jobs_return_after_their_delay_with_their_attempts() {
     let mail = queue("mail");
     let broker = stage.broker(Settings { retry_after: Some(2), ..Settings::default() });
     push(&broker, &mail, body(1, "null"));
-    for (attempt, how, seconds) in [(1, How::Release { delay: 1 }, 1), (2, How::Leave, 2), (3, How::Release { delay: 3 }, 3)] {
+    for (attempt, how, seconds) in
+        [(1, Settlement::Release { delay: 1 }, 1), (2, Settlement::Leave, 2), (3, Settlement::Release { delay: 3 }, 3)]
+    {
         let job = next(&broker, &mail, 1).remove(0);
         assert_eq!(job.attempts, Some(attempt));
         let asked = now_ms();
-        assert_eq!(settle(&broker, &job, how), Settled::Done);
+        assert_eq!(settle(&broker, &job, how), SettleResult::Applied);
         let back = next(&broker, &mail, 1).remove(0);
         let took = now_ms() - asked;
         assert!(took >= seconds * 1000, "it came back after {took} ms of {seconds} s");
         assert_eq!(back.attempts, Some(attempt + 1));
-        assert_eq!(settle(&broker, &back, How::GiveBack), Settled::Done);
+        assert_eq!(settle(&broker, &back, Settlement::GiveBack), SettleResult::Applied);
     }
     assert_eq!(next(&broker, &mail, 1)[0].attempts, Some(4), "giving back burns nothing");
 }
@@ -277,7 +279,7 @@ fn jobs_tried_before_have_their_turn_while_fresh_ones_never_end() {
         |first: u32| -> Vec<NewJob<'static>> { (first..first + 50).map(|number| NewJob::ready(body(number, "null"))).collect() };
     push(&broker, &mail, body(0, "null"));
     let job = next(&broker, &mail, 1).remove(0);
-    assert_eq!(settle(&broker, &job, How::Release { delay: 0 }), Settled::Done);
+    assert_eq!(settle(&broker, &job, Settlement::Release { delay: 0 }), SettleResult::Applied);
     let (started, mut number) = (Instant::now(), 1);
     loop {
         if broker.size(&mail).unwrap().ready < 100 {
@@ -287,7 +289,7 @@ fn jobs_tried_before_have_their_turn_while_fresh_ones_never_end() {
         let jobs = next(&broker, &mail, 16);
         let found = jobs.iter().any(|job| job.attempts == Some(2));
         for job in &jobs {
-            settle(&broker, job, How::Delete);
+            settle(&broker, job, Settlement::Delete);
         }
         if found {
             assert_eq!(jobs.len(), 1);
@@ -309,7 +311,7 @@ fn lower_queues_are_served_when_higher_ones_are_empty() {
         assert!(jobs.iter().all(|job| job.claim.queue == queues[1]));
         low += jobs.len();
         for job in &jobs {
-            settle(&broker, job, How::Delete);
+            settle(&broker, job, Settlement::Delete);
         }
         if low >= 8 {
             break;
@@ -320,7 +322,7 @@ fn lower_queues_are_served_when_higher_ones_are_empty() {
     loop {
         let jobs = broker.reserve(&queues, 8, SLICE).unwrap();
         for job in &jobs {
-            settle(&broker, job, How::Delete);
+            settle(&broker, job, Settlement::Delete);
         }
         if jobs.iter().any(|job| job.claim.queue == queues[0]) {
             return;
@@ -380,7 +382,7 @@ fn random_delays_are_kept(count: u32, longest: u64, grace: i64) {
             assert!(now - stored <= seconds * 1000 + 1000 + late, "{seconds} s came after {} ms", now - stored);
             assert_eq!(job.attempts, Some(1));
         }
-        let batch: Vec<Settle> = jobs.into_iter().map(|job| Settle { claim: job.claim, how: How::Delete }).collect();
+        let batch: Vec<Settle> = jobs.into_iter().map(|job| Settle { claim: job.claim, how: Settlement::Delete }).collect();
         broker.settle(&batch).unwrap();
     }
     for other in &others {
@@ -471,7 +473,7 @@ fn a_configured_exchange_leads_to_the_queue() {
     let broker = AmqpBroker::new(config, Settings::default());
     push(&broker, &queue("mail"), body(1, "null"));
     let job = next(&broker, &queue("mail"), 1).remove(0);
-    assert_eq!(settle(&broker, &job, How::Release { delay: 0 }), Settled::Done);
+    assert_eq!(settle(&broker, &job, Settlement::Release { delay: 0 }), SettleResult::Applied);
     assert_eq!(next(&broker, &queue("mail"), 1)[0].attempts, Some(2));
 }
 
@@ -488,7 +490,7 @@ fn a_burial_with_an_endless_exception_is_kept_shortened() {
         exception: "x".repeat(1 << 20),
         attempts: 1,
     };
-    assert_eq!(settle(&broker, &job, How::Bury(Box::new(failure))), Settled::Done);
+    assert_eq!(settle(&broker, &job, Settlement::Bury(Box::new(failure))), SettleResult::Applied);
     let failed = broker.admin().unwrap().failed(&mail, 0, 1).unwrap();
     assert_eq!(failed[0].payload, body(1, "null"));
     assert!(failed[0].exception.ends_with("bytes more)"));
@@ -512,6 +514,6 @@ fn heartbeats_keep_a_job_whose_worker_is_busy() {
     let job = next(&broker, &mail, 1).remove(0);
     // Nothing to wait for: the point is that time passes and nothing happens.
     std::thread::sleep(Duration::from_secs(6));
-    assert_eq!(settle(&broker, &job, How::Delete), Settled::Done);
+    assert_eq!(settle(&broker, &job, Settlement::Delete), SettleResult::Applied);
     assert_eq!(broker.size(&mail).unwrap().ready, 0);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ferry_conformance::servers::{Fault, Link, RedisServer, Way};
 use ferry_conformance::suite::START;
-use ferry_core::broker::{Extended, How, Settle, Settled, Sizes};
+use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement, Sizes};
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::{Broker, ErrorKind, NewJob, QueueName, Reservation};
 use ferry_driver_redis::{RedisBroker, Settings};
@@ -38,10 +38,10 @@ impl Scene {
         let config = self.server.config_at(self.link.address());
         let worker = Arc::new(RedisBroker::new(config, Settings { now: Some(START), ..Settings::default() }));
         worker.push(&self.queue, NewJob::ready(JOB)).unwrap();
-        for how in [How::GiveBack, How::Delete] {
+        for how in [Settlement::GiveBack, Settlement::Delete] {
             let held = self.reserve(&*worker);
             worker.extend(std::slice::from_ref(&held.claim)).unwrap();
-            assert_eq!(worker.settle(&[Settle { claim: held.claim, how }]).unwrap(), [Settled::Done]);
+            assert_eq!(worker.settle(&[Settle { claim: held.claim, how }]).unwrap(), [SettleResult::Applied]);
         }
         worker
     }
@@ -76,7 +76,7 @@ impl Scene {
     }
 }
 
-fn every_way_to_settle(job: &Reservation) -> [How; 5] {
+fn every_way_to_settle(job: &Reservation) -> [Settlement; 5] {
     let failure = Failure {
         connection: "exam".into(),
         payload: job.body.clone(),
@@ -84,7 +84,13 @@ fn every_way_to_settle(job: &Reservation) -> [How; 5] {
         exception: String::new(),
         attempts: 1,
     };
-    [How::Delete, How::Release { delay: 5 }, How::GiveBack, How::Leave, How::Bury(Box::new(failure))]
+    [
+        Settlement::Delete,
+        Settlement::Release { delay: 5 },
+        Settlement::GiveBack,
+        Settlement::Leave,
+        Settlement::Bury(Box::new(failure)),
+    ]
 }
 
 #[test]
@@ -134,7 +140,10 @@ fn a_settle_that_broke_leaves_the_job_in_one_state() {
             scene.assert_it_broke();
             let sizes = scene.sizes();
             assert!(sizes.total() + sizes.failed <= 1, "{how:?}, {fault:?}: {sizes:?}");
-            assert!(sizes.total() + sizes.failed == 1 || matches!(how, How::Delete), "{how:?}, {fault:?}: the job is gone");
+            assert!(
+                sizes.total() + sizes.failed == 1 || matches!(how, Settlement::Delete),
+                "{how:?}, {fault:?}: the job is gone"
+            );
             if let Err(error) = answer {
                 assert!(matches!(error.kind(), ErrorKind::Uncertain | ErrorKind::Connection), "{how:?}, {fault:?}: {error}");
             }
@@ -155,7 +164,7 @@ fn a_settle_whose_answer_broke_is_not_called_lost() {
         let answer = worker.settle(&[Settle { claim: held.claim, how: how.clone() }]);
         scene.assert_it_broke();
         // It was ours and it was carried out. `Lost` means that it was not ours and that nothing changed.
-        if matches!(answer.as_deref(), Ok([Settled::Lost])) {
+        if matches!(answer.as_deref(), Ok([SettleResult::Lost])) {
             wrong.push(format!("{how:?} was answered Lost; now {:?}", scene.sizes()));
         }
     }
@@ -172,7 +181,7 @@ fn an_extension_that_broke_is_kept_or_an_error() {
         scene.break_next(fault);
         let answer = worker.extend(std::slice::from_ref(&held.claim));
         scene.assert_it_broke();
-        assert!(!matches!(answer.as_deref(), Ok([Extended::Lost])), "{fault:?}");
+        assert!(!matches!(answer.as_deref(), Ok([ExtendResult::Lost])), "{fault:?}");
         assert_eq!(scene.sizes(), Sizes { reserved: 1, ..Sizes::default() });
     }
 }
@@ -183,7 +192,7 @@ fn say(worker: &dyn Broker, word: &str, queue: &QueueName, held: &Reservation) -
         "push" => worker.push(queue, NewJob::ready(OTHER_JOB)).map(drop),
         "reserve" => worker.reserve(std::slice::from_ref(queue), 1, Duration::ZERO).map(drop),
         "reserve and wait" => worker.reserve(std::slice::from_ref(queue), 1, Duration::from_millis(500)).map(drop),
-        "settle" => worker.settle(&[Settle { claim: held.claim.clone(), how: How::Delete }]).map(drop),
+        "settle" => worker.settle(&[Settle { claim: held.claim.clone(), how: Settlement::Delete }]).map(drop),
         "extend" => worker.extend(std::slice::from_ref(&held.claim)).map(drop),
         other => panic!("{other}"),
     }
@@ -291,7 +300,7 @@ fn a_server_that_restarts_is_found_again() {
     // The new server knows no script of ours.
     let held = broker.reserve(std::slice::from_ref(&queue), 1, Duration::ZERO).unwrap().remove(0);
     assert_eq!(held.body, JOB);
-    assert_eq!(broker.settle(&[Settle { claim: held.claim, how: How::Delete }]).unwrap(), [Settled::Done]);
+    assert_eq!(broker.settle(&[Settle { claim: held.claim, how: Settlement::Delete }]).unwrap(), [SettleResult::Applied]);
 }
 
 #[test]

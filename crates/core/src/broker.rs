@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::control::WorkerControl;
 use crate::error::Result;
-use crate::failed::{FailedJob, Failure, Passed};
-use crate::fleet::Fleet;
+use crate::failed::{FailedJob, FailedPosition, Failure};
 use crate::job::{Claim, NewJob, Reservation};
 use crate::ledger::Ledger;
 use crate::queue::QueueName;
@@ -28,16 +28,16 @@ pub trait Broker: Send + Sync {
     /// Ends reservations. The answer has one entry per item, in order. Items that are no longer ours change nothing.
     ///
     /// After an error some items may have been carried out; repeating the batch is safe and answers `Lost` for those.
-    fn settle(&self, batch: &[Settle]) -> Result<Vec<Settled>>;
+    fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>>;
 
     /// Lets the leases run `retry_after` from now. The answer has one entry per claim, in order.
-    fn extend(&self, claims: &[Claim]) -> Result<Vec<Extended>>;
+    fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>>;
 
     /// Counts the jobs of a queue by state.
     fn size(&self, queue: &QueueName) -> Result<Sizes>;
 
     /// Nobody will reserve for a while: what was taken beforehand goes back. Brokers that take only when asked have nothing to do.
-    fn rest(&self) {}
+    fn release_prefetched(&self) {}
 
     /// Lets go of every connection. The next word makes a new one.
     fn close(&self);
@@ -51,7 +51,7 @@ pub trait Broker: Send + Sync {
     }
 
     /// The flags of a fleet of workers, where this broker has a place for them.
-    fn fleet(&self) -> Option<&dyn Fleet> {
+    fn control(&self) -> Option<&dyn WorkerControl> {
         None
     }
 
@@ -68,7 +68,7 @@ pub trait Admin: Send + Sync {
 
     /// Failed jobs of `queue`, oldest first, behind those that were `passed`. `None`: the place is lost, because others removed
     /// jobs that lay behind; the walk must begin anew.
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&Passed>, limit: u64) -> Result<Option<Vec<FailedJob>>>;
+    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>>;
 
     /// Makes failed jobs of `queue` ready again, which were read a moment ago, and returns how many. Their attempts begin anew; no
     /// other byte changes.
@@ -130,12 +130,12 @@ pub struct Settle {
     /// Which reservation.
     pub claim: Claim,
     /// How it ends.
-    pub how: How,
+    pub how: Settlement,
 }
 
 /// The ways in which a reservation ends.
 #[derive(Debug, Clone)]
-pub enum How {
+pub enum Settlement {
     /// Done: the job is removed.
     Delete,
     /// The job becomes ready again after `delay` seconds, with the attempts it has now.
@@ -155,16 +155,16 @@ pub enum How {
 
 /// What became of a settle item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
+pub enum SettleResult {
     /// It was ours and is settled.
-    Done,
+    Applied,
     /// It was no longer ours; nothing changed.
     Lost,
 }
 
 /// What became of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extended {
+pub enum ExtendResult {
     /// It runs on.
     Kept,
     /// The reservation is no longer ours.

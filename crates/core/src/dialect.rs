@@ -1,7 +1,7 @@
 //! The families of think-queue on the wire. A dialect owns key names, envelope, columns and attempts accounting; a driver owns
 //! atomic primitives. `docs/decisions/0006-families.md` says how the fences and promises hold in each.
 
-use crate::policy::Verdict;
+use crate::policy::ExhaustionRule;
 use crate::queue::QueueName;
 
 /// Which think-queue the other side speaks (`../docs/wire-format.md`).
@@ -174,10 +174,10 @@ impl Family {
     }
 
     /// When a job that used up its tries is given up.
-    pub fn verdict(self) -> Verdict {
+    pub fn verdict(self) -> ExhaustionRule {
         match self {
-            Family::Think3 | Family::Think3Legacy => Verdict::InTheLastAttempt,
-            Family::Think1 => Verdict::AtTheNextReserve,
+            Family::Think3 | Family::Think3Legacy => ExhaustionRule::InTheLastAttempt,
+            Family::Think1 => ExhaustionRule::AtTheNextReserve,
         }
     }
 }

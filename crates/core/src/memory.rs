@@ -10,12 +10,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::batch;
-use crate::broker::{Admin, Broker, Capabilities, Extended, How, Settle, Settled, Sizes, State};
+use crate::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Settlement, Sizes, State};
 use crate::clock::Clock;
+use crate::control::{ControlCommand, FleetFlags, GONE_AFTER, WorkerControl, WorkerReport};
 use crate::dialect::{Counting, Family};
 use crate::error::Result;
-use crate::failed::{FailedJob, Passed};
-use crate::fleet::{Flags, Fleet, GONE_AFTER, Order, Report};
+use crate::failed::{FailedJob, FailedPosition};
 use crate::job::{Claim, Due, NewJob, Receipt, Reservation};
 use crate::ledger::Ledger;
 use crate::payload::{find_attempts, with_attempts, with_fresh_attempts};
@@ -38,8 +38,8 @@ pub struct MemoryBroker<C> {
 /// Flags and workers.
 #[derive(Default)]
 struct Crowd {
-    flags: Flags,
-    workers: BTreeMap<String, Report>,
+    flags: FleetFlags,
+    workers: BTreeMap<String, WorkerReport>,
 }
 
 #[derive(Default)]
@@ -162,26 +162,26 @@ impl<C: Clock> MemoryBroker<C> {
         work(self.lock().entry(name.clone()).or_default(), now)
     }
 
-    fn settle_one(&self, item: &Settle) -> Settled {
+    fn settle_one(&self, item: &Settle) -> SettleResult {
         self.with_queue(&item.claim.queue, |queue, now| {
             let id = id_of(&item.claim);
-            if let How::Leave = item.how {
-                return if queue.reserved.contains_key(&id) { Settled::Done } else { Settled::Lost };
+            if let Settlement::Leave = item.how {
+                return if queue.reserved.contains_key(&id) { SettleResult::Applied } else { SettleResult::Lost };
             }
-            let Some(held) = queue.reserved.remove(&id) else { return Settled::Lost };
+            let Some(held) = queue.reserved.remove(&id) else { return SettleResult::Lost };
             match &item.how {
-                How::Delete | How::Leave => {}
-                How::Release { delay } => {
+                Settlement::Delete | Settlement::Leave => {}
+                Settlement::Release { delay } => {
                     let order = queue.next();
                     queue.delayed.insert((now.saturating_add(*delay), order), held.raised);
                 }
-                How::GiveBack => queue.ready.push_front(held.original),
-                How::Bury(failure) => {
+                Settlement::GiveBack => queue.ready.push_front(held.original),
+                Settlement::Bury(failure) => {
                     let id = self.burials.fetch_add(1, Ordering::Relaxed).to_string();
                     queue.failed.push_back(FailedJob::of(failure, id, item.claim.queue.as_str(), now));
                 }
             }
-            Settled::Done
+            SettleResult::Applied
         })
     }
 }
@@ -226,22 +226,22 @@ impl<C: Clock> Broker for MemoryBroker<C> {
         Ok(take(&mut all))
     }
 
-    fn settle(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
+    fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
         // Given-back jobs go to the head one by one, so the last goes first; everything else does not care for order.
-        let mut settled: Vec<Settled> = batch.iter().rev().map(|item| self.settle_one(item)).collect();
+        let mut settled: Vec<SettleResult> = batch.iter().rev().map(|item| self.settle_one(item)).collect();
         settled.reverse();
         self.pushed.notify_all();
         Ok(settled)
     }
 
-    fn extend(&self, claims: &[Claim]) -> Result<Vec<Extended>> {
+    fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
         let extend = |claim: &Claim| {
             self.with_queue(&claim.queue, |queue, now| match queue.reserved.get_mut(&id_of(claim)) {
                 Some(held) => {
                     held.ends = self.retry_after.map(|seconds| now + i64::from(seconds));
-                    Extended::Kept
+                    ExtendResult::Kept
                 }
-                None => Extended::Lost,
+                None => ExtendResult::Lost,
             })
         };
         Ok(claims.iter().map(extend).collect())
@@ -272,7 +272,7 @@ impl<C: Clock> Broker for MemoryBroker<C> {
         Some(self)
     }
 
-    fn fleet(&self) -> Option<&dyn Fleet> {
+    fn control(&self) -> Option<&dyn WorkerControl> {
         Some(self)
     }
 
@@ -286,7 +286,7 @@ impl<C: Clock> Admin for MemoryBroker<C> {
         Ok(self.with_queue(queue, |queue, _| page(queue.failed.iter().rev().cloned(), offset, limit)))
     }
 
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&Passed>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
+    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
         Ok(self.with_queue(queue, |queue, _| {
             let last = passed.map(|passed| queue.failed.iter().position(|job| job.id == passed.last));
             let begin = match last {
@@ -335,8 +335,8 @@ impl<C: Clock> Admin for MemoryBroker<C> {
     }
 }
 
-impl<C: Clock> Fleet for MemoryBroker<C> {
-    fn flags(&self) -> Result<Flags> {
+impl<C: Clock> WorkerControl for MemoryBroker<C> {
+    fn flags(&self) -> Result<FleetFlags> {
         Ok(self.crowd().flags.clone())
     }
 
@@ -350,29 +350,30 @@ impl<C: Clock> Fleet for MemoryBroker<C> {
         Ok(())
     }
 
-    fn order(&self, order: Order) -> Result<()> {
+    fn command(&self, command: ControlCommand) -> Result<()> {
         let flags = &mut self.crowd().flags;
-        match order {
-            Order::Restart => flags.restart += 1,
-            Order::Stop => flags.stop += 1,
+        match command {
+            ControlCommand::Restart => flags.restart += 1,
+            ControlCommand::Stop => flags.stop += 1,
         }
         Ok(())
     }
 
-    fn report(&self, report: &Report) -> Result<()> {
-        let report = Report { seen: self.clock.now(), ..report.clone() };
+    fn report(&self, report: &WorkerReport) -> Result<()> {
+        let report = WorkerReport { seen: self.clock.now(), ..report.clone() };
         self.crowd().workers.insert(report.id.clone(), report);
         Ok(())
     }
 
-    fn sign_off(&self, id: &str) -> Result<()> {
+    fn deregister(&self, id: &str) -> Result<()> {
         self.crowd().workers.remove(id);
         Ok(())
     }
 
-    fn workers(&self) -> Result<Vec<Report>> {
+    fn workers(&self) -> Result<Vec<WorkerReport>> {
         let since = self.clock.now() - GONE_AFTER;
-        let mut workers: Vec<Report> = self.crowd().workers.values().filter(|report| report.seen > since).cloned().collect();
+        let mut workers: Vec<WorkerReport> =
+            self.crowd().workers.values().filter(|report| report.seen > since).cloned().collect();
         workers.sort_by_key(|report| report.started);
         Ok(workers)
     }

@@ -35,7 +35,7 @@ pub struct HandlerLimits {
 
 /// When a job that used up its tries is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Verdict {
+pub enum ExhaustionRule {
     /// When its last attempt fails, as think-queue v3 does.
     #[default]
     InTheLastAttempt,
@@ -54,7 +54,7 @@ pub struct RetryPolicy {
     /// How long until the next attempt.
     pub backoff: Backoff,
     /// When it is given up.
-    pub verdict: Verdict,
+    pub verdict: ExhaustionRule,
 }
 
 impl RetryPolicy {
@@ -77,8 +77,8 @@ impl RetryPolicy {
     /// Whether the job is given up when this attempt fails.
     pub fn exhausted(&self, attempts: u32, now: i64) -> bool {
         match self.verdict {
-            Verdict::InTheLastAttempt => self.is_last(attempts, now),
-            Verdict::AtTheNextReserve => false,
+            ExhaustionRule::InTheLastAttempt => self.is_last(attempts, now),
+            ExhaustionRule::AtTheNextReserve => false,
         }
     }
 }
@@ -106,7 +106,7 @@ pub enum Outcome {
 
 /// What the worker does with the reservation then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settlement {
+pub enum Decision {
     /// Nothing: it is settled, or not ours.
     Nothing,
     /// It stays reserved and comes back after `retry_after`.
@@ -134,17 +134,17 @@ pub enum OnReturn {
 /// What becomes of a reservation once its handler is finished.
 ///
 /// `random` is drawn from 0.0 to 1.0, for a backoff with jitter.
-pub fn decide(outcome: Outcome, attempts: u32, policy: &RetryPolicy, on_return: OnReturn, now: i64, random: f64) -> Settlement {
+pub fn decide(outcome: Outcome, attempts: u32, policy: &RetryPolicy, on_return: OnReturn, now: i64, random: f64) -> Decision {
     match outcome {
-        Outcome::Settled | Outcome::Lost => Settlement::Nothing,
+        Outcome::Settled | Outcome::Lost => Decision::Nothing,
         Outcome::Returned => match on_return {
-            OnReturn::Leave => Settlement::Leave,
-            OnReturn::Delete => Settlement::Delete,
+            OnReturn::Leave => Decision::Leave,
+            OnReturn::Delete => Decision::Delete,
         },
-        Outcome::Interrupted => Settlement::GiveBack,
-        Outcome::NoHandler => Settlement::Bury,
-        Outcome::Threw | Outcome::TimedOut | Outcome::Exited if policy.exhausted(attempts, now) => Settlement::Bury,
-        Outcome::Threw | Outcome::TimedOut | Outcome::Exited => Settlement::Release(policy.backoff.seconds(attempts, random)),
+        Outcome::Interrupted => Decision::GiveBack,
+        Outcome::NoHandler => Decision::Bury,
+        Outcome::Threw | Outcome::TimedOut | Outcome::Exited if policy.exhausted(attempts, now) => Decision::Bury,
+        Outcome::Threw | Outcome::TimedOut | Outcome::Exited => Decision::Release(policy.backoff.seconds(attempts, random)),
     }
 }
 
@@ -156,23 +156,23 @@ mod tests {
         RetryPolicy { tries: Tries::from_number(n), backoff: Backoff::Fixed(5), ..RetryPolicy::default() }
     }
 
-    fn after_throw(attempts: u32, policy: &RetryPolicy, now: i64) -> Settlement {
+    fn after_throw(attempts: u32, policy: &RetryPolicy, now: i64) -> Decision {
         decide(Outcome::Threw, attempts, policy, OnReturn::Leave, now, 0.0)
     }
 
     #[test]
     fn a_throw_releases_until_the_last_attempt_buries() {
-        assert_eq!(after_throw(1, &tries(3), 0), Settlement::Release(5));
-        assert_eq!(after_throw(3, &tries(3), 0), Settlement::Bury);
-        assert_eq!(after_throw(9999, &tries(0), 0), Settlement::Release(5));
+        assert_eq!(after_throw(1, &tries(3), 0), Decision::Release(5));
+        assert_eq!(after_throw(3, &tries(3), 0), Decision::Bury);
+        assert_eq!(after_throw(9999, &tries(0), 0), Decision::Release(5));
     }
 
     #[test]
     fn in_v1_every_throw_releases_and_the_next_reserve_gives_up() {
-        let policy = RetryPolicy { verdict: Verdict::AtTheNextReserve, ..tries(3) };
-        assert_eq!(after_throw(3, &policy, 0), Settlement::Release(5));
+        let policy = RetryPolicy { verdict: ExhaustionRule::AtTheNextReserve, ..tries(3) };
+        assert_eq!(after_throw(3, &policy, 0), Decision::Release(5));
         assert!(policy.is_last(3, 0) && !policy.is_last(2, 0), "a release only leads to its burial");
-        assert_eq!(decide(Outcome::NoHandler, 1, &policy, OnReturn::Leave, 0, 0.0), Settlement::Bury);
+        assert_eq!(decide(Outcome::NoHandler, 1, &policy, OnReturn::Leave, 0, 0.0), Decision::Bury);
         assert!(policy.may_start(3, 0));
         assert!(!policy.may_start(4, 0));
     }
@@ -191,31 +191,31 @@ mod tests {
         assert!(policy.may_start(51, 99));
         assert!(policy.may_start(6, 100));
         assert!(!policy.may_start(1, 101));
-        assert_eq!(after_throw(1, &RetryPolicy { deadline: Some(100), ..tries(0) }, 100), Settlement::Bury);
-        assert_eq!(after_throw(5, &RetryPolicy { deadline: Some(199), ..tries(3) }, 100), Settlement::Bury);
+        assert_eq!(after_throw(1, &RetryPolicy { deadline: Some(100), ..tries(0) }, 100), Decision::Bury);
+        assert_eq!(after_throw(5, &RetryPolicy { deadline: Some(199), ..tries(3) }, 100), Decision::Bury);
     }
 
     #[test]
     fn a_silent_return_leaves_the_job_unless_told_otherwise() {
-        assert_eq!(decide(Outcome::Returned, 1, &tries(1), OnReturn::Leave, 0, 0.0), Settlement::Leave);
-        assert_eq!(decide(Outcome::Returned, 1, &tries(1), OnReturn::Delete, 0, 0.0), Settlement::Delete);
+        assert_eq!(decide(Outcome::Returned, 1, &tries(1), OnReturn::Leave, 0, 0.0), Decision::Leave);
+        assert_eq!(decide(Outcome::Returned, 1, &tries(1), OnReturn::Delete, 0, 0.0), Decision::Delete);
     }
 
     #[test]
     fn an_exit_counts_as_a_throw() {
-        assert_eq!(decide(Outcome::Exited, 3, &tries(3), OnReturn::Leave, 0, 0.0), Settlement::Bury);
-        assert_eq!(decide(Outcome::Exited, 2, &tries(3), OnReturn::Leave, 0, 0.0), Settlement::Release(5));
+        assert_eq!(decide(Outcome::Exited, 3, &tries(3), OnReturn::Leave, 0, 0.0), Decision::Bury);
+        assert_eq!(decide(Outcome::Exited, 2, &tries(3), OnReturn::Leave, 0, 0.0), Decision::Release(5));
     }
 
     #[test]
     fn what_we_interrupted_burns_no_attempt_not_even_the_last() {
-        assert_eq!(decide(Outcome::Interrupted, 3, &tries(3), OnReturn::Delete, 0, 0.0), Settlement::GiveBack);
+        assert_eq!(decide(Outcome::Interrupted, 3, &tries(3), OnReturn::Delete, 0, 0.0), Decision::GiveBack);
     }
 
     #[test]
     fn what_is_settled_or_lost_is_not_touched() {
         for outcome in [Outcome::Settled, Outcome::Lost] {
-            assert_eq!(decide(outcome, 9, &tries(1), OnReturn::Delete, 0, 0.0), Settlement::Nothing);
+            assert_eq!(decide(outcome, 9, &tries(1), OnReturn::Delete, 0, 0.0), Decision::Nothing);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use ferry_core::broker::{How, Settle};
+use ferry_core::broker::{Settle, Settlement};
 use ferry_core::config::{DriverConfig, QueueType, connection_from_dsn};
 use ferry_core::{Broker, NewJob, QueueName};
 use ferry_driver_amqp::{AmqpBroker, Settings};
@@ -46,7 +46,7 @@ fn take(broker: &AmqpBroker, queue: &QueueName, max: usize, wait: Duration, coun
     let mut done = 0;
     while done < count {
         let jobs = broker.reserve(std::slice::from_ref(queue), max, wait)?;
-        let batch: Vec<Settle> = jobs.into_iter().map(|job| Settle { claim: job.claim, how: How::Delete }).collect();
+        let batch: Vec<Settle> = jobs.into_iter().map(|job| Settle { claim: job.claim, how: Settlement::Delete }).collect();
         broker.settle(&batch)?;
         done += u32::try_from(batch.len()).unwrap_or(u32::MAX);
     }

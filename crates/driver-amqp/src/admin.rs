@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use ferry_core::broker::{Fact, Sizes};
-use ferry_core::failed::{FailedJob, Passed};
+use ferry_core::failed::{FailedJob, FailedPosition};
 use ferry_core::{Error, ErrorKind, QueueName, Result};
 use lapin::message::Delivery;
 use lapin::options::{
@@ -13,11 +13,11 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{Channel, message as lapin_message};
 
-use crate::hub::{Hub, Lane};
-use crate::link::Link;
-use crate::names::{Names, Side, short};
-use crate::outbox::{Fate, Outgoing, trouble};
-use crate::topology::Need;
+use crate::connections::{AmqpConnections, PublishRole};
+use crate::link::AmqpLink;
+use crate::names::{Names, QueueRole, short};
+use crate::publisher::{Publish, PublishOutcome, trouble};
+use crate::topology::TopologyItem;
 use crate::{message, wait};
 
 /// How many messages are asked for together.
@@ -26,14 +26,14 @@ const PAGE: u64 = 64;
 const RETRIED: usize = 256;
 
 /// Jobs by state; what AMQP does not tell is 0.
-pub fn size(hub: &Hub, queue: &QueueName) -> Result<Sizes> {
+pub fn size(hub: &AmqpConnections, queue: &QueueName) -> Result<Sizes> {
     let names = Names::of(queue)?;
     let count = |name: &str| hub.count(name).map(|count| u64::from(count.unwrap_or(0)));
     Ok(Sizes { ready: count(&names.fresh)? + count(&names.again)?, failed: count(&names.failed)?, ..Sizes::default() })
 }
 
 /// What the connections know. The library keeps the server's own words about itself (version, product, cluster) to itself.
-pub fn facts(hub: &Hub) -> Result<Vec<(&'static str, Fact)>> {
+pub fn facts(hub: &AmqpConnections) -> Result<Vec<(&'static str, Fact)>> {
     let link = hub.consumer()?;
     let channel = link.channel()?;
     let asked = Instant::now();
@@ -53,11 +53,11 @@ pub fn facts(hub: &Hub) -> Result<Vec<(&'static str, Fact)>> {
 }
 
 /// Removes what is ready.
-pub fn clear(hub: &Hub, queue: &QueueName) -> Result<u64> {
+pub fn clear(hub: &AmqpConnections, queue: &QueueName) -> Result<u64> {
     let names = Names::of(queue)?;
     let link = hub.consumer()?;
     let mut removed = 0;
-    for name in [names.on(Side::Fresh), names.on(Side::Again)] {
+    for name in [names.on(QueueRole::Fresh), names.on(QueueRole::Again)] {
         if hub.count(name)?.is_some() {
             let purge = link.channel()?;
             removed += u64::from(link.ask(purge.queue_purge(short(name), QueuePurgeOptions::default()))?);
@@ -67,7 +67,7 @@ pub fn clear(hub: &Hub, queue: &QueueName) -> Result<u64> {
 }
 
 /// Failed jobs, newest first. The queue is walked from the oldest on, so this takes all there are.
-pub fn failed(hub: &Hub, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
+pub fn failed(hub: &AmqpConnections, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
     let Some(walk) = Walk::begin(hub, queue)? else { return Ok(Vec::new()) };
     let newest = walk.count.saturating_sub(offset);
     let oldest = newest.saturating_sub(limit);
@@ -84,7 +84,12 @@ pub fn failed(hub: &Hub, queue: &QueueName, offset: u64, limit: u64) -> Result<V
 }
 
 /// Failed jobs, oldest first, behind those that were passed.
-pub fn oldest_failed(hub: &Hub, queue: &QueueName, passed: Option<&Passed>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
+pub fn oldest_failed(
+    hub: &AmqpConnections,
+    queue: &QueueName,
+    passed: Option<&FailedPosition>,
+    limit: u64,
+) -> Result<Option<Vec<FailedJob>>> {
     let begin = passed.map_or(0, |passed| passed.count);
     let Some(mut walk) = Walk::begin(hub, queue)? else { return Ok((begin == 0).then(Vec::new)) };
     let (mut page, mut found) = (Vec::new(), begin == 0);
@@ -100,25 +105,25 @@ pub fn oldest_failed(hub: &Hub, queue: &QueueName, passed: Option<&Passed>, limi
 }
 
 /// Makes failed jobs ready again: published, confirmed, then acked. A process that dies between leaves the job in both queues.
-pub fn retry(hub: &Hub, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+pub fn retry(hub: &AmqpConnections, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
     remove(hub, queue, jobs, |names, taken| {
-        let items: Vec<Outgoing<'_>> = taken
+        let items: Vec<Publish<'_>> = taken
             .iter()
-            .map(|delivery| Outgoing {
+            .map(|delivery| Publish {
                 exchange: String::new(),
                 key: names.fresh.clone(),
                 body: &delivery.data,
                 properties: message::revived(&delivery.properties),
             })
             .collect();
-        let fates = hub.send(Lane::Settle, &items, &[(names.clone(), Need::Queue(Side::Fresh))])?;
-        let confirmed = fates.iter().map(|fate| *fate == Fate::Confirmed).collect();
+        let fates = hub.send(PublishRole::Settle, &items, &[(names.clone(), TopologyItem::Queue(QueueRole::Fresh))])?;
+        let confirmed = fates.iter().map(|fate| *fate == PublishOutcome::Confirmed).collect();
         Ok((confirmed, trouble(&fates)))
     })
 }
 
 /// Removes failed jobs for good.
-pub fn forget(hub: &Hub, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+pub fn forget(hub: &AmqpConnections, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
     remove(hub, queue, jobs, |_, taken| Ok((vec![true; taken.len()], None)))
 }
 
@@ -126,7 +131,7 @@ pub fn forget(hub: &Hub, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
 type Verdict = (Vec<bool>, Option<Error>);
 
 fn remove(
-    hub: &Hub,
+    hub: &AmqpConnections,
     queue: &QueueName,
     jobs: &[FailedJob],
     before: impl Fn(&Names, &[Delivery]) -> Result<Verdict>,
@@ -178,7 +183,7 @@ enum Visit {
 
 /// A walk through the failed store, on a channel of its own. What was taken and not acked goes back to its place at the end.
 struct Walk {
-    link: std::sync::Arc<Link>,
+    link: std::sync::Arc<AmqpLink>,
     channel: Channel,
     names: Names,
     /// Messages there were at the beginning.
@@ -190,7 +195,7 @@ struct Walk {
 
 impl Walk {
     /// `None` when there is no failed job.
-    fn begin(hub: &Hub, queue: &QueueName) -> Result<Option<Self>> {
+    fn begin(hub: &AmqpConnections, queue: &QueueName) -> Result<Option<Self>> {
         let names = Names::of(queue)?;
         let Some(count @ 1..) = hub.count(&names.failed)? else { return Ok(None) };
         let link = hub.consumer()?;

@@ -15,39 +15,39 @@
 //! Retries of jobs belong to the worker.
 
 mod admin;
+mod channel_monitor;
+mod connections;
 mod delay;
-mod engine;
-mod hub;
+mod job_deliveries;
 mod link;
-mod lone;
 mod message;
-mod minder;
 mod names;
-mod outbox;
+mod publisher;
 mod refusal;
+mod retry_queue;
+mod runtime;
 mod settle;
-mod shelf;
-mod stream;
-mod taker;
+mod subscription;
 mod tasks;
 mod topology;
+mod unacked;
 mod wait;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Fact, Settle, Settled, Sizes, State};
+use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Fact, Settle, SettleResult, Sizes, State};
 use ferry_core::config::{AmqpConfig, FailedStore};
-use ferry_core::failed::{FailedJob, Passed};
+use ferry_core::failed::{FailedJob, FailedPosition};
 use ferry_core::job::{Claim, NewJob, Reservation};
 use ferry_core::{Error, ErrorKind, QueueName, Result};
 
-use crate::hub::Hub;
-use crate::minder::Minder;
-use crate::shelf::Shelf;
-use crate::taker::Taker;
+use crate::channel_monitor::ChannelMonitor;
+use crate::connections::AmqpConnections;
+use crate::job_deliveries::JobDeliveries;
+use crate::unacked::UnackedRegistry;
 
-pub use crate::tasks::{Arrived, Letter, Options, Outgoing as OutgoingTask, Puller, Taken, Tasks};
+pub use crate::tasks::{HeldTask, Incoming, Options, StoredDeadLetter, TaskDeliveries, TaskToPublish, Tasks};
 
 /// What a broker must know besides the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,19 +70,24 @@ impl Default for Settings {
 
 /// Queues on a RabbitMQ server.
 pub struct AmqpBroker {
-    minder: Mutex<Option<Minder>>,
-    taker: Arc<Mutex<Taker>>,
-    shelf: Arc<Shelf>,
-    hub: Arc<Hub>,
+    minder: Mutex<Option<ChannelMonitor>>,
+    taker: Arc<Mutex<JobDeliveries>>,
+    shelf: Arc<UnackedRegistry>,
+    hub: Arc<AmqpConnections>,
 }
 
 impl AmqpBroker {
     /// A broker that connects when it is first asked for something.
     pub fn new(config: AmqpConfig, settings: Settings) -> Self {
-        Self { minder: Mutex::default(), taker: Arc::default(), shelf: Arc::default(), hub: Arc::new(Hub::new(config, settings)) }
+        Self {
+            minder: Mutex::default(),
+            taker: Arc::default(),
+            shelf: Arc::default(),
+            hub: Arc::new(AmqpConnections::new(config, settings)),
+        }
     }
 
-    fn taker(&self) -> MutexGuard<'_, Taker> {
+    fn taker(&self) -> MutexGuard<'_, JobDeliveries> {
         // A panic leaves deliveries behind that go back when their channel closes.
         self.taker.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -91,7 +96,7 @@ impl AmqpBroker {
     fn see_to_minder(&self) -> Result<()> {
         let mut minder = self.minder.lock().unwrap_or_else(PoisonError::into_inner);
         if minder.is_none() {
-            *minder = Some(Minder::start(Arc::clone(&self.hub), Arc::clone(&self.shelf), Arc::clone(&self.taker))?);
+            *minder = Some(ChannelMonitor::start(Arc::clone(&self.hub), Arc::clone(&self.shelf), Arc::clone(&self.taker))?);
         }
         Ok(())
     }
@@ -117,11 +122,11 @@ impl Broker for AmqpBroker {
         self.taker().reserve(&self.hub, &self.shelf, queues, max, wait)
     }
 
-    fn settle(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
+    fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
         settle::settle(&self.hub, &self.shelf, batch)
     }
 
-    fn extend(&self, claims: &[Claim]) -> Result<Vec<Extended>> {
+    fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
         Ok(settle::extend(&self.shelf, claims))
     }
 
@@ -129,7 +134,7 @@ impl Broker for AmqpBroker {
         admin::size(&self.hub, queue)
     }
 
-    fn rest(&self) {
+    fn release_prefetched(&self) {
         // What cannot go back now is tried again by the minder.
         self.taker().give_back_idle(&self.hub, Duration::ZERO);
     }
@@ -163,7 +168,7 @@ impl Admin for AmqpBroker {
         admin::failed(&self.hub, queue, offset, limit)
     }
 
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&Passed>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
+    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
         admin::oldest_failed(&self.hub, queue, passed, limit)
     }
 

@@ -12,7 +12,7 @@ const FAILED: &str = ".failed";
 
 /// Which of the two queues of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Side {
+pub enum QueueRole {
     /// Where jobs lie that were never started.
     Fresh,
     /// Where jobs lie that are taken one at a time.
@@ -48,17 +48,17 @@ impl Names {
     }
 
     /// The queue on this side.
-    pub fn on(&self, side: Side) -> &str {
+    pub fn on(&self, side: QueueRole) -> &str {
         match side {
-            Side::Fresh => &self.fresh,
-            Side::Again => &self.again,
+            QueueRole::Fresh => &self.fresh,
+            QueueRole::Again => &self.again,
         }
     }
 
     /// The last words of a routing key that leads to this side: the name in one word, then which side.
     ///
     /// Dots would make several words, so that `x.a.b` could be taken for `a.b`; `*` and `#` mean others in a binding.
-    pub fn address(&self, side: Side) -> Result<String> {
+    pub fn address(&self, side: QueueRole) -> Result<String> {
         let mut word = String::with_capacity(self.fresh.len() + 2);
         for letter in self.fresh.chars() {
             match letter {
@@ -70,8 +70,8 @@ impl Names {
             }
         }
         word.push_str(match side {
-            Side::Fresh => ".q",
-            Side::Again => ".a",
+            QueueRole::Fresh => ".q",
+            QueueRole::Again => ".a",
         });
         let most = LONGEST - delay::KEY_BYTES;
         if word.len() > most {
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn no_two_names_share_an_address_and_none_holds_a_pattern() {
         let all = ["a.b", "x.a.b", "a%2Eb", "*", "#", "a", "a.q", "队列", "a b"];
-        let mut addresses: Vec<String> = all.iter().map(|name| names(name).unwrap().address(Side::Fresh).unwrap()).collect();
+        let mut addresses: Vec<String> = all.iter().map(|name| names(name).unwrap().address(QueueRole::Fresh).unwrap()).collect();
         assert!(addresses.iter().all(|address| address.matches('.').count() == 1 && !address.contains(['*', '#'])));
         addresses.sort();
         addresses.dedup();
@@ -111,8 +111,8 @@ mod tests {
         let error = names(&"x".repeat(244)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains("243"), "{error}");
-        assert!(names(&"x".repeat(207)).unwrap().address(Side::Again).is_ok());
-        let error = names(&"x".repeat(208)).unwrap().address(Side::Again).unwrap_err();
+        assert!(names(&"x".repeat(207)).unwrap().address(QueueRole::Again).is_ok());
+        let error = names(&"x".repeat(208)).unwrap().address(QueueRole::Again).unwrap_err();
         assert!(error.to_string().contains("207"), "{error}");
         assert!(names("amq.x").is_err());
     }

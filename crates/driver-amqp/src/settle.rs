@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ferry_core::broker::{Extended, How, Settle, Settled};
+use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement};
 use ferry_core::config::FailedStore;
 use ferry_core::failed::Failure;
 use ferry_core::id;
@@ -11,19 +11,19 @@ use ferry_core::job::{Claim, Due};
 use ferry_core::{Error, ErrorKind, Result};
 use lapin::BasicProperties;
 
-use crate::hub::{Hub, Lane};
+use crate::connections::{AmqpConnections, PublishRole};
 use crate::message;
-use crate::names::{Names, Side};
-use crate::outbox::{Fate, Outgoing, trouble};
-use crate::shelf::{Held, Ledger, Shelf};
-use crate::topology::Need;
+use crate::names::{Names, QueueRole};
+use crate::publisher::{Publish, PublishOutcome, trouble};
+use crate::topology::TopologyItem;
+use crate::unacked::{ConsumerChannel, Unacked, UnackedRegistry};
 
 /// One job that is really ours, taken from its ledger for the time being.
 struct Step {
     at: usize,
-    ledger: Arc<Ledger>,
+    ledger: Arc<ConsumerChannel>,
     tag: u64,
-    held: Held,
+    held: Unacked,
     /// Where it goes before it is acked.
     way: Option<Way>,
 }
@@ -32,21 +32,21 @@ struct Way {
     exchange: String,
     key: String,
     properties: BasicProperties,
-    need: Need,
+    need: TopologyItem,
 }
 
 /// Ends reservations; one answer per item.
-pub fn settle(hub: &Hub, shelf: &Shelf, batch: &[Settle]) -> Result<Vec<Settled>> {
-    let mut answers = vec![Settled::Lost; batch.len()];
+pub fn settle(hub: &AmqpConnections, shelf: &UnackedRegistry, batch: &[Settle]) -> Result<Vec<SettleResult>> {
+    let mut answers = vec![SettleResult::Lost; batch.len()];
     let mut steps = Vec::with_capacity(batch.len());
     for (at, item) in batch.iter().enumerate() {
         let Some((ledger, tag)) = shelf.find(&item.claim) else { continue };
         let Some(held) = ledger.held().remove(&tag) else { continue };
-        let keeps = matches!(item.how, How::Leave) && hub.settings.retry_after.is_none();
+        let keeps = matches!(item.how, Settlement::Leave) && hub.settings.retry_after.is_none();
         if keeps {
             // It stays reserved for ever, or until we end.
             ledger.held().insert(tag, held);
-            answers[at] = Settled::Done;
+            answers[at] = SettleResult::Applied;
             continue;
         }
         match way(hub, &ledger.names, &held, &item.how) {
@@ -63,42 +63,42 @@ pub fn settle(hub: &Hub, shelf: &Shelf, batch: &[Settle]) -> Result<Vec<Settled>
 }
 
 /// Where a job goes: `None` when it is done.
-fn way(hub: &Hub, names: &Names, held: &Held, how: &How) -> Result<Option<Way>> {
+fn way(hub: &AmqpConnections, names: &Names, held: &Unacked, how: &Settlement) -> Result<Option<Way>> {
     let used = held.attempts.saturating_add(1);
     let again = |delay: i64| {
         let due = if delay > 0 { Due::After(delay) } else { Due::Now };
-        let route = hub.route(names, Side::Again, due, message::with_attempts(&held.properties, used))?;
+        let route = hub.route(names, QueueRole::Again, due, message::with_attempts(&held.properties, used))?;
         Ok(Some(Way { exchange: route.exchange, key: route.key, properties: route.properties, need: route.need }))
     };
     match how {
-        How::Delete => Ok(None),
-        How::Release { delay } => again(*delay),
-        How::Leave => again(hub.settings.retry_after.map_or(0, i64::from)),
-        How::GiveBack => Ok(Some(Way {
+        Settlement::Delete => Ok(None),
+        Settlement::Release { delay } => again(*delay),
+        Settlement::Leave => again(hub.settings.retry_after.map_or(0, i64::from)),
+        Settlement::GiveBack => Ok(Some(Way {
             exchange: String::new(),
             key: names.on(held.side).to_owned(),
             properties: message::with_attempts(&held.properties, held.attempts),
-            need: Need::Queue(held.side),
+            need: TopologyItem::Queue(held.side),
         })),
-        How::Bury(failure) => match hub.settings.failed {
+        Settlement::Bury(failure) => match hub.settings.failed {
             FailedStore::Discard => Ok(None),
             FailedStore::Keep => burial(hub, names, held, failure).map(Some),
         },
     }
 }
 
-fn burial(hub: &Hub, names: &Names, held: &Held, failure: &Failure) -> Result<Way> {
+fn burial(hub: &AmqpConnections, names: &Names, held: &Unacked, failure: &Failure) -> Result<Way> {
     let random = |bytes: &mut [u8]| getrandom::fill(bytes);
     let id =
         id::mint(random).map_err(|e| Error::new(ErrorKind::Refused, "no random numbers for an id").with_source(e.to_string()))?;
     let id = String::from_utf8_lossy(&id).into_owned();
     let properties = message::buried(&held.properties, failure, &id, &names.fresh, hub.now());
-    Ok(Way { exchange: String::new(), key: names.failed.clone(), properties, need: Need::Failed })
+    Ok(Way { exchange: String::new(), key: names.failed.clone(), properties, need: TopologyItem::Failed })
 }
 
-fn carry_out(hub: &Hub, steps: Vec<Step>, answers: &mut [Settled]) -> Result<()> {
+fn carry_out(hub: &AmqpConnections, steps: Vec<Step>, answers: &mut [SettleResult]) -> Result<()> {
     let mut items = Vec::new();
-    let mut needs: Vec<(Names, Need)> = Vec::new();
+    let mut needs: Vec<(Names, TopologyItem)> = Vec::new();
     for step in &steps {
         let Some(way) = &step.way else { continue };
         let need = (step.ledger.names.clone(), way.need);
@@ -106,18 +106,18 @@ fn carry_out(hub: &Hub, steps: Vec<Step>, answers: &mut [Settled]) -> Result<()>
             needs.push(need);
         }
         let (exchange, key, properties) = (way.exchange.clone(), way.key.clone(), way.properties.clone());
-        items.push(Outgoing { exchange, key, body: &step.held.body, properties });
+        items.push(Publish { exchange, key, body: &step.held.body, properties });
     }
-    let (fates, error) = match hub.send(Lane::Settle, &items, &needs) {
+    let (fates, error) = match hub.send(PublishRole::Settle, &items, &needs) {
         Ok(fates) => {
             let error = trouble(&fates);
             (fates, error)
         }
-        Err(error) => (vec![Fate::Unsent; items.len()], Some(error)),
+        Err(error) => (vec![PublishOutcome::Unsent; items.len()], Some(error)),
     };
     drop(items);
     let mut fates = fates.into_iter();
-    let mut confirmed = |step: &Step| step.way.is_none() || fates.next() == Some(Fate::Confirmed);
+    let mut confirmed = |step: &Step| step.way.is_none() || fates.next() == Some(PublishOutcome::Confirmed);
     let (done, open): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(&mut confirmed);
     put_back(open);
     let acked = ack(hub, done, answers);
@@ -131,11 +131,11 @@ fn put_back(steps: Vec<Step>) {
     }
 }
 
-fn ack(hub: &Hub, done: Vec<Step>, answers: &mut [Settled]) -> Result<()> {
-    let mut channels: HashMap<*const Ledger, (Arc<Ledger>, Vec<u64>)> = HashMap::new();
+fn ack(hub: &AmqpConnections, done: Vec<Step>, answers: &mut [SettleResult]) -> Result<()> {
+    let mut channels: HashMap<*const ConsumerChannel, (Arc<ConsumerChannel>, Vec<u64>)> = HashMap::new();
     for step in done {
-        answers[step.at] = Settled::Done;
-        if step.way.as_ref().is_some_and(|way| way.need == Need::Queue(Side::Again)) {
+        answers[step.at] = SettleResult::Applied;
+        if step.way.as_ref().is_some_and(|way| way.need == TopologyItem::Queue(QueueRole::Again)) {
             hub.hint(&step.ledger.queue);
         }
         channels.entry(Arc::as_ptr(&step.ledger)).or_insert_with(|| (step.ledger, Vec::new())).1.push(step.tag);
@@ -153,7 +153,7 @@ fn in_doubt(error: Error) -> Error {
 }
 
 /// Whether claims are still ours.
-pub fn extend(shelf: &Shelf, claims: &[Claim]) -> Vec<Extended> {
+pub fn extend(shelf: &UnackedRegistry, claims: &[Claim]) -> Vec<ExtendResult> {
     let is_held = |claim: &Claim| shelf.find(claim).is_some_and(|(ledger, tag)| ledger.held().contains_key(&tag));
-    claims.iter().map(|claim| if is_held(claim) { Extended::Kept } else { Extended::Lost }).collect()
+    claims.iter().map(|claim| if is_held(claim) { ExtendResult::Kept } else { ExtendResult::Lost }).collect()
 }

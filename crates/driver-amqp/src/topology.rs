@@ -11,20 +11,20 @@ use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
 use crate::delay;
-use crate::link::Link;
-use crate::names::{Names, Side, short};
+use crate::link::AmqpLink;
+use crate::names::{Names, QueueRole, short};
 use crate::tasks;
 
 /// What must be there before a message is sent or taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub enum TopologyItem {
     /// The queue on this side.
-    Queue(Side),
+    Queue(QueueRole),
     /// The failed store.
     Failed,
     /// The levels up to this one, and the way from them to the queue on this side.
-    Delay(usize, Side),
-    /// The levels up to this one, and the way from them to a queue that [`Need::Tasks`] declares.
+    Delay(usize, QueueRole),
+    /// The levels up to this one, and the way from them to a queue that [`TopologyItem::Tasks`] declares.
     TaskDelay(usize),
     /// Exchanges and queues of the tasks.
     Tasks,
@@ -37,7 +37,7 @@ const YOUTH: Duration = Duration::from_secs(5);
 
 /// What is known to be there.
 #[derive(Default)]
-pub struct Topology(Mutex<Known>);
+pub struct TopologyCache(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
@@ -46,7 +46,7 @@ struct Known {
     latest: Option<Instant>,
 }
 
-impl Topology {
+impl TopologyCache {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,11 +57,11 @@ impl Topology {
     }
 
     /// Sees to it that all of `needs` are there, as far as `declare` lets us.
-    pub fn ensure(&self, link: &Link, config: &AmqpConfig, names: &Names, needs: &[Need]) -> Result<()> {
+    pub fn ensure(&self, link: &AmqpLink, config: &AmqpConfig, names: &Names, needs: &[TopologyItem]) -> Result<()> {
         if config.declare == Declare::No {
             return Ok(());
         }
-        let missing: Vec<(String, Need)> = {
+        let missing: Vec<(String, TopologyItem)> = {
             let known = self.known();
             needs.iter().map(|need| (key(names, *need), *need)).filter(|(key, _)| !known.things.contains(key)).collect()
         };
@@ -70,7 +70,7 @@ impl Topology {
         }
         // A refusal closes the channel, so it is nobody else's.
         let channel = link.channel()?;
-        let hand = Hand { link, channel, config };
+        let hand = Declarer { link, channel, config };
         for (key, need) in missing {
             hand.see_to(names, need)?;
             let mut known = self.known();
@@ -87,43 +87,43 @@ impl Topology {
     }
 }
 
-fn key(names: &Names, need: Need) -> String {
+fn key(names: &Names, need: TopologyItem) -> String {
     match need {
-        Need::Queue(side) => format!("q {}", names.on(side)),
-        Need::Failed => format!("q {}", names.failed),
-        Need::Delay(top, side) => format!("d{top} {}", names.on(side)),
-        Need::TaskDelay(top) => format!("t{top} {}", names.fresh),
-        Need::Tasks => "tasks".to_owned(),
-        Need::KeptTasks => "kept tasks".to_owned(),
+        TopologyItem::Queue(side) => format!("q {}", names.on(side)),
+        TopologyItem::Failed => format!("q {}", names.failed),
+        TopologyItem::Delay(top, side) => format!("d{top} {}", names.on(side)),
+        TopologyItem::TaskDelay(top) => format!("t{top} {}", names.fresh),
+        TopologyItem::Tasks => "tasks".to_owned(),
+        TopologyItem::KeptTasks => "kept tasks".to_owned(),
     }
 }
 
 /// A channel to declare by.
-pub struct Hand<'a> {
-    link: &'a Link,
+pub struct Declarer<'a> {
+    link: &'a AmqpLink,
     channel: Channel,
     config: &'a AmqpConfig,
 }
 
-impl Hand<'_> {
-    fn see_to(&self, names: &Names, need: Need) -> Result<()> {
+impl Declarer<'_> {
+    fn see_to(&self, names: &Names, need: TopologyItem) -> Result<()> {
         match need {
-            Need::Queue(side) => {
+            TopologyItem::Queue(side) => {
                 self.queue(names.on(side), self.arguments(side))?;
-                if side == Side::Fresh { self.bind_to_exchange(&names.fresh) } else { Ok(()) }
+                if side == QueueRole::Fresh { self.bind_to_exchange(&names.fresh) } else { Ok(()) }
             }
-            Need::Failed => self.queue(&names.failed, FieldTable::default()),
-            Need::Delay(top, side) => {
-                self.see_to(names, Need::Queue(side))?;
+            TopologyItem::Failed => self.queue(&names.failed, FieldTable::default()),
+            TopologyItem::Delay(top, side) => {
+                self.see_to(names, TopologyItem::Queue(side))?;
                 self.levels(top)?;
                 self.bind(names.on(side), delay::DUE, &delay::arrival(&names.address(side)?))
             }
-            Need::TaskDelay(top) => {
+            TopologyItem::TaskDelay(top) => {
                 self.levels(top)?;
-                self.bind(&names.fresh, delay::DUE, &delay::arrival(&names.address(Side::Fresh)?))
+                self.bind(&names.fresh, delay::DUE, &delay::arrival(&names.address(QueueRole::Fresh)?))
             }
-            Need::Tasks => tasks::declare(self),
-            Need::KeptTasks => tasks::declare_kept(self),
+            TopologyItem::Tasks => tasks::declare(self),
+            TopologyItem::KeptTasks => tasks::declare_kept(self),
         }
     }
 
@@ -132,13 +132,13 @@ impl Hand<'_> {
     }
 
     /// What the configuration asks for. Limits of length are for the queue that everybody pushes to.
-    fn arguments(&self, side: Side) -> FieldTable {
+    fn arguments(&self, side: QueueRole) -> FieldTable {
         let mut table = FieldTable::default();
         if self.config.queue_type == QueueType::Quorum {
             table.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
         }
         for (name, value) in
-            self.config.arguments.iter().filter(|(name, _)| side == Side::Fresh || !name.starts_with("x-max-length"))
+            self.config.arguments.iter().filter(|(name, _)| side == QueueRole::Fresh || !name.starts_with("x-max-length"))
         {
             table.insert(short(name), argument(value));
         }

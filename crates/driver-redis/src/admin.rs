@@ -5,7 +5,7 @@ use ferry_core::{QueueName, Result};
 use redis::{Cmd, Value, cmd};
 
 use crate::RedisBroker;
-use crate::lane::{Effect, Request, accepted};
+use crate::link::{Effect, RedisRequest, accepted};
 use crate::script::{self, Call};
 
 impl RedisBroker {
@@ -55,7 +55,7 @@ impl RedisBroker {
     /// Reads share the settle link: `take` may be busy with a batch, and `push` is kept quick.
     pub(crate) fn read(&self, commands: &[Cmd]) -> Result<Vec<Value>> {
         let bytes: Vec<u8> = commands.iter().flat_map(Cmd::get_packed_command).collect();
-        let request = Request { bytes: &bytes, replies: commands.len(), effect: Effect::Reads, doubt: "" };
+        let request = RedisRequest { bytes: &bytes, replies: commands.len(), effect: Effect::Reads, doubt: "" };
         accepted(self.settle.exchange(&self.config, &request)?, &self.config)
     }
 }

@@ -9,8 +9,8 @@ use redis::{Cmd, Value, cmd};
 
 use crate::RedisBroker;
 use crate::admin::bulks;
-use crate::fleet::pairs;
-use crate::lane::{Effect, Request};
+use crate::control::pairs;
+use crate::link::{Effect, RedisRequest};
 
 impl RedisBroker {
     /// Whatever the server's rules let this user see; what is refused is left out.
@@ -47,7 +47,8 @@ impl RedisBroker {
     /// Answers as they come, refusals among them.
     fn tolerant(&self, commands: &[Cmd]) -> Result<Vec<Value>> {
         let bytes: Vec<u8> = commands.iter().flat_map(Cmd::get_packed_command).collect();
-        self.settle.exchange(&self.config, &Request { bytes: &bytes, replies: commands.len(), effect: Effect::Reads, doubt: "" })
+        self.settle
+            .exchange(&self.config, &RedisRequest { bytes: &bytes, replies: commands.len(), effect: Effect::Reads, doubt: "" })
     }
 }
 

@@ -4,14 +4,14 @@
 
 use std::borrow::Cow;
 
-use ferry_core::failed::{FailedJob, Passed};
+use ferry_core::failed::{FailedJob, FailedPosition};
 use ferry_core::payload::with_fresh_attempts;
 use ferry_core::{QueueName, Result};
 use redis::{Value, cmd};
 
 use crate::RedisBroker;
 use crate::admin::{bulks, whole};
-use crate::lane::Effect;
+use crate::link::Effect;
 use crate::script::{self, Call};
 
 /// A script call holds at most so many jobs, and about so many bytes, and they lie no further apart, so that it keeps nobody
@@ -40,7 +40,7 @@ impl RedisBroker {
     pub(crate) fn oldest_failed_page(
         &self,
         queue: &QueueName,
-        passed: Option<&Passed>,
+        passed: Option<&FailedPosition>,
         limit: u64,
     ) -> Result<Option<Vec<FailedJob>>> {
         let Some(passed) = passed else { return self.failed_behind(queue, 0, limit).map(Some) };

@@ -5,13 +5,13 @@
 use std::borrow::Cow;
 
 use ferry_core::Result;
-use ferry_core::ledger::{Claimed, Fields, Ledger, Note, Status, Terms};
+use ferry_core::ledger::{ClaimOutcome, ClaimTtl, Ledger, Status, StatusFields, StatusUpdate};
 use redis::{Value, cmd};
 
 use crate::RedisBroker;
 use crate::admin::bulks;
-use crate::fleet::pairs;
-use crate::lane::{Effect, Request, accepted};
+use crate::control::pairs;
+use crate::link::{Effect, RedisRequest, accepted};
 use crate::script::{self, Call, Script};
 
 const NOTE_IN_DOUBT: &str = "the statuses may or may not be written";
@@ -32,7 +32,7 @@ fn once_key(key: &str) -> String {
 }
 
 impl Ledger for RedisBroker {
-    fn note(&self, notes: &[Note]) -> Result<()> {
+    fn note(&self, notes: &[StatusUpdate]) -> Result<()> {
         for chunk in notes.chunks(CHUNK) {
             let keys: Vec<String> = chunk.iter().map(|note| status_key(&note.id)).collect();
             let call = |(note, key)| Call { script: &script::NOTE, keys: vec![key], args: self.note_arguments(note) };
@@ -45,15 +45,16 @@ impl Ledger for RedisBroker {
     fn status(&self, id: &str) -> Result<Option<Status>> {
         // Without a fixed now the key itself goes in time.
         let bytes = cmd("HGETALL").arg(status_key(id)).get_packed_command();
-        let request = Request { bytes: &bytes, replies: 1, effect: Effect::Reads, doubt: "" };
+        let request = RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Reads, doubt: "" };
         let fields = accepted(self.ledger.exchange(&self.config, &request)?, &self.config)?.pop().and_then(pairs);
-        let fields: Fields = fields.ok_or_else(|| self.odd_answer())?.into_iter().map(|(n, v)| (text(n), text(v))).collect();
+        let fields: StatusFields =
+            fields.ok_or_else(|| self.odd_answer())?.into_iter().map(|(n, v)| (text(n), text(v))).collect();
         let expires = fields.get("expires_at").and_then(|expires| expires.parse::<i64>().ok()).unwrap_or_default();
         let gone = self.settings.now.is_some_and(|now| expires <= now * 1000);
         Ok(if gone { None } else { Status::of(id, &fields) })
     }
 
-    fn claim(&self, key: &str, token: &str, terms: Terms) -> Result<Claimed> {
+    fn claim(&self, key: &str, token: &str, terms: ClaimTtl) -> Result<ClaimOutcome> {
         let args = vec![number(terms.lease), number(terms.ttl)];
         let Value::Array(answer) = self.once(&script::CLAIM, key, Some(token), args, Effect::Repeatable, CLAIM_IN_DOUBT)? else {
             return Err(self.odd_answer());
@@ -61,9 +62,9 @@ impl Ledger for RedisBroker {
         let mut words = answer.into_iter().map(|word| if let Value::BulkString(bytes) = word { Some(text(bytes)) } else { None });
         let (word, detail) = (words.next().flatten(), words.next().flatten());
         match word.as_deref() {
-            Some("yours") => Ok(Claimed::Yours),
-            Some("held") => Ok(Claimed::Held { left: detail.and_then(|left| left.parse().ok()).unwrap_or_default() }),
-            Some("done") => Ok(Claimed::Done(detail)),
+            Some("yours") => Ok(ClaimOutcome::Yours),
+            Some("held") => Ok(ClaimOutcome::Held { left: detail.and_then(|left| left.parse().ok()).unwrap_or_default() }),
+            Some("done") => Ok(ClaimOutcome::Done(detail)),
             _ => Err(self.odd_answer()),
         }
     }
@@ -83,7 +84,7 @@ impl Ledger for RedisBroker {
 
     fn is_done(&self, key: &str) -> Result<bool> {
         let bytes = cmd("HMGET").arg(once_key(key)).arg("done").arg("expires_at").get_packed_command();
-        let request = Request { bytes: &bytes, replies: 1, effect: Effect::Reads, doubt: "" };
+        let request = RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Reads, doubt: "" };
         let answer = accepted(self.ledger.exchange(&self.config, &request)?, &self.config)?.pop();
         // Nils where nothing is known.
         let Some([done, expires]) = answer.and_then(bulks).and_then(|words| <[Vec<u8>; 2]>::try_from(words).ok()) else {
@@ -100,7 +101,7 @@ impl Ledger for RedisBroker {
 }
 
 impl RedisBroker {
-    fn note_arguments(&self, note: &Note) -> Vec<Cow<'static, [u8]>> {
+    fn note_arguments(&self, note: &StatusUpdate) -> Vec<Cow<'static, [u8]>> {
         let edit = note.edit();
         let removes: &[u8] = if edit.removes { b"1" } else { b"0" };
         let mut args = vec![

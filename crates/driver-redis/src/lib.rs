@@ -3,7 +3,7 @@
 //!
 //! | room | topic |
 //! |---|---|
-//! | `push`, `reserve`, `wait`, `settle`, `admin`, `failed`, `facts`, `fleet`, `ledger` | the words of [`Broker`], [`Admin`], [`Fleet`] and [`Ledger`] |
+//! | `push`, `reserve`, `wait`, `settle`, `admin`, `failed`, `facts`, `fleet`, `ledger` | the words of [`Broker`], [`Admin`], [`WorkerControl`] and [`Ledger`] |
 //! | `lua/*.lua`, `script` | the atomic steps, and how they are run |
 //! | `guess` | whether a family that nobody configured fits what is found |
 //! | `receipt` | the bytes that find a reservation again |
@@ -13,12 +13,12 @@
 //! Key names and attempts accounting belong to `ferry_core::dialect`; retries of jobs belong to the worker.
 
 mod admin;
+mod control;
 mod facts;
 mod failed;
-mod fleet;
-mod guess;
-mod lane;
+mod family_check;
 mod ledger;
+mod link;
 mod push;
 mod receipt;
 mod refusal;
@@ -31,16 +31,16 @@ mod wait;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Fact, Settle, Settled, Sizes, State};
+use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Fact, Settle, SettleResult, Sizes, State};
 use ferry_core::config::{FailedStore, RedisConfig};
 use ferry_core::dialect::{Family, RedisKeys};
-use ferry_core::failed::{FailedJob, Passed};
+use ferry_core::failed::{FailedJob, FailedPosition};
 use ferry_core::job::{Claim, NewJob, Reservation};
-use ferry_core::{Fleet, Ledger, QueueName, Result};
+use ferry_core::{Ledger, QueueName, Result, WorkerControl};
 
-use crate::guess::Guess;
-use crate::lane::Lane;
-use crate::wait::WaitLane;
+use crate::family_check::FamilyCheck;
+use crate::link::RedisLink;
+use crate::wait::WaitLink;
 
 /// What a broker must know besides the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,12 +79,12 @@ impl Default for Settings {
 pub struct RedisBroker {
     config: RedisConfig,
     settings: Settings,
-    guess: Guess,
-    push: Lane,
-    take: Lane,
-    wait: WaitLane,
-    settle: Lane,
-    ledger: Lane,
+    guess: FamilyCheck,
+    push: RedisLink,
+    take: RedisLink,
+    wait: WaitLink,
+    settle: RedisLink,
+    ledger: RedisLink,
 }
 
 impl RedisBroker {
@@ -92,13 +92,13 @@ impl RedisBroker {
     pub fn new(config: RedisConfig, settings: Settings) -> Self {
         Self {
             config,
-            guess: Guess::new(settings.family_is_a_guess),
+            guess: FamilyCheck::new(settings.family_is_a_guess),
             settings,
-            push: Lane::default(),
-            take: Lane::default(),
-            wait: WaitLane::default(),
-            settle: Lane::default(),
-            ledger: Lane::default(),
+            push: RedisLink::default(),
+            take: RedisLink::default(),
+            wait: WaitLink::default(),
+            settle: RedisLink::default(),
+            ledger: RedisLink::default(),
         }
     }
 
@@ -133,11 +133,11 @@ impl Broker for RedisBroker {
         self.take(queues, max, wait)
     }
 
-    fn settle(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
+    fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
         self.end(batch)
     }
 
-    fn extend(&self, claims: &[Claim]) -> Result<Vec<Extended>> {
+    fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
         self.renew(claims)
     }
 
@@ -167,7 +167,7 @@ impl Broker for RedisBroker {
         Some(self)
     }
 
-    fn fleet(&self) -> Option<&dyn Fleet> {
+    fn control(&self) -> Option<&dyn WorkerControl> {
         Some(self)
     }
 
@@ -181,7 +181,7 @@ impl Admin for RedisBroker {
         self.failed_page(queue, offset, limit)
     }
 
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&Passed>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
+    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
         self.oldest_failed_page(queue, passed, limit)
     }
 

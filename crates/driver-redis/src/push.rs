@@ -7,7 +7,7 @@ use ferry_core::{Error, QueueName, Result};
 use redis::Value;
 
 use crate::RedisBroker;
-use crate::lane::{Effect, Request, accepted};
+use crate::link::{Effect, RedisRequest, accepted};
 use crate::script::{self, Call};
 
 /// A request holds at most so many jobs, and about so many bytes; the next waits for the answer to the one before. Pipelining
@@ -46,7 +46,8 @@ impl RedisBroker {
         let keys = self.keys(queue);
         let payloads = run.iter().map(|job| &*job.payload);
         let bytes = pack_rpush(keys.ready.as_bytes(), payloads);
-        let values = self.push.exchange(&self.config, &Request { bytes: &bytes, replies: 1, effect: Effect::Once, doubt })?;
+        let values =
+            self.push.exchange(&self.config, &RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Once, doubt })?;
         accepted(values, &self.config).map(drop)
     }
 

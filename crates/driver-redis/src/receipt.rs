@@ -12,7 +12,7 @@ const UNCHANGED: u32 = u32::MAX;
 
 /// A reserved member as its receipt tells of it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Held<'a> {
+pub struct ReservedMember<'a> {
     offset: u32,
     digits: u8,
     /// The bytes in the reserved set: the fence.
@@ -43,7 +43,7 @@ fn encode(offset: u32, digits: u8, member: &[u8]) -> Vec<u8> {
     out
 }
 
-impl<'a> Held<'a> {
+impl<'a> ReservedMember<'a> {
     /// Reads a receipt of ours.
     pub fn read(receipt: &'a Receipt) -> Result<Self> {
         let foreign = || Error::new(ErrorKind::InvalidArgument, "the receipt was not made by the Redis driver");
@@ -99,7 +99,7 @@ mod tests {
         ] {
             let at = find_attempts(body);
             let receipt = receipt(body, at.map(|at| (at.offset, at.value + 1))).unwrap();
-            let held = Held::read(&receipt).unwrap();
+            let held = ReservedMember::read(&receipt).unwrap();
             assert_eq!(held.original(), body);
             assert_eq!(held.member == body, at.is_none());
         }
@@ -113,7 +113,7 @@ mod tests {
             (b"zzz", None),
         ] {
             let receipt = receipt(body, None).unwrap();
-            let held = Held::read(&receipt).unwrap();
+            let held = ReservedMember::read(&receipt).unwrap();
             assert_eq!((held.member, held.original().as_slice()), (body, body));
             assert_eq!(held.raised().as_deref(), raised);
         }
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn receipts_of_others_are_refused() {
         for bytes in [&b""[..], b"1234", &[0, 0, 0, 0, 1, b'x'], &[9, 0, 0, 0, 1, b'1']] {
-            assert_eq!(Held::read(&Receipt(bytes.to_vec())).unwrap_err().kind(), ErrorKind::InvalidArgument);
+            assert_eq!(ReservedMember::read(&Receipt(bytes.to_vec())).unwrap_err().kind(), ErrorKind::InvalidArgument);
         }
     }
 }

@@ -9,7 +9,7 @@ use ferry_core::{Error, ErrorKind, QueueName, Result};
 use redis::Value;
 
 use crate::RedisBroker;
-use crate::lane::Effect;
+use crate::link::Effect;
 use crate::receipt::receipt;
 use crate::script::{self, Call};
 use crate::wait::{ServerClock, Waiter};

@@ -7,7 +7,7 @@ use ferry_core::config::RedisConfig;
 use once_cell::sync::Lazy;
 use redis::{ServerErrorKind, Value, cmd};
 
-use crate::lane::{Effect, Lane, Request, accepted};
+use crate::link::{Effect, RedisLink, RedisRequest, accepted};
 
 /// A script and its hash.
 pub struct Script {
@@ -69,16 +69,16 @@ impl Call<'_> {
 /// Runs the calls in one write, in order. An answer for each, or the first refusal.
 ///
 /// A script that the server does not know has done nothing, so it is sent again with its text.
-pub fn run(lane: &Lane, config: &RedisConfig, calls: &[Call<'_>], effect: Effect, doubt: &str) -> Result<Vec<Value>> {
+pub fn run(lane: &RedisLink, config: &RedisConfig, calls: &[Call<'_>], effect: Effect, doubt: &str) -> Result<Vec<Value>> {
     let mut bytes = Vec::with_capacity(256);
     calls.iter().for_each(|call| call.pack_into(&mut bytes, "EVALSHA", &call.script.sha));
-    let mut values = lane.exchange(config, &Request { bytes: &bytes, replies: calls.len(), effect, doubt })?;
+    let mut values = lane.exchange(config, &RedisRequest { bytes: &bytes, replies: calls.len(), effect, doubt })?;
 
     let unknown: Vec<usize> = (0..calls.len()).filter(|&index| is_unknown_script(&values[index])).collect();
     if !unknown.is_empty() {
         bytes.clear();
         unknown.iter().for_each(|&index| calls[index].pack_into(&mut bytes, "EVAL", calls[index].script.text));
-        let again = lane.exchange(config, &Request { bytes: &bytes, replies: unknown.len(), effect, doubt })?;
+        let again = lane.exchange(config, &RedisRequest { bytes: &bytes, replies: unknown.len(), effect, doubt })?;
         for (index, value) in unknown.into_iter().zip(again) {
             values[index] = value;
         }

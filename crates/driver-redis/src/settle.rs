@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ferry_core::broker::{Extended, How, Settle, Settled};
+use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement};
 use ferry_core::config::FailedStore;
 use ferry_core::dialect::{Counting, RedisKeys};
 use ferry_core::failed::{FailedJob, Failure};
@@ -11,8 +11,8 @@ use ferry_core::{Error, ErrorKind, QueueName, Result, id};
 use redis::Value;
 
 use crate::RedisBroker;
-use crate::lane::Effect;
-use crate::receipt::Held;
+use crate::link::Effect;
+use crate::receipt::ReservedMember;
 use crate::script::{self, Call};
 
 const SETTLE_IN_DOUBT: &str = "the jobs may or may not be settled; those that are not come back after `retry_after`";
@@ -36,52 +36,52 @@ struct Part<'a> {
 
 impl RedisBroker {
     /// Not repeated when the answer is lost: the second answer would call lost what the first try did. The caller knows which.
-    pub(crate) fn end(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
+    pub(crate) fn end(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
         let mut parts = Vec::new();
         for (index, item) in batch.iter().enumerate() {
-            let held = Held::read(&item.claim.receipt)?;
+            let held = ReservedMember::read(&item.claim.receipt)?;
             let (kind, arguments) = self.arguments(item, &held)?;
             let part = self.part_for(&mut parts, &item.claim.queue, kind);
             part.items.push(index);
             part.args.extend(arguments);
         }
         let marks = self.run_parts(&parts, batch.len(), Effect::Once, SETTLE_IN_DOUBT)?;
-        Ok(marks.into_iter().map(|ours| if ours { Settled::Done } else { Settled::Lost }).collect())
+        Ok(marks.into_iter().map(|ours| if ours { SettleResult::Applied } else { SettleResult::Lost }).collect())
     }
 
-    pub(crate) fn renew(&self, claims: &[Claim]) -> Result<Vec<Extended>> {
+    pub(crate) fn renew(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
         let mut parts = Vec::new();
         for (index, claim) in claims.iter().enumerate() {
-            let held = Held::read(&claim.receipt)?;
+            let held = ReservedMember::read(&claim.receipt)?;
             let part = self.part_for(&mut parts, &claim.queue, Kind::Extend);
             part.items.push(index);
             part.args.push(Cow::Borrowed(held.member));
         }
         let marks = self.run_parts(&parts, claims.len(), Effect::Repeatable, EXTEND_IN_DOUBT)?;
-        Ok(marks.into_iter().map(|ours| if ours { Extended::Kept } else { Extended::Lost }).collect())
+        Ok(marks.into_iter().map(|ours| if ours { ExtendResult::Kept } else { ExtendResult::Lost }).collect())
     }
 
     /// What the scripts are told of one item.
-    fn arguments<'a>(&self, item: &Settle, held: &Held<'a>) -> Result<(Kind, Vec<Cow<'a, [u8]>>)> {
+    fn arguments<'a>(&self, item: &Settle, held: &ReservedMember<'a>) -> Result<(Kind, Vec<Cow<'a, [u8]>>)> {
         let (how, first, second) = match &item.how {
-            How::Delete => return Ok((Kind::Delete, vec![Cow::Borrowed(held.member)])),
-            How::Bury(_) if self.settings.failed == FailedStore::Discard => {
+            Settlement::Delete => return Ok((Kind::Delete, vec![Cow::Borrowed(held.member)])),
+            Settlement::Bury(_) if self.settings.failed == FailedStore::Discard => {
                 return Ok((Kind::Delete, vec![Cow::Borrowed(held.member)]));
             }
-            How::Bury(failure) => {
+            Settlement::Bury(failure) => {
                 let (before, behind) = record_around_time(failure, &item.claim.queue)?;
                 ("bury", before, behind)
             }
-            How::Release { delay } => ("release", delay.to_string().into_bytes(), self.released(held)),
-            How::GiveBack => ("back", held.original(), Vec::new()),
-            How::Leave => ("leave", Vec::new(), Vec::new()),
+            Settlement::Release { delay } => ("release", delay.to_string().into_bytes(), self.released(held)),
+            Settlement::GiveBack => ("back", held.original(), Vec::new()),
+            Settlement::Leave => ("leave", Vec::new(), Vec::new()),
         };
         let all = vec![Cow::Borrowed(how.as_bytes()), Cow::Borrowed(held.member), Cow::Owned(first), Cow::Owned(second)];
         Ok((Kind::Settle, all))
     }
 
     /// The body that a release brings back, empty when it is the member itself.
-    fn released(&self, held: &Held<'_>) -> Vec<u8> {
+    fn released(&self, held: &ReservedMember<'_>) -> Vec<u8> {
         match self.settings.family.counting() {
             Counting::AtReserve => Vec::new(),
             Counting::AtReturn => held.raised().unwrap_or_default(),

@@ -15,7 +15,7 @@ use redis::{Value, cmd};
 
 use crate::RedisBroker;
 use crate::refusal;
-use crate::transport::{Broken, Link};
+use crate::transport::{Broken, RedisSocket};
 
 /// Seconds the server keeps a `BLMOVE` blocked. Only bounds what a worker that went away leaves behind.
 const BLOCK_SECONDS: u64 = 3;
@@ -103,7 +103,7 @@ fn sleep_until(until: Instant) {
 
 /// The link that waits. A second thread that wants to wait at the same time polls instead of queueing up.
 #[derive(Default)]
-pub struct WaitLane(Mutex<State>);
+pub struct WaitLink(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -114,12 +114,12 @@ struct State {
 
 /// A link with a `BLMOVE` outstanding, perhaps from an earlier `reserve`.
 struct Waiting {
-    link: Link,
+    link: RedisSocket,
     /// The key it waits on, and since when. `None` after its answer was read.
     on: Option<(String, Instant)>,
 }
 
-impl WaitLane {
+impl WaitLink {
     /// Waits until the list `key` has something, or until `until`.
     fn wait(&self, config: &RedisConfig, key: &str, until: Instant) -> Ended {
         let mut state = match self.0.try_lock() {
@@ -159,7 +159,7 @@ impl WaitLane {
 
 /// Failing to connect is no error here: the look that follows meets the same server and says what is wrong.
 fn open(config: &RedisConfig) -> Option<Waiting> {
-    Link::open(config).ok().map(|link| Waiting { link, on: None })
+    RedisSocket::open(config).ok().map(|link| Waiting { link, on: None })
 }
 
 impl Waiting {

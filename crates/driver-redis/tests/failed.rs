@@ -4,10 +4,10 @@ mod support;
 
 use std::thread;
 
-use ferry_core::broker::{Admin, How, Settle};
+use ferry_core::broker::{Admin, Settle, Settlement};
 use ferry_core::config::{RedisConfig, Secret};
 use ferry_core::dialect::Family;
-use ferry_core::failed::{FailedJob, Failure, Passed, Reason};
+use ferry_core::failed::{FailedJob, FailedPosition, Failure, Reason};
 use ferry_core::job::NewJob;
 use ferry_core::{Broker, ErrorKind};
 use ferry_driver_redis::{RedisBroker, Settings};
@@ -25,7 +25,7 @@ fn fail(broker: &RedisBroker, payloads: &[&[u8]]) {
             exception: "boom \"failed_at\":0 订单".into(),
             attempts: job.attempts.unwrap_or(0),
         };
-        broker.settle(&[Settle { claim: job.claim, how: How::Bury(Box::new(failure)) }]).unwrap();
+        broker.settle(&[Settle { claim: job.claim, how: Settlement::Bury(Box::new(failure)) }]).unwrap();
     }
 }
 
@@ -50,7 +50,7 @@ fn failed_jobs_are_read_from_both_ends_in_pages() {
     let all = oldest(&broker, 9);
     let newest = |offset, limit| payloads(&broker.failed(&q(), offset, limit).unwrap()).concat();
     let behind = |count: usize, limit| {
-        let passed = count.checked_sub(1).map(|last| Passed { count: count as u64, last: all[last].id.clone() });
+        let passed = count.checked_sub(1).map(|last| FailedPosition { count: count as u64, last: all[last].id.clone() });
         payloads(&broker.oldest_failed(&q(), passed.as_ref(), limit).unwrap().unwrap()).concat()
     };
     assert_eq!((newest(0, 9), behind(0, 9)), (b"edcba".to_vec(), b"abcde".to_vec()));
@@ -66,10 +66,10 @@ fn a_walk_whose_place_is_lost_begins_anew() {
     let broker = server.broker();
     fail(&broker, &[b"a", b"b", b"c", b"d"]);
     let all = oldest(&broker, 4);
-    let passed = Passed { count: 2, last: all[1].id.clone() };
+    let passed = FailedPosition { count: 2, last: all[1].id.clone() };
     assert_eq!(broker.forget(&q(), &all[..1]).unwrap(), 1);
     assert_eq!(broker.oldest_failed(&q(), Some(&passed), 9).unwrap(), None);
-    let passed = Passed { count: 1, ..passed };
+    let passed = FailedPosition { count: 1, ..passed };
     let jobs = broker.oldest_failed(&q(), Some(&passed), 9).unwrap().unwrap();
     assert_eq!((payloads(&jobs), jobs[0].older), (vec![&b"c"[..], b"d"], 1));
     assert_eq!(broker.forget(&q(), &oldest(&broker, 9)).unwrap(), 3);

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use ferry_core::broker::{How, Settle, Settled};
+use ferry_core::broker::{Settle, SettleResult, Settlement};
 use ferry_core::dialect::Family;
 use ferry_core::job::{NewJob, Reservation};
 use ferry_core::payload::find_attempts;
@@ -29,7 +29,7 @@ fn broker(server: &Server) -> RedisBroker {
     broker_at(server, NOW)
 }
 
-fn settle(broker: &RedisBroker, job: &Reservation, how: How) -> Settled {
+fn settle(broker: &RedisBroker, job: &Reservation, how: Settlement) -> SettleResult {
     broker.settle(&[Settle { claim: job.claim.clone(), how }]).unwrap()[0]
 }
 
@@ -50,9 +50,9 @@ fn release_and_expiry_raise_attempts_and_nothing_else_does() {
     push(&holder, &["released", "expired", "given", "left"].map(|name| body(name, 1)));
     holder.push(&q(), NewJob::due(body("delayed", 1).into_bytes(), Due::After(60))).unwrap();
     let jobs = reserve(&holder, 4);
-    assert_eq!(settle(&holder, &jobs[0], How::Release { delay: 7 }), Settled::Done);
-    assert_eq!(settle(&holder, &jobs[2], How::GiveBack), Settled::Done);
-    assert_eq!(settle(&holder, &jobs[3], How::Leave), Settled::Done);
+    assert_eq!(settle(&holder, &jobs[0], Settlement::Release { delay: 7 }), SettleResult::Applied);
+    assert_eq!(settle(&holder, &jobs[2], Settlement::GiveBack), SettleResult::Applied);
+    assert_eq!(settle(&holder, &jobs[3], Settlement::Leave), SettleResult::Applied);
     let mut redis = server.inspect();
     assert_eq!(redis.set(DELAYED), [(body("released", 2), NOW + 7), (body("delayed", 1), NOW + 60)]);
     assert_eq!(redis.list(READY), [body("given", 1)]);
@@ -61,14 +61,14 @@ fn release_and_expiry_raise_attempts_and_nothing_else_does() {
     let mut seen = Vec::new();
     while let Some(job) = reserve(&later, 9).first() {
         seen.push(String::from_utf8(job.body.clone()).unwrap());
-        assert_eq!(settle(&later, job, How::Delete), Settled::Done);
+        assert_eq!(settle(&later, job, Settlement::Delete), SettleResult::Applied);
     }
     assert_eq!(seen, [body("given", 1), body("released", 2), body("delayed", 1), body("expired", 2), body("left", 2)]);
 }
 
 #[test]
 fn a_claim_of_v1_that_somebody_took_over_settles_nothing() {
-    for how in [How::Delete, How::Release { delay: 0 }, How::GiveBack, How::Leave] {
+    for how in [Settlement::Delete, Settlement::Release { delay: 0 }, Settlement::GiveBack, Settlement::Leave] {
         let server = Server::start();
         let slow = broker(&server);
         push(&slow, &[body("a", 1)]);
@@ -77,9 +77,9 @@ fn a_claim_of_v1_that_somebody_took_over_settles_nothing() {
         let held = reserve(&quick, 1);
         assert_eq!(held[0].attempts, Some(2));
         let before = server.inspect().snapshot();
-        assert_eq!(settle(&slow, &stale[0], how.clone()), Settled::Lost);
+        assert_eq!(settle(&slow, &stale[0], how.clone()), SettleResult::Lost);
         assert_eq!(server.inspect().snapshot(), before);
-        assert_eq!(settle(&quick, &held[0], how), Settled::Done);
+        assert_eq!(settle(&quick, &held[0], how), SettleResult::Applied);
     }
 }
 
@@ -97,7 +97,7 @@ fn every_case_of_the_fixture_is_raised_when_it_comes_back() {
             let job = reserve(&holder, 1).remove(0);
             assert_eq!(job.attempts, find_attempts(text.as_bytes()).map(|at| at.value), "{text}");
             if !expires {
-                assert_eq!(settle(&holder, &job, How::Release { delay: 0 }), Settled::Done);
+                assert_eq!(settle(&holder, &job, Settlement::Release { delay: 0 }), SettleResult::Applied);
             }
             assert_eq!(bodies(&reserve(&later, 1)), [raised]);
         }
@@ -142,13 +142,16 @@ fn twins_released_in_the_same_second_stay_two() {
             push(&broker, &[twin.clone(), twin.clone()]);
             for _ in 0..2 {
                 let job = reserve(&broker, 1).remove(0);
-                assert_eq!((job.attempts, settle(&broker, &job, How::Release { delay: 5 })), (Some(1), Settled::Done));
+                assert_eq!(
+                    (job.attempts, settle(&broker, &job, Settlement::Release { delay: 5 })),
+                    (Some(1), SettleResult::Applied)
+                );
             }
             assert_eq!(broker.size(&q()).unwrap().total(), 2);
             let later = server.broker_with(Settings { now: Some(NOW + 5), ..settings });
             for _ in 0..2 {
                 let job = reserve(&later, 1).remove(0);
-                assert_eq!((job.attempts, settle(&later, &job, How::Delete)), (Some(2), Settled::Done));
+                assert_eq!((job.attempts, settle(&later, &job, Settlement::Delete)), (Some(2), SettleResult::Applied));
             }
             assert_eq!(later.size(&q()).unwrap().total(), 0);
         }
@@ -177,7 +180,7 @@ fn a_buried_job_lies_beside_its_queue() {
         exception: "boom".into(),
         attempts: 1,
     };
-    assert_eq!(settle(&broker, &job, How::Bury(Box::new(failure))), Settled::Done);
+    assert_eq!(settle(&broker, &job, Settlement::Bury(Box::new(failure))), SettleResult::Applied);
     assert_eq!(server.inspect().run::<i64>(&["LLEN", FAILED]), 1);
     assert_eq!(server.inspect().run::<i64>(&["DBSIZE"]), 1);
 }

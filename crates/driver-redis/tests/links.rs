@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use ferry_core::broker::{How, Settle, Settled};
+use ferry_core::broker::{Settle, SettleResult, Settlement};
 use ferry_core::config::{Address, RedisConfig, Secret};
 use ferry_core::job::{Due, NewJob};
 use ferry_core::{Broker, Error, ErrorKind};
@@ -60,7 +60,10 @@ fn an_acl_user_gets_in_and_learns_what_it_may_not() {
     full.push(&q(), NewJob::due(&b"x"[..], Due::After(5))).unwrap();
     let jobs = full.reserve(&[q()], 1, Duration::from_millis(5)).unwrap();
     full.extend(&[jobs[0].claim.clone()]).unwrap();
-    assert_eq!(full.settle(&[Settle { claim: jobs[0].claim.clone(), how: How::Release { delay: 0 } }]).unwrap(), [Settled::Done]);
+    assert_eq!(
+        full.settle(&[Settle { claim: jobs[0].claim.clone(), how: Settlement::Release { delay: 0 } }]).unwrap(),
+        [SettleResult::Applied]
+    );
     full.admin().unwrap().clear(&q()).unwrap();
 
     refused(with_password(server.config(), Some("reader"), "sesame"), ErrorKind::Refused, "grant the ACL user");
@@ -239,7 +242,7 @@ fn words_that_are_safe_to_repeat_are_repeated_after_a_lost_answer() {
     push(&broker, &[body("a", 0), body("b", 0)]);
     let mut claims: Vec<_> = reserve(&broker, 2).into_iter().map(|job| job.claim).collect();
     let claim = claims.remove(0);
-    know_the_script(&broker, claims.remove(0), How::Delete);
+    know_the_script(&broker, claims.remove(0), Settlement::Delete);
     proxy.swallow_the_next_answer();
     assert_eq!(broker.size(&q()).unwrap().reserved, 1);
     proxy.swallow_the_next_answer();
@@ -253,16 +256,16 @@ fn a_settle_is_not_repeated_because_it_would_call_lost_what_the_first_try_did() 
     let broker = broker(config_for(proxy.port));
     push(&broker, &[body("a", 0), body("b", 0)]);
     let mut claims: Vec<_> = reserve(&broker, 2).into_iter().map(|job| job.claim).collect();
-    let batch = [Settle { claim: claims.remove(0), how: How::Delete }];
-    know_the_script(&broker, claims.remove(0), How::Delete);
+    let batch = [Settle { claim: claims.remove(0), how: Settlement::Delete }];
+    know_the_script(&broker, claims.remove(0), Settlement::Delete);
     proxy.swallow_the_next_answer();
     assert_eq!(broker.settle(&batch).unwrap_err().kind(), ErrorKind::Uncertain);
-    assert_eq!(broker.settle(&batch).unwrap(), [Settled::Lost], "the first try had deleted it");
+    assert_eq!(broker.settle(&batch).unwrap(), [SettleResult::Lost], "the first try had deleted it");
 }
 
 /// Otherwise the answer that is lost would be the one that says it does not know it.
-fn know_the_script(broker: &RedisBroker, claim: ferry_core::Claim, how: How) {
-    assert_eq!(broker.settle(&[Settle { claim, how }]).unwrap(), [Settled::Done]);
+fn know_the_script(broker: &RedisBroker, claim: ferry_core::Claim, how: Settlement) {
+    assert_eq!(broker.settle(&[Settle { claim, how }]).unwrap(), [SettleResult::Applied]);
 }
 
 #[test]
@@ -273,9 +276,9 @@ fn giving_back_is_not_repeated_because_the_next_holder_has_the_same_bytes() {
     push(&broker, &[body("a", 0), body("b", 0)]);
     let mut claims: Vec<_> = reserve(&broker, 2).into_iter().map(|job| job.claim).collect();
     let claim = claims.remove(0);
-    know_the_script(&broker, claims.remove(0), How::Release { delay: 60 });
+    know_the_script(&broker, claims.remove(0), Settlement::Release { delay: 60 });
     proxy.swallow_the_next_answer();
-    let error = broker.settle(&[Settle { claim, how: How::GiveBack }]).unwrap_err();
+    let error = broker.settle(&[Settle { claim, how: Settlement::GiveBack }]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Uncertain, "{error}");
     assert_eq!(server.inspect().list(READY), [body("a", 0)]);
 }

@@ -7,7 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use ferry_core::Broker;
-use ferry_core::broker::{How, Settle, Settled};
+use ferry_core::broker::{Settle, SettleResult, Settlement};
 use ferry_core::job::NewJob;
 use ferry_driver_redis::Settings;
 use support::{READY, Server, body, q};
@@ -56,9 +56,9 @@ fn push_and_batches() {
                 break;
             }
             jobs += taken.len();
-            let settles: Vec<_> = taken.into_iter().map(|job| Settle { claim: job.claim, how: How::Delete }).collect();
+            let settles: Vec<_> = taken.into_iter().map(|job| Settle { claim: job.claim, how: Settlement::Delete }).collect();
             let before = Instant::now();
-            assert!(broker.settle(&settles).unwrap().iter().all(|settled| *settled == Settled::Done));
+            assert!(broker.settle(&settles).unwrap().iter().all(|settled| *settled == SettleResult::Applied));
             deleting += before.elapsed();
         }
         let each = |time: Duration| time.as_secs_f64() * 1e6 / jobs as f64;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use ferry_core::broker::{Extended, How, Settle, Settled, State};
+use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement, State};
 use ferry_core::config::FailedStore;
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::job::{NewJob, Receipt, Reservation};
@@ -20,13 +20,13 @@ fn failure(job: &Reservation) -> Failure {
     }
 }
 
-fn settle(broker: &RedisBroker, jobs: &[Reservation], how: impl Fn(&Reservation) -> How) -> Vec<Settled> {
+fn settle(broker: &RedisBroker, jobs: &[Reservation], how: impl Fn(&Reservation) -> Settlement) -> Vec<SettleResult> {
     let batch: Vec<_> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: how(job) }).collect();
     broker.settle(&batch).unwrap()
 }
 
-fn bury(job: &Reservation) -> How {
-    How::Bury(Box::new(failure(job)))
+fn bury(job: &Reservation) -> Settlement {
+    Settlement::Bury(Box::new(failure(job)))
 }
 
 #[test]
@@ -36,9 +36,16 @@ fn each_way_leaves_the_keys_as_it_should() {
     let names = ["deleted", "released", "past", "buried", "given", "left"];
     push(&broker, &names.map(|name| body(name, 0)));
     let jobs = reserve(&broker, 6);
-    let ways = [How::Delete, How::Release { delay: 7 }, How::Release { delay: -3 }, bury(&jobs[3]), How::GiveBack, How::Leave];
+    let ways = [
+        Settlement::Delete,
+        Settlement::Release { delay: 7 },
+        Settlement::Release { delay: -3 },
+        bury(&jobs[3]),
+        Settlement::GiveBack,
+        Settlement::Leave,
+    ];
     let batch: Vec<_> = jobs.iter().zip(ways).map(|(job, how)| Settle { claim: job.claim.clone(), how }).collect();
-    assert_eq!(broker.settle(&batch).unwrap(), [Settled::Done; 6]);
+    assert_eq!(broker.settle(&batch).unwrap(), [SettleResult::Applied; 6]);
 
     let mut redis = server.inspect();
     assert_eq!(redis.list(READY), [body("given", 0)]);
@@ -53,8 +60,8 @@ fn each_way_leaves_the_keys_as_it_should() {
 
 #[test]
 fn a_claim_that_somebody_took_over_settles_nothing() {
-    let ways: [fn(&Reservation) -> How; 5] =
-        [|_| How::Delete, |_| How::Release { delay: 0 }, bury, |_| How::GiveBack, |_| How::Leave];
+    let ways: [fn(&Reservation) -> Settlement; 5] =
+        [|_| Settlement::Delete, |_| Settlement::Release { delay: 0 }, bury, |_| Settlement::GiveBack, |_| Settlement::Leave];
     for how in ways {
         let server = Server::start();
         let broker = server.broker();
@@ -63,10 +70,10 @@ fn a_claim_that_somebody_took_over_settles_nothing() {
         let theirs = reserve(&server.broker_at(NOW + 60), 1);
         assert_eq!(theirs[0].attempts, Some(2));
         let before = server.inspect().snapshot();
-        assert_eq!(settle(&broker, &mine, how), [Settled::Lost]);
-        assert_eq!(broker.extend(&[mine[0].claim.clone()]).unwrap(), [Extended::Lost]);
+        assert_eq!(settle(&broker, &mine, how), [SettleResult::Lost]);
+        assert_eq!(broker.extend(&[mine[0].claim.clone()]).unwrap(), [ExtendResult::Lost]);
         assert_eq!(server.inspect().snapshot(), before);
-        assert_eq!(settle(&broker, &theirs, how), [Settled::Done]);
+        assert_eq!(settle(&broker, &theirs, how), [SettleResult::Applied]);
     }
 }
 
@@ -77,8 +84,8 @@ fn given_back_jobs_stand_at_the_head_in_their_order_with_their_bytes() {
     let all: Vec<_> = (0..70).map(|n| body(&format!("{n:02}"), 0)).collect();
     push(&broker, &all);
     let jobs = reserve(&broker, 64);
-    assert_eq!(settle(&broker, &jobs[..1], |_| How::Delete), [Settled::Done]);
-    assert_eq!(settle(&broker, &jobs[1..], |_| How::GiveBack), [Settled::Done; 63]);
+    assert_eq!(settle(&broker, &jobs[..1], |_| Settlement::Delete), [SettleResult::Applied]);
+    assert_eq!(settle(&broker, &jobs[1..], |_| Settlement::GiveBack), [SettleResult::Applied; 63]);
     assert_eq!(server.inspect().list(READY), all[1..]);
     assert_eq!(reserve(&broker, 1)[0].attempts, Some(1));
 }
@@ -90,7 +97,7 @@ fn a_count_that_grew_a_digit_is_given_back_as_it_was() {
     for original in [body("a", 9), r#"{"attempts":99,"job":"J"}"#.to_owned(), "poison".to_owned(), String::new()] {
         push(&broker, std::slice::from_ref(&original));
         let jobs = reserve(&broker, 1);
-        assert_eq!(settle(&broker, &jobs, |_| How::GiveBack), [Settled::Done]);
+        assert_eq!(settle(&broker, &jobs, |_| Settlement::GiveBack), [SettleResult::Applied]);
         assert_eq!(server.inspect().list(READY), [original]);
         server.inspect().run::<()>(&["FLUSHALL"]);
     }
@@ -107,18 +114,18 @@ fn a_batch_over_queues_and_ways_is_answered_in_its_order() {
         }
         jobs.extend(broker.reserve(&[queue(name)], 2, std::time::Duration::ZERO).unwrap());
     }
-    assert_eq!(settle(&broker, &jobs[3..4], |_| How::Delete), [Settled::Done]);
+    assert_eq!(settle(&broker, &jobs[3..4], |_| Settlement::Delete), [SettleResult::Applied]);
     let mut index = 0;
     let batch: Vec<_> = jobs
         .iter()
         .map(|job| {
             index += 1;
-            let how = if index % 2 == 0 { How::Delete } else { How::Release { delay: 1 } };
+            let how = if index % 2 == 0 { Settlement::Delete } else { Settlement::Release { delay: 1 } };
             Settle { claim: job.claim.clone(), how }
         })
         .collect();
-    use Settled::{Done, Lost};
-    assert_eq!(broker.settle(&batch).unwrap(), [Done, Done, Done, Lost, Done, Done]);
+    use SettleResult::{Applied, Lost};
+    assert_eq!(broker.settle(&batch).unwrap(), [Applied, Applied, Applied, Lost, Applied, Applied]);
     assert_eq!(broker.settle(&batch).unwrap(), [Lost; 6]);
     assert_eq!(broker.settle(&[]).unwrap(), []);
 }
@@ -147,7 +154,7 @@ fn a_release_that_is_refused_leaves_the_job_reserved() {
     let mut redis = server.inspect();
     redis.run::<()>(&["SET", DELAYED, "not a set"]);
     let before = redis.snapshot();
-    let batch = [Settle { claim: jobs[0].claim.clone(), how: How::Release { delay: 1 } }];
+    let batch = [Settle { claim: jobs[0].claim.clone(), how: Settlement::Release { delay: 1 } }];
     assert_eq!(broker.settle(&batch).unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!(redis.snapshot(), before);
 }
@@ -159,11 +166,11 @@ fn a_full_server_still_settles_in_every_way() {
     push(&broker, &["a", "b", "c", "d"].map(|name| body(name, 0)));
     let jobs = reserve(&broker, 4);
     server.inspect().run::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
-    assert_eq!(broker.extend(&[jobs[0].claim.clone()]).unwrap(), [Extended::Kept]);
-    assert_eq!(settle(&broker, &jobs[..1], |_| How::Release { delay: 1 }), [Settled::Done]);
-    assert_eq!(settle(&broker, &jobs[1..2], |_| How::GiveBack), [Settled::Done]);
-    assert_eq!(settle(&broker, &jobs[2..3], bury), [Settled::Done]);
-    assert_eq!(settle(&broker, &jobs[3..], |_| How::Delete), [Settled::Done]);
+    assert_eq!(broker.extend(&[jobs[0].claim.clone()]).unwrap(), [ExtendResult::Kept]);
+    assert_eq!(settle(&broker, &jobs[..1], |_| Settlement::Release { delay: 1 }), [SettleResult::Applied]);
+    assert_eq!(settle(&broker, &jobs[1..2], |_| Settlement::GiveBack), [SettleResult::Applied]);
+    assert_eq!(settle(&broker, &jobs[2..3], bury), [SettleResult::Applied]);
+    assert_eq!(settle(&broker, &jobs[3..], |_| Settlement::Delete), [SettleResult::Applied]);
 }
 
 #[test]
@@ -171,7 +178,7 @@ fn discarded_failures_are_deleted() {
     let server = Server::start();
     let broker = server.broker_with(Settings { now: Some(NOW), failed: FailedStore::Discard, ..Settings::default() });
     push(&broker, &[body("a", 0)]);
-    assert_eq!(settle(&broker, &reserve(&broker, 1), bury), [Settled::Done]);
+    assert_eq!(settle(&broker, &reserve(&broker, 1), bury), [SettleResult::Applied]);
     assert!(server.inspect().snapshot().is_empty());
 }
 
@@ -182,12 +189,12 @@ fn extending_runs_the_lease_from_now_and_only_ours() {
     push(&broker, &[body("a", 0), body("b", 0)]);
     let jobs = reserve(&broker, 2);
     let claims: Vec<_> = jobs.iter().map(|job| job.claim.clone()).collect();
-    settle(&broker, &jobs[1..], |_| How::Delete);
+    settle(&broker, &jobs[1..], |_| Settlement::Delete);
     let later = server.broker_at(NOW + 30);
-    assert_eq!(later.extend(&claims).unwrap(), [Extended::Kept, Extended::Lost]);
+    assert_eq!(later.extend(&claims).unwrap(), [ExtendResult::Kept, ExtendResult::Lost]);
     assert_eq!(server.inspect().set(RESERVED), [(body("a", 1), NOW + 90)]);
     let for_ever = server.broker_with(Settings { now: Some(NOW + 40), retry_after: None, ..Settings::default() });
-    assert_eq!(for_ever.extend(&claims).unwrap(), [Extended::Kept, Extended::Lost]);
+    assert_eq!(for_ever.extend(&claims).unwrap(), [ExtendResult::Kept, ExtendResult::Lost]);
     assert_eq!(server.inspect().set(RESERVED), [(body("a", 1), NOW + 90)]);
 }
 

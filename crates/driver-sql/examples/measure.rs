@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ferry_core::broker::{Broker, How, Settle};
+use ferry_core::broker::{Broker, Settle, Settlement};
 use ferry_core::config::{FailedStore, SqliteConfig};
 use ferry_core::dialect::Family;
 use ferry_core::{NewJob, QueueName, Result};
@@ -73,7 +73,7 @@ fn drain(broker: &SqliteBroker, max: usize) -> Result<u32> {
             return Ok(drained);
         }
         drained += jobs.len() as u32;
-        let batch: Vec<Settle> = jobs.into_iter().map(|job| Settle { claim: job.claim, how: How::Delete }).collect();
+        let batch: Vec<Settle> = jobs.into_iter().map(|job| Settle { claim: job.claim, how: Settlement::Delete }).collect();
         broker.settle(&batch)?;
     }
 }

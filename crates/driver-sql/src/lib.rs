@@ -26,4 +26,4 @@ mod sqlite;
 mod trailer;
 
 pub use settings::Settings;
-pub use sqlite::{SqliteBroker, gate};
+pub use sqlite::{SqliteBroker, fork_gate};

@@ -10,12 +10,12 @@ use ferry_core::Receipt;
 
 /// A row as its holder knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct ReservedRow {
     pub id: i64,
     pub attempts: i64,
 }
 
-impl Held {
+impl ReservedRow {
     pub(crate) fn to_receipt(self) -> Receipt {
         Receipt([self.id.to_le_bytes(), self.attempts.to_le_bytes()].concat())
     }
@@ -32,13 +32,13 @@ impl Held {
 pub(crate) struct Fence(HashMap<i64, i64>);
 
 impl Fence {
-    pub(crate) fn of(rows: impl IntoIterator<Item = Held>) -> Self {
+    pub(crate) fn of(rows: impl IntoIterator<Item = ReservedRow>) -> Self {
         Self(rows.into_iter().map(|held| (held.id, held.attempts)).collect())
     }
 
     /// The row, if the reservation is still the receipt's. It passes once: a repeat in the same batch is lost.
-    pub(crate) fn pass(&mut self, receipt: &Receipt) -> Option<Held> {
-        let held = Held::of(receipt)?;
+    pub(crate) fn pass(&mut self, receipt: &Receipt) -> Option<ReservedRow> {
+        let held = ReservedRow::of(receipt)?;
         (self.0.get(&held.id) == Some(&held.attempts)).then(|| {
             self.0.remove(&held.id);
             held
@@ -52,19 +52,19 @@ mod tests {
 
     #[test]
     fn a_receipt_names_row_and_attempts() {
-        let held = Held { id: 7, attempts: 300 };
-        assert_eq!(Held::of(&held.to_receipt()), Some(held));
+        let held = ReservedRow { id: 7, attempts: 300 };
+        assert_eq!(ReservedRow::of(&held.to_receipt()), Some(held));
         for foreign in [&b""[..], b"7", b"sixteen bytes..!x"] {
-            assert_eq!(Held::of(&Receipt(foreign.to_vec())), None);
+            assert_eq!(ReservedRow::of(&Receipt(foreign.to_vec())), None);
         }
     }
 
     #[test]
     fn only_the_present_reservation_passes_and_only_once() {
-        let mine = Held { id: 1, attempts: 2 };
+        let mine = ReservedRow { id: 1, attempts: 2 };
         let mut fence = Fence::of([mine]);
-        assert_eq!(fence.pass(&Held { id: 1, attempts: 1 }.to_receipt()), None);
-        assert_eq!(fence.pass(&Held { id: 2, attempts: 2 }.to_receipt()), None);
+        assert_eq!(fence.pass(&ReservedRow { id: 1, attempts: 1 }.to_receipt()), None);
+        assert_eq!(fence.pass(&ReservedRow { id: 2, attempts: 2 }.to_receipt()), None);
         assert_eq!(fence.pass(&mine.to_receipt()), Some(mine));
         assert_eq!(fence.pass(&mine.to_receipt()), None);
     }

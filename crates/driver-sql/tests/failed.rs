@@ -6,9 +6,9 @@ use std::path::Path;
 use std::thread;
 
 use common::*;
-use ferry_core::broker::{Admin, Broker, How, Settled};
+use ferry_core::broker::{Admin, Broker, SettleResult, Settlement};
 use ferry_core::config::FailedStore;
-use ferry_core::failed::{FailedJob, Failure, Passed};
+use ferry_core::failed::{FailedJob, FailedPosition, Failure};
 use ferry_core::{ErrorKind, NewJob, QueueName};
 use ferry_driver_sql::{Settings, SqliteBroker};
 
@@ -22,7 +22,7 @@ fn fail(broker: &SqliteBroker, payloads: &[&[u8]]) {
         broker.push(&q(), NewJob::ready(payload.to_vec())).unwrap();
         let job = reserve(broker, 1).remove(0);
         let failure = Failure { payload: job.body.clone(), ..failure("boom") };
-        assert_eq!(settle(broker, &job, How::Bury(Box::new(failure))), Settled::Done);
+        assert_eq!(settle(broker, &job, Settlement::Bury(Box::new(failure))), SettleResult::Applied);
     }
 }
 
@@ -46,7 +46,7 @@ fn failed_jobs_are_read_from_both_ends_in_pages() {
     let all = oldest(&broker, 9);
     let newest = |offset, limit| payloads(&broker.failed(&q(), offset, limit).unwrap()).concat();
     let behind = |count: usize, limit| {
-        let passed = count.checked_sub(1).map(|last| Passed { count: count as u64, last: all[last].id.clone() });
+        let passed = count.checked_sub(1).map(|last| FailedPosition { count: count as u64, last: all[last].id.clone() });
         payloads(&broker.oldest_failed(&q(), passed.as_ref(), limit).unwrap().unwrap()).concat()
     };
     assert_eq!((newest(0, 9), behind(0, 9)), (b"edcba".to_vec(), b"abcde".to_vec()));
@@ -62,7 +62,7 @@ fn a_walk_never_loses_its_place() {
     let broker = broker_at(&folder.file(), NOW);
     fail(&broker, &[b"a", b"b", b"c", b"d"]);
     let all = oldest(&broker, 4);
-    let passed = Passed { count: 2, last: all[1].id.clone() };
+    let passed = FailedPosition { count: 2, last: all[1].id.clone() };
     assert_eq!(broker.forget(&q(), &all[..2]).unwrap(), 2);
     let jobs = broker.oldest_failed(&q(), Some(&passed), 9).unwrap().unwrap();
     assert_eq!(payloads(&jobs), [b"c", b"d"]);

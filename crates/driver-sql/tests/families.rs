@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::*;
-use ferry_core::broker::{Broker, Extended, How, Settled, State};
+use ferry_core::broker::{Broker, ExtendResult, SettleResult, Settlement, State};
 use ferry_core::dialect::Family;
 use ferry_core::{ErrorKind, NewJob, QueueName};
 use ferry_driver_sql::{Settings, SqliteBroker};
@@ -51,7 +51,7 @@ fn a_row_of_v1_is_reserved_without_being_counted_and_counted_when_it_comes_back(
     assert_eq!(job.attempts, Some(2));
     assert_eq!(jobs_table(&folder.file()), json!([row(1, 1, 1, (NOW + 60).into(), NOW, NOW)]));
 
-    assert_eq!(settle(&later, &job, How::Release { delay: 5 }), Settled::Done);
+    assert_eq!(settle(&later, &job, Settlement::Release { delay: 5 }), SettleResult::Applied);
     assert_eq!(jobs_table(&folder.file()), json!([row(2, 2, 0, Value::Null, NOW + 65, NOW + 60)]));
     let last = think1(&folder.file(), NOW + 65);
     assert_eq!(reserve(&last, 1)[0].attempts, Some(3));
@@ -64,14 +64,20 @@ fn giving_back_a_row_of_v1_burns_nothing() {
     let broker = think1(&folder.file(), NOW);
     push(&broker, "p");
     let job = reserve(&broker, 1).remove(0);
-    assert_eq!(settle(&broker, &job, How::GiveBack), Settled::Done);
+    assert_eq!(settle(&broker, &job, Settlement::GiveBack), SettleResult::Applied);
     assert_eq!(jobs_table(&folder.file()), json!([row(1, 0, 0, Value::Null, NOW, NOW)]));
     assert_eq!(reserve(&broker, 1)[0].attempts, Some(1));
 }
 
 #[test]
 fn a_claim_on_a_row_of_v1_that_somebody_took_over_settles_nothing() {
-    for how in [How::Delete, How::Release { delay: 0 }, How::GiveBack, How::Leave, How::Bury(Box::new(failure("x")))] {
+    for how in [
+        Settlement::Delete,
+        Settlement::Release { delay: 0 },
+        Settlement::GiveBack,
+        Settlement::Leave,
+        Settlement::Bury(Box::new(failure("x"))),
+    ] {
         let folder = Folder::new();
         sql(&folder.file(), V1);
         let slow = think1(&folder.file(), NOW);
@@ -79,10 +85,10 @@ fn a_claim_on_a_row_of_v1_that_somebody_took_over_settles_nothing() {
         let stale = reserve(&slow, 1).remove(0);
         let quick = think1(&folder.file(), NOW + 60);
         let held = reserve(&quick, 1).remove(0);
-        assert_eq!(settle(&slow, &stale, how.clone()), Settled::Lost);
-        assert_eq!(slow.extend(&[stale.claim]).unwrap(), [Extended::Lost]);
+        assert_eq!(settle(&slow, &stale, how.clone()), SettleResult::Lost);
+        assert_eq!(slow.extend(&[stale.claim]).unwrap(), [ExtendResult::Lost]);
         assert_eq!(jobs_table(&folder.file()), json!([row(1, 1, 1, (NOW + 60).into(), NOW, NOW)]));
-        assert_eq!(settle(&quick, &held, how), Settled::Done);
+        assert_eq!(settle(&quick, &held, how), SettleResult::Applied);
     }
 }
 
@@ -96,7 +102,7 @@ fn an_original_worker_of_v1_and_ours_take_each_others_expired_rows() {
     // What the original runs before it looks for a job (`mariadb/pop-reserved-expired`), then its reservation.
     sql(&folder.file(), "UPDATE tp_jobs SET reserved = 0, reserved_at = NULL, attempts = attempts + 1 WHERE reserved = 1");
     sql(&folder.file(), "UPDATE tp_jobs SET reserved = 1, reserved_at = 1700000060 WHERE id = 1");
-    assert_eq!(settle(&broker, &stale, How::Delete), Settled::Lost);
+    assert_eq!(settle(&broker, &stale, Settlement::Delete), SettleResult::Lost);
     let later = think1(&folder.file(), NOW + 120);
     assert_eq!(reserve(&later, 1)[0].attempts, Some(3));
 }
@@ -131,7 +137,7 @@ fn sizes_pages_and_leases_read_the_columns_of_v1() {
         assert_eq!(broker.admin().unwrap().peek(&QueueName::default(), state, 0, 9).unwrap(), [payload.as_bytes()]);
     }
     let extender = think1(&folder.file(), NOW + 30);
-    assert_eq!(extender.extend(&[job.claim]).unwrap(), [Extended::Kept]);
+    assert_eq!(extender.extend(&[job.claim]).unwrap(), [ExtendResult::Kept]);
     let after = think1(&folder.file(), NOW + 60);
     assert_eq!(bodies(&reserve(&after, 1)), ["ready"], "the extended one has not expired");
 }
@@ -157,7 +163,7 @@ fn the_columns_before_3_0_3_are_used_where_they_are_found() {
     let job = reserve(&broker, 1).remove(0);
     let row = json!([{"id": 1, "queue": "default", "payload": "p", "attempts": 1, "reserved_at": NOW, "available_at": NOW, "created_at": NOW}]);
     assert_eq!((job.attempts, jobs_table(&folder.file())), (Some(1), row));
-    assert_eq!(settle(&broker, &job, How::Bury(Box::new(failure("boom")))), Settled::Done);
+    assert_eq!(settle(&broker, &job, Settlement::Bury(Box::new(failure("boom")))), SettleResult::Applied);
     assert_eq!(rows(&folder.file(), "SELECT failed_at FROM tp_failed_jobs")[0]["failed_at"], "2023-11-14 22:13:20");
     let failed = broker.admin().unwrap().failed(&QueueName::default(), 0, 9).unwrap();
     assert_eq!((failed[0].exception.as_str(), failed[0].failed_at), ("boom", NOW));

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::*;
-use ferry_core::broker::{Broker, How, Settle, Settled};
+use ferry_core::broker::{Broker, Settle, SettleResult, Settlement};
 use ferry_core::{NewJob, QueueName};
 
 const WORKERS: usize = 4;
@@ -60,8 +60,8 @@ fn work() {
         if jobs.is_empty() && all_pushed {
             return;
         }
-        let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: How::Delete }).collect();
-        assert!(broker.settle(&batch).unwrap().iter().all(|settled| *settled == Settled::Done));
+        let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: Settlement::Delete }).collect();
+        assert!(broker.settle(&batch).unwrap().iter().all(|settled| *settled == SettleResult::Applied));
         jobs.iter().for_each(|job| taken.write_all(&[&job.body[..], b"\n"].concat()).unwrap());
     }
 }
@@ -105,8 +105,9 @@ fn threads_that_share_one_broker_carry_every_job_exactly_once() {
                 return ids;
             }
             ids.extend(jobs.iter().filter_map(|job| job.number));
-            let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: How::Delete }).collect();
-            assert!(broker.settle(&batch).unwrap().iter().all(|settled| *settled == Settled::Done));
+            let batch: Vec<Settle> =
+                jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: Settlement::Delete }).collect();
+            assert!(broker.settle(&batch).unwrap().iter().all(|settled| *settled == SettleResult::Applied));
         }
     };
     let ids: Vec<i64> = std::thread::scope(|scope| {
@@ -127,7 +128,7 @@ fn a_waiting_reserve_delays_no_other_word() {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| broker.reserve(&[queue("empty")], 1, Duration::from_secs(1)).unwrap());
         broker.extend(std::slice::from_ref(&held.claim)).unwrap();
-        assert_eq!(settle(&broker, &held, How::Delete), Settled::Done);
+        assert_eq!(settle(&broker, &held, Settlement::Delete), SettleResult::Applied);
         push(&broker, "x");
         broker.size(&QueueName::default()).unwrap();
         assert!(!waiting.is_finished());
@@ -207,7 +208,7 @@ fn php_writes_to_the_same_file_in_between() {
         let jobs = reserve(&broker, 10);
         assert!(!jobs.is_empty());
         seen.extend(bodies(&jobs).iter().map(|body| (*body).to_owned()));
-        let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: How::Delete }).collect();
+        let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: Settlement::Delete }).collect();
         broker.settle(&batch).unwrap();
     }
     assert_eq!(seen.iter().collect::<HashSet<_>>().len(), 101);
@@ -236,7 +237,7 @@ fn a_push_from_another_process_ends_the_wait_at_once() {
         let taken = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
         latencies.push(taken - bodies(std::slice::from_ref(&job))[0].parse::<f64>().unwrap());
         php.wait();
-        assert_eq!(settle(&broker, &job, How::Delete), Settled::Done);
+        assert_eq!(settle(&broker, &job, Settlement::Delete), SettleResult::Applied);
     }
     php.end();
     latencies.sort_by(f64::total_cmp);

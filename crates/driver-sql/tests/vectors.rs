@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::*;
-use ferry_core::broker::{Broker, How, Settled};
+use ferry_core::broker::{Broker, SettleResult, Settlement};
 use ferry_core::{Due, NewJob, QueueName, Reservation};
 use ferry_driver_sql::SqliteBroker;
 use serde_json::Value;
@@ -84,16 +84,19 @@ fn replay(case: &Value, broker: &SqliteBroker, path: &Path) {
         }
         "pop" => assert_popped(&broker.reserve(&[queue], 1, Duration::ZERO).unwrap(), &case["returns"]),
         "job.delete" => {
-            assert_eq!(settle(broker, &reserve_again(broker, path, 1), How::Delete), Settled::Done);
+            assert_eq!(settle(broker, &reserve_again(broker, path, 1), Settlement::Delete), SettleResult::Applied);
         }
         "job.release" => {
             let job = reserve_again(broker, path, 1);
             assert_eq!(jobs_table(path), case["before"]["tp_jobs"]);
-            assert_eq!(settle(broker, &job, How::Release { delay: args["delay"].as_i64().unwrap() }), Settled::Done);
+            assert_eq!(
+                settle(broker, &job, Settlement::Release { delay: args["delay"].as_i64().unwrap() }),
+                SettleResult::Applied
+            );
         }
         "job.release+pop" => {
             let job = reserve_again(broker, path, 1);
-            assert_eq!(settle(broker, &job, How::Release { delay: 0 }), Settled::Done);
+            assert_eq!(settle(broker, &job, Settlement::Release { delay: 0 }), SettleResult::Applied);
             assert_popped(&reserve(broker, 1), &case["returns"]);
         }
         other => panic!("no replay for {other}"),
@@ -128,8 +131,14 @@ fn a_row_that_another_worker_took_is_not_touched() {
     let broker = broker_at(&folder.file(), NOW);
     let job = reserve_again(&broker, &folder.file(), 2);
     sql(&folder.file(), "UPDATE tp_jobs SET attempts = 3, reserve_time = 1700000100");
-    for how in [How::Release { delay: 0 }, How::Delete, How::GiveBack, How::Leave, How::Bury(Box::new(failure("x")))] {
-        assert_eq!(settle(&broker, &job, how), Settled::Lost);
+    for how in [
+        Settlement::Release { delay: 0 },
+        Settlement::Delete,
+        Settlement::GiveBack,
+        Settlement::Leave,
+        Settlement::Bury(Box::new(failure("x"))),
+    ] {
+        assert_eq!(settle(&broker, &job, how), SettleResult::Lost);
     }
     assert_eq!(jobs_table(&folder.file()), case["before"]["tp_jobs"]);
 }

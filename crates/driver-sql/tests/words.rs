@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use ferry_core::broker::{Broker, Extended, How, Settle, Settled, Sizes, State};
+use ferry_core::broker::{Broker, ExtendResult, Settle, SettleResult, Settlement, Sizes, State};
 use ferry_core::config::FailedStore;
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::{NewJob, QueueName};
@@ -58,7 +58,7 @@ fn bytes_that_another_program_stored_as_text_come_as_they_are() {
     let jobs = reserve(&broker, 1);
     assert_eq!(jobs[0].body, b"\xff\x27\xc3");
     assert_eq!(jobs[0].attempts, Some(1), "no count is a count of nothing");
-    assert_eq!(settle(&broker, &jobs[0], How::Delete), Settled::Done);
+    assert_eq!(settle(&broker, &jobs[0], Settlement::Delete), SettleResult::Applied);
 }
 
 #[test]
@@ -106,14 +106,14 @@ fn a_reservation_expires_unless_it_is_extended() {
     push(&start, "kept");
     push(&start, "dropped");
     let jobs = reserve(&start, 2);
-    assert_eq!(middle.extend(&[jobs[0].claim.clone()]).unwrap(), [Extended::Kept]);
+    assert_eq!(middle.extend(&[jobs[0].claim.clone()]).unwrap(), [ExtendResult::Kept]);
     let again = reserve(&end, 2);
     assert_eq!(bodies(&again), ["dropped"]);
     assert_eq!(again[0].attempts, Some(2));
     let claims = [jobs[0].claim.clone(), jobs[1].claim.clone(), again[0].claim.clone()];
-    assert_eq!(end.extend(&claims).unwrap(), [Extended::Kept, Extended::Lost, Extended::Kept]);
-    assert_eq!(settle(&end, &jobs[1], How::Delete), Settled::Lost);
-    assert_eq!(settle(&end, &again[0], How::Delete), Settled::Done);
+    assert_eq!(end.extend(&claims).unwrap(), [ExtendResult::Kept, ExtendResult::Lost, ExtendResult::Kept]);
+    assert_eq!(settle(&end, &jobs[1], Settlement::Delete), SettleResult::Lost);
+    assert_eq!(settle(&end, &again[0], Settlement::Delete), SettleResult::Applied);
 }
 
 #[test]
@@ -134,9 +134,15 @@ fn a_batch_is_settled_item_by_item() {
         push(&broker, payload);
     }
     let jobs = reserve(&broker, 9);
-    let hows = [How::Delete, How::Release { delay: 5 }, How::Bury(Box::new(failure("boom"))), How::GiveBack, How::Leave];
+    let hows = [
+        Settlement::Delete,
+        Settlement::Release { delay: 5 },
+        Settlement::Bury(Box::new(failure("boom"))),
+        Settlement::GiveBack,
+        Settlement::Leave,
+    ];
     let batch: Vec<Settle> = jobs.iter().zip(hows).map(|(job, how)| Settle { claim: job.claim.clone(), how }).collect();
-    assert_eq!(broker.settle(&batch).unwrap(), [Settled::Done; 5]);
+    assert_eq!(broker.settle(&batch).unwrap(), [SettleResult::Applied; 5]);
     let state = rows(&folder.file(), "SELECT id, payload, attempts, reserve_time, available_time FROM tp_jobs ORDER BY id");
     assert_eq!(
         state,
@@ -147,7 +153,11 @@ fn a_batch_is_settled_item_by_item() {
         ])
     );
     let repeated = broker.settle(&batch).unwrap();
-    assert_eq!(repeated, [Settled::Lost, Settled::Lost, Settled::Lost, Settled::Lost, Settled::Done], "only leave is still ours");
+    assert_eq!(
+        repeated,
+        [SettleResult::Lost, SettleResult::Lost, SettleResult::Lost, SettleResult::Lost, SettleResult::Applied],
+        "only leave is still ours"
+    );
     assert_eq!(broker.settle(&[]).unwrap(), []);
 }
 
@@ -157,8 +167,8 @@ fn a_claim_counts_once_in_a_batch() {
     let broker = broker_at(&folder.file(), NOW);
     push(&broker, "a");
     let claim = reserve(&broker, 1).remove(0).claim;
-    let twice = vec![Settle { claim, how: How::Release { delay: 0 } }; 2];
-    assert_eq!(broker.settle(&twice).unwrap(), [Settled::Done, Settled::Lost]);
+    let twice = vec![Settle { claim, how: Settlement::Release { delay: 0 } }; 2];
+    assert_eq!(broker.settle(&twice).unwrap(), [SettleResult::Applied, SettleResult::Lost]);
     assert_eq!(jobs_table(&folder.file()).as_array().unwrap().len(), 1);
 }
 
@@ -170,8 +180,8 @@ fn jobs_given_back_are_the_next_in_their_old_order() {
         push(&broker, payload);
     }
     let jobs = reserve(&broker, 3);
-    let batch: Vec<Settle> = jobs[1..].iter().map(|job| Settle { claim: job.claim.clone(), how: How::GiveBack }).collect();
-    assert_eq!(broker.settle(&batch).unwrap(), [Settled::Done; 2]);
+    let batch: Vec<Settle> = jobs[1..].iter().map(|job| Settle { claim: job.claim.clone(), how: Settlement::GiveBack }).collect();
+    assert_eq!(broker.settle(&batch).unwrap(), [SettleResult::Applied; 2]);
     let again = reserve(&broker, 9);
     assert_eq!(bodies(&again), ["b", "c", "d"], "no attempt was burnt, so they may share a batch");
     assert!(again.iter().all(|job| job.attempts == Some(1)));
@@ -184,7 +194,7 @@ fn a_row_that_was_reserved_at_second_zero_is_ready_when_given_back() {
     later(&broker, "a", 100);
     sql(&folder.file(), "UPDATE tp_jobs SET reserve_time = 0");
     let job = reserve(&broker, 1).remove(0);
-    assert_eq!(settle(&broker, &job, How::GiveBack), Settled::Done);
+    assert_eq!(settle(&broker, &job, Settlement::GiveBack), SettleResult::Applied);
     assert_eq!(bodies(&reserve(&broker, 1)), ["a"]);
 }
 
@@ -197,7 +207,7 @@ fn attempts_are_counted_beyond_255() {
     sql(&folder.file(), "UPDATE tp_jobs SET attempts = 255");
     let job = reserve(&broker, 1).remove(0);
     assert_eq!(job.attempts, Some(256));
-    assert_eq!(settle(&broker, &job, How::Release { delay: 0 }), Settled::Done);
+    assert_eq!(settle(&broker, &job, Settlement::Release { delay: 0 }), SettleResult::Applied);
     assert_eq!(reserve(&broker, 1)[0].attempts, Some(257));
 }
 
@@ -218,7 +228,7 @@ fn a_buried_job_is_read_back_whole_from_either_table() {
             exception: "RuntimeException: 订单\n#0 {main}".into(),
             attempts: 1,
         };
-        assert_eq!(settle(&broker, &job, How::Bury(Box::new(failure.clone()))), Settled::Done);
+        assert_eq!(settle(&broker, &job, Settlement::Bury(Box::new(failure.clone()))), SettleResult::Applied);
         let failed = broker.admin().unwrap().failed(&QueueName::default(), 0, 9).unwrap();
         assert_eq!(failed, [ferry_core::failed::FailedJob::of(&failure, "1".into(), "default", NOW)]);
         assert_eq!(rows(&folder.file(), "SELECT fail_time FROM tp_failed_jobs")[0]["fail_time"], "2023-11-14 22:13:20");
@@ -249,7 +259,7 @@ fn discarded_failures_leave_no_table_and_no_row() {
     let broker = SqliteBroker::new(config(&folder.file()), Settings { failed: FailedStore::Discard, ..settings() });
     push(&broker, "a");
     let job = reserve(&broker, 1).remove(0);
-    assert_eq!(settle(&broker, &job, How::Bury(Box::new(failure("boom")))), Settled::Done);
+    assert_eq!(settle(&broker, &job, Settlement::Bury(Box::new(failure("boom")))), SettleResult::Applied);
     assert_eq!(broker.size(&QueueName::default()).unwrap(), Sizes::default());
     assert!(broker.admin().unwrap().failed(&QueueName::default(), 0, 9).unwrap().is_empty());
     assert_eq!(rows(&folder.file(), "SELECT count(*) AS n FROM sqlite_master WHERE name LIKE '%failed%'")[0]["n"], 0);
@@ -288,7 +298,7 @@ fn every_word_works_again_after_close() {
     let job = reserve(&broker, 1).remove(0);
     broker.close();
     assert!(!folder.path().join("queue.db-wal").exists(), "the last one out folds the log away");
-    assert_eq!(settle(&broker, &job, How::Release { delay: 0 }), Settled::Done);
+    assert_eq!(settle(&broker, &job, Settlement::Release { delay: 0 }), SettleResult::Applied);
     broker.close();
     assert_eq!(bodies(&reserve(&broker, 1)), ["a"]);
     assert_eq!(broker.size(&QueueName::default()).unwrap().reserved, 1);
@@ -302,7 +312,7 @@ fn a_receipt_of_another_driver_is_lost() {
     push(&broker, "a");
     let mut job = reserve(&broker, 1).remove(0);
     job.claim.receipt.0 = b"{\"job\":\"J\"}".to_vec();
-    assert_eq!(settle(&broker, &job, How::Delete), Settled::Lost);
-    assert_eq!(broker.extend(&[job.claim]).unwrap(), [Extended::Lost]);
+    assert_eq!(settle(&broker, &job, Settlement::Delete), SettleResult::Lost);
+    assert_eq!(broker.extend(&[job.claim]).unwrap(), [ExtendResult::Lost]);
     assert!(!broker.capabilities().counts_in_payload && broker.capabilities().leases);
 }

@@ -8,13 +8,13 @@ use ferry_core::backoff::Backoff;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
 
-use crate::hold::Lease;
+use crate::in_flight::InFlightJob;
 use crate::job::HeldJob;
 
 /// The side that runs handlers. Every call happens on the thread that runs the worker.
 pub trait Host {
     /// Finds the job's handler class and what it says of its jobs. `Err` when there is none, or when finding it failed.
-    fn prepare(&mut self, job: &Lease) -> Result<HandlerLimits, CallEnd>;
+    fn prepare(&mut self, job: &InFlightJob) -> Result<HandlerLimits, CallEnd>;
 
     /// Runs the job's handler.
     fn call(&mut self, job: &Rc<HeldJob>) -> CallEnd;
@@ -23,13 +23,13 @@ pub trait Host {
     fn backoff(&mut self) -> Option<Backoff>;
 
     /// Tells the handler that its job failed for good, by its `failed()` method if it has one.
-    fn failed(&mut self, job: &Rc<HeldJob>, why: &Why) -> Result<CallEnd, Halt>;
+    fn failed(&mut self, job: &Rc<HeldJob>, why: &FailureCause) -> Result<CallEnd, Halt>;
 
     /// Tells listeners, and the console.
     fn event(&mut self, event: Event<'_>) -> Result<(), Halt>;
 
     /// Lets PHP do what is due: signal handlers. Called between jobs and at least every 200 ms while idle.
-    fn breathe(&mut self) -> Result<(), Halt>;
+    fn poll_signals(&mut self) -> Result<(), Halt>;
 
     /// Whether somebody asked the worker to stop.
     fn stopping(&self) -> bool;
@@ -80,7 +80,7 @@ pub enum Halt {
 
 /// Why a job failed for good.
 #[derive(Debug, Clone)]
-pub struct Why {
+pub struct FailureCause {
     /// In one word.
     pub reason: Reason,
     /// In full: the exception, or our own sentence.
@@ -126,11 +126,11 @@ pub enum Event<'a> {
     /// Its handler returned.
     Processed(&'a Rc<HeldJob>),
     /// Its handler threw, or it could not be started.
-    Exception(&'a Rc<HeldJob>, &'a Why),
+    Exception(&'a Rc<HeldJob>, &'a FailureCause),
     /// It ran longer than its timeout and was stopped.
     TimedOut(&'a Rc<HeldJob>, Duration),
     /// It failed for good and lies in the failed store.
-    Failed(&'a Rc<HeldJob>, &'a Why),
+    Failed(&'a Rc<HeldJob>, &'a FailureCause),
     /// The worker released it; seconds until it is ready again.
     Released(&'a Rc<HeldJob>, i64),
     /// Somebody else holds it; nothing was changed.

@@ -5,36 +5,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferry_core::backoff::Backoff;
-use ferry_core::broker::{Broker, How, Settle, Settled};
+use ferry_core::broker::{Broker, Settle, SettleResult, Settlement};
 use ferry_core::failed::{Failure, Reason};
-use ferry_core::ledger::{Ending, Said, State};
+use ferry_core::ledger::{Ending, State, StatusChange};
 use ferry_core::payload::Payload;
 use ferry_core::policy::{HandlerLimits, RetryPolicy, Tries};
 use ferry_core::{Claim, Error, ErrorKind, Result};
 
-use crate::hold::Lease;
-use crate::host::Why;
-use crate::lineage::Lineage;
-use crate::scribe::{Chronicle, id_of};
+use crate::fork_generation::ForkGeneration;
+use crate::host::FailureCause;
+use crate::in_flight::InFlightJob;
+use crate::status_writer::{StatusReporter, id_of};
 
 /// Who carries the end of a reservation to the broker.
 pub trait Settler {
     /// Deletes a finished job. A pipelined settler answers `Done` at once and reports a loss later.
-    fn delete(&self, claim: &Claim, id: &str) -> Result<Settled>;
+    fn delete(&self, claim: &Claim, id: &str) -> Result<SettleResult>;
 
     /// Ends the reservation in any other way, with the broker's answer.
-    fn settle(&self, claim: &Claim, how: How) -> Result<Settled>;
+    fn settle(&self, claim: &Claim, how: Settlement) -> Result<SettleResult>;
 }
 
 /// Settles with the broker's answer each time: for jobs popped outside a worker, and for `settle: immediate`.
 pub struct Direct(pub Arc<dyn Broker>);
 
 impl Settler for Direct {
-    fn delete(&self, claim: &Claim, _id: &str) -> Result<Settled> {
-        self.settle(claim, How::Delete)
+    fn delete(&self, claim: &Claim, _id: &str) -> Result<SettleResult> {
+        self.settle(claim, Settlement::Delete)
     }
 
-    fn settle(&self, claim: &Claim, how: How) -> Result<Settled> {
+    fn settle(&self, claim: &Claim, how: Settlement) -> Result<SettleResult> {
         settle_one(&*self.0, claim, how)
     }
 }
@@ -43,12 +43,12 @@ impl Settler for Direct {
 ///
 /// The second try is fenced like the first: "no longer ours" is then our own doing. A job that is given back is the exception:
 /// its next holder has the same receipt, so it is tried once only.
-pub fn settle_one(broker: &dyn Broker, claim: &Claim, how: How) -> Result<Settled> {
-    let again = !matches!(how, How::GiveBack);
+pub fn settle_one(broker: &dyn Broker, claim: &Claim, how: Settlement) -> Result<SettleResult> {
+    let again = !matches!(how, Settlement::GiveBack);
     let item = [Settle { claim: claim.clone(), how }];
-    let first = |answers: Vec<Settled>| answers.first().copied().unwrap_or(Settled::Lost);
+    let first = |answers: Vec<SettleResult>| answers.first().copied().unwrap_or(SettleResult::Lost);
     match broker.settle(&item) {
-        Err(error) if again && error.kind() == ErrorKind::Uncertain => broker.settle(&item).map(|_| Settled::Done),
+        Err(error) if again && error.kind() == ErrorKind::Uncertain => broker.settle(&item).map(|_| SettleResult::Applied),
         result => result.map(first),
     }
 }
@@ -57,12 +57,12 @@ pub fn settle_one(broker: &dyn Broker, claim: &Claim, how: How) -> Result<Settle
 pub struct Discarding;
 
 impl Settler for Discarding {
-    fn delete(&self, _claim: &Claim, _id: &str) -> Result<Settled> {
-        Ok(Settled::Done)
+    fn delete(&self, _claim: &Claim, _id: &str) -> Result<SettleResult> {
+        Ok(SettleResult::Applied)
     }
 
-    fn settle(&self, _claim: &Claim, _how: How) -> Result<Settled> {
-        Ok(Settled::Done)
+    fn settle(&self, _claim: &Claim, _how: Settlement) -> Result<SettleResult> {
+        Ok(SettleResult::Applied)
     }
 }
 
@@ -80,17 +80,17 @@ enum Standing {
 ///
 /// think-queue lets a second word win and so revives deleted jobs (`docs/deviations.md`).
 pub struct HeldJob {
-    lease: Arc<Lease>,
+    lease: Arc<InFlightJob>,
     connection: Arc<str>,
     settler: Arc<dyn Settler>,
-    lineage: Lineage,
+    generation: ForkGeneration,
     standing: Cell<Standing>,
     marked_failed: Cell<bool>,
     last_attempt: Cell<bool>,
     /// Why its handler failed it.
-    asked: RefCell<Option<Why>>,
+    asked: RefCell<Option<FailureCause>>,
     /// Where it is written down what becomes of it.
-    chronicle: Option<Chronicle>,
+    chronicle: Option<StatusReporter>,
     /// Whether its settlement is all there is to tell: no worker looks after it.
     alone: bool,
     /// JSON text that its handler left.
@@ -99,14 +99,14 @@ pub struct HeldJob {
 
 impl HeldJob {
     /// Takes charge of a reservation.
-    pub fn open(lease: Arc<Lease>, connection: Arc<str>, settler: Arc<dyn Settler>, lineage: Lineage) -> Self {
+    pub fn open(lease: Arc<InFlightJob>, connection: Arc<str>, settler: Arc<dyn Settler>, generation: ForkGeneration) -> Self {
         let standing = Cell::new(Standing::Held);
         let (marked_failed, last_attempt) = (Cell::new(false), Cell::new(false));
         Self {
             lease,
             connection,
             settler,
-            lineage,
+            generation,
             standing,
             marked_failed,
             last_attempt,
@@ -119,15 +119,15 @@ impl HeldJob {
 
     /// Lets a worker write down what becomes of it.
     #[must_use]
-    pub fn told(self, chronicle: Option<Chronicle>) -> Self {
+    pub fn told(self, chronicle: Option<StatusReporter>) -> Self {
         Self { chronicle, ..self }
     }
 
     /// The same outside a worker: it runs from now on, and its settlement is its end.
     #[must_use]
-    pub fn told_alone(self, chronicle: Option<Chronicle>) -> Self {
+    pub fn told_alone(self, chronicle: Option<StatusReporter>) -> Self {
         let job = Self { chronicle, alone: true, ..self };
-        job.say(Said::Running { attempts: job.attempts() });
+        job.say(StatusChange::Running { attempts: job.attempts() });
         job
     }
 
@@ -137,7 +137,7 @@ impl HeldJob {
     }
 
     /// Says something of it. Who lost it, or inherited it, has nothing to say.
-    pub fn say(&self, said: Said) {
+    pub fn say(&self, said: StatusChange) {
         if let Some(chronicle) = &self.chronicle
             && !self.is_inherited()
             && !self.is_lost()
@@ -149,12 +149,12 @@ impl HeldJob {
     /// Says that this attempt is over.
     pub fn say_ended(&self, state: State, error: Option<String>) {
         let result = self.result.borrow().clone();
-        self.say(Said::Ended { attempts: self.attempts(), ending: Ending { state, error, result } });
+        self.say(StatusChange::Ended { attempts: self.attempts(), ending: Ending { state, error, result } });
     }
 
     /// Says how far it is, in percent.
     pub fn say_progress(&self, percent: u8, message: Option<String>) {
-        self.say(Said::Progress { attempts: self.attempts(), percent, message });
+        self.say(StatusChange::Progress { attempts: self.attempts(), percent, message });
     }
 
     /// Keeps a result, as JSON text, until this attempt is over.
@@ -168,7 +168,7 @@ impl HeldJob {
     }
 
     /// The reservation with its envelope.
-    pub fn lease(&self) -> &Lease {
+    pub fn lease(&self) -> &InFlightJob {
         &self.lease
     }
 
@@ -267,7 +267,7 @@ impl HeldJob {
 
     /// Whether it belongs to a parent of this process.
     pub fn is_inherited(&self) -> bool {
-        self.lineage.is_forked()
+        self.generation.is_forked()
     }
 
     /// Notes that there will be no further attempt. Its deletion is then sent at once: were it lost with the process, the job
@@ -280,18 +280,18 @@ impl HeldJob {
     pub fn delete(&self) -> Result<()> {
         let claim = &self.lease.reservation.claim;
         self.end(Standing::Deleted, || match self.last_attempt.get() {
-            true => self.settler.settle(claim, How::Delete),
+            true => self.settler.settle(claim, Settlement::Delete),
             false => self.settler.delete(claim, &self.id()),
         })
     }
 
     /// Lets it come back after `delay` seconds.
     pub fn release(&self, delay: i64) -> Result<()> {
-        self.end(Standing::Released, || self.settler.settle(&self.lease.reservation.claim, How::Release { delay }))
+        self.end(Standing::Released, || self.settler.settle(&self.lease.reservation.claim, Settlement::Release { delay }))
     }
 
     /// Puts it into the failed store.
-    pub fn bury(&self, why: &Why) -> Result<()> {
+    pub fn bury(&self, why: &FailureCause) -> Result<()> {
         let failure = Failure {
             connection: self.connection.to_string(),
             payload: self.lease.reservation.body.clone(),
@@ -299,7 +299,7 @@ impl HeldJob {
             exception: why.text.clone(),
             attempts: self.attempts(),
         };
-        self.end(Standing::Buried, || self.settler.settle(&self.lease.reservation.claim, How::Bury(Box::new(failure))))?;
+        self.end(Standing::Buried, || self.settler.settle(&self.lease.reservation.claim, Settlement::Bury(Box::new(failure))))?;
         self.mark_failed();
         Ok(())
     }
@@ -310,7 +310,7 @@ impl HeldJob {
         if self.is_deleted() || self.is_released() {
             return Ok(false);
         }
-        let why = Why { reason: Reason::Asked, text };
+        let why = FailureCause { reason: Reason::Asked, text };
         self.asked.replace(Some(why.clone()));
         if let Err(error) = self.bury(&why) {
             self.asked.take();
@@ -320,15 +320,15 @@ impl HeldJob {
     }
 
     /// Why its handler failed it, if it did.
-    pub fn asked_to_fail(&self) -> Option<Why> {
+    pub fn asked_to_fail(&self) -> Option<FailureCause> {
         self.asked.borrow().clone()
     }
 
     /// Gives it back untouched: its handler was never started, or does not count.
     pub fn give_back(&self) -> Result<()> {
         // Beforehand: who takes it next has the same number of attempts.
-        self.say(Said::GivenBack { attempts: self.attempts() });
-        self.end(Standing::Released, || self.settler.settle(&self.lease.reservation.claim, How::GiveBack))
+        self.say(StatusChange::GivenBack { attempts: self.attempts() });
+        self.end(Standing::Released, || self.settler.settle(&self.lease.reservation.claim, Settlement::GiveBack))
     }
 
     /// Leaves it reserved; it comes back after `retry_after`. On brokers without leases the driver sees to that.
@@ -337,13 +337,13 @@ impl HeldJob {
             return Ok(());
         }
         self.check_lineage()?;
-        match self.settler.settle(&self.lease.reservation.claim, How::Leave)? {
-            Settled::Done => Ok(()),
-            Settled::Lost => Err(self.lost()),
+        match self.settler.settle(&self.lease.reservation.claim, Settlement::Leave)? {
+            SettleResult::Applied => Ok(()),
+            SettleResult::Lost => Err(self.lost()),
         }
     }
 
-    fn end(&self, standing: Standing, settle: impl FnOnce() -> Result<Settled>) -> Result<()> {
+    fn end(&self, standing: Standing, settle: impl FnOnce() -> Result<SettleResult>) -> Result<()> {
         self.check_lineage()?;
         match self.standing.get() {
             _ if self.is_lost() => return Err(self.lost()),
@@ -351,8 +351,8 @@ impl HeldJob {
             Standing::Deleted | Standing::Released | Standing::Buried => return Ok(()),
         }
         match settle()? {
-            Settled::Done => self.standing.set(standing),
-            Settled::Lost => return Err(self.lost()),
+            SettleResult::Applied => self.standing.set(standing),
+            SettleResult::Lost => return Err(self.lost()),
         }
         if self.alone {
             self.say_settled(None, standing);
@@ -363,11 +363,11 @@ impl HeldJob {
     /// Says how the attempt ended that was settled so far.
     ///
     /// `why` it did not end well. A job that was deleted and failed after that failed, because it will not be tried again.
-    pub fn say_end(&self, why: Option<&Why>) {
+    pub fn say_end(&self, why: Option<&FailureCause>) {
         self.say_settled(why, self.standing.get());
     }
 
-    fn say_settled(&self, why: Option<&Why>, standing: Standing) {
+    fn say_settled(&self, why: Option<&FailureCause>, standing: Standing) {
         let asked = self.asked_to_fail();
         let text = asked.as_ref().or(why).map(|why| why.text.clone());
         match (standing, why) {

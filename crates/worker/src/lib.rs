@@ -3,51 +3,51 @@
 //! | file | what it is for |
 //! |---|---|
 //! | `run.rs` | the loop |
-//! | `way.rs` | the way of one job: start it or not, run it, settle it, tell |
-//! | `crew.rs` | the threads of a running worker, and what they share with it |
+//! | `execution.rs` | the way of one job: start it or not, run it, settle it, tell |
+//! | `threads.rs` | the threads of a running worker, and what they share with it |
 //! | `job.rs` | one reserved job, as its handler holds it |
-//! | `hold.rs` | the jobs this worker holds: the running one and those not started yet |
-//! | `keeper.rs` | the thread that renews their leases |
-//! | `pipeline.rs` | the thread that sends deletions in batches |
-//! | `timer.rs` | the thread that ends jobs which run too long |
-//! | `emergency.rs` | what is settled when the process has to end while a job runs |
-//! | `scribe.rs` | the thread that tells what becomes of jobs |
-//! | `fleet.rs` | what the fleet is asked for, and what this worker says of itself |
+//! | `in_flight.rs` | the jobs this worker holds: the running one and those not started yet |
+//! | `lease_renewer.rs` | the thread that renews their leases |
+//! | `delete_batcher.rs` | the thread that sends deletions in batches |
+//! | `watchdog.rs` | the thread that ends jobs which run too long |
+//! | `abort_settler.rs` | what is settled when the process has to end while a job runs |
+//! | `status_writer.rs` | the thread that tells what becomes of jobs |
+//! | `control.rs` | what the fleet is asked for, and what this worker says of itself |
 //! | `health.rs` | the file that tells a probe whether the broker answers |
-//! | `link.rs` | what to do when the broker does not answer |
-//! | `pace.rs` | how many jobs to take at once |
-//! | `tally.rs` | counting jobs, and when to sum up |
+//! | `outage.rs` | what to do when the broker does not answer |
+//! | `batch_sizer.rs` | how many jobs to take at once |
+//! | `job_counters.rs` | counting jobs, and when to sum up |
 //! | `host.rs` | what the loop needs from PHP |
-//! | `lineage.rs` | whether this process is still the one that started |
+//! | `fork_generation.rs` | whether this process is still the one that started |
 //!
 //! The host runs on the caller's thread; the threads here see owned bytes and numbers only. No lock is held while the host runs.
 
-mod crew;
-mod emergency;
+mod abort_settler;
+mod batch_sizer;
+mod control;
+mod delete_batcher;
+mod execution;
 pub mod exit;
-mod fleet;
+mod fork_generation;
 mod health;
-mod hold;
 pub mod host;
+mod in_flight;
 mod job;
-mod keeper;
-mod lineage;
-mod link;
+mod job_counters;
+mod lease_renewer;
 mod options;
-mod pace;
-mod pipeline;
+mod outage;
 mod run;
-mod scribe;
-mod tally;
-mod timer;
-mod way;
+mod status_writer;
+mod threads;
+mod watchdog;
 
-pub use hold::{Hold, Lease};
-pub use host::{CallEnd, Event, Halt, Host, Summary, Why};
+pub use delete_batcher::{DeleteBatcher, Deletion};
+pub use fork_generation::ForkGeneration;
+pub use host::{CallEnd, Event, FailureCause, Halt, Host, Summary};
+pub use in_flight::{InFlightJob, InFlightJobs};
 pub use job::{Direct, Discarding, HeldJob, Settler};
-pub use lineage::Lineage;
 pub use options::Options;
-pub use pipeline::{Deletion, Pipeline};
-pub use run::{End, Worker, work_now};
-pub use scribe::{Chronicle, Desk, Scribe};
-pub use timer::{Alarm, Asked, Farewell, Ladder, Rung, Step, Timer};
+pub use run::{RunEnd, Worker, work_now};
+pub use status_writer::{StatusQueue, StatusReporter, StatusWriter};
+pub use watchdog::{Interrupter, ShutdownPolicy, StopRequest, TimeoutFired, TimeoutSchedule, TimeoutStage, Watchdog};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ferry_core::backoff::Backoff;
 use ferry_core::config::SettleMode;
-use ferry_core::policy::{OnReturn, Tries, Verdict};
+use ferry_core::policy::{ExhaustionRule, OnReturn, Tries};
 use ferry_core::queue::QueueName;
 
 /// The options of one worker.
@@ -18,7 +18,7 @@ pub struct Options {
     /// Attempts allowed for jobs that do not say. Defaults to unlimited.
     pub tries: Tries,
     /// When a job that used up its tries is given up. Defaults to its last attempt; v1 and v2 reserve it once more.
-    pub verdict: Verdict,
+    pub verdict: ExhaustionRule,
     /// How long a job that failed waits for its next attempt. Defaults to not at all.
     pub backoff: Backoff,
     /// How long a job may run that does not say. `None`: no limit. Defaults to 60 s.
@@ -68,7 +68,7 @@ impl Options {
             connection: connection.into(),
             queues,
             tries: Tries::Unlimited,
-            verdict: Verdict::default(),
+            verdict: ExhaustionRule::default(),
             backoff: Backoff::default(),
             timeout: Some(Duration::from_secs(60)),
             warning: None,

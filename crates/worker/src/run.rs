@@ -5,32 +5,32 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferry_core::broker::Broker;
-use ferry_core::fleet::Occupation;
+use ferry_core::control::WorkerState;
 use ferry_core::policy::Tries;
 use ferry_core::queue::QueueName;
 use ferry_core::{Claim, Error, Receipt, Reservation, Result};
 
-use crate::crew::{Crew, Keeping};
-use crate::fleet::{Identity, Membership, Place};
+use crate::batch_sizer::BatchSizer;
+use crate::control::{ControlBroker, ControlClient, WorkerIdentity};
+use crate::execution::{JobExecution, random};
+use crate::fork_generation::ForkGeneration;
 use crate::health::Health;
-use crate::hold::Lease;
 use crate::host::{Event, Halt, Host, Summary};
+use crate::in_flight::InFlightJob;
 use crate::job::{Discarding, HeldJob};
-use crate::lineage::Lineage;
-use crate::link::{Link, Verdict};
+use crate::job_counters::JobCounters;
 use crate::options::Options;
-use crate::pace::Pace;
-use crate::scribe::Chronicle;
-use crate::tally::Tally;
-use crate::timer::Alarm;
-use crate::way::{Way, random};
-use crate::{exit, keeper};
+use crate::outage::{OutageAction, OutageTracker};
+use crate::status_writer::StatusReporter;
+use crate::threads::{StatusTarget, WorkerThreads};
+use crate::watchdog::Interrupter;
+use crate::{exit, lease_renewer};
 
 /// The longest wait in one piece: PHP's signal handlers run at least this often.
 const SLICE: Duration = Duration::from_millis(200);
 /// How a worker ended.
 #[derive(Debug)]
-pub enum End {
+pub enum RunEnd {
     /// With an exit code.
     Code(u8),
     /// It could not start: exit code 1.
@@ -44,19 +44,19 @@ pub struct Worker {
     broker: Arc<dyn Broker>,
     options: Options,
     connection: Arc<str>,
-    lineage: Lineage,
-    alarm: Option<Arc<dyn Alarm>>,
-    fleet: Membership,
+    generation: ForkGeneration,
+    alarm: Option<Arc<dyn Interrupter>>,
+    fleet: ControlClient,
     /// Where the flags of the fleet are.
     flags_at: Option<Arc<dyn Broker>>,
-    keeping: Option<Keeping>,
-    occupation: Occupation,
+    keeping: Option<StatusTarget>,
+    occupation: WorkerState,
     /// The queue of the batch at hand.
     serving: Option<QueueName>,
     /// Whether some handler here allows one try only.
     one_by_one: bool,
-    pace: Pace,
-    tally: Tally,
+    pace: BatchSizer,
+    tally: JobCounters,
     /// When the memory is looked at next, for the fleet to see.
     memory_due: Instant,
 }
@@ -69,150 +69,150 @@ impl Worker {
             broker,
             options,
             connection,
-            lineage: Lineage::here(generation),
+            generation: ForkGeneration::here(generation),
             alarm: None,
-            fleet: Membership::none(),
+            fleet: ControlClient::none(),
             flags_at: None,
             keeping: None,
-            occupation: Occupation::Idle,
+            occupation: WorkerState::Idle,
             serving: None,
             one_by_one: false,
-            pace: Pace::default(),
-            tally: Tally::new(Instant::now()),
+            pace: BatchSizer::default(),
+            tally: JobCounters::new(Instant::now()),
             memory_due: Instant::now(),
         }
     }
 
     /// Obeys the flags that `broker` keeps, if it keeps any, and reports there.
     #[must_use]
-    pub fn with_fleet(mut self, broker: Option<Arc<dyn Broker>>) -> Self {
-        self.flags_at = broker.filter(|broker| broker.fleet().is_some());
+    pub fn with_control(mut self, broker: Option<Arc<dyn Broker>>) -> Self {
+        self.flags_at = broker.filter(|broker| broker.control().is_some());
         self
     }
 
     /// Writes down what becomes of jobs in the ledger of `broker`, if it has one, for `ttl` seconds.
     #[must_use]
     pub fn with_ledger(mut self, broker: Option<Arc<dyn Broker>>, ttl: u32) -> Self {
-        self.keeping = broker.filter(|broker| broker.ledger().is_some()).map(|ledger| Keeping { ledger, ttl });
+        self.keeping = broker.filter(|broker| broker.ledger().is_some()).map(|ledger| StatusTarget { ledger, ttl });
         self
     }
 
     /// Lets a clock stop jobs that run too long; `alarm` reaches them.
     #[must_use]
-    pub fn with_alarm(mut self, alarm: Arc<dyn Alarm>) -> Self {
+    pub fn with_interrupter(mut self, alarm: Arc<dyn Interrupter>) -> Self {
         self.alarm = Some(alarm);
         self
     }
 
     /// Works until somebody asks it to stop, or a limit is reached.
-    pub fn run(&mut self, host: &mut dyn Host) -> End {
-        let crew = match self.muster() {
-            Ok(crew) => crew,
-            Err(error) => return End::NotStarted(error),
+    pub fn run(&mut self, host: &mut dyn Host) -> RunEnd {
+        let threads = match self.start() {
+            Ok(threads) => threads,
+            Err(error) => return RunEnd::NotStarted(error),
         };
-        if let Err(error) = self.join_fleet(&crew) {
-            return self.dismiss(crew, host, End::NotStarted(error));
+        if let Err(error) = self.join_fleet(&threads) {
+            return self.shutdown(threads, host, RunEnd::NotStarted(error));
         }
-        let end = self.serve(&crew, host);
-        if !self.lineage.is_forked() {
+        let end = self.serve(&threads, host);
+        if !self.generation.is_forked() {
             self.fleet.leave();
         }
-        self.dismiss(crew, host, end)
+        self.shutdown(threads, host, end)
     }
 
     /// Works one job if one is ready. Answers whether there was one.
     pub fn work_one(&mut self, host: &mut dyn Host) -> Result<bool, (Option<Error>, Halt)> {
-        let crew = self.muster().map_err(|error| (Some(error), Halt::Threw))?;
+        let threads = self.start().map_err(|error| (Some(error), Halt::Threw))?;
         let reserved = Instant::now();
         let jobs = match self.broker.reserve(&self.options.queues, 1, Duration::ZERO) {
             Ok(jobs) => jobs,
             Err(error) => {
-                self.dismiss(crew, host, End::Code(exit::STOPPED));
+                self.shutdown(threads, host, RunEnd::Code(exit::STOPPED));
                 return Err((Some(error), Halt::Threw));
             }
         };
         let found = !jobs.is_empty();
-        crew.hold.fill(jobs.into_iter().map(|job| Lease::new(job, reserved)).collect(), reserved);
-        let end = match self.work_held(&crew, host) {
-            Ok(_) => End::Code(exit::STOPPED),
-            Err(halt) => End::Halted(halt),
+        threads.hold.fill(jobs.into_iter().map(|job| InFlightJob::new(job, reserved)).collect(), reserved);
+        let end = match self.work_held(&threads, host) {
+            Ok(_) => RunEnd::Code(exit::STOPPED),
+            Err(halt) => RunEnd::Halted(halt),
         };
-        match self.dismiss(crew, host, end) {
-            End::Halted(halt) => Err((None, halt)),
-            End::NotStarted(error) => Err((Some(error), Halt::Threw)),
-            End::Code(_) => Ok(found),
+        match self.shutdown(threads, host, end) {
+            RunEnd::Halted(halt) => Err((None, halt)),
+            RunEnd::NotStarted(error) => Err((Some(error), Halt::Threw)),
+            RunEnd::Code(_) => Ok(found),
         }
     }
 
-    fn muster(&self) -> Result<Crew> {
-        Crew::muster(&self.broker, &self.options, &self.connection, self.alarm.clone(), self.keeping.as_ref())
+    fn start(&self) -> Result<WorkerThreads> {
+        WorkerThreads::start(&self.broker, &self.options, &self.connection, self.alarm.clone(), self.keeping.as_ref())
     }
 
     /// Settles what is open, lets the threads go and turns the end into the answer of `run`.
-    fn dismiss(&mut self, crew: Crew, host: &mut dyn Host, end: End) -> End {
-        if self.lineage.is_forked() {
-            crew.forget();
+    fn shutdown(&mut self, threads: WorkerThreads, host: &mut dyn Host, end: RunEnd) -> RunEnd {
+        if self.generation.is_forked() {
+            threads.forget();
             return end;
         }
         let mut end = end;
-        if let Some(error) = crew.settle_all() {
+        if let Some(error) = threads.settle_all() {
             end = after(end, host.event(Event::BrokerGone(&error)));
         }
-        end = after(end, report_lost(&crew, host));
-        crew.write_down();
-        end = after(end, report_ledger(&crew, host));
-        self.broker.rest();
-        crew.dismiss();
-        if let End::Code(code) = end {
+        end = after(end, report_lost(&threads, host));
+        threads.write_down();
+        end = after(end, report_ledger(&threads, host));
+        self.broker.release_prefetched();
+        threads.shutdown();
+        if let RunEnd::Code(code) = end {
             end = after(end, host.event(Event::Stopping(code)));
         }
         end
     }
 
-    fn join_fleet(&mut self, crew: &Crew) -> Result<()> {
+    fn join_fleet(&mut self, threads: &WorkerThreads) -> Result<()> {
         let Some(broker) = self.flags_at.clone() else { return Ok(()) };
         let elsewhere = !Arc::ptr_eq(&broker, &self.broker);
-        let identity = Identity::here(&self.options.queues, (random() * 65536.0) as u64);
-        self.fleet = Membership::join(Place { broker, elsewhere }, identity, crew.hold.clone())?;
+        let identity = WorkerIdentity::here(&self.options.queues, (random() * 65536.0) as u64);
+        self.fleet = ControlClient::join(ControlBroker { broker, elsewhere }, identity, threads.hold.clone())?;
         Ok(())
     }
 
-    fn serve(&mut self, crew: &Crew, host: &mut dyn Host) -> End {
+    fn serve(&mut self, threads: &WorkerThreads, host: &mut dyn Host) -> RunEnd {
         let started = Instant::now();
-        match self.serve_until(crew, host, started) {
+        match self.serve_until(threads, host, started) {
             Ok(end) => end,
-            Err(halt) => End::Halted(halt),
+            Err(halt) => RunEnd::Halted(halt),
         }
     }
 
-    fn serve_until(&mut self, crew: &Crew, host: &mut dyn Host, started: Instant) -> Result<End, Halt> {
-        let mut link = Link::new(self.options.max_outage);
+    fn serve_until(&mut self, threads: &WorkerThreads, host: &mut dyn Host, started: Instant) -> Result<RunEnd, Halt> {
+        let mut link = OutageTracker::new(self.options.max_outage);
         let mut health = Health::new(self.options.health_file.clone());
         let mut ready = false;
         let end = loop {
-            self.breathe(host)?;
+            self.poll_signals(host)?;
             host.event(Event::Looping)?;
-            if self.lineage.is_forked() {
+            if self.generation.is_forked() {
                 return Err(Halt::Forked);
             }
-            self.look_around(host)?;
+            self.poll_control(host)?;
             if let Some(code) = self.reached(host, started) {
-                break End::Code(code);
+                break RunEnd::Code(code);
             }
             let queues = self.open_queues(host);
             if queues.is_empty() {
                 self.pause(host, true)?;
                 if self.gives_up_when_empty(started) {
-                    break End::Code(exit::STOPPED);
+                    break RunEnd::Code(exit::STOPPED);
                 }
                 health.alive(Instant::now());
-                self.rest(host, SLICE)?;
+                self.sleep_interruptible(host, SLICE)?;
                 continue;
             }
             self.pause(host, false)?;
-            crew.hurry();
+            threads.flush_soon();
             let asked = Instant::now();
-            let (most, wait) = (self.batch_size(), self.patience(started));
+            let (most, wait) = (self.batch_size(), self.reserve_timeout(started));
             match self.broker.reserve(&queues, most, wait) {
                 Ok(jobs) => {
                     if link.answered() {
@@ -224,37 +224,37 @@ impl Worker {
                     health.alive(Instant::now());
                     let empty = jobs.is_empty();
                     if empty {
-                        self.occupation = Occupation::Idle;
+                        self.occupation = WorkerState::Idle;
                         host.idle()?;
                     }
-                    self.take_charge(crew, host, jobs, asked);
-                    if let Some(code) = self.work_batch(crew, host, started)? {
-                        break End::Code(code);
+                    self.accept_batch(threads, host, jobs, asked);
+                    if let Some(code) = self.work_batch(threads, host, started)? {
+                        break RunEnd::Code(code);
                     }
                     if empty && self.gives_up_when_empty(started) {
-                        break End::Code(exit::STOPPED);
+                        break RunEnd::Code(exit::STOPPED);
                     }
                 }
                 Err(error) => match link.failed(Instant::now()) {
-                    Verdict::NeverWorked => break End::NotStarted(error),
-                    Verdict::GiveUp => break self.unreachable(host, &error)?,
-                    Verdict::Again { pause, first } => {
+                    OutageAction::NeverWorked => break RunEnd::NotStarted(error),
+                    OutageAction::GiveUp => break self.unreachable(host, &error)?,
+                    OutageAction::Again { pause, first } => {
                         if first {
                             host.event(Event::BrokerTrouble(&error))?;
                         }
-                        self.rest(host, pause)?;
+                        self.sleep_interruptible(host, pause)?;
                     }
                 },
             }
-            report_lost(crew, host)?;
-            report_ledger(crew, host)?;
+            report_lost(threads, host)?;
+            report_ledger(threads, host)?;
         };
         health.gone();
         Ok(end)
     }
 
     /// Looks what the fleet is asked for, and sums up, when it is time.
-    fn look_around(&mut self, host: &mut dyn Host) -> Result<(), Halt> {
+    fn poll_control(&mut self, host: &mut dyn Host) -> Result<(), Halt> {
         let now = Instant::now();
         if let Some(error) = self.fleet.note(self.tally.processed, self.tally.failed, self.occupation) {
             host.event(Event::FleetTrouble(&error))?;
@@ -272,7 +272,7 @@ impl Worker {
     fn sum_up(&self, host: &mut dyn Host, rate: f64, now: Instant) -> Result<(), Halt> {
         let sizes = self.options.queues.iter().map(|queue| self.broker.size(queue));
         let pending = sizes.map(|sizes| sizes.map(|sizes| sizes.total())).sum::<Result<u64>>().ok();
-        let Tally { processed, failed, .. } = self.tally;
+        let JobCounters { processed, failed, .. } = self.tally;
         let (memory, uptime) = (host.memory(), self.tally.uptime(now));
         host.event(Event::Status(&Summary { processed, failed, pending, rate, memory, uptime }))
     }
@@ -285,34 +285,34 @@ impl Worker {
 
     /// Tells when a pause begins and when it ends.
     fn pause(&mut self, host: &mut dyn Host, paused: bool) -> Result<(), Halt> {
-        if paused == (self.occupation == Occupation::Paused) {
+        if paused == (self.occupation == WorkerState::Paused) {
             return Ok(());
         }
-        self.occupation = if paused { Occupation::Paused } else { Occupation::Idle };
+        self.occupation = if paused { WorkerState::Paused } else { WorkerState::Idle };
         if paused {
-            self.broker.rest();
+            self.broker.release_prefetched();
         }
         host.event(if paused { Event::Paused } else { Event::Resumed })
     }
 
-    fn unreachable(&self, host: &mut dyn Host, error: &Error) -> Result<End, Halt> {
+    fn unreachable(&self, host: &mut dyn Host, error: &Error) -> Result<RunEnd, Halt> {
         host.event(Event::BrokerGone(error))?;
-        Ok(End::Code(exit::UNREACHABLE))
+        Ok(RunEnd::Code(exit::UNREACHABLE))
     }
 
     /// Holds a fresh batch. A job whose handler allows one try must not be held beside others, and the broker cannot know that
     /// (promise 5): such a batch goes back but for its first job, and from then on jobs are taken one by one.
-    fn take_charge(&mut self, crew: &Crew, host: &mut dyn Host, jobs: Vec<Reservation>, asked: Instant) {
+    fn accept_batch(&mut self, threads: &WorkerThreads, host: &mut dyn Host, jobs: Vec<Reservation>, asked: Instant) {
         self.serving = jobs.first().map(|job| job.claim.queue.clone());
-        let mut leases: Vec<Arc<Lease>> = jobs.into_iter().map(|job| Lease::new(job, asked)).collect();
+        let mut leases: Vec<Arc<InFlightJob>> = jobs.into_iter().map(|job| InFlightJob::new(job, asked)).collect();
         if leases.len() > 1 && leases.iter().any(|lease| self.has_one_try(lease, host)) {
             self.one_by_one = true;
-            keeper::give_back(&*self.broker, leases.split_off(1));
+            lease_renewer::give_back(&*self.broker, leases.split_off(1));
         }
-        crew.hold.fill(leases, asked);
+        threads.hold.fill(leases, asked);
     }
 
-    fn has_one_try(&self, lease: &Lease, host: &mut dyn Host) -> bool {
+    fn has_one_try(&self, lease: &InFlightJob, host: &mut dyn Host) -> bool {
         // A handler that cannot be found allows no try at all; its job is buried when its turn comes.
         let handler = host.prepare(lease).unwrap_or_default();
         let tries = lease.payload.tries.or(handler.tries).unwrap_or(self.options.tries);
@@ -320,15 +320,15 @@ impl Worker {
     }
 
     /// Works what is held. Answers an exit code when the worker should stop in the middle of a batch.
-    fn work_batch(&mut self, crew: &Crew, host: &mut dyn Host, started: Instant) -> Result<Option<u8>, Halt> {
-        while self.work_held(crew, host)? {
-            self.breathe(host)?;
-            self.look_around(host)?;
+    fn work_batch(&mut self, threads: &WorkerThreads, host: &mut dyn Host, started: Instant) -> Result<Option<u8>, Halt> {
+        while self.work_held(threads, host)? {
+            self.poll_signals(host)?;
+            self.poll_control(host)?;
             if let Some(code) = self.reached(host, started) {
                 return Ok(Some(code));
             }
             if host.paused() || self.serving.as_ref().is_some_and(|queue| self.fleet.is_paused(queue)) {
-                crew.give_back();
+                threads.give_back();
                 return Ok(None);
             }
         }
@@ -336,34 +336,34 @@ impl Worker {
     }
 
     /// Works the next held job, if there is one.
-    fn work_held(&mut self, crew: &Crew, host: &mut dyn Host) -> Result<bool, Halt> {
+    fn work_held(&mut self, threads: &WorkerThreads, host: &mut dyn Host) -> Result<bool, Halt> {
         let begun = Instant::now();
-        let Some(lease) = crew.hold.next(begun) else { return Ok(false) };
-        self.occupation = Occupation::Working;
-        let job = HeldJob::open(lease, self.connection.clone(), crew.settler.clone(), self.lineage);
-        let job = Rc::new(job.told(crew.chronicle.clone()));
-        let result = Way { options: &self.options, crew: Some(crew), job: &job }.walk(host);
-        if self.lineage.is_forked() {
+        let Some(lease) = threads.hold.next(begun) else { return Ok(false) };
+        self.occupation = WorkerState::Working;
+        let job = HeldJob::open(lease, self.connection.clone(), threads.settler.clone(), self.generation);
+        let job = Rc::new(job.told(threads.chronicle.clone()));
+        let result = JobExecution { options: &self.options, threads: Some(threads), job: &job }.execute(host);
+        if self.generation.is_forked() {
             return result.and(Err(Halt::Forked));
         }
-        crew.hold.finish();
+        threads.hold.finish();
         self.tally.count(job.has_failed());
         self.pace.note(begun.elapsed());
         result?;
         Ok(true)
     }
 
-    fn breathe(&self, host: &mut dyn Host) -> Result<(), Halt> {
-        host.breathe()?;
-        if self.lineage.is_forked() { Err(Halt::Forked) } else { Ok(()) }
+    fn poll_signals(&self, host: &mut dyn Host) -> Result<(), Halt> {
+        host.poll_signals()?;
+        if self.generation.is_forked() { Err(Halt::Forked) } else { Ok(()) }
     }
 
     /// Waits in slices, so that signals are served.
-    fn rest(&self, host: &mut dyn Host, time: Duration) -> Result<(), Halt> {
+    fn sleep_interruptible(&self, host: &mut dyn Host, time: Duration) -> Result<(), Halt> {
         let until = Instant::now() + time;
         while !host.stopping() && Instant::now() < until {
             std::thread::sleep((until - Instant::now()).min(SLICE));
-            self.breathe(host)?;
+            self.poll_signals(host)?;
         }
         Ok(())
     }
@@ -391,7 +391,7 @@ impl Worker {
     }
 
     /// How long the next look may wait.
-    fn patience(&self, started: Instant) -> Duration {
+    fn reserve_timeout(&self, started: Instant) -> Duration {
         let options = &self.options;
         let limit = if options.stop_when_empty {
             Duration::ZERO
@@ -409,22 +409,22 @@ impl Worker {
 }
 
 /// A halt on the way out does not undo the end that led there, unless that was an ordinary one.
-fn after(end: End, result: Result<(), Halt>) -> End {
+fn after(end: RunEnd, result: Result<(), Halt>) -> RunEnd {
     match (end, result) {
-        (End::Code(_), Err(halt)) => End::Halted(halt),
+        (RunEnd::Code(_), Err(halt)) => RunEnd::Halted(halt),
         (end, _) => end,
     }
 }
 
-fn report_lost(crew: &Crew, host: &mut dyn Host) -> Result<(), Halt> {
-    for late in crew.take_lost() {
+fn report_lost(threads: &WorkerThreads, host: &mut dyn Host) -> Result<(), Halt> {
+    for late in threads.take_lost() {
         host.event(Event::SettleLost { id: &late.id, queue: late.claim.queue.as_str() })?;
     }
     Ok(())
 }
 
-fn report_ledger(crew: &Crew, host: &mut dyn Host) -> Result<(), Halt> {
-    match crew.take_ledger_trouble() {
+fn report_ledger(threads: &WorkerThreads, host: &mut dyn Host) -> Result<(), Halt> {
+    match threads.take_ledger_trouble() {
         Some(error) => host.event(Event::LedgerTrouble(&error)),
         None => Ok(()),
     }
@@ -440,12 +440,12 @@ pub fn work_now(
     now: i64,
     host: &mut dyn Host,
     generation: fn() -> u64,
-    chronicle: Option<Chronicle>,
+    chronicle: Option<StatusReporter>,
 ) -> Result<(), Halt> {
     let claim = Claim { queue: queue.clone(), receipt: Receipt(Vec::new()) };
     let reservation = Reservation { claim, body, attempts: Some(1), number: None, reserved_at: now };
-    let lease = Lease::new(reservation, Instant::now());
-    let job = HeldJob::open(lease, Arc::from(connection), Arc::new(Discarding), Lineage::here(generation)).told(chronicle);
+    let lease = InFlightJob::new(reservation, Instant::now());
+    let job = HeldJob::open(lease, Arc::from(connection), Arc::new(Discarding), ForkGeneration::here(generation)).told(chronicle);
     let options = Options::new(connection, vec![queue.clone()]);
-    Way { options: &options, crew: None, job: &Rc::new(job) }.walk(host)
+    JobExecution { options: &options, threads: None, job: &Rc::new(job) }.execute(host)
 }

@@ -8,17 +8,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ferry_core::backoff::Backoff;
-use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Settle, Settled, Sizes};
+use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes};
 use ferry_core::clock::SystemClock;
 use ferry_core::config::SettleMode;
-use ferry_core::fleet::{Fleet, Order};
+use ferry_core::control::{ControlCommand, WorkerControl};
 use ferry_core::job::NewJob;
 use ferry_core::ledger::{Ledger, State, Status};
 use ferry_core::memory::MemoryBroker;
 use ferry_core::policy::{HandlerLimits, OnReturn, Tries};
 use ferry_core::queue::QueueName;
 use ferry_core::{Claim, Error, ErrorKind, Reservation};
-use ferry_worker::{Alarm, Asked, CallEnd, End, Event, Halt, HeldJob, Host, Lease, Options, Step, Why, Worker, work_now};
+use ferry_worker::{
+    CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, Interrupter, Options, RunEnd, StopRequest, TimeoutStage,
+    Worker, work_now,
+};
 
 type Handler = Box<dyn FnMut(&Rc<HeldJob>) -> CallEnd>;
 
@@ -53,7 +56,7 @@ impl Puppet {
 }
 
 impl Host for Puppet {
-    fn prepare(&mut self, _job: &Lease) -> Result<HandlerLimits, CallEnd> {
+    fn prepare(&mut self, _job: &InFlightJob) -> Result<HandlerLimits, CallEnd> {
         Ok(self.limits.clone())
     }
 
@@ -65,7 +68,7 @@ impl Host for Puppet {
         (self.handler)(job)
     }
 
-    fn failed(&mut self, job: &Rc<HeldJob>, why: &Why) -> Result<CallEnd, Halt> {
+    fn failed(&mut self, job: &Rc<HeldJob>, why: &FailureCause) -> Result<CallEnd, Halt> {
         self.told.borrow_mut().push(format!("failed() {} {}", job.id(), why.reason.as_str()));
         Ok(self.on_failed.clone())
     }
@@ -97,7 +100,7 @@ impl Host for Puppet {
         if halt { Err(Halt::Threw) } else { Ok(()) }
     }
 
-    fn breathe(&mut self) -> Result<(), Halt> {
+    fn poll_signals(&mut self) -> Result<(), Halt> {
         (self.at_breath)();
         Ok(())
     }
@@ -143,13 +146,13 @@ fn no_fork() -> u64 {
     0
 }
 
-fn run(broker: &Arc<MemoryBroker<SystemClock>>, options: Options, puppet: &mut Puppet) -> End {
+fn run(broker: &Arc<MemoryBroker<SystemClock>>, options: Options, puppet: &mut Puppet) -> RunEnd {
     Worker::new(broker.clone(), options, no_fork).run(puppet)
 }
 
-fn code(end: &End) -> u8 {
+fn code(end: &RunEnd) -> u8 {
     match end {
-        End::Code(code) => *code,
+        RunEnd::Code(code) => *code,
         other => panic!("ended as {other:?}"),
     }
 }
@@ -289,7 +292,7 @@ fn exit_in_a_handler_counts_as_a_throw_and_gives_the_neighbours_back() {
         CallEnd::Returned
     });
     let end = run(&broker, options(), &mut puppet);
-    assert!(matches!(end, End::Halted(Halt::Exited)));
+    assert!(matches!(end, RunEnd::Halted(Halt::Exited)));
     let sizes = broker.size(&queue()).unwrap();
     assert_eq!((sizes.ready, sizes.delayed, sizes.reserved), (19, 1, 0));
     let next = broker.reserve(&[queue()], 1, Duration::ZERO).unwrap();
@@ -309,7 +312,7 @@ fn stop_ends_after_the_current_job_and_gives_the_rest_back() {
     });
     puppet.throw_at = Some("processed 4");
     let end = run(&broker, options(), &mut puppet);
-    assert!(matches!(end, End::Halted(Halt::Threw)));
+    assert!(matches!(end, RunEnd::Halted(Halt::Threw)));
     assert_eq!(seen.get(), 5);
     let sizes = broker.size(&queue()).unwrap();
     assert_eq!((sizes.ready, sizes.reserved), (5, 0));
@@ -319,7 +322,7 @@ fn stop_ends_after_the_current_job_and_gives_the_rest_back() {
 fn a_listener_that_throws_before_the_job_gives_it_back() {
     let broker = broker_with(&[body("a", 0)]);
     let mut puppet = Puppet { throw_at: Some("processing"), ..Puppet::new(|_| panic!("must not run")) };
-    assert!(matches!(run(&broker, options(), &mut puppet), End::Halted(Halt::Threw)));
+    assert!(matches!(run(&broker, options(), &mut puppet), RunEnd::Halted(Halt::Threw)));
     assert_eq!(broker.reserve(&[queue()], 1, Duration::ZERO).unwrap()[0].body, body("a", 0));
 }
 
@@ -385,7 +388,7 @@ fn a_child_forked_in_a_handler_settles_nothing_and_leaves() {
         CallEnd::Returned
     });
     let end = Worker::new(broker.clone(), options(), generation).run(&mut puppet);
-    assert!(matches!(end, End::Halted(Halt::Forked)));
+    assert!(matches!(end, RunEnd::Halted(Halt::Forked)));
     assert_eq!(broker.size(&queue()).unwrap().reserved, 1);
 }
 
@@ -429,14 +432,14 @@ fn the_handlers_word_counts_before_the_workers_and_the_payloads_before_both() {
 #[test]
 fn a_job_that_never_leaves_is_settled_before_its_process_ends() {
     struct LastBell(Mutex<Sender<()>>);
-    impl Alarm for LastBell {
-        fn ring(&self, step: Step) {
-            if step == Step::End {
+    impl Interrupter for LastBell {
+        fn ring(&self, step: TimeoutStage) {
+            if step == TimeoutStage::End {
                 self.0.lock().unwrap().send(()).unwrap();
             }
         }
-        fn asked(&self) -> Asked {
-            Asked::No
+        fn asked(&self) -> StopRequest {
+            StopRequest::No
         }
         fn interrupt(&self) {}
         fn clear(&self) {}
@@ -455,7 +458,7 @@ fn a_job_that_never_leaves_is_settled_before_its_process_ends() {
         });
         let short = Some(Duration::from_millis(20));
         let options = Options { tries: Tries::Limit(2), timeout: short, grace: Duration::from_millis(20), ..options() };
-        Worker::new(there, options, no_fork).with_alarm(Arc::new(LastBell(Mutex::new(sender)))).run(&mut puppet);
+        Worker::new(there, options, no_fork).with_interrupter(Arc::new(LastBell(Mutex::new(sender)))).run(&mut puppet);
     });
     ended.recv_timeout(Duration::from_secs(30)).unwrap();
     let sizes = broker.size(&queue()).unwrap();
@@ -524,13 +527,13 @@ fn a_queue_that_is_paused_for_the_fleet_is_left_alone_and_others_are_worked() {
     broker.pause(&mail).unwrap();
     let mut puppet = Puppet::new(deletes);
     let options = Options { stop_when_empty: true, ..Options::new("memory", vec![mail.clone(), other.clone()]) };
-    Worker::new(broker.clone(), options.clone(), no_fork).with_fleet(Some(broker.clone())).run(&mut puppet);
+    Worker::new(broker.clone(), options.clone(), no_fork).with_control(Some(broker.clone())).run(&mut puppet);
     assert_eq!(puppet.told(), ["processing o", "processed o", "stopping 0"]);
     assert_eq!(broker.size(&mail).unwrap().ready, 1);
 
     broker.pause(&other).unwrap();
     let mut puppet = Puppet::new(deletes);
-    Worker::new(broker.clone(), options, no_fork).with_fleet(Some(broker.clone())).run(&mut puppet);
+    Worker::new(broker.clone(), options, no_fork).with_control(Some(broker.clone())).run(&mut puppet);
     assert_eq!(puppet.told(), ["paused", "stopping 0"], "all queues are paused, so there is nothing to work");
 }
 
@@ -544,12 +547,12 @@ fn a_restart_of_the_fleet_ends_a_worker_at_the_end_of_its_job() {
             while beside.workers().unwrap().first().and_then(|worker| worker.job.clone()).as_deref() != Some("J") {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            beside.order(Order::Restart).unwrap();
+            beside.command(ControlCommand::Restart).unwrap();
         }
         std::thread::sleep(Duration::from_millis(10));
         deletes(job)
     });
-    let end = Worker::new(broker.clone(), options(), no_fork).with_fleet(Some(broker.clone())).run(&mut puppet);
+    let end = Worker::new(broker.clone(), options(), no_fork).with_control(Some(broker.clone())).run(&mut puppet);
     assert_eq!(code(&end), 0);
     let sizes = broker.size(&queue()).unwrap();
     assert!(sizes.ready > 0 && sizes.reserved == 0, "it left long before the end and gave back what it held: {sizes:?}");
@@ -559,14 +562,14 @@ fn a_restart_of_the_fleet_ends_a_worker_at_the_end_of_its_job() {
 #[test]
 fn an_interrupted_job_goes_back_as_it_came() {
     struct Impatient(Mutex<Sender<()>>);
-    impl Alarm for Impatient {
-        fn ring(&self, step: Step) {
-            if step == Step::Ask {
+    impl Interrupter for Impatient {
+        fn ring(&self, step: TimeoutStage) {
+            if step == TimeoutStage::Ask {
                 self.0.lock().unwrap().send(()).unwrap();
             }
         }
-        fn asked(&self) -> Asked {
-            Asked::Again
+        fn asked(&self) -> StopRequest {
+            StopRequest::Again
         }
         fn interrupt(&self) {}
         fn clear(&self) {}
@@ -579,7 +582,7 @@ fn an_interrupted_job_goes_back_as_it_came() {
     });
     puppet.stop = Rc::default();
     let options = Options { tries: Tries::Limit(3), timeout: None, once: true, ..options() };
-    Worker::new(broker.clone(), options, no_fork).with_alarm(Arc::new(Impatient(Mutex::new(sender)))).run(&mut puppet);
+    Worker::new(broker.clone(), options, no_fork).with_interrupter(Arc::new(Impatient(Mutex::new(sender)))).run(&mut puppet);
     assert_eq!(puppet.told(), ["processing a", "released a 0", "stopping 0"]);
     assert_eq!(broker.peek(&queue(), ferry_core::broker::State::Ready, 0, 9).unwrap(), [body("a", 2)]);
 }
@@ -610,11 +613,11 @@ impl Broker for Forgetful {
         self.0.reserve(queues, max, wait)
     }
 
-    fn settle(&self, _: &[Settle]) -> ferry_core::Result<Vec<Settled>> {
+    fn settle(&self, _: &[Settle]) -> ferry_core::Result<Vec<SettleResult>> {
         Err(Error::new(ErrorKind::Uncertain, "the answer was lost"))
     }
 
-    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<Extended>> {
+    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<ExtendResult>> {
         self.0.extend(claims)
     }
 
@@ -729,7 +732,7 @@ fn a_lost_job_says_nothing() {
     let mut puppet = Puppet::new(move |job| {
         // Somebody else ended it meanwhile.
         let claim = job.lease().reservation.claim.clone();
-        other.settle(&[ferry_core::broker::Settle { claim, how: ferry_core::broker::How::Delete }]).unwrap();
+        other.settle(&[ferry_core::broker::Settle { claim, how: ferry_core::broker::Settlement::Delete }]).unwrap();
         assert!(job.release(0).is_err());
         CallEnd::Returned
     });
@@ -755,18 +758,18 @@ fn jobs_without_an_id_and_workers_without_a_ledger_leave_no_status() {
 
 #[test]
 fn inside_push_a_handler_that_returns_is_done_and_one_that_throws_has_failed() {
-    use ferry_core::ledger::Note;
-    use ferry_worker::{Chronicle, Scribe};
+    use ferry_core::ledger::StatusUpdate;
+    use ferry_worker::{StatusReporter, StatusWriter};
 
     struct Aloud(Arc<MemoryBroker<SystemClock>>);
-    impl Scribe for Aloud {
-        fn take(&self, note: Note) {
+    impl StatusWriter for Aloud {
+        fn take(&self, note: StatusUpdate) {
             self.0.note(&[note]).unwrap();
         }
     }
     for (work, state) in [(CallEnd::Returned, State::Succeeded), (CallEnd::Threw("boom".into()), State::Failed)] {
         let broker = broker_with(&[]);
-        let chronicle = Chronicle::new(Arc::new(Aloud(broker.clone())), Arc::from("sync"), 60);
+        let chronicle = StatusReporter::new(Arc::new(Aloud(broker.clone())), Arc::from("sync"), 60);
         let mut puppet = Puppet::new(move |_| work.clone());
         work_now("sync", &queue(), body("a", 0), 0, &mut puppet, no_fork, Some(chronicle)).unwrap();
         assert_eq!(broker.status("a").unwrap().unwrap().state, state);

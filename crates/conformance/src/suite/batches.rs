@@ -1,7 +1,7 @@
 //! Promise 5: innocent neighbours keep their tries.
 
 use ferry_core::NewJob;
-use ferry_core::broker::{How, Settled};
+use ferry_core::broker::{SettleResult, Settlement};
 
 use super::tools::*;
 use super::{Exam, START};
@@ -41,8 +41,8 @@ pub fn a_released_job_is_reserved_alone(exam: &dyn Exam) {
     let (worker, mail) = (exam.worker(), queue("mail"));
     push_all(&*worker, &mail, 0..2);
     let jobs = take(&*worker, &mail, 2);
-    let settled = settle_all(&*worker, [(&jobs[0], How::GiveBack), (&jobs[1], How::Release { delay: 0 })]);
-    assert_eq!(settled, [Settled::Done; 2]);
+    let settled = settle_all(&*worker, [(&jobs[0], Settlement::GiveBack), (&jobs[1], Settlement::Release { delay: 0 })]);
+    assert_eq!(settled, [SettleResult::Applied; 2]);
     let first = take(&*worker, &mail, 64);
     assert_eq!((numbers(&first), first[0].attempts), (vec![0], Some(1)));
     let second = take(&*worker, &mail, 64);

@@ -1,11 +1,11 @@
 //! Promise 4: nothing vanishes.
 
-use ferry_core::broker::{How, Settled};
+use ferry_core::broker::{SettleResult, Settlement};
 use ferry_core::config::FailedStore;
 use ferry_core::failed::{Failure, Reason};
 
 use super::tools::*;
-use super::{Exam, START, Terms};
+use super::{ClaimTtl, Exam, START};
 
 pub fn a_buried_job_lies_whole_in_the_failed_store(exam: &dyn Exam) {
     let mail = queue("mail");
@@ -14,7 +14,7 @@ pub fn a_buried_job_lies_whole_in_the_failed_store(exam: &dyn Exam) {
     release(&*worker, &take_one(&*worker, &mail), 0);
     let held = take_one(&*worker, &mail);
     let exception = "RuntimeException: 订单 \"7\" failed in /app/job.php:7\nStack trace:\n#0 {main}";
-    assert_eq!(settle(&*worker, &held, How::Bury(Box::new(failure_of(&held, exception)))), Settled::Done);
+    assert_eq!(settle(&*worker, &held, Settlement::Bury(Box::new(failure_of(&held, exception)))), SettleResult::Applied);
     assert_eq!(size(&*worker, &mail), sizes(0, 0, 0, 1));
     assert_nothing_ready(&*exam.at(START + 3600), &mail);
 
@@ -36,7 +36,7 @@ pub fn every_reason_is_kept(exam: &dyn Exam) {
         push(&*worker, &mail, 1);
         let held = take_one(&*worker, &mail);
         let failure = Failure { reason, ..failure_of(&held, "") };
-        assert_eq!(settle(&*worker, &held, How::Bury(Box::new(failure))), Settled::Done);
+        assert_eq!(settle(&*worker, &held, Settlement::Bury(Box::new(failure))), SettleResult::Applied);
         let newest = worker.admin().expect("admin").failed(&mail, 0, 1).unwrap();
         assert_eq!((newest[0].reason.as_str(), newest[0].exception.as_str()), (reason.as_str(), ""));
     }
@@ -47,7 +47,7 @@ pub fn failed_jobs_come_newest_first_and_in_pages(exam: &dyn Exam) {
     for number in 0..5 {
         push(&*worker, &mail, number);
         let held = take_one(&*worker, &mail);
-        assert_eq!(settle(&*worker, &held, bury(&held)), Settled::Done);
+        assert_eq!(settle(&*worker, &held, bury(&held)), SettleResult::Applied);
     }
     let page = |offset, limit| -> Vec<u32> {
         let failed = worker.admin().expect("admin").failed(&mail, offset, limit).unwrap();
@@ -65,7 +65,7 @@ pub fn failed_jobs_of_a_batch_each_have_their_own_record(exam: &dyn Exam) {
     let (worker, mail) = (exam.worker(), queue("mail"));
     push_all(&*worker, &mail, 0..3);
     let jobs = take(&*worker, &mail, 3);
-    assert_eq!(settle_all(&*worker, jobs.iter().map(|job| (job, bury(job)))), [Settled::Done; 3]);
+    assert_eq!(settle_all(&*worker, jobs.iter().map(|job| (job, bury(job)))), [SettleResult::Applied; 3]);
     let failed = worker.admin().expect("admin").failed(&mail, 0, 10).unwrap();
     let mut ids: Vec<_> = failed.iter().map(|record| record.id.clone()).collect();
     ids.sort();
@@ -78,20 +78,20 @@ pub fn queues_have_failed_jobs_of_their_own(exam: &dyn Exam) {
     let queues = ["a", "b"].map(queue);
     push(&*worker, &queues[0], 1);
     let held = take_one(&*worker, &queues[0]);
-    assert_eq!(settle(&*worker, &held, bury(&held)), Settled::Done);
+    assert_eq!(settle(&*worker, &held, bury(&held)), SettleResult::Applied);
     let failed = |queue| worker.admin().expect("admin").failed(queue, 0, 10).unwrap().len();
     assert_eq!((failed(&queues[0]), failed(&queues[1])), (1, 0));
     assert_eq!((size(&*worker, &queues[0]).failed, size(&*worker, &queues[1]).failed), (1, 0));
 }
 
 pub fn a_broker_told_to_discard_keeps_no_failed_job(exam: &dyn Exam) {
-    let Some(worker) = exam.worker_with(Terms { failed: FailedStore::Discard, ..Terms::at(START) }) else {
+    let Some(worker) = exam.worker_with(ClaimTtl { failed: FailedStore::Discard, ..ClaimTtl::at(START) }) else {
         return crate::servers::say_skipped("this driver always keeps failed jobs");
     };
     let mail = queue("mail");
     push(&*worker, &mail, 1);
     let held = take_one(&*worker, &mail);
-    assert_eq!(settle(&*worker, &held, bury(&held)), Settled::Done);
+    assert_eq!(settle(&*worker, &held, bury(&held)), SettleResult::Applied);
     assert_eq!(size(&*worker, &mail), sizes(0, 0, 0, 0));
-    assert_eq!(settle(&*worker, &held, bury(&held)), Settled::Lost);
+    assert_eq!(settle(&*worker, &held, bury(&held)), SettleResult::Lost);
 }

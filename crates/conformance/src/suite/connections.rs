@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 
-use ferry_core::broker::{Extended, How, Settle, Settled, State};
+use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement, State};
 use ferry_core::{Broker, ErrorKind, NewJob, QueueName, Reservation, Result};
 
 use super::tools::*;
@@ -26,10 +26,13 @@ pub fn every_word_works_after_its_connection_was_killed(exam: &dyn Exam) {
         exam.kill_connections();
         let claims: Vec<_> = jobs.iter().map(|job| job.claim.clone()).collect();
         if exam.has_leases() {
-            assert_eq!(worker.extend(&claims).unwrap(), [Extended::Kept; 3]);
+            assert_eq!(worker.extend(&claims).unwrap(), [ExtendResult::Kept; 3]);
             exam.kill_connections();
-            let settled = settle_all(&*worker, [(&jobs[0], How::Delete), (&jobs[1], bury(&jobs[1])), (&jobs[2], How::GiveBack)]);
-            assert_eq!(settled, [Settled::Done; 3]);
+            let settled = settle_all(
+                &*worker,
+                [(&jobs[0], Settlement::Delete), (&jobs[1], bury(&jobs[1])), (&jobs[2], Settlement::GiveBack)],
+            );
+            assert_eq!(settled, [SettleResult::Applied; 3]);
         } else {
             // They go back with the connection, at a time of the broker's choosing.
             return;
@@ -164,7 +167,7 @@ fn take_in_storm(worker: &dyn Broker, queue: &QueueName, log: &Mutex<Log>) -> bo
 }
 
 fn delete_in_storm(worker: &dyn Broker, job: &Reservation, log: &Mutex<Log>) {
-    let batch = [Settle { claim: job.claim.clone(), how: How::Delete }];
+    let batch = [Settle { claim: job.claim.clone(), how: Settlement::Delete }];
     let settled = loop {
         if let Some(settled) = broken_or(worker.settle(&batch)) {
             break settled[0];
@@ -172,9 +175,9 @@ fn delete_in_storm(worker: &dyn Broker, job: &Reservation, log: &Mutex<Log>) {
     };
     let mut log = log.lock().expect("no thread panicked");
     match settled {
-        Settled::Done => *log.deleted.entry(number(&job.body)).or_default() += 1,
+        SettleResult::Applied => *log.deleted.entry(number(&job.body)).or_default() += 1,
         // Carried out before its answer broke, and repeated since.
-        Settled::Lost => drop(log.perhaps_deleted.insert(number(&job.body))),
+        SettleResult::Lost => drop(log.perhaps_deleted.insert(number(&job.body))),
     }
 }
 

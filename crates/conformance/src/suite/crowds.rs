@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ferry_core::NewJob;
-use ferry_core::broker::{How, Settled};
+use ferry_core::broker::{SettleResult, Settlement};
 use ferry_core::{Broker, QueueName};
 
 use super::Exam;
@@ -96,8 +96,8 @@ impl Crowd {
                     assert!(seen.insert(number(&job.body)), "job {} came twice", number(&job.body));
                 }
             }
-            let settled = settle_all(worker, jobs.iter().map(|job| (job, How::Delete)));
-            assert!(settled.iter().all(|settled| *settled == Settled::Done));
+            let settled = settle_all(worker, jobs.iter().map(|job| (job, Settlement::Delete)));
+            assert!(settled.iter().all(|settled| *settled == SettleResult::Applied));
             self.done.fetch_add(jobs.len(), Ordering::SeqCst);
         }
     }

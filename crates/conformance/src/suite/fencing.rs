@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ferry_core::broker::{How, Settled};
+use ferry_core::broker::{SettleResult, Settlement};
 use ferry_core::{Broker, QueueName, Reservation};
 
 use super::tools::*;
@@ -30,9 +30,9 @@ fn takeover(exam: &dyn Exam) -> Option<Takeover> {
     Some(Takeover { queue, slow, stale, quick, held })
 }
 
-fn stale_settle_changes_nothing(exam: &dyn Exam, how: impl FnOnce(&Reservation) -> How) {
+fn stale_settle_changes_nothing(exam: &dyn Exam, how: impl FnOnce(&Reservation) -> Settlement) {
     let Some(Takeover { queue, slow, stale, quick, held }) = takeover(exam) else { return };
-    assert_eq!(settle(&*slow, &stale, how(&stale)), Settled::Lost);
+    assert_eq!(settle(&*slow, &stale, how(&stale)), SettleResult::Lost);
     assert_eq!(size(&*quick, &queue), sizes(0, 0, 1, 0), "the other's copy is untouched");
     assert_nothing_ready(&*quick, &queue);
     delete(&*quick, &held);
@@ -40,11 +40,11 @@ fn stale_settle_changes_nothing(exam: &dyn Exam, how: impl FnOnce(&Reservation) 
 }
 
 pub fn a_stale_delete_is_lost_and_changes_nothing(exam: &dyn Exam) {
-    stale_settle_changes_nothing(exam, |_| How::Delete);
+    stale_settle_changes_nothing(exam, |_| Settlement::Delete);
 }
 
 pub fn a_stale_release_is_lost_and_changes_nothing(exam: &dyn Exam) {
-    stale_settle_changes_nothing(exam, |_| How::Release { delay: 0 });
+    stale_settle_changes_nothing(exam, |_| Settlement::Release { delay: 0 });
 }
 
 pub fn a_stale_burial_is_lost_and_changes_nothing(exam: &dyn Exam) {
@@ -52,14 +52,14 @@ pub fn a_stale_burial_is_lost_and_changes_nothing(exam: &dyn Exam) {
 }
 
 pub fn a_stale_leave_is_lost_and_changes_nothing(exam: &dyn Exam) {
-    stale_settle_changes_nothing(exam, |_| How::Leave);
+    stale_settle_changes_nothing(exam, |_| Settlement::Leave);
 }
 
 pub fn a_stale_settle_stays_lost_after_the_job_is_gone(exam: &dyn Exam) {
     let Some(Takeover { queue, slow, stale, quick, held }) = takeover(exam) else { return };
     delete(&*quick, &held);
-    for how in [How::Delete, How::Release { delay: 0 }, How::GiveBack, bury(&stale)] {
-        assert_eq!(settle(&*slow, &stale, how), Settled::Lost);
+    for how in [Settlement::Delete, Settlement::Release { delay: 0 }, Settlement::GiveBack, bury(&stale)] {
+        assert_eq!(settle(&*slow, &stale, how), SettleResult::Lost);
     }
     assert_eq!(size(&*quick, &queue), sizes(0, 0, 0, 0), "a finished job is not revived");
 }
@@ -68,8 +68,8 @@ pub fn a_stale_settle_does_not_spoil_the_rest_of_its_batch(exam: &dyn Exam) {
     let Some(Takeover { queue, slow: _, stale, quick, held }) = takeover(exam) else { return };
     push(&*quick, &queue, 2);
     let other = take_one(&*quick, &queue);
-    let settled = settle_all(&*quick, [(&stale, How::Delete), (&other, How::Delete)]);
-    assert_eq!(settled, [Settled::Lost, Settled::Done]);
+    let settled = settle_all(&*quick, [(&stale, Settlement::Delete), (&other, Settlement::Delete)]);
+    assert_eq!(settled, [SettleResult::Lost, SettleResult::Applied]);
     delete(&*quick, &held);
 }
 

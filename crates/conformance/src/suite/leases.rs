@@ -1,9 +1,9 @@
 //! Reservations that end by themselves, and those that are kept alive.
 
-use ferry_core::broker::{Extended, How, Settled};
+use ferry_core::broker::{ExtendResult, SettleResult, Settlement};
 
 use super::tools::*;
-use super::{Exam, START, Terms};
+use super::{ClaimTtl, Exam, START};
 
 pub fn an_expired_reservation_comes_back_with_one_more_attempt(exam: &dyn Exam) {
     if !exam.has_leases() {
@@ -30,13 +30,15 @@ pub fn a_reservation_lasts_until_retry_after_and_no_longer(exam: &dyn Exam) {
 
 pub fn without_retry_after_a_reservation_lasts_for_ever(exam: &dyn Exam) {
     let mail = queue("mail");
-    let at = |second| exam.worker_with(Terms { retry_after: None, ..Terms::at(second) }).expect("every driver can keep for ever");
+    let at = |second| {
+        exam.worker_with(ClaimTtl { retry_after: None, ..ClaimTtl::at(second) }).expect("every driver can keep for ever")
+    };
     let worker = at(START);
     push(&*worker, &mail, 1);
     let held = take_one(&*worker, &mail);
     assert_nothing_ready(&*at(START), &mail);
     assert_nothing_ready(&*at(START + 10 * 365 * 86_400), &mail);
-    assert_eq!(worker.extend(std::slice::from_ref(&held.claim)).unwrap(), [Extended::Kept]);
+    assert_eq!(worker.extend(std::slice::from_ref(&held.claim)).unwrap(), [ExtendResult::Kept]);
     delete(&*worker, &held);
     assert_eq!(size(&*worker, &mail).total(), 0);
 }
@@ -50,7 +52,7 @@ pub fn extend_keeps_a_job_beyond_retry_after(exam: &dyn Exam) {
     push(&*worker, &mail, 1);
     let held = take_one(&*worker, &mail);
     for second in [50, 100, 150] {
-        assert_eq!(exam.at(START + second).extend(std::slice::from_ref(&held.claim)).unwrap(), [Extended::Kept]);
+        assert_eq!(exam.at(START + second).extend(std::slice::from_ref(&held.claim)).unwrap(), [ExtendResult::Kept]);
         assert_nothing_ready(&*exam.at(START + second + 49), &mail);
     }
     assert_nothing_ready(&*exam.at(START + 209), &mail);
@@ -65,7 +67,7 @@ pub fn an_extended_job_is_settled_by_the_same_claim(exam: &dyn Exam) {
     push(&*exam.worker(), &mail, 1);
     let held = take_one(&*exam.worker(), &mail);
     let later = exam.at(START + 50);
-    assert_eq!(later.extend(std::slice::from_ref(&held.claim)).unwrap(), [Extended::Kept]);
+    assert_eq!(later.extend(std::slice::from_ref(&held.claim)).unwrap(), [ExtendResult::Kept]);
     delete(&*later, &held);
     assert_eq!(size(&*later, &mail).total(), 0);
 }
@@ -75,12 +77,12 @@ pub fn extending_a_settled_job_is_lost(exam: &dyn Exam) {
         return;
     }
     let (worker, mail) = (exam.worker(), queue("mail"));
-    for (number, how) in (0..).zip([How::Delete, How::Release { delay: 5 }, How::GiveBack]) {
+    for (number, how) in (0..).zip([Settlement::Delete, Settlement::Release { delay: 5 }, Settlement::GiveBack]) {
         push(&*worker, &mail, number);
         let held = take_one(&*worker, &mail);
-        assert_eq!(settle(&*worker, &held, how.clone()), Settled::Done);
+        assert_eq!(settle(&*worker, &held, how.clone()), SettleResult::Applied);
         let before = size(&*worker, &mail);
-        assert_eq!(worker.extend(std::slice::from_ref(&held.claim)).unwrap(), [Extended::Lost], "{how:?}");
+        assert_eq!(worker.extend(std::slice::from_ref(&held.claim)).unwrap(), [ExtendResult::Lost], "{how:?}");
         assert_eq!(size(&*worker, &mail), before, "{how:?}");
     }
 }
@@ -94,7 +96,7 @@ pub fn extending_after_a_takeover_is_lost_and_leaves_the_new_lease_alone(exam: &
     let slow = exam.worker();
     let stale = take_one(&*slow, &mail);
     let held = take_one(&*exam.at(START + 60), &mail);
-    assert_eq!(exam.at(START + 110).extend(std::slice::from_ref(&stale.claim)).unwrap(), [Extended::Lost]);
+    assert_eq!(exam.at(START + 110).extend(std::slice::from_ref(&stale.claim)).unwrap(), [ExtendResult::Lost]);
     assert_nothing_ready(&*exam.at(START + 119), &mail);
     let next = exam.at(START + 120);
     assert_eq!(take_one(&*next, &mail).attempts, held.attempts.map(|attempts| attempts + 1));
@@ -112,7 +114,7 @@ pub fn extend_answers_each_claim_in_order(exam: &dyn Exam) {
     delete(&*worker, &a[1]);
     delete(&*worker, &b[0]);
     let claims = [&a[0], &b[0], &a[1], &b[1]].map(|job| job.claim.clone());
-    let expected = [Extended::Kept, Extended::Lost, Extended::Lost, Extended::Kept];
+    let expected = [ExtendResult::Kept, ExtendResult::Lost, ExtendResult::Lost, ExtendResult::Kept];
     assert_eq!(worker.extend(&claims).unwrap(), expected);
 }
 
@@ -127,7 +129,7 @@ pub fn a_left_job_stays_reserved_and_comes_back_after_retry_after(exam: &dyn Exa
     let (worker, mail) = (exam.worker(), queue("mail"));
     push(&*worker, &mail, 1);
     let held = take_one(&*worker, &mail);
-    assert_eq!(settle(&*worker, &held, How::Leave), Settled::Done);
+    assert_eq!(settle(&*worker, &held, Settlement::Leave), SettleResult::Applied);
     assert_eq!(size(&*worker, &mail).total(), 1);
     assert_nothing_ready(&*exam.at(START + 59), &mail);
     let back = take_one(&*exam.at(START + 60), &mail);

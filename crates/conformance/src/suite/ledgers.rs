@@ -1,7 +1,9 @@
 //! Statuses of jobs and claims of work, on brokers that have a place for them.
 
 use ferry_core::Broker;
-use ferry_core::ledger::{About, Claimed, Ending, Ledger, MOST_ERROR, MOST_RESULT, Note, Said, State, Status, Terms};
+use ferry_core::ledger::{
+    ClaimOutcome, ClaimTtl, Ending, JobRef, Ledger, MOST_ERROR, MOST_RESULT, State, Status, StatusChange, StatusUpdate,
+};
 
 use super::tools::*;
 use super::{Exam, START};
@@ -13,19 +15,19 @@ fn ledger(worker: &dyn Broker) -> Option<&dyn Ledger> {
 
 /// Seconds that a status is kept in these behaviours.
 const TTL: u32 = 100;
-const TERMS: Terms = Terms { lease: 30, ttl: 100 };
+const TERMS: ClaimTtl = ClaimTtl { lease: 30, ttl: 100 };
 
-fn note(id: &str, said: Said) -> Note {
-    let about = About { job: "App\\Job@run".into(), queue: "mail:a".into(), connection: "main".into() };
-    Note { id: id.to_owned(), about, said, ttl: TTL }
+fn note(id: &str, said: StatusChange) -> StatusUpdate {
+    let about = JobRef { job: "App\\Job@run".into(), queue: "mail:a".into(), connection: "main".into() };
+    StatusUpdate { id: id.to_owned(), about, said, ttl: TTL }
 }
 
-fn ended(attempts: u32, state: State) -> Said {
-    Said::Ended { attempts, ending: Ending { state, error: None, result: None } }
+fn ended(attempts: u32, state: State) -> StatusChange {
+    StatusChange::Ended { attempts, ending: Ending { state, error: None, result: None } }
 }
 
-fn say(ledger: &dyn Ledger, said: &[Said]) {
-    let notes: Vec<Note> = said.iter().map(|said| note("x", said.clone())).collect();
+fn say(ledger: &dyn Ledger, said: &[StatusChange]) {
+    let notes: Vec<StatusUpdate> = said.iter().map(|said| note("x", said.clone())).collect();
     ledger.note(&notes).expect("note");
 }
 
@@ -45,8 +47,8 @@ macro_rules! later {
     };
 }
 
-const fn running(attempts: u32) -> Said {
-    Said::Running { attempts }
+const fn running(attempts: u32) -> StatusChange {
+    StatusChange::Running { attempts }
 }
 
 pub fn nothing_is_known_of_a_job_that_nobody_spoke_of(exam: &dyn Exam) {
@@ -54,14 +56,14 @@ pub fn nothing_is_known_of_a_job_that_nobody_spoke_of(exam: &dyn Exam) {
     let Some(ledger) = ledger(&*worker) else { return };
     assert_eq!(ledger.status("x").unwrap(), None);
     ledger.note(&[]).unwrap();
-    say(ledger, &[Said::TakenBack, Said::GivenBack { attempts: 1 }]);
+    say(ledger, &[StatusChange::TakenBack, StatusChange::GivenBack { attempts: 1 }]);
     assert_eq!(status(ledger), None);
 }
 
 pub fn a_job_is_followed_from_its_push_to_its_end(exam: &dyn Exam) {
     let producer = exam.worker();
     let Some(pushes) = ledger(&*producer) else { return };
-    say(pushes, &[Said::Queued]);
+    say(pushes, &[StatusChange::Queued]);
     let expected = Status {
         id: "x".into(),
         state: State::Queued,
@@ -75,7 +77,7 @@ pub fn a_job_is_followed_from_its_push_to_its_end(exam: &dyn Exam) {
     assert_eq!(status(pushes), Some(expected.clone()));
 
     later!(works, exam, START + 5);
-    say(works, &[running(1), Said::Progress { attempts: 1, percent: 40, message: Some("half ü \n".into()) }]);
+    say(works, &[running(1), StatusChange::Progress { attempts: 1, percent: 40, message: Some("half ü \n".into()) }]);
     let expected = Status {
         state: State::Running,
         attempts: 1,
@@ -90,7 +92,7 @@ pub fn a_job_is_followed_from_its_push_to_its_end(exam: &dyn Exam) {
     let result = Some(r#"{"a":[1,"ü"]}"#.to_owned());
     let ending = Ending { state: State::Succeeded, error: None, result: result.clone() };
     later!(ends, exam, START + 9);
-    say(ends, &[Said::Ended { attempts: 1, ending }]);
+    say(ends, &[StatusChange::Ended { attempts: 1, ending }]);
     let expected = Status {
         state: State::Succeeded,
         progress: 100,
@@ -106,26 +108,26 @@ pub fn a_job_is_followed_from_its_push_to_its_end(exam: &dyn Exam) {
 pub fn every_word_is_admitted_as_the_rule_says(exam: &dyn Exam) {
     let worker = exam.worker();
     let Some(ledger) = ledger(&*worker) else { return };
-    let lives: Vec<Vec<Said>> = [None, Some(running(2))]
+    let lives: Vec<Vec<StatusChange>> = [None, Some(running(2))]
         .into_iter()
         .flat_map(|begin| {
             let ends = [State::Retrying, State::Succeeded, State::Failed, State::Expired].map(|state| Some(ended(2, state)));
-            [None, Some(Said::Queued), Some(Said::GivenBack { attempts: 2 })]
+            [None, Some(StatusChange::Queued), Some(StatusChange::GivenBack { attempts: 2 })]
                 .into_iter()
                 .chain(ends)
                 .map(move |end| begin.clone().into_iter().chain(end).collect())
         })
         .collect();
-    let words: Vec<Said> = [Said::Queued, Said::TakenBack, Said::QueuedAgain]
+    let words: Vec<StatusChange> = [StatusChange::Queued, StatusChange::TakenBack, StatusChange::QueuedAgain]
         .into_iter()
         .chain((1..=3).flat_map(|attempts| {
-            let progress = Said::Progress { attempts, percent: 7, message: None };
-            [running(attempts), progress, Said::GivenBack { attempts }, ended(attempts, State::Failed)]
+            let progress = StatusChange::Progress { attempts, percent: 7, message: None };
+            [running(attempts), progress, StatusChange::GivenBack { attempts }, ended(attempts, State::Failed)]
         }))
         .collect();
     for (number, (life, word)) in lives.iter().flat_map(|life| words.iter().map(move |word| (life, word))).enumerate() {
         let id = format!("job-{number}");
-        let speak = |said: &Said| ledger.note(&[note(&id, said.clone())]).unwrap();
+        let speak = |said: &StatusChange| ledger.note(&[note(&id, said.clone())]).unwrap();
         life.iter().for_each(&speak);
         let before = ledger.status(&id).unwrap();
         speak(word);
@@ -144,7 +146,7 @@ pub fn every_word_is_admitted_as_the_rule_says(exam: &dyn Exam) {
     }
 }
 
-fn fields_of(status: &Status) -> ferry_core::ledger::Fields {
+fn fields_of(status: &Status) -> ferry_core::ledger::StatusFields {
     let texts = [
         ("state", Some(status.state.name().to_owned())),
         ("job", Some(status.job.clone())),
@@ -166,21 +168,24 @@ fn fields_of(status: &Status) -> ferry_core::ledger::Fields {
 pub fn a_late_word_changes_nothing(exam: &dyn Exam) {
     let worker = exam.worker();
     let Some(stale) = ledger(&*worker) else { return };
-    say(stale, &[Said::Queued, running(1)]);
+    say(stale, &[StatusChange::Queued, running(1)]);
     later!(fresh, exam, START + 70);
     say(fresh, &[running(2)]);
-    say(stale, &[Said::Progress { attempts: 1, percent: 90, message: None }, ended(1, State::Succeeded), Said::Queued]);
+    say(
+        stale,
+        &[StatusChange::Progress { attempts: 1, percent: 90, message: None }, ended(1, State::Succeeded), StatusChange::Queued],
+    );
     assert_eq!(known(fresh), Some((State::Running, 2)));
     assert_eq!(status(fresh).unwrap().progress, 0);
     say(fresh, &[ended(2, State::Succeeded)]);
-    say(stale, &[Said::Queued, running(1), ended(1, State::Failed), Said::TakenBack]);
+    say(stale, &[StatusChange::Queued, running(1), ended(1, State::Failed), StatusChange::TakenBack]);
     assert_eq!(known(fresh), Some((State::Succeeded, 2)));
 }
 
 pub fn a_status_goes_after_its_time_and_every_word_begins_it_anew(exam: &dyn Exam) {
     let (worker, ttl) = (exam.worker(), i64::from(TTL));
     let Some(first) = ledger(&*worker) else { return };
-    say(first, &[Said::Queued]);
+    say(first, &[StatusChange::Queued]);
     later!(second, exam, START + ttl - 1);
     assert_eq!(known(second), Some((State::Queued, 0)));
     say(second, &[running(1)]);
@@ -189,7 +194,7 @@ pub fn a_status_goes_after_its_time_and_every_word_begins_it_anew(exam: &dyn Exa
     later!(last, exam, START + 2 * ttl - 1);
     assert_eq!(known(last), None);
     // A word about a job of which nothing is known any more tells what there is to tell.
-    say(last, &[Said::Progress { attempts: 1, percent: 50, message: None }]);
+    say(last, &[StatusChange::Progress { attempts: 1, percent: 50, message: None }]);
     assert_eq!(known(last), None);
     say(last, &[ended(1, State::Succeeded)]);
     let status = status(last).unwrap();
@@ -200,8 +205,10 @@ pub fn thousands_of_words_arrive_together_and_in_order(exam: &dyn Exam) {
     let worker = exam.worker();
     let Some(ledger) = ledger(&*worker) else { return };
     let ids: Vec<String> = (0..1200).map(|number| format!("job-{number}")).collect();
-    let notes: Vec<Note> =
-        ids.iter().flat_map(|id| [Said::Queued, running(1), ended(1, State::Succeeded)].map(|said| note(id, said))).collect();
+    let notes: Vec<StatusUpdate> = ids
+        .iter()
+        .flat_map(|id| [StatusChange::Queued, running(1), ended(1, State::Succeeded)].map(|said| note(id, said)))
+        .collect();
     ledger.note(&notes).unwrap();
     // Twice is as good as once.
     ledger.note(&notes).unwrap();
@@ -216,22 +223,22 @@ pub fn texts_of_every_kind_and_of_the_longest_length_are_kept(exam: &dyn Exam) {
     let result = format!("\"{}\"", "x".repeat(MOST_RESULT - 2));
     let error = format!("{}\u{1F980}'\"\\\r\n{}", "ü".repeat(100), "e".repeat(MOST_ERROR));
     let ending = Ending { state: State::Failed, error: Some(error.clone()), result: Some(result.clone()) };
-    say(ledger, &[running(1), Said::Ended { attempts: 1, ending }]);
+    say(ledger, &[running(1), StatusChange::Ended { attempts: 1, ending }]);
     let status = status(ledger).unwrap();
     assert_eq!(status.result, Some(result));
     let kept = status.error.unwrap();
     assert!(kept.len() == MOST_ERROR && error.starts_with(&kept), "{} bytes", kept.len());
 
     let awkward = "a b'c\"d:{x}\u{fc}";
-    ledger.note(&[note(awkward, Said::Queued)]).unwrap();
+    ledger.note(&[note(awkward, StatusChange::Queued)]).unwrap();
     assert_eq!(ledger.status(awkward).unwrap().unwrap().id, awkward);
 }
 
 pub fn statuses_are_no_jobs(exam: &dyn Exam) {
     let (worker, mail) = (exam.worker(), queue("mail"));
     let Some(ledger) = ledger(&*worker) else { return };
-    say(ledger, &[Said::Queued]);
-    assert_eq!(ledger.claim("x", "a", TERMS).unwrap(), Claimed::Yours);
+    say(ledger, &[StatusChange::Queued]);
+    assert_eq!(ledger.claim("x", "a", TERMS).unwrap(), ClaimOutcome::Yours);
     assert_nothing_ready(&*worker, &mail);
     push(&*worker, &mail, 1);
     assert_eq!(worker.admin().expect("admin").clear(&mail).unwrap(), 1);
@@ -243,17 +250,17 @@ pub fn work_is_claimed_once_and_done_once(exam: &dyn Exam) {
     let worker = exam.worker();
     let Some(mine) = ledger(&*worker) else { return };
     assert!(!mine.is_done("k").unwrap());
-    assert_eq!(mine.claim("k", "a", TERMS).unwrap(), Claimed::Yours);
-    assert_eq!(mine.claim("k", "a", TERMS).unwrap(), Claimed::Yours, "asked again after a lost answer");
+    assert_eq!(mine.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours);
+    assert_eq!(mine.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours, "asked again after a lost answer");
     later!(theirs, exam, START + 1);
-    assert_eq!(theirs.claim("k", "b", TERMS).unwrap(), Claimed::Held { left: 29_000 });
-    assert_eq!(theirs.claim("another", "b", TERMS).unwrap(), Claimed::Yours);
+    assert_eq!(theirs.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Held { left: 29_000 });
+    assert_eq!(theirs.claim("another", "b", TERMS).unwrap(), ClaimOutcome::Yours);
     assert!(!theirs.complete("k", "b", None, 100).unwrap());
     assert!(!theirs.is_done("k").unwrap());
     assert!(mine.complete("k", "a", Some(r#"{"n":1}"#), 100).unwrap());
     assert!(mine.complete("k", "a", Some(r#"{"n":1}"#), 100).unwrap(), "said again after a lost answer");
     assert!(theirs.is_done("k").unwrap());
-    assert_eq!(theirs.claim("k", "b", TERMS).unwrap(), Claimed::Done(Some(r#"{"n":1}"#.into())));
+    assert_eq!(theirs.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Done(Some(r#"{"n":1}"#.into())));
     assert!(!mine.release("k", "a").unwrap(), "what is done is not given up");
 }
 
@@ -263,18 +270,18 @@ pub fn work_done_without_a_result_or_with_an_empty_one_is_told_apart(exam: &dyn 
     for (key, result) in [("none", None), ("empty", Some("")), ("null", Some("null")), ("digits", Some("007"))] {
         ledger.claim(key, "a", TERMS).unwrap();
         assert!(ledger.complete(key, "a", result, 100).unwrap());
-        assert_eq!(ledger.claim(key, "b", TERMS).unwrap(), Claimed::Done(result.map(str::to_owned)), "{key}");
+        assert_eq!(ledger.claim(key, "b", TERMS).unwrap(), ClaimOutcome::Done(result.map(str::to_owned)), "{key}");
     }
 }
 
 pub fn a_claim_lapses_with_its_lease_and_not_before(exam: &dyn Exam) {
     let worker = exam.worker();
     let Some(first) = ledger(&*worker) else { return };
-    assert_eq!(first.claim("k", "dead", TERMS).unwrap(), Claimed::Yours);
+    assert_eq!(first.claim("k", "dead", TERMS).unwrap(), ClaimOutcome::Yours);
     later!(early, exam, START + 29);
-    assert_eq!(early.claim("k", "b", TERMS).unwrap(), Claimed::Held { left: 1000 });
+    assert_eq!(early.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Held { left: 1000 });
     later!(late, exam, START + 30);
-    assert_eq!(late.claim("k", "b", TERMS).unwrap(), Claimed::Yours);
+    assert_eq!(late.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Yours);
     assert!(!first.complete("k", "dead", None, 100).unwrap(), "another has claimed it since");
     assert!(!first.release("k", "dead").unwrap());
     assert!(!late.is_done("k").unwrap());
@@ -284,10 +291,10 @@ pub fn a_claim_lapses_with_its_lease_and_not_before(exam: &dyn Exam) {
 pub fn a_late_completion_counts_while_nobody_else_claimed_the_work(exam: &dyn Exam) {
     let worker = exam.worker();
     let Some(first) = ledger(&*worker) else { return };
-    assert_eq!(first.claim("k", "slow", TERMS).unwrap(), Claimed::Yours);
+    assert_eq!(first.claim("k", "slow", TERMS).unwrap(), ClaimOutcome::Yours);
     later!(late, exam, START + 60);
     assert!(late.complete("k", "slow", None, 100).unwrap());
-    assert_eq!(late.claim("k", "b", TERMS).unwrap(), Claimed::Done(None));
+    assert_eq!(late.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Done(None));
 }
 
 pub fn work_that_was_given_up_or_forgotten_is_claimed_again(exam: &dyn Exam) {
@@ -298,11 +305,11 @@ pub fn work_that_was_given_up_or_forgotten_is_claimed_again(exam: &dyn Exam) {
     ledger.claim("k", "a", TERMS).unwrap();
     assert!(!ledger.release("k", "b").unwrap());
     assert!(ledger.release("k", "a").unwrap());
-    assert_eq!(ledger.claim("k", "b", TERMS).unwrap(), Claimed::Yours);
+    assert_eq!(ledger.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Yours);
     assert!(ledger.complete("k", "b", Some("1"), 100).unwrap());
     assert!(ledger.forget("k").unwrap());
     assert!(!ledger.complete("k", "b", None, 100).unwrap());
-    assert_eq!(ledger.claim("k", "c", TERMS).unwrap(), Claimed::Yours);
+    assert_eq!(ledger.claim("k", "c", TERMS).unwrap(), ClaimOutcome::Yours);
     assert!(ledger.forget("k").unwrap(), "a claim is forgotten too");
 }
 
@@ -316,7 +323,7 @@ pub fn what_is_done_is_remembered_for_its_time(exam: &dyn Exam) {
     later!(late, exam, START + 100);
     assert!(!late.is_done("k").unwrap());
     assert!(!late.complete("k", "a", None, 100).unwrap());
-    assert_eq!(late.claim("k", "b", TERMS).unwrap(), Claimed::Yours);
+    assert_eq!(late.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Yours);
 }
 
 pub fn of_many_who_claim_at_once_one_gets_the_work(exam: &dyn Exam) {
@@ -335,29 +342,29 @@ pub fn of_many_who_claim_at_once_one_gets_the_work(exam: &dyn Exam) {
                     scope.spawn(move || worker.ledger().expect("a ledger").claim(key, &token, TERMS).expect("claim"))
                 })
                 .collect();
-            claims.into_iter().map(|claim| claim.join().expect("no panic")).filter(|c| *c == Claimed::Yours).count()
+            claims.into_iter().map(|claim| claim.join().expect("no panic")).filter(|c| *c == ClaimOutcome::Yours).count()
         });
         assert_eq!(winners, 1);
     }
 }
 
 pub fn without_a_fixed_second_statuses_and_claims_follow_the_brokers_clock(exam: &dyn Exam) {
-    let Some(worker) = exam.worker_with(super::Terms { now: None, ..super::Terms::at(START) }) else { return };
+    let Some(worker) = exam.worker_with(super::ClaimTtl { now: None, ..super::ClaimTtl::at(START) }) else { return };
     let Some(ledger) = ledger(&*worker) else { return };
-    say(ledger, &[Said::Queued]);
+    say(ledger, &[StatusChange::Queued]);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     let queued = status(ledger).unwrap().queued_at.unwrap();
     assert!(now.abs_diff(queued as u128) < 60_000, "{queued} is about {now}");
-    assert_eq!(ledger.claim("k", "a", TERMS).unwrap(), Claimed::Yours);
-    assert!(matches!(ledger.claim("k", "b", TERMS).unwrap(), Claimed::Held { left: 1..=30_000 }));
+    assert_eq!(ledger.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours);
+    assert!(matches!(ledger.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Held { left: 1..=30_000 }));
     assert!(ledger.complete("k", "a", None, 100).unwrap() && ledger.is_done("k").unwrap());
 }
 
 pub fn statuses_and_claims_outlast_killed_connections(exam: &dyn Exam) {
     let worker = exam.worker();
     let Some(ledger) = ledger(&*worker) else { return };
-    say(ledger, &[Said::Queued]);
-    assert_eq!(ledger.claim("k", "a", TERMS).unwrap(), Claimed::Yours);
+    say(ledger, &[StatusChange::Queued]);
+    assert_eq!(ledger.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours);
     exam.kill_connections();
     say(ledger, &[running(1)]);
     assert_eq!(known(ledger), Some((State::Running, 1)));

@@ -1,6 +1,6 @@
 //! Counting, looking and clearing.
 
-use ferry_core::broker::{How, Settled, State};
+use ferry_core::broker::{SettleResult, Settlement, State};
 use ferry_core::{Due, NewJob};
 
 use super::tools::*;
@@ -22,10 +22,10 @@ pub fn sizes_follow_a_job_through_its_states(exam: &dyn Exam) {
     let later = exam.at(START + 10);
     let held = take_one(&*later, &mail);
     assert_eq!(size(&*later, &mail), sizes(0, 0, 1, 0));
-    assert_eq!(settle(&*later, &held, How::GiveBack), Settled::Done);
+    assert_eq!(settle(&*later, &held, Settlement::GiveBack), SettleResult::Applied);
     assert_eq!(size(&*later, &mail), sizes(1, 0, 0, 0));
     let held = take_one(&*later, &mail);
-    assert_eq!(settle(&*later, &held, bury(&held)), Settled::Done);
+    assert_eq!(settle(&*later, &held, bury(&held)), SettleResult::Applied);
     assert_eq!(size(&*later, &mail), sizes(0, 0, 0, 1));
     assert_eq!(size(&*later, &mail).total(), 0, "failed jobs are no work");
 }
@@ -38,7 +38,7 @@ pub fn clear_removes_all_but_the_failed_jobs(exam: &dyn Exam) {
     push_all(&*worker, &mail, 0..4);
     push(&*worker, &other, 9);
     let jobs = take(&*worker, &mail, 2);
-    assert_eq!(settle(&*worker, &jobs[0], bury(&jobs[0])), Settled::Done);
+    assert_eq!(settle(&*worker, &jobs[0], bury(&jobs[0])), SettleResult::Applied);
     worker.push(&mail, NewJob::due(job(5), Due::After(50))).unwrap();
     assert_eq!(size(&*worker, &mail), sizes(2, 1, 1, 1));
 
@@ -47,7 +47,7 @@ pub fn clear_removes_all_but_the_failed_jobs(exam: &dyn Exam) {
     assert_eq!(size(&*worker, &mail), sizes(0, 0, 0, 1));
     assert_eq!(admin.clear(&mail).unwrap(), 0);
     assert_eq!(size(&*worker, &other), sizes(1, 0, 0, 0), "other queues stay");
-    assert_eq!(settle(&*worker, &jobs[1], How::Release { delay: 0 }), Settled::Lost, "a cleared job is not revived");
+    assert_eq!(settle(&*worker, &jobs[1], Settlement::Release { delay: 0 }), SettleResult::Lost, "a cleared job is not revived");
     assert_nothing_ready(&*exam.at(START + 3600), &mail);
 }
 

@@ -1,6 +1,6 @@
 //! Bytes that are no job, and bytes that must not change.
 
-use ferry_core::broker::{How, Settled};
+use ferry_core::broker::{SettleResult, Settlement};
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::{Broker, NewJob};
 use serde_json::Value;
@@ -27,7 +27,7 @@ pub fn poison_is_reserved_without_a_count_and_buried_raw(exam: &dyn Exam) {
         assert!(held.body == poison, "poison {number} arrives byte for byte");
         assert_eq!(held.attempts, attempts, "poison {number}");
         let failure = Failure { reason: Reason::Poison, ..failure_of(&held, "") };
-        assert_eq!(settle(&*worker, &held, How::Bury(Box::new(failure))), Settled::Done);
+        assert_eq!(settle(&*worker, &held, Settlement::Bury(Box::new(failure))), SettleResult::Applied);
         let failed = worker.admin().expect("admin").failed(&mail, 0, 2).unwrap();
         assert_eq!(failed.len(), 1);
         assert!(failed[0].payload == poison, "poison {number} is kept byte for byte");

@@ -1,7 +1,7 @@
 //! Names go to the wire verbatim, and no two queues meet.
 
 use ferry_core::NewJob;
-use ferry_core::broker::{How, Settled};
+use ferry_core::broker::{SettleResult, Settlement};
 
 use super::tools::*;
 use super::{Exam, START};
@@ -41,7 +41,7 @@ pub fn awkward_queue_names_carry_jobs(exam: &dyn Exam) {
         let held = take(&*worker, &name, 10);
         assert_eq!(numbers(&held), [number], "{name:?}");
         assert_eq!(held[0].claim.queue, name);
-        assert_eq!(settle(&*worker, &held[0], bury(&held[0])), Settled::Done);
+        assert_eq!(settle(&*worker, &held[0], bury(&held[0])), SettleResult::Applied);
         assert_eq!(worker.admin().expect("admin").failed(&name, 0, 5).unwrap().len(), 1, "{name:?}");
     }
     assert_eq!(numbers(&drain(&*worker, &queue(&long))), [99]);
@@ -60,7 +60,7 @@ pub fn names_shaped_like_our_keys_do_not_mix(exam: &dyn Exam) {
     for (number, name) in (0..).map(|n| n * 4).zip(&names) {
         let held = take(&*worker, name, 2);
         assert_eq!(numbers(&held), [number, number + 1], "{name:?}");
-        assert_eq!(settle(&*worker, &held[0], How::Delete), Settled::Done);
+        assert_eq!(settle(&*worker, &held[0], Settlement::Delete), SettleResult::Applied);
         assert_eq!(size(&*worker, name), sizes(1, 1, 1, 0), "{name:?}");
     }
     for (number, name) in (0..).map(|n| n * 4).zip(&names) {

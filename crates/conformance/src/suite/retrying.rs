@@ -2,8 +2,8 @@
 
 use std::thread;
 
-use ferry_core::broker::{Admin, How, Settled};
-use ferry_core::failed::{FailedJob, Passed};
+use ferry_core::broker::{Admin, SettleResult, Settlement};
+use ferry_core::failed::{FailedJob, FailedPosition};
 use ferry_core::{Broker, NewJob, QueueName};
 
 use super::Exam;
@@ -14,7 +14,7 @@ fn fail(worker: &dyn Broker, queue: &QueueName, bodies: impl IntoIterator<Item =
     for body in bodies {
         worker.push(queue, NewJob::ready(body)).expect("push");
         let held = take_one(worker, queue);
-        assert_eq!(settle(worker, &held, bury(&held)), Settled::Done);
+        assert_eq!(settle(worker, &held, bury(&held)), SettleResult::Applied);
     }
 }
 
@@ -38,7 +38,7 @@ pub fn a_retried_job_is_ready_again_and_was_never_tried(exam: &dyn Exam) {
     assert_eq!(size(&*worker, &mail), sizes(1, 0, 0, 0));
     let held = take_one(&*worker, &mail);
     assert_eq!((held.attempts, held.body.as_slice()), (Some(1), job(1).as_slice()));
-    assert_eq!(settle(&*worker, &held, How::Delete), Settled::Done);
+    assert_eq!(settle(&*worker, &held, Settlement::Delete), SettleResult::Applied);
 }
 
 pub fn a_job_that_was_tried_often_begins_anew(exam: &dyn Exam) {
@@ -56,7 +56,7 @@ pub fn a_job_that_was_tried_often_begins_anew(exam: &dyn Exam) {
     let worker = exam.at(second);
     let held = take_one(&*worker, &mail);
     assert_eq!(held.attempts, Some(4));
-    assert_eq!(settle(&*worker, &held, bury(&held)), Settled::Done);
+    assert_eq!(settle(&*worker, &held, bury(&held)), SettleResult::Applied);
     assert_eq!(admin(&*worker).retry(&mail, &oldest(&*worker, &mail, 1)).unwrap(), 1);
     let held = take_one(&*worker, &mail);
     assert_eq!((held.attempts, held.body.as_slice()), (Some(1), job(1).as_slice()));
@@ -124,12 +124,12 @@ pub fn failed_jobs_of_another_queue_are_left_alone(exam: &dyn Exam) {
 pub fn a_walk_from_the_oldest_meets_every_job_once(exam: &dyn Exam) {
     let (worker, mail) = (exam.worker(), queue("mail"));
     fail(&*worker, &mail, (0..10).map(job));
-    let (mut met, mut passed): (Vec<u32>, Option<Passed>) = (Vec::new(), None);
+    let (mut met, mut passed): (Vec<u32>, Option<FailedPosition>) = (Vec::new(), None);
     loop {
         let page = admin(&*worker).oldest_failed(&mail, passed.as_ref(), 3).unwrap().expect("nobody else is here");
         let Some(last) = page.last() else { break };
         met.extend(page.iter().map(|job| number(&job.payload)));
-        passed = Some(Passed { count: met.len() as u64, last: last.id.clone() });
+        passed = Some(FailedPosition { count: met.len() as u64, last: last.id.clone() });
     }
     assert_eq!(met, (0..10).collect::<Vec<_>>());
 }

@@ -1,6 +1,6 @@
 //! The ways in which a reservation ends.
 
-use ferry_core::broker::{How, Settled};
+use ferry_core::broker::{SettleResult, Settlement};
 
 use super::tools::*;
 use super::{Exam, START};
@@ -42,13 +42,14 @@ pub fn a_released_job_goes_behind_the_ready_ones(exam: &dyn Exam) {
 
 pub fn a_second_settle_of_a_claim_is_lost(exam: &dyn Exam) {
     let (worker, mail) = (exam.worker(), queue("mail"));
-    for first in [How::Delete, How::Release { delay: 9 }, How::GiveBack] {
+    for first in [Settlement::Delete, Settlement::Release { delay: 9 }, Settlement::GiveBack] {
         push(&*worker, &mail, 1);
         let held = take_one(&*worker, &mail);
-        assert_eq!(settle(&*worker, &held, first.clone()), Settled::Done);
+        assert_eq!(settle(&*worker, &held, first.clone()), SettleResult::Applied);
         let before = size(&*worker, &mail);
-        for second in [How::Delete, How::Release { delay: 0 }, How::GiveBack, How::Leave, bury(&held)] {
-            assert_eq!(settle(&*worker, &held, second.clone()), Settled::Lost, "{second:?} after {first:?}");
+        for second in [Settlement::Delete, Settlement::Release { delay: 0 }, Settlement::GiveBack, Settlement::Leave, bury(&held)]
+        {
+            assert_eq!(settle(&*worker, &held, second.clone()), SettleResult::Lost, "{second:?} after {first:?}");
             assert_eq!(size(&*worker, &mail), before, "{second:?} after {first:?}");
         }
         worker.admin().expect("every driver here has admin words").clear(&mail).unwrap();
@@ -59,8 +60,8 @@ pub fn a_claim_named_twice_in_a_batch_is_settled_once(exam: &dyn Exam) {
     let (worker, mail) = (exam.worker(), queue("mail"));
     push(&*worker, &mail, 1);
     let held = take_one(&*worker, &mail);
-    let settled = settle_all(&*worker, [(&held, How::Release { delay: 5 }), (&held, How::Release { delay: 5 })]);
-    assert_eq!(settled.iter().filter(|settled| **settled == Settled::Done).count(), 1, "{settled:?}");
+    let settled = settle_all(&*worker, [(&held, Settlement::Release { delay: 5 }), (&held, Settlement::Release { delay: 5 })]);
+    assert_eq!(settled.iter().filter(|settled| **settled == SettleResult::Applied).count(), 1, "{settled:?}");
     assert_eq!(size(&*worker, &mail), sizes(0, 1, 0, 0));
 }
 
@@ -68,11 +69,11 @@ pub fn a_repeated_batch_is_lost_as_a_whole(exam: &dyn Exam) {
     let (worker, mail) = (exam.worker(), queue("mail"));
     push_all(&*worker, &mail, 0..3);
     let jobs = take(&*worker, &mail, 3);
-    let hows = [How::Delete, How::Release { delay: 9 }, bury(&jobs[2])];
+    let hows = [Settlement::Delete, Settlement::Release { delay: 9 }, bury(&jobs[2])];
     let batch = || jobs.iter().zip(hows.iter().cloned());
-    assert_eq!(settle_all(&*worker, batch()), [Settled::Done; 3]);
+    assert_eq!(settle_all(&*worker, batch()), [SettleResult::Applied; 3]);
     let before = size(&*worker, &mail);
-    assert_eq!(settle_all(&*worker, batch()), [Settled::Lost; 3]);
+    assert_eq!(settle_all(&*worker, batch()), [SettleResult::Lost; 3]);
     assert_eq!(size(&*worker, &mail), before);
 }
 
@@ -88,15 +89,15 @@ pub fn a_batch_over_several_queues_answers_in_order(exam: &dyn Exam) {
     let settled = settle_all(
         &*worker,
         [
-            (&jobs[0], How::Delete),
-            (&jobs[2], How::Release { delay: 60 }),
-            (&jobs[4], How::Delete),
-            (&jobs[5], How::GiveBack),
-            (&jobs[1], How::GiveBack),
+            (&jobs[0], Settlement::Delete),
+            (&jobs[2], Settlement::Release { delay: 60 }),
+            (&jobs[4], Settlement::Delete),
+            (&jobs[5], Settlement::GiveBack),
+            (&jobs[1], Settlement::GiveBack),
             (&jobs[3], bury(&jobs[3])),
         ],
     );
-    let (done, lost) = (Settled::Done, Settled::Lost);
+    let (done, lost) = (SettleResult::Applied, SettleResult::Lost);
     assert_eq!(settled, [done, done, lost, done, lost, done]);
     assert_eq!(size(&*worker, &queues[0]), sizes(0, 0, 0, 0));
     assert_eq!(size(&*worker, &queues[1]), sizes(0, 1, 0, 1));
@@ -112,8 +113,8 @@ pub fn a_thousand_jobs_are_settled_in_one_batch(exam: &dyn Exam) {
     push_all(&*worker, &mail, 0..1_000);
     let jobs = take(&*worker, &mail, 1_000);
     assert_eq!(jobs.len(), 1_000);
-    let settled = settle_all(&*worker, jobs.iter().map(|job| (job, How::Delete)));
-    assert!(settled.iter().all(|settled| *settled == Settled::Done));
+    let settled = settle_all(&*worker, jobs.iter().map(|job| (job, Settlement::Delete)));
+    assert!(settled.iter().all(|settled| *settled == SettleResult::Applied));
     assert_eq!(size(&*worker, &mail).total(), 0);
 }
 

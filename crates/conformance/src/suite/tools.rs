@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferry_core::broker::{How, Settle, Settled, Sizes};
+use ferry_core::broker::{Settle, SettleResult, Settlement, Sizes};
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::payload::Payload;
 use ferry_core::{Broker, NewJob, QueueName, Reservation};
@@ -67,17 +67,17 @@ pub fn drain(worker: &dyn Broker, queue: &QueueName) -> Vec<Reservation> {
             return all;
         }
         for job in jobs {
-            assert_eq!(settle(worker, &job, How::Delete), Settled::Done);
+            assert_eq!(settle(worker, &job, Settlement::Delete), SettleResult::Applied);
             all.push(job);
         }
     }
 }
 
-pub fn settle(worker: &dyn Broker, job: &Reservation, how: How) -> Settled {
+pub fn settle(worker: &dyn Broker, job: &Reservation, how: Settlement) -> SettleResult {
     settle_all(worker, [(job, how)])[0]
 }
 
-pub fn settle_all<'a>(worker: &dyn Broker, items: impl IntoIterator<Item = (&'a Reservation, How)>) -> Vec<Settled> {
+pub fn settle_all<'a>(worker: &dyn Broker, items: impl IntoIterator<Item = (&'a Reservation, Settlement)>) -> Vec<SettleResult> {
     let batch: Vec<Settle> = items.into_iter().map(|(job, how)| Settle { claim: job.claim.clone(), how }).collect();
     let settled = worker.settle(&batch).expect("settle");
     assert_eq!(settled.len(), batch.len(), "one answer per item");
@@ -85,16 +85,16 @@ pub fn settle_all<'a>(worker: &dyn Broker, items: impl IntoIterator<Item = (&'a 
 }
 
 pub fn delete(worker: &dyn Broker, job: &Reservation) {
-    assert_eq!(settle(worker, job, How::Delete), Settled::Done);
+    assert_eq!(settle(worker, job, Settlement::Delete), SettleResult::Applied);
 }
 
 pub fn release(worker: &dyn Broker, job: &Reservation, delay: i64) {
-    assert_eq!(settle(worker, job, How::Release { delay }), Settled::Done);
+    assert_eq!(settle(worker, job, Settlement::Release { delay }), SettleResult::Applied);
 }
 
 /// Burial of `job` for an ordinary reason.
-pub fn bury(job: &Reservation) -> How {
-    How::Bury(Box::new(failure_of(job, "Exception: it broke in /app/job.php:7")))
+pub fn bury(job: &Reservation) -> Settlement {
+    Settlement::Bury(Box::new(failure_of(job, "Exception: it broke in /app/job.php:7")))
 }
 
 pub fn failure_of(job: &Reservation, exception: &str) -> Failure {

@@ -1,7 +1,7 @@
 //! Identical bytes pushed twice are two jobs.
 
 use ferry_core::NewJob;
-use ferry_core::broker::{How, Settled};
+use ferry_core::broker::{SettleResult, Settlement};
 
 use super::tools::*;
 use super::{Exam, START};
@@ -21,9 +21,9 @@ pub fn twins_are_both_done(exam: &dyn Exam) {
     let first = take(&*worker, &mail, 10);
     assert!(!first.is_empty());
     assert_eq!(size(&*worker, &mail).total(), 3, "none is merged while another is reserved");
-    let deleted: usize = settle_all(&*worker, first.iter().map(|job| (job, How::Delete)))
+    let deleted: usize = settle_all(&*worker, first.iter().map(|job| (job, Settlement::Delete)))
         .into_iter()
-        .filter(|settled| *settled == Settled::Done)
+        .filter(|settled| *settled == SettleResult::Applied)
         .count();
     assert_eq!(deleted, first.len());
     assert_eq!(drain(&*worker, &mail).len(), 3 - first.len());
@@ -51,7 +51,7 @@ pub fn released_twins_do_not_merge(exam: &dyn Exam) {
         let fresh: Vec<_> = take(&*worker, &mail, 10).into_iter().filter(|job| job.attempts == Some(1)).collect();
         assert!(!fresh.is_empty(), "{released} of two twins came");
         for job in fresh {
-            assert_eq!(settle(&*worker, &job, How::Release { delay: 5 }), Settled::Done);
+            assert_eq!(settle(&*worker, &job, Settlement::Release { delay: 5 }), SettleResult::Applied);
             released += 1;
         }
     }
@@ -63,8 +63,8 @@ pub fn twins_given_back_are_still_two(exam: &dyn Exam) {
     let (worker, mail) = (exam.worker(), queue("mail"));
     push_twins(&*worker, &mail, 2);
     let jobs = take(&*worker, &mail, 10);
-    let settled = settle_all(&*worker, jobs.iter().map(|job| (job, How::GiveBack)));
-    assert!(settled.iter().all(|settled| *settled == Settled::Done));
+    let settled = settle_all(&*worker, jobs.iter().map(|job| (job, Settlement::GiveBack)));
+    assert!(settled.iter().all(|settled| *settled == SettleResult::Applied));
     assert_eq!(size(&*worker, &mail), sizes(2, 0, 0, 0));
     assert_eq!(drain(&*worker, &mail).len(), 2);
 }
@@ -85,7 +85,7 @@ pub fn buried_twins_are_two_failed_jobs(exam: &dyn Exam) {
     push_twins(&*worker, &mail, 2);
     for buried in 1..=2 {
         let held = take_one(&*worker, &mail);
-        assert_eq!(settle(&*worker, &held, bury(&held)), Settled::Done);
+        assert_eq!(settle(&*worker, &held, bury(&held)), SettleResult::Applied);
         assert_eq!(size(&*worker, &mail).failed, buried);
     }
 }

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_core::broker::{How, Settle};
+use ferry_core::broker::{Settle, Settlement};
 use ferry_core::{Broker, Claim, Error, NewJob, Result};
 use serde_json::{Value, json};
 
@@ -116,9 +116,9 @@ fn play(stage: &dyn Stage, case: Case<'_>) -> Value {
         "bulk" => on_loaded(stage, case, push_many),
         "pop" => on_loaded(stage, case, reserve),
         "size" => on_loaded(stage, case, size),
-        "job.delete" => settle(stage, case, &[How::Delete]),
+        "job.delete" => settle(stage, case, &[Settlement::Delete]),
         "job.release" => settle(stage, case, &releases(case)),
-        "job.delete+release" => settle(stage, case, &[How::Delete, How::Release { delay: 0 }]),
+        "job.delete+release" => settle(stage, case, &[Settlement::Delete, Settlement::Release { delay: 0 }]),
         "job.release+pop" => {
             settle(stage, case, &releases(case));
             reserve(&*stage.worker(NOW, case.retry_after()), case)
@@ -160,15 +160,15 @@ fn size(worker: &dyn Broker, case: Case<'_>) -> Value {
     shown(worker.size(&case.queue()), |sizes| json!({ "size": sizes.total() }))
 }
 
-fn releases(case: Case<'_>) -> Vec<How> {
+fn releases(case: Case<'_>) -> Vec<Settlement> {
     if case.argument("times") == 2 {
         // `redis/release-twice`: the recorded commands hold the two delays.
-        return vec![How::Release { delay: 5 }, How::Release { delay: 9 }];
+        return vec![Settlement::Release { delay: 5 }, Settlement::Release { delay: 9 }];
     }
-    vec![How::Release { delay: case.argument("delay").as_i64().expect("a release has a delay") }]
+    vec![Settlement::Release { delay: case.argument("delay").as_i64().expect("a release has a delay") }]
 }
 
-fn settle(stage: &dyn Stage, case: Case<'_>, hows: &[How]) -> Value {
+fn settle(stage: &dyn Stage, case: Case<'_>, hows: &[Settlement]) -> Value {
     let Held { worker, claim } = stage.hold(case);
     stage.break_link(case);
     let mut settled = Vec::new();

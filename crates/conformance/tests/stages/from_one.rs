@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_core::broker::{Admin, Capabilities, Extended, How, Settle, Settled, Sizes, State};
-use ferry_core::failed::{FailedJob, Failure, Passed};
+use ferry_core::broker::{Admin, Capabilities, ExtendResult, Settle, SettleResult, Settlement, Sizes, State};
+use ferry_core::failed::{FailedJob, FailedPosition, Failure};
 use ferry_core::job::{Claim, NewJob, Reservation};
 use ferry_core::payload::{find_attempts, with_attempts};
 use ferry_core::{Broker, QueueName, Result};
@@ -42,9 +42,11 @@ fn failed_inside(jobs: &[FailedJob]) -> Vec<FailedJob> {
     jobs.iter().map(|job| FailedJob { payload: inside(&job.payload), ..job.clone() }).collect()
 }
 
-fn how_inside(how: &How) -> How {
+fn how_inside(how: &Settlement) -> Settlement {
     match how {
-        How::Bury(failure) => How::Bury(Box::new(Failure { payload: inside(&failure.payload), ..(**failure).clone() })),
+        Settlement::Bury(failure) => {
+            Settlement::Bury(Box::new(Failure { payload: inside(&failure.payload), ..(**failure).clone() }))
+        }
         other => other.clone(),
     }
 }
@@ -63,13 +65,13 @@ impl Broker for FromOne {
         Ok(jobs.into_iter().map(|job| Reservation { body: outside(&job.body), ..job }).collect())
     }
 
-    fn settle(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
+    fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
         let batch: Vec<Settle> =
             batch.iter().map(|item| Settle { claim: item.claim.clone(), how: how_inside(&item.how) }).collect();
         self.0.settle(&batch)
     }
 
-    fn extend(&self, claims: &[Claim]) -> Result<Vec<Extended>> {
+    fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
         self.0.extend(claims)
     }
 
@@ -101,7 +103,7 @@ impl Admin for FromOne {
         self.operator().failed(queue, offset, limit).map(failed_outside)
     }
 
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&Passed>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
+    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
         Ok(self.operator().oldest_failed(queue, passed, limit)?.map(failed_outside))
     }
 

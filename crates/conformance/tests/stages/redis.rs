@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ferry_conformance::servers::{Link, RedisServer};
 use ferry_conformance::vectors::{Case, Held, NOW, Stage};
-use ferry_core::broker::{How, Settle};
+use ferry_core::broker::{Settle, Settlement};
 use ferry_core::dialect::{Counting, Family};
 use ferry_core::payload::{find_attempts, with_attempts};
 use ferry_core::{Broker, Due, NewJob, QueueName};
@@ -128,7 +128,7 @@ fn warm_up(worker: &dyn Broker) {
     let queue = QueueName::new(b"warm").expect("a plain name");
     let body = &br#"{"job":"J","attempts":0}"#[..];
     worker.push(&queue, NewJob::due(body, Due::After(0))).unwrap();
-    for how in [How::GiveBack, How::Release { delay: 0 }, How::Delete] {
+    for how in [Settlement::GiveBack, Settlement::Release { delay: 0 }, Settlement::Delete] {
         let job = worker.reserve(std::slice::from_ref(&queue), 1, Duration::ZERO).unwrap().remove(0);
         worker.settle(&[Settle { claim: job.claim, how }]).unwrap();
     }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::host::{self, Host};
+use super::host::{self, HostAddress};
 use super::keys::{self, Group, Holds, KEYS};
 use super::words::{listed, may_hold_password, nearest, shown};
 use super::{Secret, TlsConfig, Value};
@@ -19,7 +19,7 @@ pub(super) enum Setting {
     Secret(Secret),
     Path(PathBuf),
     Queue(QueueName),
-    Host(Host),
+    Host(HostAddress),
     Hosts(Vec<(String, Option<u16>)>),
     Number(i64),
     Seconds(Duration),

@@ -1,7 +1,7 @@
 //! One connection: from its array, its DSN or both to a [`ConnectionConfig`].
 
 use super::dsn::{self, Dsn};
-use super::host::Host;
+use super::host::HostAddress;
 use super::keys::Kind;
 use super::settings::Settings;
 use super::words::{connection_place, error, shown, suggestion};
@@ -226,8 +226,8 @@ fn tls(settings: &Settings<'_>, wanted_elsewhere: bool, address: &Address) -> Re
 /// Address of `host` and `port`, and whether the host asked for TLS.
 fn address(settings: &Settings<'_>, port: u16) -> Result<(Address, bool)> {
     Ok(match settings.host("host")? {
-        Host::Name { name, tls } => (Address::Tcp { host: name, port }, tls),
-        Host::Socket(path) => (Address::Unix(path), false),
+        HostAddress::Name { name, tls } => (Address::Tcp { host: name, port }, tls),
+        HostAddress::Socket(path) => (Address::Unix(path), false),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::keys::{Fallback, Group, Holds, KEYS, Key};
+use super::keys::{ConfigKey, Fallback, Group, Holds, KEYS};
 
 /// A language of the docs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ fn title(group: Group, language: Language) -> &'static str {
     }
 }
 
-fn row(key: &Key, language: Language) -> String {
+fn row(key: &ConfigKey, language: Language) -> String {
     let aliases = KEYS.iter().filter(|other| other.group == key.group && other.alias_of == Some(key.name));
     let names: Vec<_> = std::iter::once(key).chain(aliases).map(|key| format!("`{}`", key.name)).collect();
     let meaning = language.pick(key.en, key.zh);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// A host as one key gives it; the port stands in another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Host {
+pub(super) enum HostAddress {
     /// Name or IP address; IPv6 without brackets.
     Name {
         /// The name.
@@ -19,15 +19,15 @@ pub(super) enum Host {
 
 /// Reads `name`, `tls://name`, `tcp://name`, `/path` or `unix:///path`. The error says what was expected; the text is not
 /// repeated, because it may be a DSN with a password in the wrong key.
-pub(super) fn host(text: &str) -> Result<Host, String> {
+pub(super) fn host(text: &str) -> Result<HostAddress, String> {
     let path = text.strip_prefix("unix://").unwrap_or(text);
     if path.starts_with('/') {
-        return Ok(Host::Socket(path.into()));
+        return Ok(HostAddress::Socket(path.into()));
     }
     if let Some(name) = text.strip_prefix("tls://").or_else(|| text.strip_prefix("ssl://")) {
-        return Ok(Host::Name { name: name_only(name)?, tls: true });
+        return Ok(HostAddress::Name { name: name_only(name)?, tls: true });
     }
-    Ok(Host::Name { name: name_only(text.strip_prefix("tcp://").unwrap_or(text))?, tls: false })
+    Ok(HostAddress::Name { name: name_only(text.strip_prefix("tcp://").unwrap_or(text))?, tls: false })
 }
 
 /// Reads `name` or `name:port`, IPv6 in brackets when a port follows.
@@ -68,14 +68,14 @@ mod tests {
 
     #[test]
     fn hosts_are_read_as_phpredis_reads_them() {
-        let name = |name: &str, tls| Ok(Host::Name { name: name.to_owned(), tls });
+        let name = |name: &str, tls| Ok(HostAddress::Name { name: name.to_owned(), tls });
         assert_eq!(host("127.0.0.1"), name("127.0.0.1", false));
         assert_eq!(host("::1"), name("::1", false));
         assert_eq!(host("[::1]"), name("::1", false));
         assert_eq!(host("tls://cache.example"), name("cache.example", true));
         assert_eq!(host("tcp://cache"), name("cache", false));
-        assert_eq!(host("/run/redis.sock"), Ok(Host::Socket("/run/redis.sock".into())));
-        assert_eq!(host("unix:///run/redis.sock"), Ok(Host::Socket("/run/redis.sock".into())));
+        assert_eq!(host("/run/redis.sock"), Ok(HostAddress::Socket("/run/redis.sock".into())));
+        assert_eq!(host("unix:///run/redis.sock"), Ok(HostAddress::Socket("/run/redis.sock".into())));
     }
 
     #[test]

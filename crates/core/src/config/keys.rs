@@ -143,7 +143,7 @@ pub enum Fallback {
 
 /// One key.
 #[derive(Debug, Clone, Copy)]
-pub struct Key {
+pub struct ConfigKey {
     /// Its name.
     pub name: &'static str,
     /// The array in which it stands.
@@ -161,16 +161,16 @@ pub struct Key {
 }
 
 /// The key called `name` in `group`, with aliases resolved.
-pub(super) fn in_group(group: Group, name: &str) -> Option<&'static Key> {
+pub(super) fn in_group(group: Group, name: &str) -> Option<&'static ConfigKey> {
     resolve(name, |key| key.group == group)
 }
 
 /// The key called `name` that a connection of this kind takes, with aliases resolved.
-pub(super) fn of_driver(kind: Kind, name: &str) -> Option<&'static Key> {
+pub(super) fn of_driver(kind: Kind, name: &str) -> Option<&'static ConfigKey> {
     resolve(name, |key| key.group.drivers().contains(&kind))
 }
 
-fn resolve(name: &str, here: impl Fn(&Key) -> bool) -> Option<&'static Key> {
+fn resolve(name: &str, here: impl Fn(&ConfigKey) -> bool) -> Option<&'static ConfigKey> {
     let key = KEYS.iter().find(|key| key.name == name && here(key))?;
     match key.alias_of {
         Some(target) => resolve(target, here),
@@ -178,13 +178,13 @@ fn resolve(name: &str, here: impl Fn(&Key) -> bool) -> Option<&'static Key> {
     }
 }
 
-const fn key(group: Group, name: &'static str, holds: Holds, default: Fallback, en: &'static str, zh: &'static str) -> Key {
-    Key { name, group, holds, default, alias_of: None, en, zh }
+const fn key(group: Group, name: &'static str, holds: Holds, default: Fallback, en: &'static str, zh: &'static str) -> ConfigKey {
+    ConfigKey { name, group, holds, default, alias_of: None, en, zh }
 }
 
 /// Another name. What it holds is read from its target; see `resolve`.
-const fn alias(group: Group, name: &'static str, of: &'static str) -> Key {
-    Key { name, group, holds: Holds::Ignored, default: Fallback::None, alias_of: Some(of), en: "", zh: "" }
+const fn alias(group: Group, name: &'static str, of: &'static str) -> ConfigKey {
+    ConfigKey { name, group, holds: Holds::Ignored, default: Fallback::None, alias_of: Some(of), en: "", zh: "" }
 }
 
 const PORT: Holds = Holds::Whole(1, 65_535);
@@ -194,7 +194,7 @@ const FAILED: Holds = Holds::OneOf(&["none", "database", "keep", "discard"]);
 
 /// All keys.
 #[rustfmt::skip]
-pub const KEYS: &[Key] = &[
+pub const KEYS: &[ConfigKey] = &[
     key(Group::Top, "default", Holds::Text, Fallback::Words("the only connection", "唯一的连接"),
         "The connection used when none is named. Needed when there are several.", "未指明连接时使用的连接。有多个连接时必填。"),
     key(Group::Top, "connections", Holds::Section, Fallback::Required,

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use docs::{Language, markdown};
 pub use dsn::masked;
-pub use keys::{Fallback, Group, Holds, KEYS, Key, Kind};
+pub use keys::{ConfigKey, Fallback, Group, Holds, KEYS, Kind};
 pub use parse::{DEFAULT_CONNECTION, config_from_dsn, connection_from_dsn, not_configured, parse};
 pub use secret::Secret;
 pub use value::Value;

@@ -119,7 +119,7 @@ fn default_of(config: &Config, given: Option<String>) -> Result<String> {
     }
 }
 
-fn known(group: Group, name: &str) -> Result<&'static keys::Key> {
+fn known(group: Group, name: &str) -> Result<&'static keys::ConfigKey> {
     keys::in_group(group, name).ok_or_else(|| {
         let place = if group == Group::Failed { "the `failed` array" } else { "the configuration" };
         let known = KEYS.iter().filter(|key| key.group == group).map(|key| key.name);

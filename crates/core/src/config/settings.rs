@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::coerce::{self, Setting};
-use super::host::Host;
+use super::host::HostAddress;
 use super::keys::{self, Fallback, KEYS, Kind};
 use super::words::{connection_place, error, nearest, shown, suggestion};
 use super::{Secret, TlsConfig, Value};
@@ -117,7 +117,7 @@ impl<'a> Settings<'a> {
     }
 
     /// A host that has a default.
-    pub(super) fn host(&self, name: &str) -> Result<Host> {
+    pub(super) fn host(&self, name: &str) -> Result<HostAddress> {
         self.must(name, holding!(self.setting(name), Setting::Host))
     }
 

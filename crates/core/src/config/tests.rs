@@ -543,7 +543,7 @@ fn a_password_in_an_array_shows_nowhere_whatever_else_is_wrong() {
 const SECRET_IN_TYPE: &str = "redis://:s3cr3t-Pa55@h";
 
 /// A value that a key of this kind takes.
-fn example(key: &Key) -> Value {
+fn example(key: &ConfigKey) -> Value {
     match key.holds {
         Holds::Text | Holds::Secret | Holds::Path | Holds::Identifier | Holds::Queue | Holds::Ignored | Holds::Host => "x".into(),
         Holds::Hosts => "x:1,y".into(),

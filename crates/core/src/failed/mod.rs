@@ -86,7 +86,7 @@ pub struct FailedJob {
 
 /// How far a walk through failed jobs has come, from the oldest on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Passed {
+pub struct FailedPosition {
     /// So many lie behind it and stay.
     pub count: u64,
     /// The id of the last of them.

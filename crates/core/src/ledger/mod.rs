@@ -11,8 +11,8 @@ mod once;
 mod said;
 mod status;
 
-pub use once::{Claimed, Once, Terms};
-pub use said::{About, Edit, Ending, Fields, Note, Rule, Said, from_json, to_json};
+pub use once::{ClaimOutcome, ClaimRecord, ClaimTtl};
+pub use said::{Ending, FieldPatch, JobRef, Precondition, StatusChange, StatusFields, StatusUpdate, from_json, to_json};
 pub use status::{State, Status};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -31,13 +31,13 @@ pub const MOST_KEY: usize = 255;
 /// Every word may be repeated after an error: twice is as good as once.
 pub trait Ledger: Send + Sync {
     /// Writes down what was said, in order, each if it is later than what is known.
-    fn note(&self, notes: &[Note]) -> Result<()>;
+    fn note(&self, notes: &[StatusUpdate]) -> Result<()>;
 
     /// What is known of a job. `None` when nothing is, or not any more.
     fn status(&self, id: &str) -> Result<Option<Status>>;
 
     /// Takes the work `key` for a while, unless it is done or somebody else has it. `token` is the caller's own, random and new.
-    fn claim(&self, key: &str, token: &str, terms: Terms) -> Result<Claimed>;
+    fn claim(&self, key: &str, token: &str, terms: ClaimTtl) -> Result<ClaimOutcome>;
 
     /// Marks the work as done for `ttl` seconds, with a result as JSON text. False when nobody holds `key` by this token.
     fn complete(&self, key: &str, token: &str, result: Option<&str>, ttl: u32) -> Result<bool>;

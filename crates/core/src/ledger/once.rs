@@ -2,7 +2,7 @@
 
 /// How long a claim and its outcome are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
+pub struct ClaimTtl {
     /// Seconds that the work may take.
     pub lease: u32,
     /// Seconds that its outcome is kept.
@@ -11,7 +11,7 @@ pub struct Terms {
 
 /// What became of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claimed {
+pub enum ClaimOutcome {
     /// The work is the caller's.
     Yours,
     /// Somebody else is at it.
@@ -25,7 +25,7 @@ pub enum Claimed {
 
 /// What is stored of one piece of work. Times are milliseconds since 1970. `lua/once.lua` repeats the decisions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Once {
+pub struct ClaimRecord {
     /// Whose claim it was.
     pub token: String,
     /// When that claim lapses.
@@ -38,9 +38,9 @@ pub struct Once {
     pub expires: i64,
 }
 
-impl Once {
+impl ClaimRecord {
     /// A claim by `token` at `now`.
-    pub fn claimed(token: &str, terms: Terms, now: i64) -> Self {
+    pub fn claimed(token: &str, terms: ClaimTtl, now: i64) -> Self {
         let until = now.saturating_add(milliseconds(terms.lease));
         let expires = until.saturating_add(milliseconds(terms.ttl));
         Self { token: token.to_owned(), until, done: false, result: None, expires }
@@ -53,27 +53,27 @@ impl Once {
     }
 
     /// What somebody who claims the work with `token` is told. Their own claim is theirs: an answer may have been lost.
-    pub fn answer(known: Option<&Once>, token: &str, now: i64) -> Claimed {
+    pub fn answer(known: Option<&ClaimRecord>, token: &str, now: i64) -> ClaimOutcome {
         match known.filter(|once| once.expires > now) {
-            None => Claimed::Yours,
-            Some(once) if once.done => Claimed::Done(once.result.clone()),
-            Some(once) if once.token == token || once.until <= now => Claimed::Yours,
-            Some(once) => Claimed::Held { left: once.until - now },
+            None => ClaimOutcome::Yours,
+            Some(once) if once.done => ClaimOutcome::Done(once.result.clone()),
+            Some(once) if once.token == token || once.until <= now => ClaimOutcome::Yours,
+            Some(once) => ClaimOutcome::Held { left: once.until - now },
         }
     }
 
     /// Whether `token` may complete it: nobody else claimed it since, whatever became of the lease. Saying it twice is fine.
-    pub fn may_complete(known: Option<&Once>, token: &str, now: i64) -> bool {
+    pub fn may_complete(known: Option<&ClaimRecord>, token: &str, now: i64) -> bool {
         known.is_some_and(|once| once.expires > now && once.token == token)
     }
 
     /// Whether `token` may give it up.
-    pub fn may_release(known: Option<&Once>, token: &str, now: i64) -> bool {
+    pub fn may_release(known: Option<&ClaimRecord>, token: &str, now: i64) -> bool {
         Self::may_complete(known, token, now) && known.is_some_and(|once| !once.done)
     }
 
     /// Whether it is known that the work is done.
-    pub fn is_done(known: Option<&Once>, now: i64) -> bool {
+    pub fn is_done(known: Option<&ClaimRecord>, now: i64) -> bool {
         known.is_some_and(|once| once.expires > now && once.done)
     }
 }
@@ -86,39 +86,47 @@ fn milliseconds(seconds: u32) -> i64 {
 mod tests {
     use super::*;
 
-    const TERMS: Terms = Terms { lease: 10, ttl: 100 };
+    const TERMS: ClaimTtl = ClaimTtl { lease: 10, ttl: 100 };
 
     #[test]
     fn work_is_one_callers_until_its_lease_ends() {
-        assert_eq!(Once::answer(None, "a", 0), Claimed::Yours);
-        let once = Once::claimed("a", TERMS, 0);
-        assert_eq!(Once::answer(Some(&once), "b", 9_999), Claimed::Held { left: 1 });
-        assert_eq!(Once::answer(Some(&once), "a", 9_999), Claimed::Yours, "the answer was lost, and it is asked again");
-        assert_eq!(Once::answer(Some(&once), "b", 10_000), Claimed::Yours);
+        assert_eq!(ClaimRecord::answer(None, "a", 0), ClaimOutcome::Yours);
+        let once = ClaimRecord::claimed("a", TERMS, 0);
+        assert_eq!(ClaimRecord::answer(Some(&once), "b", 9_999), ClaimOutcome::Held { left: 1 });
+        assert_eq!(
+            ClaimRecord::answer(Some(&once), "a", 9_999),
+            ClaimOutcome::Yours,
+            "the answer was lost, and it is asked again"
+        );
+        assert_eq!(ClaimRecord::answer(Some(&once), "b", 10_000), ClaimOutcome::Yours);
     }
 
     #[test]
     fn done_is_done_for_its_time() {
-        let once = Once::completed("a", Some("1"), 100, 0);
-        assert_eq!(Once::answer(Some(&once), "b", 99_999), Claimed::Done(Some("1".into())));
-        assert_eq!(Once::answer(Some(&once), "b", 100_000), Claimed::Yours);
-        assert!(Once::is_done(Some(&once), 99_999) && !Once::is_done(Some(&once), 100_000) && !Once::is_done(None, 0));
-        assert!(!Once::is_done(Some(&Once::claimed("a", TERMS, 0)), 1));
+        let once = ClaimRecord::completed("a", Some("1"), 100, 0);
+        assert_eq!(ClaimRecord::answer(Some(&once), "b", 99_999), ClaimOutcome::Done(Some("1".into())));
+        assert_eq!(ClaimRecord::answer(Some(&once), "b", 100_000), ClaimOutcome::Yours);
+        assert!(
+            ClaimRecord::is_done(Some(&once), 99_999)
+                && !ClaimRecord::is_done(Some(&once), 100_000)
+                && !ClaimRecord::is_done(None, 0)
+        );
+        assert!(!ClaimRecord::is_done(Some(&ClaimRecord::claimed("a", TERMS, 0)), 1));
     }
 
     #[test]
     fn only_the_last_claimant_completes_even_late_and_twice() {
-        let once = Once::claimed("a", TERMS, 0);
-        assert!(Once::may_complete(Some(&once), "a", 50_000), "the work was done, and nobody else began it");
-        assert!(!Once::may_complete(Some(&once), "b", 5));
-        assert!(!Once::may_complete(None, "a", 5));
-        assert!(Once::may_complete(Some(&Once::completed("a", None, 100, 0)), "a", 5));
+        let once = ClaimRecord::claimed("a", TERMS, 0);
+        assert!(ClaimRecord::may_complete(Some(&once), "a", 50_000), "the work was done, and nobody else began it");
+        assert!(!ClaimRecord::may_complete(Some(&once), "b", 5));
+        assert!(!ClaimRecord::may_complete(None, "a", 5));
+        assert!(ClaimRecord::may_complete(Some(&ClaimRecord::completed("a", None, 100, 0)), "a", 5));
     }
 
     #[test]
     fn what_is_done_is_not_given_up() {
-        assert!(Once::may_release(Some(&Once::claimed("a", TERMS, 0)), "a", 5));
-        assert!(!Once::may_release(Some(&Once::claimed("a", TERMS, 0)), "b", 5));
-        assert!(!Once::may_release(Some(&Once::completed("a", None, 100, 0)), "a", 5));
+        assert!(ClaimRecord::may_release(Some(&ClaimRecord::claimed("a", TERMS, 0)), "a", 5));
+        assert!(!ClaimRecord::may_release(Some(&ClaimRecord::claimed("a", TERMS, 0)), "b", 5));
+        assert!(!ClaimRecord::may_release(Some(&ClaimRecord::completed("a", None, 100, 0)), "a", 5));
     }
 }

@@ -1,6 +1,6 @@
 //! What somebody says of a job, whether that is later than what is known, and what it changes.
 //!
-//! A status is stored as names and texts, so every store changes it alike: [`Said::rule`] decides, [`Said::edit`] says what changes.
+//! A status is stored as names and texts, so every store changes it alike: [`StatusChange::rule`] decides, [`StatusChange::edit`] says what changes.
 
 use std::collections::BTreeMap;
 
@@ -8,34 +8,34 @@ use super::status::State;
 use super::{MOST_ERROR, MOST_KEY, MOST_MESSAGE, beginning};
 
 /// A stored status: names and texts.
-pub type Fields = BTreeMap<String, String>;
+pub type StatusFields = BTreeMap<String, String>;
 
 /// Fields as JSON text, for a store that keeps them in one place.
-pub fn to_json(fields: &Fields) -> String {
+pub fn to_json(fields: &StatusFields) -> String {
     serde_json::to_string(fields).expect("texts by name can be written as JSON")
 }
 
 /// Fields out of such a text. `None` for what we did not write.
-pub fn from_json(text: &[u8]) -> Option<Fields> {
+pub fn from_json(text: &[u8]) -> Option<StatusFields> {
     serde_json::from_slice(text).ok()
 }
 
 /// One thing said of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub struct StatusUpdate {
     /// The id in its payload.
     pub id: String,
     /// Which job it is.
-    pub about: About,
+    pub about: JobRef,
     /// What is said.
-    pub said: Said,
+    pub said: StatusChange,
     /// Seconds until the status goes, unless more is said.
     pub ttl: u32,
 }
 
 /// Which job it is, for those who know only its id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct About {
+pub struct JobRef {
     /// `Class`, `Class@method` or a short name.
     pub job: String,
     /// Its queue.
@@ -46,7 +46,7 @@ pub struct About {
 
 /// What is said of a job. `attempts` is the number of the attempt that it is said of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum StatusChange {
     /// It is about to be pushed.
     Queued,
     /// It was not pushed after all.
@@ -94,7 +94,7 @@ pub struct Ending {
 
 /// When a word is later than what is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
+pub enum Precondition {
     /// Nothing is known.
     New,
     /// It is queued and was never attempted.
@@ -109,16 +109,16 @@ pub enum Rule {
     End,
 }
 
-impl Rule {
+impl Precondition {
     /// The name by which a script knows it.
     pub fn name(self) -> &'static str {
         match self {
-            Rule::New => "new",
-            Rule::Untouched => "untouched",
-            Rule::Again => "again",
-            Rule::Later => "later",
-            Rule::During => "during",
-            Rule::End => "end",
+            Precondition::New => "new",
+            Precondition::Untouched => "untouched",
+            Precondition::Again => "again",
+            Precondition::Later => "later",
+            Precondition::During => "during",
+            Precondition::End => "end",
         }
     }
 
@@ -126,24 +126,24 @@ impl Rule {
     pub fn admits(self, known: Option<(State, u32)>, attempts: u32) -> bool {
         let Some((state, last)) = known else {
             return match self {
-                Rule::New | Rule::Again | Rule::Later | Rule::End => true,
-                Rule::Untouched | Rule::During => false,
+                Precondition::New | Precondition::Again | Precondition::Later | Precondition::End => true,
+                Precondition::Untouched | Precondition::During => false,
             };
         };
         match self {
-            Rule::New => false,
-            Rule::Untouched => state == State::Queued && last == 0,
-            Rule::Again => matches!(state, State::Failed | State::Expired),
-            Rule::Later => attempts > last,
-            Rule::During => attempts == last && state == State::Running,
-            Rule::End => attempts > last || (attempts == last && state == State::Running),
+            Precondition::New => false,
+            Precondition::Untouched => state == State::Queued && last == 0,
+            Precondition::Again => matches!(state, State::Failed | State::Expired),
+            Precondition::Later => attempts > last,
+            Precondition::During => attempts == last && state == State::Running,
+            Precondition::End => attempts > last || (attempts == last && state == State::Running),
         }
     }
 }
 
 /// What a word changes. The time of the store goes into every field of `stamped`, and into `updated_at`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Edit {
+pub struct FieldPatch {
     /// Nothing is left.
     pub removes: bool,
     /// New values.
@@ -154,7 +154,7 @@ pub struct Edit {
     pub dropped: Vec<&'static str>,
 }
 
-impl Edit {
+impl FieldPatch {
     fn state(state: State) -> Self {
         Self { set: vec![("state", state.name().to_owned())], ..Self::default() }
     }
@@ -164,8 +164,8 @@ impl Edit {
         self
     }
 
-    fn about(mut self, about: &About) -> Self {
-        let About { job, queue, connection } = about;
+    fn about(mut self, about: &JobRef) -> Self {
+        let JobRef { job, queue, connection } = about;
         self.set.extend([("job", job.clone()), ("queue", queue.clone()), ("connection", connection.clone())]);
         self
     }
@@ -195,7 +195,7 @@ impl Edit {
     }
 
     /// Changes stored fields at `now`, in milliseconds.
-    pub fn apply(&self, fields: &mut Fields, now: i64) {
+    pub fn apply(&self, fields: &mut StatusFields, now: i64) {
         for name in &self.dropped {
             fields.remove(*name);
         }
@@ -208,65 +208,66 @@ impl Edit {
     }
 }
 
-impl Note {
+impl StatusUpdate {
     /// Whether a job with this id can have a status. Others write ids of any kind.
     pub fn can_be_about(id: &str) -> bool {
         !id.is_empty() && id.len() <= MOST_KEY && !id.chars().any(char::is_control)
     }
 
     /// When this is later than what is known.
-    pub fn rule(&self) -> Rule {
+    pub fn rule(&self) -> Precondition {
         match self.said {
-            Said::Queued => Rule::New,
-            Said::TakenBack => Rule::Untouched,
-            Said::QueuedAgain => Rule::Again,
-            Said::Running { .. } => Rule::Later,
-            Said::Progress { .. } | Said::GivenBack { .. } => Rule::During,
-            Said::Ended { .. } => Rule::End,
+            StatusChange::Queued => Precondition::New,
+            StatusChange::TakenBack => Precondition::Untouched,
+            StatusChange::QueuedAgain => Precondition::Again,
+            StatusChange::Running { .. } => Precondition::Later,
+            StatusChange::Progress { .. } | StatusChange::GivenBack { .. } => Precondition::During,
+            StatusChange::Ended { .. } => Precondition::End,
         }
     }
 
     /// The attempt that this is about; 0 before the first.
     pub fn attempts(&self) -> u32 {
         match self.said {
-            Said::Queued | Said::TakenBack | Said::QueuedAgain => 0,
-            Said::Running { attempts }
-            | Said::Progress { attempts, .. }
-            | Said::GivenBack { attempts }
-            | Said::Ended { attempts, .. } => attempts,
+            StatusChange::Queued | StatusChange::TakenBack | StatusChange::QueuedAgain => 0,
+            StatusChange::Running { attempts }
+            | StatusChange::Progress { attempts, .. }
+            | StatusChange::GivenBack { attempts }
+            | StatusChange::Ended { attempts, .. } => attempts,
         }
     }
 
     /// What it changes, once it is admitted.
-    pub fn edit(&self) -> Edit {
+    pub fn edit(&self) -> FieldPatch {
         match &self.said {
-            Said::TakenBack => Edit { removes: true, ..Edit::default() },
-            Said::Queued => self.fresh(),
-            Said::QueuedAgain => self.fresh().dropping(&["message", "result", "error", "started_at", "finished_at"]),
-            Said::Running { attempts } => Edit::state(State::Running)
+            StatusChange::TakenBack => FieldPatch { removes: true, ..FieldPatch::default() },
+            StatusChange::Queued => self.fresh(),
+            StatusChange::QueuedAgain => self.fresh().dropping(&["message", "result", "error", "started_at", "finished_at"]),
+            StatusChange::Running { attempts } => FieldPatch::state(State::Running)
                 .attempts(*attempts)
                 .about(&self.about)
                 .progress(0)
                 .stamping("started_at")
                 .dropping(&["message", "result", "finished_at"]),
-            Said::Progress { percent, message, .. } => {
+            StatusChange::Progress { percent, message, .. } => {
                 let message = message.as_deref().map(|message| beginning(message, MOST_MESSAGE).to_owned());
-                Edit::default().progress(*percent).text("message", message)
+                FieldPatch::default().progress(*percent).text("message", message)
             }
-            Said::GivenBack { attempts } => {
-                Edit::state(State::Queued).attempts(attempts.saturating_sub(1)).progress(0).dropping(&["message", "started_at"])
-            }
-            Said::Ended { attempts, ending } => self.ended(*attempts, ending),
+            StatusChange::GivenBack { attempts } => FieldPatch::state(State::Queued)
+                .attempts(attempts.saturating_sub(1))
+                .progress(0)
+                .dropping(&["message", "started_at"]),
+            StatusChange::Ended { attempts, ending } => self.ended(*attempts, ending),
         }
     }
 
-    fn fresh(&self) -> Edit {
-        Edit::state(State::Queued).attempts(0).about(&self.about).progress(0).stamping("queued_at")
+    fn fresh(&self) -> FieldPatch {
+        FieldPatch::state(State::Queued).attempts(0).about(&self.about).progress(0).stamping("queued_at")
     }
 
-    fn ended(&self, attempts: u32, ending: &Ending) -> Edit {
+    fn ended(&self, attempts: u32, ending: &Ending) -> FieldPatch {
         let error = ending.error.as_deref().map(|error| beginning(error, MOST_ERROR).to_owned());
-        let edit = Edit::state(ending.state).attempts(attempts).about(&self.about).text("error", error);
+        let edit = FieldPatch::state(ending.state).attempts(attempts).about(&self.about).text("error", error);
         match ending.state {
             State::Queued | State::Running | State::Retrying => edit.dropping(&["result", "finished_at"]),
             State::Failed | State::Expired => edit.text("result", ending.result.clone()).stamping("finished_at"),
@@ -280,18 +281,18 @@ mod tests {
     use super::super::Status;
     use super::*;
 
-    fn note(said: Said) -> Note {
-        let about = About { job: "J".into(), queue: "q".into(), connection: "c".into() };
-        Note { id: "x".into(), about, said, ttl: 60 }
+    fn note(said: StatusChange) -> StatusUpdate {
+        let about = JobRef { job: "J".into(), queue: "q".into(), connection: "c".into() };
+        StatusUpdate { id: "x".into(), about, said, ttl: 60 }
     }
 
-    fn ended(attempts: u32, state: State) -> Said {
-        Said::Ended { attempts, ending: Ending { state, error: None, result: None } }
+    fn ended(attempts: u32, state: State) -> StatusChange {
+        StatusChange::Ended { attempts, ending: Ending { state, error: None, result: None } }
     }
 
     /// A status after these words, said one second apart.
-    fn after(said: &[Said]) -> Option<Status> {
-        let mut fields: Option<Fields> = None;
+    fn after(said: &[StatusChange]) -> Option<Status> {
+        let mut fields: Option<StatusFields> = None;
         for (second, said) in said.iter().enumerate() {
             let note = note(said.clone());
             let known = fields.as_ref().and_then(|fields| Status::of("x", fields)).map(|status| (status.state, status.attempts));
@@ -304,12 +305,12 @@ mod tests {
         fields.and_then(|fields| Status::of("x", &fields))
     }
 
-    fn state_after(said: &[Said]) -> (State, u32) {
+    fn state_after(said: &[StatusChange]) -> (State, u32) {
         after(said).map(|status| (status.state, status.attempts)).unwrap()
     }
 
-    use Said::{GivenBack, Queued, QueuedAgain, Running, TakenBack};
     use State::{Expired, Failed, Retrying, Succeeded};
+    use StatusChange::{GivenBack, Queued, QueuedAgain, Running, TakenBack};
 
     #[test]
     fn an_ordinary_life_is_told_as_it_happens() {
@@ -365,7 +366,7 @@ mod tests {
 
     #[test]
     fn an_error_stays_until_the_job_succeeds_and_a_result_until_the_next_attempt() {
-        let failed = |state| Said::Ended {
+        let failed = |state| StatusChange::Ended {
             attempts: 1,
             ending: Ending { state, error: Some("e".repeat(MOST_ERROR + 1)), result: Some("1".into()) },
         };
@@ -377,7 +378,7 @@ mod tests {
 
     #[test]
     fn progress_is_said_of_the_running_attempt_only() {
-        let progress = |attempts, percent| Said::Progress { attempts, percent, message: Some("half".into()) };
+        let progress = |attempts, percent| StatusChange::Progress { attempts, percent, message: Some("half".into()) };
         let status = after(&[Running { attempts: 2 }, progress(1, 10), progress(2, 50)]).unwrap();
         assert_eq!((status.progress, status.message.as_deref()), (50, Some("half")));
         assert_eq!(after(&[Running { attempts: 1 }, ended(1, Failed), progress(1, 50)]).unwrap().progress, 0);

@@ -1,6 +1,6 @@
 //! The states of a job, and its status as a caller sees it.
 
-use super::said::Fields;
+use super::said::StatusFields;
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,7 +85,7 @@ pub struct Status {
 
 impl Status {
     /// Reads stored fields. Names that mean nothing to us are a newer version's. `None` when there is no state that we know.
-    pub fn of(id: &str, fields: &Fields) -> Option<Self> {
+    pub fn of(id: &str, fields: &StatusFields) -> Option<Self> {
         let text = |name: &str| fields.get(name).cloned();
         let number = |name: &str| fields.get(name).and_then(|text| text.parse::<i64>().ok());
         Some(Self {

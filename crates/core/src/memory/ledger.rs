@@ -6,20 +6,20 @@ use std::sync::{MutexGuard, PoisonError};
 use super::MemoryBroker;
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::ledger::{Claimed, Fields, Ledger, Note, Once, Status, Terms};
+use crate::ledger::{ClaimOutcome, ClaimRecord, ClaimTtl, Ledger, Status, StatusFields, StatusUpdate};
 
 /// What is written down.
 #[derive(Default)]
 pub(super) struct Book {
     statuses: HashMap<String, Page>,
-    claims: HashMap<String, Once>,
+    claims: HashMap<String, ClaimRecord>,
     /// How many entries there may be before the old ones are looked for.
     room: usize,
 }
 
 /// Fields, and when they go.
 struct Page {
-    fields: Fields,
+    fields: StatusFields,
     expires: i64,
 }
 
@@ -32,7 +32,7 @@ impl Book {
         Status::of(id, &page.fields)
     }
 
-    fn write(&mut self, note: &Note, now: i64) {
+    fn write(&mut self, note: &StatusUpdate, now: i64) {
         let known = self.status(&note.id, now);
         if !note.rule().admits(known.as_ref().map(|status| (status.state, status.attempts)), note.attempts()) {
             return;
@@ -44,7 +44,7 @@ impl Book {
         }
         let mut fields = match known {
             Some(_) => self.statuses.remove(&note.id).map(|page| page.fields).unwrap_or_default(),
-            None => Fields::new(),
+            None => StatusFields::new(),
         };
         edit.apply(&mut fields, now);
         let expires = now.saturating_add(i64::from(note.ttl) * 1000);
@@ -69,7 +69,7 @@ impl<C: Clock> MemoryBroker<C> {
 }
 
 impl<C: Clock> Ledger for MemoryBroker<C> {
-    fn note(&self, notes: &[Note]) -> Result<()> {
+    fn note(&self, notes: &[StatusUpdate]) -> Result<()> {
         let (now, mut book) = (self.clock.now_ms(), self.book());
         book.tidy(now);
         notes.iter().for_each(|note| book.write(note, now));
@@ -80,28 +80,28 @@ impl<C: Clock> Ledger for MemoryBroker<C> {
         Ok(self.book().status(id, self.clock.now_ms()))
     }
 
-    fn claim(&self, key: &str, token: &str, terms: Terms) -> Result<Claimed> {
+    fn claim(&self, key: &str, token: &str, terms: ClaimTtl) -> Result<ClaimOutcome> {
         let (now, mut book) = (self.clock.now_ms(), self.book());
         book.tidy(now);
-        let answer = Once::answer(book.claims.get(key), token, now);
-        if answer == Claimed::Yours {
-            book.claims.insert(key.to_owned(), Once::claimed(token, terms, now));
+        let answer = ClaimRecord::answer(book.claims.get(key), token, now);
+        if answer == ClaimOutcome::Yours {
+            book.claims.insert(key.to_owned(), ClaimRecord::claimed(token, terms, now));
         }
         Ok(answer)
     }
 
     fn complete(&self, key: &str, token: &str, result: Option<&str>, ttl: u32) -> Result<bool> {
         let (now, mut book) = (self.clock.now_ms(), self.book());
-        let may = Once::may_complete(book.claims.get(key), token, now);
+        let may = ClaimRecord::may_complete(book.claims.get(key), token, now);
         if may {
-            book.claims.insert(key.to_owned(), Once::completed(token, result, ttl, now));
+            book.claims.insert(key.to_owned(), ClaimRecord::completed(token, result, ttl, now));
         }
         Ok(may)
     }
 
     fn release(&self, key: &str, token: &str) -> Result<bool> {
         let (now, mut book) = (self.clock.now_ms(), self.book());
-        let may = Once::may_release(book.claims.get(key), token, now);
+        let may = ClaimRecord::may_release(book.claims.get(key), token, now);
         if may {
             book.claims.remove(key);
         }
@@ -109,7 +109,7 @@ impl<C: Clock> Ledger for MemoryBroker<C> {
     }
 
     fn is_done(&self, key: &str) -> Result<bool> {
-        Ok(Once::is_done(self.book().claims.get(key), self.clock.now_ms()))
+        Ok(ClaimRecord::is_done(self.book().claims.get(key), self.clock.now_ms()))
     }
 
     fn forget(&self, key: &str) -> Result<bool> {
@@ -122,15 +122,15 @@ impl<C: Clock> Ledger for MemoryBroker<C> {
 mod tests {
     use super::*;
     use crate::clock::HandClock;
-    use crate::ledger::{About, Said};
+    use crate::ledger::{JobRef, StatusChange};
 
     #[test]
     fn what_is_over_does_not_pile_up() {
         let broker = MemoryBroker::new(HandClock::at(1), None);
         for number in 0..5 * FEW {
-            let note = Note { id: number.to_string(), about: About::default(), said: Said::Queued, ttl: 1 };
+            let note = StatusUpdate { id: number.to_string(), about: JobRef::default(), said: StatusChange::Queued, ttl: 1 };
             broker.note(&[note]).unwrap();
-            broker.claim(&number.to_string(), "t", Terms { lease: 1, ttl: 1 }).unwrap();
+            broker.claim(&number.to_string(), "t", ClaimTtl { lease: 1, ttl: 1 }).unwrap();
             broker.clock.advance(1);
         }
         let book = broker.book();

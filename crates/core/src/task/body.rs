@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::level::{DEFAULT_PRIORITY, Level, clamp};
+use super::level::{DEFAULT_PRIORITY, TaskLevel, clamp};
 use super::text::quoted;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -136,8 +136,8 @@ impl Task {
     }
 
     /// Its level.
-    pub fn level(&self) -> Level {
-        Level::of(self.priority.into())
+    pub fn level(&self) -> TaskLevel {
+        TaskLevel::of(self.priority.into())
     }
 
     /// The body with another count of failed executions; no other byte changes.

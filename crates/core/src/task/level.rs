@@ -5,7 +5,7 @@ pub const DEFAULT_PRIORITY: i64 = 5;
 
 /// A queue of tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Level {
+pub enum TaskLevel {
     /// Priorities 8 to 10.
     High,
     /// Priorities 4 to 7.
@@ -15,24 +15,24 @@ pub enum Level {
 }
 
 /// All levels, the highest first.
-pub const LEVELS: [Level; 3] = [Level::High, Level::Normal, Level::Low];
+pub const LEVELS: [TaskLevel; 3] = [TaskLevel::High, TaskLevel::Normal, TaskLevel::Low];
 
-impl Level {
+impl TaskLevel {
     /// Where a task of this priority goes. What is out of range counts as the nearest one in it.
     pub fn of(priority: i64) -> Self {
         match clamp(priority) {
-            8.. => Level::High,
-            4..=7 => Level::Normal,
-            _ => Level::Low,
+            8.. => TaskLevel::High,
+            4..=7 => TaskLevel::Normal,
+            _ => TaskLevel::Low,
         }
     }
 
     /// The name of its queue, which is its routing key too.
     pub fn queue(self) -> &'static str {
         match self {
-            Level::High => "task.high",
-            Level::Normal => "task.normal",
-            Level::Low => "task.low",
+            TaskLevel::High => "task.high",
+            TaskLevel::Normal => "task.normal",
+            TaskLevel::Low => "task.low",
         }
     }
 
@@ -79,13 +79,13 @@ mod tests {
 
     #[test]
     fn priorities_are_clamped_and_lead_to_their_level() {
-        let levels: Vec<_> = [-5, 0, 1, 3, 4, 5, 7, 8, 10, 11, 255].map(|priority| Level::of(priority).queue()).into();
+        let levels: Vec<_> = [-5, 0, 1, 3, 4, 5, 7, 8, 10, 11, 255].map(|priority| TaskLevel::of(priority).queue()).into();
         assert_eq!(levels[..4], ["task.low"; 4]);
         assert_eq!(levels[4..7], ["task.normal"; 3]);
         assert_eq!(levels[7..], ["task.high"; 4]);
         assert_eq!([i64::MIN, 0, 5, 11, i64::MAX].map(clamp), [1, 1, 5, 10, 10]);
-        assert_eq!(Level::named("task.low"), Some(Level::Low));
-        assert_eq!(Level::named("task.dlq"), None);
+        assert_eq!(TaskLevel::named("task.low"), Some(TaskLevel::Low));
+        assert_eq!(TaskLevel::named("task.dlq"), None);
     }
 
     #[test]

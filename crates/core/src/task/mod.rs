@@ -23,10 +23,10 @@ mod topology;
 pub use body::{CONTENT_TYPE, DEFAULT_MAX_RETRIES, DEFAULT_TTL, Draft, Task, id};
 pub use dead::{DeadLetter, dead_body};
 pub use gzip::{pack, unpack};
-pub use level::{DEFAULT_PRIORITY, LEVELS, Level, Turns, clamp};
+pub use level::{DEFAULT_PRIORITY, LEVELS, TaskLevel, Turns, clamp};
 pub use rule::{Arrival, Next, arrival, backoff, expiration, next};
 pub use text::quoted;
 pub use topology::{
-    Argument, Binding, DEAD_EXCHANGE, DEAD_KEY, DEAD_QUEUE, EXCHANGE, Exchange, KEPT_QUEUE, Queue, Topology, declarations, kept,
-    policies, topology,
+    Argument, Binding, DEAD_EXCHANGE, DEAD_KEY, DEAD_QUEUE, EXCHANGE, KEPT_QUEUE, TaskExchange, TaskQueue, TaskTopology,
+    declarations, kept, policies, topology,
 };

@@ -72,7 +72,7 @@ pub enum Arrival {
     /// The same, but that was its last try. It may be innocent, so it gets one more.
     LastChance,
     /// It had its last chance, and whoever had it died again.
-    Killer,
+    CrashLoop,
 }
 
 /// Decides what to do with a delivery.
@@ -82,7 +82,7 @@ pub fn arrival(task: &Task, redelivered: bool, had_last_chance: bool, now: i64) 
     }
     match (redelivered, task.current_retry + 1) {
         (false, _) => Arrival::Run,
-        (true, _) if had_last_chance => Arrival::Killer,
+        (true, _) if had_last_chance => Arrival::CrashLoop,
         (true, count) if count < task.max_retries => Arrival::Counted(count),
         (true, _) => Arrival::LastChance,
     }
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(arrival(&task(&body(1)), true, false, 1), Arrival::Counted(2));
         assert_eq!(arrival(&task(&body(2)), true, false, 1), Arrival::LastChance);
         assert_eq!(arrival(&task(&body(2)), false, true, 1), Arrival::Run);
-        assert_eq!(arrival(&task(&body(2)), true, true, 1), Arrival::Killer);
+        assert_eq!(arrival(&task(&body(2)), true, true, 1), Arrival::CrashLoop);
         assert_eq!(arrival(&task(&body(0)), false, false, 100), Arrival::Run, "a ttl of 0 is enough for a consumer that waits");
         assert_eq!(arrival(&task(&body(2)), true, true, 101), Arrival::Expired);
     }

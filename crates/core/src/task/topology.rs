@@ -15,7 +15,7 @@ pub const KEPT_QUEUE: &str = "task.dlq.kept";
 
 /// The name of a durable direct exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exchange(pub &'static str);
+pub struct TaskExchange(pub &'static str);
 
 /// An argument of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Argument {
 
 /// A durable queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Queue {
+pub struct TaskQueue {
     /// Its name.
     pub name: &'static str,
     /// Its arguments, in the order in which they are declared.
@@ -48,24 +48,24 @@ pub struct Binding {
 
 /// Everything that is declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Topology {
+pub struct TaskTopology {
     /// The exchanges.
-    pub exchanges: [Exchange; 2],
+    pub exchanges: [TaskExchange; 2],
     /// The queues, in the order in which they are declared.
-    pub queues: Vec<Queue>,
+    pub queues: Vec<TaskQueue>,
 }
 
 /// What the original declares (`topology`).
 ///
 /// The dead letters live 604800 *milliseconds*: ten minutes, where seven days were meant. With another number the broker refuses.
-pub fn topology() -> Topology {
+pub fn topology() -> TaskTopology {
     use Argument::{Number, Text};
-    let dead = Queue {
+    let dead = TaskQueue {
         name: DEAD_QUEUE,
         arguments: vec![("x-message-ttl", Number(604_800)), ("x-max-length", Number(100_000))],
         binding: Binding { exchange: DEAD_EXCHANGE, key: DEAD_KEY },
     };
-    let of_tasks = LEVELS.map(|level| Queue {
+    let of_tasks = LEVELS.map(|level| TaskQueue {
         name: level.queue(),
         arguments: vec![
             ("x-dead-letter-exchange", Text(DEAD_EXCHANGE)),
@@ -75,7 +75,10 @@ pub fn topology() -> Topology {
         ],
         binding: Binding { exchange: EXCHANGE, key: level.queue() },
     });
-    Topology { exchanges: [Exchange(EXCHANGE), Exchange(DEAD_EXCHANGE)], queues: std::iter::once(dead).chain(of_tasks).collect() }
+    TaskTopology {
+        exchanges: [TaskExchange(EXCHANGE), TaskExchange(DEAD_EXCHANGE)],
+        queues: std::iter::once(dead).chain(of_tasks).collect(),
+    }
 }
 
 /// The queue for dead letters that would vanish from [`DEAD_QUEUE`], see [`policies`]: seven days, as was meant.

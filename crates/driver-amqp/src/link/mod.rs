@@ -1,7 +1,7 @@
 //! A connection to RabbitMQ: made, watched, let go of. It is never repaired: when it breaks, the next word makes another.
 
-mod bell;
-mod pipe;
+mod blocking_stream;
+mod io_waker;
 mod socket;
 mod tls;
 
@@ -15,37 +15,37 @@ use futures_core::Stream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 
-use crate::engine::Engine;
 use crate::refusal;
-use bell::Bell;
-use pipe::Kit;
-use socket::{Door, Sentinel};
+use crate::runtime::AmqpRuntime;
+use blocking_stream::WakingRuntime;
+use io_waker::IoWaker;
+use socket::{Connector, HangupProbe};
 
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// One open connection.
-pub struct Link {
+pub struct AmqpLink {
     connection: Connection,
-    bell: Arc<Bell>,
-    sentinel: Option<Sentinel>,
-    trouble: Arc<Mutex<Trouble>>,
+    bell: Arc<IoWaker>,
+    sentinel: Option<HangupProbe>,
+    trouble: Arc<Mutex<LinkFailure>>,
     address: Address,
     io_timeout: Duration,
 }
 
 /// What the broker told us on its own.
 #[derive(Default)]
-struct Trouble {
+struct LinkFailure {
     /// Why it takes no publishes at present.
     blocked: Option<String>,
     /// Why the link ended.
     end: Option<String>,
 }
 
-impl Link {
+impl AmqpLink {
     /// Connects to the first address that answers. `purpose` is what operators see beside the process number.
-    pub fn open(config: &AmqpConfig, engine: &Engine, purpose: &str) -> Result<Self> {
+    pub fn open(config: &AmqpConfig, engine: &AmqpRuntime, purpose: &str) -> Result<Self> {
         let mut last = None;
         for address in &config.addresses {
             match Self::open_at(config, engine, address, purpose) {
@@ -57,19 +57,19 @@ impl Link {
         Err(last.unwrap_or_else(|| Error::new(ErrorKind::Config, "no host is configured")))
     }
 
-    fn open_at(config: &AmqpConfig, engine: &Engine, address: &Address, purpose: &str) -> Result<Self> {
+    fn open_at(config: &AmqpConfig, engine: &AmqpRuntime, address: &Address, purpose: &str) -> Result<Self> {
         let Address::Tcp { host, port } = address else {
             return Err(Error::new(ErrorKind::Config, format!("{address} is no address of a RabbitMQ server")));
         };
         let tls = config.tls.as_ref().map(|tls| Ok::<_, Error>((tls::client(tls)?, tls::server_name(tls, host)?))).transpose()?;
         let bell =
-            Bell::new().map_err(|e| Error::new(ErrorKind::Refused, "wake the thread of an AMQP connection").with_source(e))?;
+            IoWaker::new().map_err(|e| Error::new(ErrorKind::Refused, "wake the thread of an AMQP connection").with_source(e))?;
         let bell = Arc::new(bell);
-        let door = Door::new(host.clone(), *port, config.connect_timeout, tls, Arc::clone(&bell));
+        let door = Connector::new(host.clone(), *port, config.connect_timeout, tls, Arc::clone(&bell));
         let properties = ConnectionProperties::default()
             .with_connection_name(format!("ferry {} {purpose}", std::process::id()).into())
             .with_client_property("product".into(), "Ferry".into());
-        let runtime = Runtime::new(Kit::new(engine.handle().clone(), Arc::clone(&bell)));
+        let runtime = Runtime::new(WakingRuntime::new(engine.handle().clone(), Arc::clone(&bell)));
         let opening = door.clone();
         let connect =
             Connection::connector(uri(config, host, *port), runtime, async move |_, _| opening.open().await, properties);
@@ -81,7 +81,7 @@ impl Link {
             Some(Err(error)) => return Err(refusal::of_login(&error, config, address)),
             None => return Err(not_in_time(address, config.connect_timeout)),
         };
-        let trouble = Arc::new(Mutex::new(Trouble::default()));
+        let trouble = Arc::new(Mutex::new(LinkFailure::default()));
         engine.handle().spawn(listen(connection.events_listener(), Arc::clone(&trouble)));
         Ok(Self { connection, bell, sentinel: door.sentinel(), trouble, address: address.clone(), io_timeout: config.io_timeout })
     }
@@ -182,7 +182,7 @@ fn uri(config: &AmqpConfig, host: &str, port: u16) -> AMQPUri {
 }
 
 /// Writes down what the broker tells on its own, until the connection is gone.
-async fn listen(events: impl Stream<Item = Event>, trouble: Arc<Mutex<Trouble>>) {
+async fn listen(events: impl Stream<Item = Event>, trouble: Arc<Mutex<LinkFailure>>) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = std::future::poll_fn(|context| events.as_mut().poll_next(context)).await {
         let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);

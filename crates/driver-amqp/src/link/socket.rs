@@ -11,34 +11,34 @@ use lapin::tcp::RustlsConnector;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustls::ClientConfig;
 
-use super::bell::Bell;
-use super::pipe::Pipe;
+use super::blocking_stream::BlockingStream;
+use super::io_waker::IoWaker;
 
 /// What connects, on the library's thread.
 #[derive(Clone)]
-pub struct Door(Arc<Inner>);
+pub struct Connector(Arc<Inner>);
 
 struct Inner {
     host: String,
     port: u16,
     timeout: Duration,
     tls: Option<(Arc<ClientConfig>, String)>,
-    bell: Arc<Bell>,
+    bell: Arc<IoWaker>,
     opened: Mutex<Option<TcpStream>>,
 }
 
-impl Door {
+impl Connector {
     /// A door that is still shut.
-    pub fn new(host: String, port: u16, timeout: Duration, tls: Option<(Arc<ClientConfig>, String)>, bell: Arc<Bell>) -> Self {
+    pub fn new(host: String, port: u16, timeout: Duration, tls: Option<(Arc<ClientConfig>, String)>, bell: Arc<IoWaker>) -> Self {
         Self(Arc::new(Inner { host, port, timeout, tls, bell, opened: Mutex::new(None) }))
     }
 
     /// Connects, and shakes hands where TLS is wanted.
-    pub async fn open(&self) -> lapin::Result<AsyncTcpStream<Pipe>> {
+    pub async fn open(&self) -> lapin::Result<AsyncTcpStream<BlockingStream>> {
         let Inner { host, port, timeout, tls, bell, opened } = &*self.0;
         let socket = connect(host, *port, *timeout)?;
         *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket.try_clone()?);
-        let plain = AsyncTcpStream::Plain(Pipe::new(socket, Arc::clone(bell)));
+        let plain = AsyncTcpStream::Plain(BlockingStream::new(socket, Arc::clone(bell)));
         match tls {
             None => Ok(plain),
             Some((config, name)) => Ok(plain.into_rustls(&RustlsConnector::from(Arc::clone(config)), name).await?),
@@ -46,8 +46,8 @@ impl Door {
     }
 
     /// What watches the socket that was opened.
-    pub fn sentinel(&self) -> Option<Sentinel> {
-        self.0.opened.lock().unwrap_or_else(PoisonError::into_inner).take().map(Sentinel)
+    pub fn sentinel(&self) -> Option<HangupProbe> {
+        self.0.opened.lock().unwrap_or_else(PoisonError::into_inner).take().map(HangupProbe)
     }
 }
 
@@ -67,9 +67,9 @@ fn connect(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
 }
 
 /// A second handle on the socket, which reads nothing.
-pub struct Sentinel(TcpStream);
+pub struct HangupProbe(TcpStream);
 
-impl Sentinel {
+impl HangupProbe {
     /// Shuts the socket for everybody.
     pub fn cut(&self) {
         // One that is shut already is what we want.

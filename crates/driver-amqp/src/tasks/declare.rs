@@ -6,10 +6,10 @@ use lapin::ExchangeKind;
 use lapin::types::{AMQPValue, FieldTable};
 
 use crate::names::short;
-use crate::topology::Hand;
+use crate::topology::Declarer;
 
 /// Declares all of it by this channel.
-pub fn declare(hand: &Hand<'_>) -> Result<()> {
+pub fn declare(hand: &Declarer<'_>) -> Result<()> {
     let topology = topology();
     for exchange in topology.exchanges {
         hand.exchange(exchange.0, ExchangeKind::Direct)?;
@@ -22,7 +22,7 @@ pub fn declare(hand: &Hand<'_>) -> Result<()> {
 }
 
 /// Declares the queue that keeps dead letters for seven days.
-pub fn declare_kept(hand: &Hand<'_>) -> Result<()> {
+pub fn declare_kept(hand: &Declarer<'_>) -> Result<()> {
     let (name, arguments) = kept();
     hand.queue(name, table(&arguments))
 }

@@ -7,31 +7,31 @@
 //! | `puller` | taking from several queues, the highest first |
 //! | `letters` | looking at dead letters, and sending them back |
 
+mod dead_letters;
 mod declare;
-mod letters;
-mod parcel;
-mod puller;
+mod deliveries;
+mod publish;
 
 use ferry_core::clock::{Clock, SystemClock};
 use ferry_core::config::AmqpConfig;
-use ferry_core::task::Level;
+use ferry_core::task::TaskLevel;
 use ferry_core::{QueueName, Result};
 
 use crate::Settings;
-use crate::hub::{Hub, Lane};
+use crate::connections::{AmqpConnections, PublishRole};
 use crate::names::Names;
-use crate::outbox::{Fate, Outgoing as Item, trouble};
-use crate::topology::Need;
+use crate::publisher::{Publish as Item, PublishOutcome, trouble};
+use crate::topology::TopologyItem;
 
+pub use dead_letters::StoredDeadLetter;
 pub use declare::{declare, declare_kept};
-pub use letters::Letter;
-pub use puller::{Arrived, Options, Puller, Taken};
+pub use deliveries::{HeldTask, Incoming, Options, TaskDeliveries};
 
-use parcel::Parcel;
+use publish::TaskPublish;
 
 /// A task on its way to its queue.
 #[derive(Debug, Clone)]
-pub struct Outgoing {
+pub struct TaskToPublish {
     /// Its id, which is the message id too.
     pub id: String,
     /// Its bytes.
@@ -46,28 +46,28 @@ pub struct Outgoing {
 
 /// The tasks of a connection. Connects when it is first asked for something; any thread may call any word.
 pub struct Tasks {
-    hub: Hub,
+    hub: AmqpConnections,
     limit: usize,
 }
 
 impl Tasks {
     /// Tasks of up to `limit` bytes on this server.
     pub fn new(config: AmqpConfig, limit: usize) -> Self {
-        Self { hub: Hub::new(config, Settings::default()), limit }
+        Self { hub: AmqpConnections::new(config, Settings::default()), limit }
     }
 
     /// Publishes tasks, pipelined, and waits until the broker has them all. An error says how many it had before.
-    pub fn publish(&self, tasks: &[Outgoing]) -> Result<u64> {
+    pub fn publish(&self, tasks: &[TaskToPublish]) -> Result<u64> {
         let now = SystemClock.now();
-        let parcels: Vec<Parcel<'_>> = tasks.iter().map(|task| Parcel::fresh(task, now)).collect();
-        self.send(Lane::Push, &parcels)
+        let parcels: Vec<TaskPublish<'_>> = tasks.iter().map(|task| TaskPublish::fresh(task, now)).collect();
+        self.send(PublishRole::Push, &parcels)
     }
 
     /// Declares everything now, the queue for kept dead letters too. Otherwise the first task does, without that queue.
     pub fn declare(&self) -> Result<()> {
         let link = self.hub.consumer()?;
-        let names = names_of(Level::Normal)?;
-        self.hub.ensure(&link, &names, &[Need::Tasks, Need::KeptTasks])
+        let names = names_of(TaskLevel::Normal)?;
+        self.hub.ensure(&link, &names, &[TopologyItem::Tasks, TopologyItem::KeptTasks])
     }
 
     /// Lets go of the connections.
@@ -75,8 +75,8 @@ impl Tasks {
         self.hub.close();
     }
 
-    fn send(&self, lane: Lane, parcels: &[Parcel<'_>]) -> Result<u64> {
-        let mut needs: Vec<(Names, Need)> = Vec::new();
+    fn send(&self, lane: PublishRole, parcels: &[TaskPublish<'_>]) -> Result<u64> {
+        let mut needs: Vec<(Names, TopologyItem)> = Vec::new();
         for parcel in parcels {
             for need in parcel.needs()? {
                 if !needs.contains(&need) {
@@ -84,13 +84,13 @@ impl Tasks {
                 }
             }
         }
-        let items: Vec<Item<'_>> = parcels.iter().map(Parcel::item).collect();
+        let items: Vec<Item<'_>> = parcels.iter().map(TaskPublish::item).collect();
         let fates = self.hub.send(lane, &items, &needs)?;
         match trouble(&fates) {
             None => Ok(fates.len() as u64),
             Some(error) if fates.len() == 1 => Err(error),
             Some(error) => {
-                let stored = fates.iter().filter(|fate| **fate == Fate::Confirmed).count();
+                let stored = fates.iter().filter(|fate| **fate == PublishOutcome::Confirmed).count();
                 Err(error.within(format!("{stored} of {} tasks were confirmed", fates.len())))
             }
         }
@@ -104,6 +104,6 @@ impl Drop for Tasks {
 }
 
 /// The names of a level's queue.
-fn names_of(level: Level) -> Result<Names> {
+fn names_of(level: TaskLevel) -> Result<Names> {
     Names::of(&QueueName::new(level.queue().as_bytes())?)
 }

@@ -14,15 +14,15 @@ use ferry_core::signals;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt};
 
-use super::socket::Socket;
+use super::socket::ByteStream;
 
 /// Connects to `address` before `deadline`; each later read or write on the socket may block for `io_timeout`.
-pub fn open(address: &Address, deadline: Instant, io_timeout: Duration) -> Result<Socket> {
+pub fn open(address: &Address, deadline: Instant, io_timeout: Duration) -> Result<ByteStream> {
     let fd: OwnedFd = match address {
         Address::Tcp { host, port } => tcp(host, *port, deadline, io_timeout)?.into(),
         Address::Unix(path) => unix(path, deadline, io_timeout)?.into(),
     };
-    Ok(Socket::new(fd))
+    Ok(ByteStream::new(fd))
 }
 
 /// Tries every address of the host; each gets an equal share of the time that is left.

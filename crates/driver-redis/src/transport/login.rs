@@ -9,11 +9,11 @@ use ferry_core::config::RedisConfig;
 use ferry_core::{Error, ErrorKind, Result};
 use redis::{Value, cmd};
 
-use super::{Broken, Link};
+use super::{Broken, RedisSocket};
 use crate::refusal;
 
 /// Logs in and checks that the server is willing.
-pub fn log_in(link: &mut Link, config: &RedisConfig, deadline: Instant) -> Result<()> {
+pub fn log_in(link: &mut RedisSocket, config: &RedisConfig, deadline: Instant) -> Result<()> {
     let (request, replies) = greeting(config);
     let answers = link.exchange_before(deadline, &request, replies).map_err(|broken| not_greeted(&broken, config))?;
     for answer in answers {

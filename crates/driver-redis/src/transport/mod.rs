@@ -6,9 +6,9 @@
 
 mod connect;
 mod login;
+mod resp;
 mod socket;
 mod tls;
-mod wire;
 
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -17,11 +17,11 @@ use ferry_core::config::{Address, RedisConfig};
 use ferry_core::{Error, ErrorKind, Result};
 use redis::{Parser, Value};
 
-use self::wire::Wire;
+use self::resp::RespStream;
 
 /// An open, logged-in link. Not shared: one request at a time.
-pub struct Link {
-    wire: Wire,
+pub struct RedisSocket {
+    wire: RespStream,
     parser: Parser,
     io_timeout: Duration,
 }
@@ -37,7 +37,7 @@ pub struct Broken {
     pub cause: String,
 }
 
-impl Link {
+impl RedisSocket {
     /// Connects, secures and logs in within the configured time.
     pub fn open(config: &RedisConfig) -> Result<Self> {
         let deadline = Instant::now() + config.connect_timeout;
@@ -50,8 +50,8 @@ impl Link {
         let tls = config.tls.as_ref().map(|tls| tls::client(tls, &config.address)).transpose()?;
         let socket = connect::open(&config.address, deadline, config.io_timeout).map_err(unreached)?;
         let wire = match tls {
-            None => Wire::Plain(socket),
-            Some(tls) => Wire::secured(socket, tls, deadline).map_err(unreached)?,
+            None => RespStream::Plain(socket),
+            Some(tls) => RespStream::secured(socket, tls, deadline).map_err(unreached)?,
         };
         let mut link = Self { wire, parser: Parser::new(), io_timeout: config.io_timeout };
         login::log_in(&mut link, config, deadline)?;
@@ -114,7 +114,7 @@ fn parse(parser: &mut Parser, incoming: &mut Incoming<'_>) -> Result<Value, Brok
 
 /// The reply side of a wire, as the parser wants it; keeps the failure that the parser would wrap.
 struct Incoming<'a> {
-    wire: &'a mut Wire,
+    wire: &'a mut RespStream,
     deadline: Instant,
     direct: bool,
     failure: Option<io::Error>,

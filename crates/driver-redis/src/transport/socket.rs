@@ -12,7 +12,7 @@ use nix::sys::socket::{MsgFlags, recv, send};
 
 /// What a look at a silent socket shows.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Readiness {
     /// Nothing to read, still open.
     Quiet,
     /// Bytes to read.
@@ -22,23 +22,23 @@ pub enum Look {
 }
 
 /// A connected socket whose blocking calls are bounded by its own receive and send timeouts.
-pub struct Socket(OwnedFd);
+pub struct ByteStream(OwnedFd);
 
-impl Socket {
+impl ByteStream {
     /// Wraps a descriptor that is connected, blocking, and has its timeouts set.
     pub fn new(fd: OwnedFd) -> Self {
         Self(fd)
     }
 
     /// Looks without waiting and without taking anything.
-    pub fn look(&self) -> Look {
+    pub fn look(&self) -> Readiness {
         loop {
             return match recv(self.0.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
-                Ok(0) => Look::Closed,
-                Ok(_) => Look::Bytes,
-                Err(Errno::EAGAIN) => Look::Quiet,
+                Ok(0) => Readiness::Closed,
+                Ok(_) => Readiness::Bytes,
+                Err(Errno::EAGAIN) => Readiness::Quiet,
                 Err(Errno::EINTR) => continue,
-                Err(_) => Look::Closed,
+                Err(_) => Readiness::Closed,
             };
         }
     }
@@ -78,7 +78,7 @@ fn whole_milliseconds(left: Duration) -> PollTimeout {
 
 /// A socket seen through a deadline.
 pub struct Timed<'a> {
-    socket: &'a Socket,
+    socket: &'a ByteStream,
     deadline: Instant,
     polls: bool,
 }

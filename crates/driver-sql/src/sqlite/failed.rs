@@ -1,6 +1,6 @@
 //! Failed jobs: shown, made ready again, forgotten.
 
-use ferry_core::failed::{FailedJob, Passed};
+use ferry_core::failed::{FailedJob, FailedPosition};
 use ferry_core::payload::with_fresh_attempts;
 use ferry_core::{NewJob, QueueName};
 
@@ -31,7 +31,7 @@ pub(super) fn oldest(
     session: &mut Session,
     tables: &Tables,
     queue: &QueueName,
-    passed: Option<&Passed>,
+    passed: Option<&FailedPosition>,
     limit: u64,
 ) -> Result<Vec<FailedJob>, Fault> {
     let Some(sql) = tables.oldest_failed() else { return Ok(Vec::new()) };

@@ -1,10 +1,10 @@
 //! Statuses of jobs and claims of work, in two tables of our own. They are made when first written, so a file that has neither costs
 //! a look into the schema and no write.
 
-use ferry_core::ledger::{self, Claimed, Fields, Note, Once, Status, Terms};
+use ferry_core::ledger::{self, ClaimOutcome, ClaimRecord, ClaimTtl, Status, StatusFields, StatusUpdate};
 
 use super::args::Args;
-use super::session::{Fault, Session, careless, exists};
+use super::session::{Fault, Session, exists, relax_durability};
 
 /// Fields as a JSON object, by the id of the job. Times are milliseconds since 1970.
 const STATUS: &str =
@@ -19,8 +19,8 @@ const ONCE_EXPIRES: &str = "CREATE INDEX IF NOT EXISTS ferry_once_expires ON fer
 const SWEPT: &str = "100";
 
 /// Writes down what was said, in one transaction that does not wait for the disk: a status may be lost with the power.
-pub(super) fn note(session: &mut Session, notes: &[Note], now: i64) -> Result<(), Fault> {
-    careless(session)?;
+pub(super) fn note(session: &mut Session, notes: &[StatusUpdate], now: i64) -> Result<(), Fault> {
+    relax_durability(session)?;
     session.transaction(|session| {
         make(session, "ferry_status", [STATUS, STATUS_EXPIRES])?;
         sweep(session, "ferry_status", now)?;
@@ -28,7 +28,7 @@ pub(super) fn note(session: &mut Session, notes: &[Note], now: i64) -> Result<()
     })
 }
 
-fn note_one(session: &mut Session, note: &Note, now: i64) -> Result<(), Fault> {
+fn note_one(session: &mut Session, note: &StatusUpdate, now: i64) -> Result<(), Fault> {
     let known = read(session, &note.id, now)?;
     let status = known.as_ref().and_then(|fields| Status::of(&note.id, fields));
     if !note.rule().admits(status.map(|status| (status.state, status.attempts)), note.attempts()) {
@@ -53,18 +53,18 @@ pub(super) fn status(session: &mut Session, id: &str, now: i64) -> Result<Option
     Ok(read(session, id, now)?.and_then(|fields| Status::of(id, &fields)))
 }
 
-fn read(session: &mut Session, id: &str, now: i64) -> Result<Option<Fields>, Fault> {
+fn read(session: &mut Session, id: &str, now: i64) -> Result<Option<StatusFields>, Fault> {
     let args = Args::default().text(id)?.int(now)?;
     let rows = session.rows("SELECT fields FROM ferry_status WHERE id = ? AND expires > ?", args)?;
     // What is no JSON object of texts was not written by us.
     Ok(rows.first().and_then(|row| ledger::from_json(&row.bytes(0))))
 }
 
-pub(super) fn claim(session: &mut Session, key: &str, token: &str, terms: Terms, now: i64) -> Result<Claimed, Fault> {
+pub(super) fn claim(session: &mut Session, key: &str, token: &str, terms: ClaimTtl, now: i64) -> Result<ClaimOutcome, Fault> {
     change(session, now, |session| {
-        let answer = Once::answer(known(session, key)?.as_ref(), token, now);
-        if answer == Claimed::Yours {
-            store(session, key, &Once::claimed(token, terms, now))?;
+        let answer = ClaimRecord::answer(known(session, key)?.as_ref(), token, now);
+        if answer == ClaimOutcome::Yours {
+            store(session, key, &ClaimRecord::claimed(token, terms, now))?;
         }
         Ok(answer)
     })
@@ -79,9 +79,9 @@ pub(super) fn complete(
     now: i64,
 ) -> Result<bool, Fault> {
     change(session, now, |session| {
-        let may = Once::may_complete(known(session, key)?.as_ref(), token, now);
+        let may = ClaimRecord::may_complete(known(session, key)?.as_ref(), token, now);
         if may {
-            store(session, key, &Once::completed(token, result, ttl, now))?;
+            store(session, key, &ClaimRecord::completed(token, result, ttl, now))?;
         }
         Ok(may)
     })
@@ -89,7 +89,7 @@ pub(super) fn complete(
 
 pub(super) fn release(session: &mut Session, key: &str, token: &str, now: i64) -> Result<bool, Fault> {
     change(session, now, |session| {
-        let may = Once::may_release(known(session, key)?.as_ref(), token, now);
+        let may = ClaimRecord::may_release(known(session, key)?.as_ref(), token, now);
         if may {
             remove(session, key)?;
         }
@@ -101,7 +101,7 @@ pub(super) fn is_done(session: &mut Session, key: &str, now: i64) -> Result<bool
     if !exists(session, "ferry_once")? {
         return Ok(false);
     }
-    Ok(Once::is_done(known(session, key)?.as_ref(), now))
+    Ok(ClaimRecord::is_done(known(session, key)?.as_ref(), now))
 }
 
 pub(super) fn forget(session: &mut Session, key: &str, now: i64) -> Result<bool, Fault> {
@@ -121,10 +121,10 @@ fn change<T>(session: &mut Session, now: i64, work: impl FnOnce(&mut Session) ->
     })
 }
 
-fn known(session: &mut Session, key: &str) -> Result<Option<Once>, Fault> {
+fn known(session: &mut Session, key: &str) -> Result<Option<ClaimRecord>, Fault> {
     let sql = "SELECT token, until, done, result IS NOT NULL, result, expires FROM ferry_once WHERE name = ?";
     let rows = session.rows(sql, Args::default().text(key)?)?;
-    Ok(rows.first().map(|row| Once {
+    Ok(rows.first().map(|row| ClaimRecord {
         token: row.text(0),
         until: row.int(1).unwrap_or_default(),
         done: row.int(2) == Some(1),
@@ -133,7 +133,7 @@ fn known(session: &mut Session, key: &str) -> Result<Option<Once>, Fault> {
     }))
 }
 
-fn store(session: &mut Session, key: &str, once: &Once) -> Result<(), Fault> {
+fn store(session: &mut Session, key: &str, once: &ClaimRecord) -> Result<(), Fault> {
     let value = if once.result.is_some() { "?" } else { "NULL" };
     let sql =
         format!("INSERT OR REPLACE INTO ferry_once (name, token, until, done, expires, result) VALUES (?, ?, ?, ?, ?, {value})");

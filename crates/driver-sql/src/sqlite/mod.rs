@@ -5,33 +5,33 @@
 
 mod admin;
 mod args;
+mod commit_watch;
+mod connection_slot;
+mod control;
 mod errors;
 mod facts;
 mod failed;
-mod fleet;
-pub mod gate;
+pub mod fork_gate;
 mod ledger;
-mod line;
-mod pace;
+mod poll_interval;
 mod push;
+mod reserve;
 mod schema;
 mod session;
 mod settle;
 mod statements;
-mod take;
-mod watch;
 
 use std::time::Duration;
 
-use ferry_core::broker::{Admin, Broker, Capabilities, Extended, Fact, Settle, Settled, Sizes, State};
+use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Fact, Settle, SettleResult, Sizes, State};
 use ferry_core::config::SqliteConfig;
-use ferry_core::failed::{FailedJob, Passed};
-use ferry_core::fleet::{Flags, Fleet, Order, Report};
-use ferry_core::ledger::{Claimed, Ledger, Note, Status, Terms};
+use ferry_core::control::{ControlCommand, FleetFlags, WorkerControl, WorkerReport};
+use ferry_core::failed::{FailedJob, FailedPosition};
+use ferry_core::ledger::{ClaimOutcome, ClaimTtl, Ledger, Status, StatusUpdate};
 use ferry_core::{Claim, ErrorKind, NewJob, QueueName, Reservation, Result};
 
 use crate::settings::Settings;
-use line::Line;
+use connection_slot::ConnectionSlot;
 use session::Place;
 use statements::Tables;
 
@@ -40,12 +40,12 @@ pub struct SqliteBroker {
     settings: Settings,
     tables: Tables,
     place: Place,
-    push: Line,
-    take: Line<watch::Watch>,
-    settle: Line,
-    look: Line,
-    fleet: Line,
-    ledger: Line,
+    push: ConnectionSlot,
+    take: ConnectionSlot<commit_watch::CommitWatch>,
+    settle: ConnectionSlot,
+    look: ConnectionSlot,
+    fleet: ConnectionSlot,
+    ledger: ConnectionSlot,
 }
 
 impl SqliteBroker {
@@ -57,12 +57,12 @@ impl SqliteBroker {
             settings,
             tables,
             place,
-            push: Line::new(),
-            take: Line::new(),
-            settle: Line::new(),
-            look: Line::new(),
-            fleet: Line::new(),
-            ledger: Line::new(),
+            push: ConnectionSlot::new(),
+            take: ConnectionSlot::new(),
+            settle: ConnectionSlot::new(),
+            look: ConnectionSlot::new(),
+            fleet: ConnectionSlot::new(),
+            ledger: ConnectionSlot::new(),
         }
     }
 }
@@ -87,16 +87,16 @@ impl Broker for SqliteBroker {
 
     fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {
         self.take.with(&self.place, &self.tables, |session, watch| {
-            take::take_or_wait(session, watch, &self.tables, &self.settings, queues, max, wait)
+            reserve::take_or_wait(session, watch, &self.tables, &self.settings, queues, max, wait)
         })
     }
 
-    fn settle(&self, batch: &[Settle]) -> Result<Vec<Settled>> {
+    fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
         let now = self.settings.now();
         self.settle.with(&self.place, &self.tables, |session, _| settle::settle(session, &self.tables, batch, now))
     }
 
-    fn extend(&self, claims: &[Claim]) -> Result<Vec<Extended>> {
+    fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
         let now = self.settings.now();
         self.settle.with(&self.place, &self.tables, |session, _| settle::extend(session, &self.tables, claims, now))
     }
@@ -129,7 +129,7 @@ impl Broker for SqliteBroker {
         Some(self)
     }
 
-    fn fleet(&self) -> Option<&dyn Fleet> {
+    fn control(&self) -> Option<&dyn WorkerControl> {
         Some(self)
     }
 
@@ -140,7 +140,7 @@ impl Broker for SqliteBroker {
 
 /// Statuses go over a connection whose commits do not wait for the disk; claims over one whose commits do.
 impl Ledger for SqliteBroker {
-    fn note(&self, notes: &[Note]) -> Result<()> {
+    fn note(&self, notes: &[StatusUpdate]) -> Result<()> {
         let now = self.settings.now_ms();
         self.ledger.with(&self.place, &self.tables, |session, _| ledger::note(session, notes, now))
     }
@@ -150,7 +150,7 @@ impl Ledger for SqliteBroker {
         self.ledger.with(&self.place, &self.tables, |session, _| ledger::status(session, id, now))
     }
 
-    fn claim(&self, key: &str, token: &str, terms: Terms) -> Result<Claimed> {
+    fn claim(&self, key: &str, token: &str, terms: ClaimTtl) -> Result<ClaimOutcome> {
         let now = self.settings.now_ms();
         self.look.with(&self.place, &self.tables, |session, _| ledger::claim(session, key, token, terms, now))
     }
@@ -176,36 +176,36 @@ impl Ledger for SqliteBroker {
     }
 }
 
-impl Fleet for SqliteBroker {
-    fn flags(&self) -> Result<Flags> {
-        self.fleet.with(&self.place, &self.tables, |session, _| fleet::flags(session))
+impl WorkerControl for SqliteBroker {
+    fn flags(&self) -> Result<FleetFlags> {
+        self.fleet.with(&self.place, &self.tables, |session, _| control::flags(session))
     }
 
     fn pause(&self, queue: &QueueName) -> Result<()> {
         let now = self.settings.now();
-        self.look.with(&self.place, &self.tables, |session, _| fleet::pause(session, queue, now))
+        self.look.with(&self.place, &self.tables, |session, _| control::pause(session, queue, now))
     }
 
     fn resume(&self, queue: &QueueName) -> Result<()> {
-        self.look.with(&self.place, &self.tables, |session, _| fleet::resume(session, queue))
+        self.look.with(&self.place, &self.tables, |session, _| control::resume(session, queue))
     }
 
-    fn order(&self, order: Order) -> Result<()> {
-        self.look.with(&self.place, &self.tables, |session, _| fleet::order(session, order))
+    fn command(&self, command: ControlCommand) -> Result<()> {
+        self.look.with(&self.place, &self.tables, |session, _| control::command(session, command))
     }
 
-    fn report(&self, report: &Report) -> Result<()> {
+    fn report(&self, report: &WorkerReport) -> Result<()> {
         let now = self.settings.now();
-        self.fleet.with(&self.place, &self.tables, |session, _| fleet::report(session, report, now))
+        self.fleet.with(&self.place, &self.tables, |session, _| control::report(session, report, now))
     }
 
-    fn sign_off(&self, id: &str) -> Result<()> {
-        self.fleet.with(&self.place, &self.tables, |session, _| fleet::sign_off(session, id))
+    fn deregister(&self, id: &str) -> Result<()> {
+        self.fleet.with(&self.place, &self.tables, |session, _| control::deregister(session, id))
     }
 
-    fn workers(&self) -> Result<Vec<Report>> {
+    fn workers(&self) -> Result<Vec<WorkerReport>> {
         let now = self.settings.now();
-        self.look.with(&self.place, &self.tables, |session, _| fleet::workers(session, now))
+        self.look.with(&self.place, &self.tables, |session, _| control::workers(session, now))
     }
 }
 
@@ -214,7 +214,7 @@ impl Admin for SqliteBroker {
         self.look.with(&self.place, &self.tables, |session, _| failed::newest(session, &self.tables, queue, offset, limit))
     }
 
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&Passed>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
+    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
         self.look
             .with(&self.place, &self.tables, |session, _| failed::oldest(session, &self.tables, queue, passed, limit).map(Some))
     }

@@ -206,7 +206,7 @@ fn options(place: &Place) -> SqliteConnectOptions {
 
 /// What is said of workers and jobs may be lost with the power. So such commits do not wait for the disk, and nobody waits for them
 /// who renews a lease. A connection that says so writes nothing else.
-pub(super) fn careless(session: &mut Session) -> Result<(), Fault> {
+pub(super) fn relax_durability(session: &mut Session) -> Result<(), Fault> {
     session.run("PRAGMA synchronous = NORMAL", Args::default()).map(|_| ())
 }
 

@@ -14,7 +14,7 @@ fn broker(path: PathBuf) -> SqliteBroker {
     SqliteBroker::new(config, Settings { family: Family::Think3, retry_after: Some(60), failed: FailedStore::Keep, now: None })
 }
 
-fn limit_pages(line: &Line, broker: &SqliteBroker, pages: u32) {
+fn limit_pages(line: &ConnectionSlot, broker: &SqliteBroker, pages: u32) {
     let pragma = format!("PRAGMA max_page_count = {pages}");
     line.with(&broker.place, &broker.tables, |session, _| session.rows(pragma, Args::default())).unwrap();
 }
@@ -45,7 +45,7 @@ fn a_full_disk_refuses_whole_words_and_the_next_word_works_again() {
 
 #[test]
 fn a_failed_store_that_refuses_leaves_the_job_and_holds_up_nothing_else() {
-    use ferry_core::broker::How;
+    use ferry_core::broker::Settlement;
     use ferry_core::failed::{Failure, Reason};
     let folder = std::env::temp_dir().join(format!("ferry-sql-bury-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -63,13 +63,13 @@ fn a_failed_store_that_refuses_leaves_the_job_and_holds_up_nothing_else() {
         attempts: 1,
     };
     let batch = [
-        Settle { claim: jobs[0].claim.clone(), how: How::Bury(Box::new(failure)) },
-        Settle { claim: jobs[1].claim.clone(), how: How::Delete },
+        Settle { claim: jobs[0].claim.clone(), how: Settlement::Bury(Box::new(failure)) },
+        Settle { claim: jobs[1].claim.clone(), how: Settlement::Delete },
     ];
     assert_eq!(broker.settle(&batch).unwrap_err().kind(), ErrorKind::Refused);
     let sizes = broker.size(&QueueName::default()).unwrap();
     assert_eq!((sizes.reserved, sizes.failed), (1, 0), "the deleted one is gone, the other stays reserved");
-    assert_eq!(broker.settle(&batch).unwrap(), [Settled::Done, Settled::Lost], "repeating the batch is safe");
+    assert_eq!(broker.settle(&batch).unwrap(), [SettleResult::Applied, SettleResult::Lost], "repeating the batch is safe");
     broker.close();
     std::fs::remove_dir_all(folder).unwrap();
 }

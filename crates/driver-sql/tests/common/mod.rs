@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use ferry_core::broker::{Broker, How, Settle, Settled};
+use ferry_core::broker::{Broker, Settle, SettleResult, Settlement};
 use ferry_core::config::{FailedStore, SqliteConfig};
 use ferry_core::dialect::Family;
 use ferry_core::failed::{Failure, Reason};
@@ -83,7 +83,7 @@ pub fn reserve(broker: &SqliteBroker, max: usize) -> Vec<Reservation> {
     broker.reserve(&[QueueName::default()], max, Duration::ZERO).unwrap()
 }
 
-pub fn settle(broker: &SqliteBroker, job: &Reservation, how: How) -> Settled {
+pub fn settle(broker: &SqliteBroker, job: &Reservation, how: Settlement) -> SettleResult {
     broker.settle(&[Settle { claim: job.claim.clone(), how }]).unwrap()[0]
 }
 

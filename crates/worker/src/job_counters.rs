@@ -1,0 +1,80 @@
+//! Counting jobs, and when to sum up.
+
+use std::time::{Duration, Instant};
+
+/// So many jobs are worth a summary of their own,
+const JOBS: u64 = 100;
+/// but not more often than this.
+const SOONEST: Duration = Duration::from_secs(1);
+
+/// The jobs of one worker.
+#[derive(Debug)]
+pub struct JobCounters {
+    /// Jobs worked.
+    pub processed: u64,
+    /// Of them, failed for good.
+    pub failed: u64,
+    began: Instant,
+    /// When the last summary was, and how many jobs there were.
+    last: (Instant, u64),
+}
+
+impl JobCounters {
+    /// Nothing yet.
+    pub fn new(now: Instant) -> Self {
+        Self { processed: 0, failed: 0, began: now, last: (now, 0) }
+    }
+
+    /// One more.
+    pub fn count(&mut self, failed: bool) {
+        self.processed += 1;
+        self.failed += u64::from(failed);
+    }
+
+    /// Since it began.
+    pub fn uptime(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
+    }
+
+    /// The rate since the last summary, when one is due: after `every`, or after 100 jobs but not within a second.
+    pub fn rate_when_due(&mut self, every: Option<Duration>, now: Instant) -> Option<f64> {
+        let (time, jobs) = (now.saturating_duration_since(self.last.0), self.processed - self.last.1);
+        if time < every? && !(jobs >= JOBS && time >= SOONEST) {
+            return None;
+        }
+        self.last = (now, self.processed);
+        Some(jobs as f64 / time.as_secs_f64().max(0.001))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn a_summary_is_due_after_its_time_or_a_hundred_jobs() {
+        let start = Instant::now();
+        let mut tally = JobCounters::new(start);
+        (0..99).for_each(|_| tally.count(false));
+        assert_eq!(tally.rate_when_due(Some(seconds(60)), start + seconds(9)), None);
+        tally.count(true);
+        assert_eq!(tally.rate_when_due(Some(seconds(60)), start + seconds(10)), Some(10.0));
+        assert_eq!(tally.rate_when_due(Some(seconds(60)), start + seconds(69)), None);
+        assert_eq!(tally.rate_when_due(Some(seconds(60)), start + seconds(70)), Some(0.0));
+        assert_eq!((tally.processed, tally.failed), (100, 1));
+    }
+
+    #[test]
+    fn a_fast_worker_sums_up_once_a_second_and_a_silent_one_never() {
+        let start = Instant::now();
+        let mut tally = JobCounters::new(start);
+        (0..5000).for_each(|_| tally.count(false));
+        assert_eq!(tally.rate_when_due(Some(seconds(60)), start + Duration::from_millis(999)), None);
+        assert_eq!(tally.rate_when_due(None, start + seconds(100)), None);
+        assert_eq!(tally.rate_when_due(Some(seconds(60)), start + seconds(1)), Some(5000.0));
+    }
+}

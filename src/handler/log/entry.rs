@@ -1,0 +1,196 @@
+//! What there is to say about an event: how grave it is, in words, and as names and values.
+
+use std::time::Duration;
+
+use ferry_core::Error;
+use ferry_worker::{Event, FailureCause, HeldJob, Summary};
+use serde_json::Value;
+
+/// How grave something is, as PSR-3 has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// For those who look for a fault.
+    Debug,
+    /// The line of every job.
+    Info,
+    /// The life of the worker.
+    Notice,
+    /// A job or a broker that will be tried again.
+    Warning,
+    /// A job that failed for good.
+    Error,
+}
+
+impl LogLevel {
+    /// All, the least grave first.
+    pub const ALL: [LogLevel; 5] = [LogLevel::Debug, LogLevel::Info, LogLevel::Notice, LogLevel::Warning, LogLevel::Error];
+
+    /// Its name in PSR-3.
+    pub fn name(self) -> &'static str {
+        match self {
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Notice => "notice",
+            LogLevel::Warning => "warning",
+            LogLevel::Error => "error",
+        }
+    }
+}
+
+/// Names and values, in the order in which they are shown.
+pub type Values = Vec<(&'static str, Value)>;
+
+/// One thing to say.
+pub struct Entry<'a> {
+    /// How grave it is.
+    pub level: LogLevel,
+    /// The name of the event.
+    pub event: &'static str,
+    /// About what.
+    pub subject: Subject<'a>,
+}
+
+/// What an entry is about.
+pub enum Subject<'a> {
+    /// A job: a word for the line, and what stands behind the name of its class.
+    Job {
+        /// The job.
+        job: &'a HeldJob,
+        /// `Processing:`
+        word: &'static str,
+        /// ` (again in 5 s)`
+        more: String,
+    },
+    /// The worker itself.
+    Worker {
+        /// The sentence.
+        text: String,
+        /// The same as names and values.
+        values: Values,
+    },
+}
+
+impl<'a> Entry<'a> {
+    fn job(level: LogLevel, event: &'static str, job: &'a HeldJob, word: &'static str, more: String) -> Self {
+        Self { level, event, subject: Subject::Job { job, word, more } }
+    }
+
+    /// About the worker.
+    pub fn worker(level: LogLevel, event: &'static str, text: String, values: Values) -> Self {
+        Self { level, event, subject: Subject::Worker { text, values } }
+    }
+
+    /// About something that went wrong outside a job.
+    pub fn trouble(event: &'static str, text: String) -> Self {
+        Self::worker(LogLevel::Warning, event, text, Vec::new())
+    }
+
+    /// Whether it belongs on standard error: it is about the worker, and not good.
+    pub fn is_trouble(&self) -> bool {
+        matches!(self.subject, Subject::Worker { .. }) && self.level >= LogLevel::Warning
+    }
+
+    /// In words, without the time.
+    pub fn message(&self) -> String {
+        match &self.subject {
+            Subject::Job { job, word, more } => format!("{word} {}{more}", job.payload().job),
+            Subject::Worker { text, .. } => text.clone(),
+        }
+    }
+
+    /// As names and values.
+    pub fn context(&self) -> Values {
+        match &self.subject {
+            Subject::Worker { values, .. } => values.clone(),
+            Subject::Job { job, .. } => {
+                vec![
+                    ("id", job.id().into()),
+                    ("job", job.payload().job.clone().into()),
+                    ("queue", job.queue().into()),
+                    ("connection", job.connection().into()),
+                    ("attempts", job.attempts().into()),
+                ]
+            }
+        }
+    }
+}
+
+/// The entry of an event that has one.
+pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
+    let none = String::new();
+    Some(match event {
+        Event::Looping | Event::Ready => return None,
+        Event::Processing(job) => Entry::job(LogLevel::Info, "processing", job, "Processing:", none),
+        Event::Processed(job) => Entry::job(LogLevel::Info, "processed", job, "Processed:", none),
+        Event::TimedOut(job, timeout) => {
+            Entry::job(LogLevel::Warning, "timeout", job, "Timed out:", format!(" (after {} s)", timeout.as_secs_f64()))
+        }
+        Event::Failed(job, why) => Entry::job(LogLevel::Error, "failed", job, "Failed:", because(why)),
+        Event::Released(job, delay) => {
+            Entry::job(LogLevel::Notice, "released", job, "Released:", format!(" (again in {delay} s)"))
+        }
+        Event::Lost(job) => Entry::job(LogLevel::Warning, "lost", job, "Lost:", " (another worker has it)".to_owned()),
+        Event::Exception(job, _) if job.has_failed() => return None,
+        Event::Exception(job, why) => Entry::job(LogLevel::Warning, "exception", job, "Exception:", because(why)),
+        Event::BrokerTrouble(error) => Entry::trouble("broker_trouble", format!("{error}; trying again")),
+        Event::BrokerBack => Entry::trouble("broker_back", "the broker answers again".to_owned()),
+        Event::BrokerGone(error) => Entry::trouble("broker_gone", format!("{error}; leaving")),
+        Event::Unsettled(job, error) => Entry::trouble("unsettled", unsettled(job, error)),
+        Event::FleetTrouble(error) => {
+            Entry::trouble("fleet_trouble", format!("the flags of the fleet cannot be read: {error}; work goes on without"))
+        }
+        Event::LedgerTrouble(error) => {
+            Entry::trouble("ledger_trouble", format!("the status of jobs cannot be kept: {error}; work goes on without"))
+        }
+        Event::SettleLost { id, queue } => {
+            Entry::trouble("settle_lost", format!("job {id} of `{queue}` was done, but its lease had ended: it may run again"))
+        }
+        Event::Paused => Entry::worker(LogLevel::Notice, "paused", "paused".to_owned(), Vec::new()),
+        Event::Resumed => Entry::worker(LogLevel::Notice, "resumed", "resumed".to_owned(), Vec::new()),
+        Event::Status(summary) => status(summary),
+        Event::Stopping(code) => {
+            Entry::worker(LogLevel::Debug, "stopping", format!("stopping with {code}"), vec![("code", code.into())])
+        }
+    })
+}
+
+fn unsettled(job: &HeldJob, error: &Error) -> String {
+    let (id, queue) = (job.id(), job.queue());
+    format!("job {id} of `{queue}` is not settled and stays reserved until its lease ends: {error}")
+}
+
+fn status(summary: &Summary) -> Entry<'static> {
+    let Summary { processed, failed, pending, rate, memory, uptime } = summary;
+    let rate = (rate * 10.0).round() / 10.0;
+    let waiting = pending.map_or_else(|| "?".to_owned(), |pending| pending.to_string());
+    let text = format!(
+        "status: processed {processed}, failed {failed}, pending {waiting}, {rate} jobs/s, memory {} MiB, up {}",
+        memory >> 20,
+        span(*uptime)
+    );
+    let values = vec![
+        ("processed", (*processed).into()),
+        ("failed", (*failed).into()),
+        ("pending", (*pending).into()),
+        ("rate", rate.into()),
+        ("memory", (*memory).into()),
+        ("uptime", uptime.as_secs().into()),
+    ];
+    Entry::worker(LogLevel::Notice, "status", text, values)
+}
+
+/// `1 h 02 min`, `3 min 20 s`, `7 s`.
+fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, seconds) => format!("{seconds} s"),
+        (0, 0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
+        (0, hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+        (days, hours, ..) => format!("{days} d {hours:02} h"),
+    }
+}
+
+/// The first line of an exception.
+fn because(why: &FailureCause) -> String {
+    why.text.lines().next().map_or_else(String::new, |line| format!(" ({line})"))
+}
