@@ -4,14 +4,6 @@ use std::sync::Once;
 
 use ferry_client::process;
 
-unsafe extern "C" {
-    fn pthread_atfork(
-        prepare: Option<unsafe extern "C" fn()>,
-        parent: Option<unsafe extern "C" fn()>,
-        child: Option<unsafe extern "C" fn()>,
-    ) -> std::ffi::c_int;
-}
-
 /// Closes what cannot be forked. Runs where `fork` was called, before anything of the fork has happened, so it may do what any code may.
 unsafe extern "C" fn before() {
     let _ = std::panic::catch_unwind(process::before_fork);
@@ -33,6 +25,6 @@ pub fn watch() {
     ONCE.call_once(|| {
         // SAFETY: both stay mapped. The first catches panics and runs before the fork; the others do nothing but
         // atomic operations, which are safe in a child.
-        unsafe { pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     });
 }

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use ferry_worker::StopRequest;
 
+use crate::zend::engine::ZendSigaction;
+
 /// When a signal first asked the worker to leave, in milliseconds since the machine started; 0 for never.
 static FIRST: AtomicI64 = AtomicI64::new(0);
 /// Whether a second one came.
@@ -116,28 +118,49 @@ impl Drop for SignalWatch {
     }
 }
 
-type Sigaction = unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int;
-
-/// The engine's `zend_sigaction`, where it has one, else the system's.
-fn sigaction() -> Sigaction {
-    static FOUND: OnceLock<Sigaction> = OnceLock::new();
+/// The engine's `zend_sigaction`, where it has one. It answers nothing: what it did is seen in what it filled in.
+fn zend_sigaction() -> Option<ZendSigaction> {
+    static FOUND: OnceLock<Option<ZendSigaction>> = OnceLock::new();
     *FOUND.get_or_init(|| {
-        // SAFETY: looks a name up among the symbols of the process; when it is there it is the engine's function, which has the
-        // signature of sigaction(2).
+        // SAFETY: looks a name up among the symbols of the process; when it is there it is the engine's function, whose type the
+        // build compared with the headers.
         unsafe {
             let found = libc::dlsym(libc::RTLD_DEFAULT, c"zend_sigaction".as_ptr());
-            if found.is_null() { libc::sigaction } else { std::mem::transmute::<*mut libc::c_void, Sigaction>(found) }
+            (!found.is_null()).then(|| std::mem::transmute::<*mut libc::c_void, ZendSigaction>(found))
         }
     })
 }
 
-/// Who handles a signal now.
+/// sigaction(2), through the engine where the engine stands before everybody's handlers.
+///
+/// # Safety
+///
+/// Both are null or point to a valid action, and a new handler is async-signal-safe.
+unsafe fn sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match zend_sigaction() {
+            Some(ask) => ask(signal, new, old),
+            None => {
+                libc::sigaction(signal, new, old);
+            }
+        }
+    }
+}
+
+/// No handler: what is still there when nothing was filled in.
+const UNKNOWN: libc::sighandler_t = libc::sighandler_t::MAX;
+
+/// Who handles a signal now. `None` when the system does not say.
 fn handler(signal: c_int) -> Option<libc::sighandler_t> {
     // SAFETY: an all-zero sigaction is a valid one to be filled; nothing is changed.
-    unsafe {
+    let now = unsafe {
         let mut now: libc::sigaction = std::mem::zeroed();
-        (sigaction()(signal, std::ptr::null(), &raw mut now) == 0).then_some(now.sa_sigaction)
-    }
+        now.sa_sigaction = UNKNOWN;
+        sigaction(signal, std::ptr::null(), &raw mut now);
+        now.sa_sigaction
+    };
+    (now != UNKNOWN).then_some(now)
 }
 
 /// Lets `handler` handle a signal, without SA_RESTART: a handler of PHP that sleeps or polls is woken, as pcntl would.
@@ -147,6 +170,6 @@ fn handle(signal: c_int, handler: libc::sighandler_t) {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler;
         libc::sigemptyset(&raw mut action.sa_mask);
-        sigaction()(signal, &raw const action, std::ptr::null_mut());
+        sigaction(signal, &raw const action, std::ptr::null_mut());
     }
 }
