@@ -72,8 +72,8 @@ impl CallQueuedHandler {
 #[php_impl]
 impl CallQueuedHandler {
     /// A handler that unserializes any class.
-    pub fn __construct() -> Self {
-        Self::allowing(None)
+    pub fn __construct() -> PhpResult<Self> {
+        objects::construct(|| Ok(Self::allowing(None)))
     }
 
     /// Runs an object job, then deletes it unless it settled itself.

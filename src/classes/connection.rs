@@ -54,12 +54,14 @@ impl PhpConnection {
 impl PhpConnection {
     /// A connection of its own, from a DSN or the array of one connection.
     pub fn __construct(config: Mixed<'_>) -> PhpResult<Self> {
-        let config = match convert::config::value(config.0) {
-            Value::Text(dsn) => config::connection_from_dsn("default", &String::from_utf8_lossy(&dsn)),
-            Value::Map(entries) => one_of(entries),
-            _ => return Err(invalid("a connection is configured by a DSN or an array")),
-        };
-        Ok(Self::of(Rc::new(Handle::new(Arc::new(config.map_err(|error| exception(&error))?)))))
+        objects::construct(|| {
+            let config = match convert::config::value(config.0) {
+                Value::Text(dsn) => config::connection_from_dsn("default", &String::from_utf8_lossy(&dsn)),
+                Value::Map(entries) => one_of(entries),
+                _ => return Err(invalid("a connection is configured by a DSN or an array")),
+            };
+            Ok(Self::of(Rc::new(Handle::new(Arc::new(config.map_err(|error| exception(&error))?)))))
+        })
     }
 
     /// Its name in the configuration.
@@ -237,12 +239,12 @@ impl ConnectionHandle {
     /// Answers null where the broker gives no numbers, else how many were stored (`redis/bulk-three`, `sqlite/bulk-three`).
     pub fn bulk(&self, jobs: &Zval, data: Option<&Zval>, queue: Option<&[u8]>) -> PhpResult<Zval> {
         let queue = self.queue(queue)?;
-        let Some(list) = jobs.array() else {
+        if !jobs.is_array() {
             return Err(invalid("bulk() takes an array of jobs"));
-        };
-        let mut texts = Vec::with_capacity(list.len());
+        }
+        let mut texts = Vec::new();
         let data = SharedData::new(data, self.client()?.recodes_data());
-        objects::each(list, |_, job| {
+        objects::each(jobs, |_, job| {
             texts.push(EncodedJob::of(job, &data)?);
             PhpResult::Ok(())
         })?;

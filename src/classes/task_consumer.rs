@@ -44,34 +44,36 @@ impl TaskConsumer {
     /// Checks the options. Opens nothing yet.
     #[php(defaults(config = MaybeList(None)))]
     pub fn __construct(connection: Mixed<'_>, registry: Mixed<'_>, config: MaybeList<'_>) -> PhpResult<Self> {
-        let handle = self::connection(connection.0, "TaskConsumer")?;
-        if registry.0.extract::<&TaskHandlerRegistry>().is_none() {
-            return Err(invalid("the second argument of TaskConsumer is a Ferry\\Task\\TaskHandlerRegistry"));
-        }
-        let given = Given::read(config.0)?;
-        let queues = match given.get("queues") {
-            None => LEVELS.map(|level| level.queue().to_owned()).to_vec(),
-            Some(list) => names(list)?,
-        };
-        let bounds = Bounds {
-            prefetch: given.number("prefetch_count", 1, 65_535)?.and_then(|count| u16::try_from(count).ok()).unwrap_or(10),
-            tasks: given.number("max_tasks", 0, i64::MAX)?.filter(|most| *most > 0),
-            seconds: given.number("max_time", 0, i64::MAX)?.filter(|most| *most > 0),
-            memory: given
-                .number("memory", 0, i64::MAX)?
-                .filter(|most| *most > 0)
-                .map(|mebibytes| usize::try_from(mebibytes).unwrap_or(usize::MAX).saturating_mul(1 << 20)),
-            until_empty: given.truth("stop_when_empty", false)?,
-        };
-        Ok(Self {
-            handle,
-            registry: registry.0.shallow_clone(),
-            queues,
-            bounds,
-            quiet: !given.truth("log", true)?,
-            listeners: TaskListeners::default(),
-            running: Cell::new(false),
-            stopped: Rc::default(),
+        objects::construct(|| {
+            let handle = self::connection(connection.0, "TaskConsumer")?;
+            if registry.0.extract::<&TaskHandlerRegistry>().is_none() {
+                return Err(invalid("the second argument of TaskConsumer is a Ferry\\Task\\TaskHandlerRegistry"));
+            }
+            let given = Given::read(config.0)?;
+            let queues = match given.get("queues") {
+                None => LEVELS.map(|level| level.queue().to_owned()).to_vec(),
+                Some(list) => names(list)?,
+            };
+            let bounds = Bounds {
+                prefetch: given.number("prefetch_count", 1, 65_535)?.and_then(|count| u16::try_from(count).ok()).unwrap_or(10),
+                tasks: given.number("max_tasks", 0, i64::MAX)?.filter(|most| *most > 0),
+                seconds: given.number("max_time", 0, i64::MAX)?.filter(|most| *most > 0),
+                memory: given
+                    .number("memory", 0, i64::MAX)?
+                    .filter(|most| *most > 0)
+                    .map(|mebibytes| usize::try_from(mebibytes).unwrap_or(usize::MAX).saturating_mul(1 << 20)),
+                until_empty: given.truth("stop_when_empty", false)?,
+            };
+            Ok(Self {
+                handle,
+                registry: registry.0.shallow_clone(),
+                queues,
+                bounds,
+                quiet: !given.truth("log", true)?,
+                listeners: TaskListeners::default(),
+                running: Cell::new(false),
+                stopped: Rc::default(),
+            })
         })
     }
 
@@ -187,27 +189,32 @@ fn leave(trouble: CallFailure) -> PhpException {
 }
 
 /// Options as they were given.
-struct Given<'a>(Vec<(&'static str, &'a Zval)>);
+struct Given(Vec<(&'static str, Zval)>);
 
-impl<'a> Given<'a> {
-    fn read(array: Option<&'a Zval>) -> PhpResult<Self> {
+impl Given {
+    fn read(array: Option<&Zval>) -> PhpResult<Self> {
         let mut given = Vec::new();
-        let Some(table) = array.and_then(Zval::array) else { return Ok(Self(given)) };
-        for (key, value) in entries(table) {
+        let Some(array) = array else { return Ok(Self(given)) };
+        objects::each(array, |key, value| {
+            let key = match key {
+                PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
+                PropertyKey::Index(index) => index.to_string(),
+            };
             let Some(known) = OPTIONS.into_iter().find(|known| *known == key) else {
                 let near =
                     nearest(&key, OPTIONS.into_iter()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
                 return Err(invalid(format!("there is no consumer option `{key}`{near}")));
             };
             if !value.is_null() {
-                given.push((known, value));
+                given.push((known, value.shallow_clone()));
             }
-        }
+            PhpResult::Ok(())
+        })?;
         Ok(Self(given))
     }
 
-    fn get(&self, name: &str) -> Option<&'a Zval> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    fn get(&self, name: &str) -> Option<&Zval> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     fn number(&self, name: &str, least: i64, most: i64) -> PhpResult<Option<i64>> {
@@ -224,33 +231,17 @@ impl<'a> Given<'a> {
     }
 }
 
-/// The entries of an array with their keys as text.
-fn entries(table: &ext_php_rs::types::ZendHashTable) -> Vec<(String, &Zval)> {
-    let mut entries = Vec::new();
-    let walked = objects::each::<std::convert::Infallible>(table, |key, value| {
-        let key = match key {
-            PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
-            PropertyKey::Index(index) => index.to_string(),
-        };
-        // SAFETY: the value lies in the table, which is borrowed as long as what is returned.
-        entries.push((key, unsafe { &*std::ptr::from_ref(value) }));
-        Ok(())
-    });
-    let Ok(()) = walked;
-    entries
-}
-
 /// A list of names of queues.
 fn names(list: &Zval) -> PhpResult<Vec<String>> {
     let wrong = || invalid("the consumer option `queues` must be a list of names, the highest first");
-    let table = list.array().ok_or_else(wrong)?;
     let mut names = Vec::new();
-    for (_, name) in entries(table) {
+    objects::each(list, |_, name| {
         let name =
             textual(name).and_then(|name| String::from_utf8(name).ok()).filter(|name| !name.is_empty()).ok_or_else(wrong)?;
         if !names.contains(&name) {
             names.push(name);
         }
-    }
+        PhpResult::Ok(())
+    })?;
     if names.is_empty() { Err(wrong()) } else { Ok(names) }
 }

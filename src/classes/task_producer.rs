@@ -34,8 +34,10 @@ impl TaskProducer {
     /// Opens nothing yet.
     #[php(defaults(options = MaybeList(None)))]
     pub fn __construct(connection: Mixed<'_>, options: MaybeList<'_>) -> PhpResult<Self> {
-        let handle = self::connection(connection.0, "TaskProducer")?;
-        Ok(Self { handle, gzip: options.0.map_or(Ok(None), packing)? })
+        objects::construct(|| {
+            let handle = self::connection(connection.0, "TaskProducer")?;
+            Ok(Self { handle, gzip: options.0.map_or(Ok(None), packing)? })
+        })
     }
 
     /// Publishes a task and waits until the broker has it. Anything else is an exception.
@@ -46,9 +48,8 @@ impl TaskProducer {
 
     /// Publishes many, all on their way before the first is waited for, and answers how many.
     pub fn publish_batch(&self, tasks: List<'_>) -> PhpResult<i64> {
-        let Some(list) = tasks.0.array() else { return Err(invalid("publishBatch() takes a list of tasks")) };
-        let mut all = Vec::with_capacity(list.len());
-        objects::each(list, |_, task| {
+        let mut all = Vec::new();
+        objects::each(tasks.0, |_, task| {
             all.push(self.outgoing(task)?);
             PhpResult::Ok(())
         })?;
@@ -93,8 +94,7 @@ impl TaskProducer {
 /// `['gzip' => true]`, or the number of bytes from which a body is packed.
 fn packing(options: &Zval) -> PhpResult<Option<usize>> {
     let mut gzip = None;
-    let Some(table) = options.array() else { return Ok(None) };
-    objects::each(table, |key, value| {
+    objects::each(options, |key, value| {
         let name = match key {
             PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
             PropertyKey::Index(index) => index.to_string(),

@@ -28,8 +28,8 @@ pub struct TaskHandlerRegistry {
 #[php_impl]
 impl TaskHandlerRegistry {
     /// An empty one.
-    pub fn __construct() -> Self {
-        Self { named: RefCell::default(), all: RefCell::default() }
+    pub fn __construct() -> PhpResult<Self> {
+        objects::construct(|| Ok(Self { named: RefCell::default(), all: RefCell::default() }))
     }
 
     /// Adds a handler. Its `getSupportedTypes()` is asked once, now, when it has one; otherwise `supports()` is asked each time.
@@ -95,9 +95,12 @@ fn supported(handler: &mut Zval) -> PhpResult<Vec<Vec<u8>>> {
         call::rethrow(trouble);
         pending()
     })?;
-    let Some(list) = answer.array() else { return Err(invalid("getSupportedTypes() answers a list of task types")) };
-    objects::each(list, |_, kind| {
-        types.push(textual(kind).ok_or_else(|| invalid("getSupportedTypes() answers a list of task types"))?);
+    let wrong = || invalid("getSupportedTypes() answers a list of task types");
+    if !answer.is_array() {
+        return Err(wrong());
+    }
+    objects::each(&answer, |_, kind| {
+        types.push(textual(kind).ok_or_else(wrong)?);
         PhpResult::Ok(())
     })?;
     Ok(types)

@@ -19,6 +19,7 @@ use crate::convert::worker::{self, WorkerOptions};
 use crate::handler::{EVENT_NAMES, Listeners, Log, PhpHost, Resolver, StopRequests};
 use crate::zend::call::{self, CallFailure};
 use crate::zend::interrupter::PhpInterrupter;
+use crate::zend::objects;
 use crate::zend::signals::{self, SignalWatch};
 
 /// A worker on one connection.
@@ -37,12 +38,14 @@ pub struct PhpWorker {
 impl PhpWorker {
     /// Checks the options. No I/O yet.
     pub fn __construct(options: Maybe<'_>) -> PhpResult<Self> {
-        let mut setup = worker::options(options.0)?;
-        let resolver = Rc::new(std::mem::take(&mut setup.resolver));
-        let log = Rc::new(std::mem::replace(&mut setup.log, Log::silent()));
-        let wishes = Arc::new(StopRequests::default());
-        wishes.work_for(setup.parent);
-        Ok(Self { setup, resolver, log, listeners: Listeners::default(), wishes, running: Cell::new(false) })
+        objects::construct(|| {
+            let mut setup = worker::options(options.0)?;
+            let resolver = Rc::new(std::mem::take(&mut setup.resolver));
+            let log = Rc::new(std::mem::replace(&mut setup.log, Log::silent()));
+            let wishes = Arc::new(StopRequests::default());
+            wishes.work_for(setup.parent);
+            Ok(Self { setup, resolver, log, listeners: Listeners::default(), wishes, running: Cell::new(false) })
+        })
     }
 
     /// Works until somebody asks it to stop, or a limit is reached. Answers the exit code.

@@ -33,7 +33,10 @@ impl Resolver {
     /// Reads the `handlers` option.
     pub fn handlers_of(map: &Zval) -> Option<Vec<(String, String)>> {
         let mut handlers = Vec::new();
-        let walked = objects::each::<()>(map.array()?, |key, class| {
+        if !map.is_array() {
+            return None;
+        }
+        let walked = objects::each::<()>(map, |key, class| {
             let class = class.string().ok_or(())?;
             match key {
                 PropertyKey::Name(name) => handlers.push((String::from_utf8_lossy(name).into_owned(), class)),
