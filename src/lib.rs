@@ -42,6 +42,7 @@ extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
 /// At the start of a request.
 extern "C" fn request_startup(_kind: i32, _module_number: i32) -> i32 {
     let _ = std::panic::catch_unwind(zend::sensitive::mark);
+    zend::call::revive();
     0
 }
 

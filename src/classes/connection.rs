@@ -371,6 +371,7 @@ impl ConnectionHandle {
             let end = work_now(&self.0.config().name, queue, body, now, &mut host, process::generation, chronicle);
             (end, host.take_thrown().or_else(|| host.take_ending()))
         };
+        call::die_if_dead();
         match (end, thrown) {
             (Err(Halt::Died), _) => call::die(),
             // The exception that ends the process is pending.

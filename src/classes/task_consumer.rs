@@ -85,18 +85,18 @@ impl TaskConsumer {
             Some(callback) if callback.is_callable() => Job::Callback(callback.shallow_clone()),
             Some(_) => return Err(invalid("the callback of consume() is not callable")),
         };
-        self.work(vec![queue], &job, self.bounds.clone()).map(drop)
+        self.work(vec![queue], &job, self.bounds.clone(), SignalWatch::start()).map(drop)
     }
 
     /// Takes tasks of all queues, the highest first.
     pub fn consume_all(&self) -> PhpResult<()> {
-        self.work(self.queues.clone(), &self.registered(), self.bounds.clone()).map(drop)
+        self.work(self.queues.clone(), &self.registered(), self.bounds.clone(), SignalWatch::start()).map(drop)
     }
 
     /// Runs one task, when one is ready. Answers whether there was one.
     pub fn process(&self) -> PhpResult<bool> {
         let bounds = Bounds { prefetch: 1, tasks: Some(1), until_empty: true, ..self.bounds.clone() };
-        self.work(self.queues.clone(), &self.registered(), bounds).map(|count| count > 0)
+        self.work(self.queues.clone(), &self.registered(), bounds, SignalWatch::start_for_one()).map(|count| count > 0)
     }
 
     /// Asks it to stop after the current task. Takes any arguments, so that `$consumer->stop(...)` is a signal handler.
@@ -153,16 +153,16 @@ impl TaskConsumer {
     }
 
     /// Runs tasks and answers how many.
-    fn work(&self, queues: Vec<String>, job: &Job, bounds: Bounds) -> PhpResult<u64> {
+    fn work(&self, queues: Vec<String>, job: &Job, bounds: Bounds, signals: SignalWatch) -> PhpResult<u64> {
         let running = Running::begin(&self.running)?;
         self.stopped.set(false);
-        let signals = SignalWatch::start();
         let mut shift = Shift::new(&self.handle, queues, bounds, job, &self.listeners, self.stopped.clone(), self.quiet);
         let end = shift.work();
         let count = shift.count();
         drop(shift);
         drop(signals);
         drop(running);
+        call::die_if_dead();
         match end {
             End::Done | End::Forked => Ok(count),
             End::Failed(error) => Err(exception(&error.within(format!("consume tasks on `{}`", self.handle.config().name)))),

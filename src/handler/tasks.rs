@@ -417,6 +417,9 @@ impl<'a> Shift<'a> {
 
     /// Lets PHP serve its signals.
     fn poll_signals(&self) -> Result<(), CallFailure> {
+        if call::is_dead() {
+            return Err(CallFailure::Died);
+        }
         let Some(dispatch) = self.dispatch else { return Ok(()) };
         guarded(|| call::call_found(dispatch, &mut [])).map(drop)
     }
@@ -590,7 +593,8 @@ fn failure_in(answer: &Zval, kind: &str) -> Option<String> {
 
 /// The task as the handler left it; `None` when it wrote what is no task.
 fn after(object: &Zval) -> Option<TaskFields> {
-    object.object().and_then(|object| TaskFields::read(object).ok())
+    // A property may be an object with a __toString() of its user's.
+    guarded(|| Ok(object.object().and_then(|object| TaskFields::read(object).ok()))).ok().flatten()
 }
 
 /// The bytes of the next try: those that came with another count, or new ones when the handler changed the task.

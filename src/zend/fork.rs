@@ -4,6 +4,8 @@ use std::sync::Once;
 
 use ferry_client::process;
 
+use crate::zend::signals;
+
 /// Closes what cannot be forked. Runs where `fork` was called, before anything of the fork has happened, so it may do what any code may.
 unsafe extern "C" fn before() {
     let _ = std::panic::catch_unwind(process::before_fork);
@@ -17,6 +19,7 @@ unsafe extern "C" fn in_parent() {
 /// Counts the generation up in every forked child. `vfork` and `posix_spawn` (shell_exec, popen) do not come here.
 unsafe extern "C" fn in_child() {
     process::forked();
+    signals::forked();
 }
 
 /// Asks libc to tell us. Once per process: libc keeps the handler for ever, and so does this library (`-z nodelete`).

@@ -8,12 +8,15 @@
 
 use std::ffi::c_int;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
+use ferry_client::process;
 use ferry_worker::StopRequest;
 
 use crate::zend::engine::ZendSigaction;
 
+/// How many watches are open: a handler may run another worker.
+static OPEN: AtomicU32 = AtomicU32::new(0);
 /// When a signal first asked the worker to leave, in milliseconds since the machine started; 0 for never.
 static FIRST: AtomicI64 = AtomicI64::new(0);
 /// Whether a second one came.
@@ -80,18 +83,33 @@ pub fn paused() -> bool {
     PAUSED.load(Ordering::Relaxed)
 }
 
-/// Our handlers, from now until this is dropped.
+/// Forgets what the parent was asked: this is a forked child. Nothing but atomic operations, as a child needs it.
+pub fn forked() {
+    OPEN.store(0, Ordering::Relaxed);
+    forget_requests();
+    PAUSED.store(false, Ordering::Relaxed);
+}
+
+fn forget_requests() {
+    FIRST.store(0, Ordering::Relaxed);
+    AGAIN.store(false, Ordering::Relaxed);
+}
+
+/// Our handlers, from now until this is dropped. A request to leave reaches every worker that is open, the outer one of a nested one too,
+/// and is answered when the outermost ends.
 pub struct SignalWatch {
     taken: Vec<(c_int, libc::sighandler_t)>,
+    born: u64,
+    keeps_request: bool,
 }
 
 impl SignalWatch {
     /// Takes over the signals that nobody handles yet.
     pub fn start() -> Self {
-        FIRST.store(0, Ordering::Relaxed);
-        AGAIN.store(false, Ordering::Relaxed);
-        PAUSED.store(false, Ordering::Relaxed);
-        MAY_CONTINUE.store(handler(libc::SIGCONT) == Some(libc::SIG_DFL), Ordering::Relaxed);
+        if OPEN.fetch_add(1, Ordering::Relaxed) == 0 {
+            PAUSED.store(false, Ordering::Relaxed);
+            MAY_CONTINUE.store(handler(libc::SIGCONT) == Some(libc::SIG_DFL), Ordering::Relaxed);
+        }
         let leave = leave as extern "C" fn(c_int) as libc::sighandler_t;
         let pause = pause as extern "C" fn(c_int) as libc::sighandler_t;
         let leaving = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP].map(|signal| (signal, leave));
@@ -100,7 +118,14 @@ impl SignalWatch {
         for (signal, ours) in &taken {
             handle(*signal, *ours);
         }
-        Self { taken }
+        Self { taken, born: process::generation(), keeps_request: false }
+    }
+
+    /// A watch for one job of a loop that PHP code writes: a request to leave is kept for the next call.
+    pub fn start_for_one() -> Self {
+        let mut watch = Self::start();
+        watch.keeps_request = true;
+        watch
     }
 }
 
@@ -112,8 +137,15 @@ impl Drop for SignalWatch {
                 handle(*signal, libc::SIG_DFL);
             }
         }
+        let is_parent = process::generation() == self.born;
+        if !is_parent || OPEN.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return;
+        }
         if paused() {
             go_on(libc::SIGCONT);
+        }
+        if !self.keeps_request {
+            forget_requests();
         }
     }
 }

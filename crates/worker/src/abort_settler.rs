@@ -45,6 +45,10 @@ impl Interrupter for AbortSettler {
         self.alarm.ring(step);
     }
 
+    fn remind(&self) {
+        self.alarm.remind();
+    }
+
     fn asked(&self) -> StopRequest {
         self.alarm.asked()
     }

@@ -89,6 +89,9 @@ impl JobExecution<'_> {
             CallEnd::Interrupted => (Outcome::Interrupted, None, None),
             CallEnd::NoHandler(text) => (Outcome::NoHandler, because(Reason::NoHandler, text), None),
             CallEnd::BadData(text) => return self.fail(host, &FailureCause { reason: Reason::Poison, text }),
+            // This job is not to blame and goes back as it came; inside push it is gone with the push.
+            CallEnd::Unwinding if self.threads.is_some() => (Outcome::Interrupted, None, Some(Halt::Exited)),
+            CallEnd::Unwinding => (Outcome::Exited, because(Reason::Exited, outer_stopped()), Some(Halt::Exited)),
             CallEnd::Exited => (Outcome::Exited, Some(left("its handler called exit()")), Some(Halt::Exited)),
             CallEnd::Died(text) => (Outcome::Exited, Some(left(&text)), Some(Halt::Died)),
         };
@@ -149,7 +152,7 @@ impl JobExecution<'_> {
         let callback = host.failed(self.job, why)?;
         self.tell(host, Event::Failed(self.job, why))?;
         match callback {
-            CallEnd::Exited => Err(Halt::Exited),
+            CallEnd::Exited | CallEnd::Unwinding => Err(Halt::Exited),
             CallEnd::Died(_) => Err(Halt::Died),
             // The exception of `failed()` was reported in place of this one.
             CallEnd::Threw(_) => Ok(()),
@@ -227,6 +230,10 @@ fn exhausted(job: &HeldJob) -> FailureCause {
     let name = &job.payload().job;
     let text = format!("{name} has been attempted too many times or run too long. The job may have previously timed out.");
     FailureCause { reason: Reason::MaxAttempts, text }
+}
+
+fn outer_stopped() -> String {
+    "The job whose handler pushed this one was stopped while it ran".to_owned()
 }
 
 fn left(how: &str) -> FailureCause {

@@ -39,6 +39,9 @@ pub trait Interrupter: Send + Sync {
     /// Carries out a step. `End` does not return to the job: the implementation settles what must be settled and exits.
     fn ring(&self, step: TimeoutStage);
 
+    /// A step was taken and the job still runs: one that could not reach it is tried again. Called every [`LOOK`] from then on.
+    fn remind(&self) {}
+
     /// Whether somebody told the worker to leave. Looked at while a job runs.
     fn asked(&self) -> StopRequest;
 
@@ -70,6 +73,29 @@ impl TimeoutSchedule {
     /// The ladder of a job that is to leave at `at`.
     fn from(at: Instant, grace: Duration) -> Self {
         Self { warn: None, ask: at, make: at + grace / 2, end: at + grace }
+    }
+
+    /// The same after a pause of `late` in which neither the clock nor the job ran (SIGSTOP, a frozen container): what is left of the
+    /// grace begins anew. When a job is asked to leave does not change: its timeout is a time of the world outside.
+    fn resumed(self, done: Option<TimeoutStage>, late: Duration) -> Self {
+        match done {
+            None | Some(TimeoutStage::Warn) => self,
+            Some(TimeoutStage::Ask | TimeoutStage::Make | TimeoutStage::End) => {
+                Self { make: self.make + late, end: self.end + late, ..self }
+            }
+        }
+    }
+
+    /// The same when `step` is taken at `now`: steps that follow keep their distance.
+    fn taken(self, step: TimeoutStage, now: Instant) -> Self {
+        match step {
+            TimeoutStage::Ask => {
+                let late = now.saturating_duration_since(self.ask);
+                Self { make: self.make + late, end: self.end + late, ..self }
+            }
+            TimeoutStage::Make => Self { end: self.end + now.saturating_duration_since(self.make), ..self },
+            TimeoutStage::Warn | TimeoutStage::End => self,
+        }
     }
 
     /// The step that comes after `done`, and when.
@@ -186,6 +212,7 @@ impl Watchdog {
         let mut told = None;
         while !inner.closing {
             let now = Instant::now();
+            inner.notice_pause(now);
             if inner.running
                 && let Some(at) = self.farewell.due(alarm.asked(), &mut told, now)
                 && inner.leaves_sooner(at, self.farewell.grace)
@@ -196,6 +223,7 @@ impl Watchdog {
             match next {
                 Some((step, at)) if at <= now => {
                     inner.done = Some(step);
+                    inner.ladder = inner.ladder.map(|ladder| ladder.taken(step, now));
                     if step == TimeoutStage::End {
                         // Settling takes the network's time; PHP's thread waits in `disarm` if it comes back meanwhile.
                         drop(inner);
@@ -206,6 +234,9 @@ impl Watchdog {
                     alarm.ring(step);
                 }
                 _ if inner.running => {
+                    if inner.done.is_some() {
+                        alarm.remind();
+                    }
                     let at = next.map_or(now + LOOK, |(_, at)| at.min(now + LOOK));
                     inner.looks = Some(at);
                     inner = self.changed.wait_timeout(inner, at - now).unwrap_or_else(PoisonError::into_inner).0;
@@ -220,6 +251,14 @@ impl Watchdog {
 }
 
 impl Inner {
+    /// The thread looks again every [`LOOK`] while a job runs: when it comes much later, the process stood still.
+    fn notice_pause(&mut self, now: Instant) {
+        let late = self.looks.map_or(Duration::ZERO, |looks| now.saturating_duration_since(looks));
+        if self.running && late > LOOK {
+            self.ladder = self.ladder.map(|ladder| ladder.resumed(self.done, late));
+        }
+    }
+
     /// Lets the running job leave at `at`, unless it is on its way already. Answers whether that changed anything.
     fn leaves_sooner(&mut self, at: Instant, grace: Duration) -> bool {
         let on_its_way = self.done.is_some_and(|done| done != TimeoutStage::Warn);
@@ -280,6 +319,43 @@ mod tests {
         assert_eq!(ladder.after(Some(TimeoutStage::Ask)), Some((TimeoutStage::Make, start + seconds(65))));
         assert_eq!(ladder.after(Some(TimeoutStage::Make)), Some((TimeoutStage::End, start + seconds(70))));
         assert_eq!(ladder.after(Some(TimeoutStage::End)), None);
+    }
+
+    #[test]
+    fn a_job_has_its_whole_grace_after_the_process_stood_still() {
+        let start = Instant::now();
+        let ladder = TimeoutSchedule::new(start, seconds(60), None, seconds(10));
+        // Stopped from second 30 to 100: it is asked to leave at once, and has its grace from there.
+        assert_eq!(ladder.resumed(None, seconds(70)).after(None), Some((TimeoutStage::Ask, start + seconds(60))));
+        let asked = ladder.taken(TimeoutStage::Ask, start + seconds(100));
+        assert_eq!(asked.after(Some(TimeoutStage::Ask)), Some((TimeoutStage::Make, start + seconds(105))));
+        assert_eq!(asked.after(Some(TimeoutStage::Make)), Some((TimeoutStage::End, start + seconds(110))));
+        // Stopped from second 62 to 100, after it was asked: what was left of its grace is left.
+        let resumed = ladder.resumed(Some(TimeoutStage::Ask), seconds(38));
+        assert_eq!(resumed.after(Some(TimeoutStage::Ask)), Some((TimeoutStage::Make, start + seconds(103))));
+        let made = resumed.taken(TimeoutStage::Make, start + seconds(103));
+        assert_eq!(made.after(Some(TimeoutStage::Make)), Some((TimeoutStage::End, start + seconds(108))));
+    }
+
+    #[test]
+    fn only_a_running_job_and_a_long_silence_count_as_a_pause() {
+        let looks = Instant::now();
+        let ladder = TimeoutSchedule::new(looks, Duration::ZERO, None, seconds(10));
+        let inner = |running| Inner {
+            running,
+            ladder: Some(ladder),
+            done: Some(TimeoutStage::Ask),
+            looks: Some(looks),
+            ..Inner::default()
+        };
+        let make = |inner: &Inner| inner.ladder.and_then(|ladder| ladder.after(Some(TimeoutStage::Ask))).map(|(_, at)| at);
+        let (mut long, mut short, mut idle) = (inner(true), inner(true), inner(false));
+        long.notice_pause(looks + seconds(7));
+        short.notice_pause(looks + LOOK);
+        idle.notice_pause(looks + seconds(7));
+        assert_eq!(make(&long), Some(looks + seconds(12)));
+        assert_eq!(make(&short), Some(looks + seconds(5)));
+        assert_eq!(make(&idle), Some(looks + seconds(5)));
     }
 
     #[test]

@@ -70,10 +70,9 @@ impl Log {
         banner::entries(options, config).iter().try_for_each(|entry| self.write(entry, || None))
     }
 
-    /// Trouble that has no event of its own.
-    pub fn trouble(&self, text: &str) {
-        // A logger that throws here has nobody to throw to.
-        let _ = guarded(|| self.write(&Entry::trouble("error", text.to_owned()), || None));
+    /// Trouble that has no event of its own. Fails only when a logger throws.
+    pub fn trouble(&self, text: &str) -> Called<()> {
+        guarded(|| self.write(&Entry::trouble("error", text.to_owned()), || None))
     }
 
     /// The lines of every job are the hot ones: with a higher level they cost a comparison.
