@@ -12,6 +12,7 @@ use crate::classes::exceptions::{self, Class};
 use crate::convert::arguments::{Maybe, Mixed};
 use crate::convert::errors::pending;
 use crate::zend::call::{self, CallFailure, Called};
+use crate::zend::gc::HoldsValues;
 use crate::zend::objects;
 
 /// The handler of object jobs.
@@ -66,6 +67,12 @@ impl CallQueuedHandler {
             Some(_) => Ok(object),
             None => Err(self.poison("the `command` of an object job is not a serialized object")),
         }
+    }
+}
+
+impl HoldsValues for CallQueuedHandler {
+    fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        self.allowed.iter().for_each(visit);
     }
 }
 

@@ -25,6 +25,7 @@ use crate::convert::which::Which;
 use crate::convert::{self, delay};
 use crate::handler::{PhpHost, Resolver};
 use crate::zend::call::{self, CallFailure};
+use crate::zend::memory::MemoryRoom;
 use crate::zend::objects::{self, text};
 
 /// One connection, and everything one can ask of it.
@@ -242,10 +243,12 @@ impl ConnectionHandle {
         if !jobs.is_array() {
             return Err(invalid("bulk() takes an array of jobs"));
         }
-        let mut texts = Vec::new();
+        let (mut texts, mut room) = (Vec::new(), MemoryRoom::now());
         let data = SharedData::new(data, self.client()?.recodes_data());
         objects::each(jobs, |_, job| {
-            texts.push(EncodedJob::of(job, &data)?);
+            let job = EncodedJob::of(job, &data)?;
+            room.take(job.size(), "jobs")?;
+            texts.push(job);
             PhpResult::Ok(())
         })?;
         if self.is_sync() {

@@ -27,6 +27,8 @@ use ext_php_rs::class::RegisteredClass;
 use ext_php_rs::flags::ClassFlags;
 use ext_php_rs::zend::{ClassEntry, ce};
 
+use crate::zend::gc;
+
 static SHOULD_QUEUE: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Registers what the class macros cannot express: the exceptions and the marker interface `Ferry\ShouldQueue`.
@@ -40,6 +42,16 @@ pub fn register() -> ext_php_rs::error::Result<()> {
             std::mem::forget(tables);
         })
         .register()
+}
+
+/// Lets PHP's cycle collector see the values in our objects. A class that comes to hold any belongs here.
+pub fn show_to_collector() {
+    gc::show::<worker::PhpWorker>();
+    gc::show::<job::PhpJob>();
+    gc::show::<call_queued_handler::CallQueuedHandler>();
+    gc::show::<task_consumer::TaskConsumer>();
+    gc::show::<task_registry::TaskHandlerRegistry>();
+    gc::show::<task_result::TaskResult>();
 }
 
 /// `Ferry\Queue`.

@@ -19,6 +19,7 @@ use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::task::connection;
 use crate::handler::tasks::{Bounds, EVENTS, End, Job, Shift, TaskListeners};
 use crate::zend::call::{self, CallFailure};
+use crate::zend::gc::HoldsValues;
 use crate::zend::objects::{self, PropertyKey};
 use crate::zend::signals::SignalWatch;
 
@@ -37,6 +38,13 @@ pub struct TaskConsumer {
     listeners: TaskListeners,
     running: Cell<bool>,
     stopped: Rc<Cell<bool>>,
+}
+
+impl HoldsValues for TaskConsumer {
+    fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        visit(&self.registry);
+        self.listeners.each_value(visit);
+    }
 }
 
 #[php_impl]

@@ -15,6 +15,7 @@ use crate::convert::arguments::{List, MaybeList, Mixed, integer, truth};
 use crate::convert::errors::{exception, invalid};
 use crate::convert::task::{TaskFields, connection};
 use crate::zend::dates;
+use crate::zend::memory::MemoryRoom;
 use crate::zend::objects::{self, PropertyKey};
 
 /// Bodies from this size on are packed, when packing is asked for without a size.
@@ -48,9 +49,11 @@ impl TaskProducer {
 
     /// Publishes many, all on their way before the first is waited for, and answers how many.
     pub fn publish_batch(&self, tasks: List<'_>) -> PhpResult<i64> {
-        let mut all = Vec::new();
+        let (mut all, mut room) = (Vec::new(), MemoryRoom::now());
         objects::each(tasks.0, |_, task| {
-            all.push(self.outgoing(task)?);
+            let task = self.outgoing(task)?;
+            room.take(task.body.len(), "tasks")?;
+            all.push(task);
             PhpResult::Ok(())
         })?;
         if all.is_empty() {

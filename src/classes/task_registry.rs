@@ -13,6 +13,7 @@ use crate::classes::task_handler::is_handler;
 use crate::convert::arguments::{Mixed, Text, textual, truth};
 use crate::convert::errors::{invalid, pending};
 use crate::zend::call::{self, Called};
+use crate::zend::gc::HoldsValues;
 use crate::zend::objects::{self, text};
 
 /// Handlers in the order in which they were registered.
@@ -23,6 +24,15 @@ pub struct TaskHandlerRegistry {
     named: RefCell<Vec<(Vec<u8>, Zval)>>,
     /// All, to be asked.
     all: RefCell<Vec<Zval>>,
+}
+
+impl HoldsValues for TaskHandlerRegistry {
+    fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        if let (Ok(named), Ok(all)) = (self.named.try_borrow(), self.all.try_borrow()) {
+            named.iter().for_each(|(_, handler)| visit(handler));
+            all.iter().for_each(visit);
+        }
+    }
 }
 
 #[php_impl]

@@ -18,6 +18,7 @@ use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::worker::{self, WorkerOptions};
 use crate::handler::{EVENT_NAMES, Listeners, Log, PhpHost, Resolver, StopRequests};
 use crate::zend::call::{self, CallFailure};
+use crate::zend::gc::HoldsValues;
 use crate::zend::interrupter::{Hung, PhpInterrupter};
 use crate::zend::objects;
 use crate::zend::signals::{self, SignalWatch};
@@ -32,6 +33,19 @@ pub struct PhpWorker {
     listeners: Listeners,
     wishes: Arc<StopRequests>,
     running: Cell<bool>,
+}
+
+impl HoldsValues for PhpWorker {
+    fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        self.listeners.each_value(visit);
+        // While it runs it shares them, and is in use anyhow.
+        if Rc::strong_count(&self.resolver) == 1 {
+            self.resolver.each_value(visit);
+        }
+        if Rc::strong_count(&self.log) == 1 {
+            self.log.each_value(visit);
+        }
+    }
 }
 
 #[php_impl]

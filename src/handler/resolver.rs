@@ -91,6 +91,11 @@ impl Resolver {
         }
     }
 
+    /// The values it holds, for the cycle collector.
+    pub fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        [&self.factory, &self.job, &self.allowed_classes].into_iter().flatten().for_each(visit);
+    }
+
     /// What the handler gets as its job.
     pub fn argument(&self, job: &Zval) -> Called {
         let Some(wanted) = &self.job else { return Ok(job.shallow_clone()) };

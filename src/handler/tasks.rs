@@ -46,6 +46,13 @@ impl TaskListeners {
         true
     }
 
+    /// All of them, for the cycle collector.
+    pub fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        if let Ok(all) = self.0.try_borrow() {
+            all.iter().for_each(|(_, listener)| visit(listener));
+        }
+    }
+
     /// Those of an event, copied so that nothing is borrowed while they run.
     fn of(&self, event: &str) -> Vec<Zval> {
         self.0.borrow().iter().filter(|(name, _)| *name == event).map(|(_, listener)| listener.shallow_clone()).collect()

@@ -53,6 +53,13 @@ impl Log {
         Self::new(Sink::None, LogLevel::Info)
     }
 
+    /// The logger, for the cycle collector.
+    pub fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        if let Sink::Psr(logger) = &self.sink {
+            visit(logger);
+        }
+    }
+
     /// Whether saying something calls PHP code.
     pub fn calls_php(&self) -> bool {
         matches!(self.sink, Sink::Psr(_))
