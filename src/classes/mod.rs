@@ -59,9 +59,20 @@ pub fn queue_class() -> &'static ClassEntry {
     queue::PhpQueue::get_metadata().ce()
 }
 
-/// `Ferry\Connection`.
-pub fn connection_class() -> &'static ClassEntry {
-    connection::PhpConnection::get_metadata().ce()
+/// The arguments that may hold a DSN with its password, also by mistake: class, method in lower case, and which argument from 1 on.
+pub fn with_secrets() -> [(&'static ClassEntry, &'static str, u32); 10] {
+    [
+        (queue_class(), "configure", 1),
+        (queue_class(), "connection", 1),
+        (connection::PhpConnection::get_metadata().ce(), "__construct", 1),
+        (worker::PhpWorker::get_metadata().ce(), "__construct", 1),
+        (guard::PhpGuard::get_metadata().ce(), "__construct", 1),
+        (status::PhpStatus::get_metadata().ce(), "find", 2),
+        (task_producer::TaskProducer::get_metadata().ce(), "__construct", 1),
+        (task_consumer::TaskConsumer::get_metadata().ce(), "__construct", 1),
+        (task_dead_letters::DeadLetters::get_metadata().ce(), "__construct", 1),
+        (task_schema::Schema::get_metadata().ce(), "declare", 1),
+    ]
 }
 
 /// `Ferry\Job`.

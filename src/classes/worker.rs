@@ -225,7 +225,8 @@ impl PhpWorker {
         if self.setup.options.status.is_none() {
             return Ok(());
         }
-        call::guarded(|| self.log.begin(&self.setup.options, self.setup.handle.config())).map_err(|trouble| {
+        let any_class = self.resolver.makes_any_class();
+        call::guarded(|| self.log.begin(&self.setup.options, self.setup.handle.config(), any_class)).map_err(|trouble| {
             call::rethrow(trouble);
             pending()
         })

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod dialect;
+pub mod display;
 pub mod error;
 pub mod failed;
 pub mod id;

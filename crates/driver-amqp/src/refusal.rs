@@ -92,8 +92,7 @@ pub fn advice(code: u16, words: &str) -> Option<String> {
 
 /// Text of the server without a password it might repeat.
 fn without(words: &str, config: &AmqpConfig) -> String {
-    let secret = config.password.expose();
-    if secret.is_empty() || secret == config.username { words.to_owned() } else { words.replace(secret, "***") }
+    if config.password.expose() == config.username { words.to_owned() } else { config.password.removed_from(words) }
 }
 
 #[cfg(test)]

@@ -10,11 +10,17 @@ use serde_json::Value;
 use super::entry::{Entry, LogLevel, Values};
 
 /// One entry for the settings, one for each warning.
-pub fn entries(options: &Options, config: &ConnectionConfig) -> Vec<Entry<'static>> {
+///
+/// `any_class`: object jobs may make objects of any class.
+pub fn entries(options: &Options, config: &ConnectionConfig, any_class: bool) -> Vec<Entry<'static>> {
     let settings = settings(options, config);
     let listed: Vec<String> = settings.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect();
     let text = format!("worker {} starts: {}", std::process::id(), listed.join(", "));
     let mut entries = vec![Entry::worker(LogLevel::Notice, "starting", text, settings)];
+    if any_class {
+        let text = "object jobs may make objects of any class; name those you push in `allowed_classes`";
+        entries.push(Entry::worker(LogLevel::Notice, "any_class", text.to_owned(), Vec::new()));
+    }
     entries.extend(warnings(options, config).into_iter().map(|text| Entry::trouble("warning", text)));
     entries
 }

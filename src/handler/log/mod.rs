@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use ext_php_rs::ffi::php_output_write;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_core::config::ConnectionConfig;
+use ferry_core::display::{indented, one_line};
 use ferry_worker::{Event, Options};
 
 use crate::zend::call::{self, Called, guarded};
@@ -73,8 +74,10 @@ impl Log {
     }
 
     /// Says what the worker was asked to do, and what an operator may have overlooked.
-    pub fn begin(&self, options: &Options, config: &ConnectionConfig) -> Called<()> {
-        banner::entries(options, config).iter().try_for_each(|entry| self.write(entry, || None))
+    ///
+    /// `any_class`: object jobs may make objects of any class.
+    pub fn begin(&self, options: &Options, config: &ConnectionConfig, any_class: bool) -> Called<()> {
+        banner::entries(options, config, any_class).iter().try_for_each(|entry| self.write(entry, || None))
     }
 
     /// Trouble that has no event of its own. Fails only when a logger throws.
@@ -120,8 +123,11 @@ impl Log {
     fn plain(&self, entry: &Entry<'_>) -> String {
         let now = self.now();
         match &entry.subject {
-            Subject::Job { job, word, more } => format!("[{now}][{}] {word:<11} {}{more}\n", job.id(), job.payload().job),
-            Subject::Worker { text, .. } => format!("[{now}] ferry: {text}\n"),
+            Subject::Job { job, word, more } => {
+                let (id, name, more) = (job.id(), one_line(&job.payload().job), one_line(more));
+                format!("[{now}][{}] {word:<11} {name}{more}\n", one_line(&id))
+            }
+            Subject::Worker { text, .. } => format!("[{now}] ferry: {}\n", indented(text)),
         }
     }
 
