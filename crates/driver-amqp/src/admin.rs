@@ -186,7 +186,8 @@ struct Walk {
     link: std::sync::Arc<AmqpLink>,
     channel: Channel,
     names: Names,
-    /// Messages there were at the beginning.
+    /// Messages there were at the beginning, says the broker. A quorum queue counts those that another walk put back a little later, so this
+    /// is no bound of the walk.
     count: u64,
     at: u64,
     taken: Vec<Delivery>,
@@ -194,18 +195,17 @@ struct Walk {
 }
 
 impl Walk {
-    /// `None` when there is no failed job.
+    /// `None` when no job ever failed.
     fn begin(hub: &AmqpConnections, queue: &QueueName) -> Result<Option<Self>> {
         let names = Names::of(queue)?;
-        let Some(count @ 1..) = hub.count(&names.failed)? else { return Ok(None) };
+        let Some(count) = hub.count(&names.failed)? else { return Ok(None) };
         let link = hub.consumer()?;
         let channel = link.channel()?;
         Ok(Some(Self { link, channel, names, count: u64::from(count), at: 0, taken: Vec::new(), took: false }))
     }
 
-    /// Shows messages from where the walk stands up to number `end`.
+    /// Shows messages from where the walk stands up to number `end`, or up to the last one.
     fn each(&mut self, end: u64, mut visit: impl FnMut(u64, &Delivery) -> Visit) -> Result<()> {
-        let end = end.min(self.count);
         while self.at < end {
             let gets = (0..PAGE.min(end - self.at))
                 .map(|_| self.channel.basic_get(short(&self.names.failed), BasicGetOptions::default()));
@@ -215,9 +215,8 @@ impl Walk {
                 Error::new(ErrorKind::Connection, "the walk through failed jobs broke").with_source(error.to_string())
             })?;
             let mut stop = false;
-            let mut empty = true;
+            let last = page.iter().any(Option::is_none);
             for delivery in page.into_iter().flatten().map(|message| message.delivery) {
-                empty = false;
                 self.took = true;
                 if stop {
                     // Taken with the page, not looked at; it goes back at the end, and another walk will meet it.
@@ -230,7 +229,7 @@ impl Walk {
                 }
                 stop = wish == Visit::TakeAndStop;
             }
-            if stop || empty {
+            if stop || last {
                 return Ok(());
             }
         }
