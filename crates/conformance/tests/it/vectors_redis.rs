@@ -1,11 +1,9 @@
 //! think-queue's recorded Redis cases, replayed on our driver.
 
-#[path = "stages/redis.rs"]
-mod stage;
-
 use ferry_conformance::vectors::{Recording, replay_all};
 use ferry_core::dialect::Family;
-use stage::RedisStage;
+
+use crate::redis_recordings::RedisStage;
 
 fn replay(family: Family, recording: &Recording, drivers: &[&str]) {
     if let Some(stage) = RedisStage::of(family) {

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use ferry_conformance::servers::{AmqpServer, TempDir};
+use ferry_conformance::servers::AmqpNodeExt;
 use ferry_core::broker::{Settle, SettleResult, Settlement};
 use ferry_core::config::{Address, TlsConfig};
 use ferry_core::{Broker, ErrorKind, NewJob, QueueName};
 use ferry_driver_amqp::{AmqpBroker, Settings};
+use ferry_testkit::{AmqpServer, TempDir};
 
 fn openssl(folder: &Path, arguments: &[&str]) {
     let output = Command::new("openssl").args(arguments).current_dir(folder).output().expect("openssl is installed");
@@ -38,7 +39,7 @@ fn a_certificate_of_our_own_is_trusted_by_ca_file_and_refused_without() {
         format!("ssl_options.cacertfile = {}", cert.display()),
         "ssl_options.verify = verify_none".to_owned(),
     ];
-    let Some(node) = AmqpServer::start(1, &settings.each_ref().map(String::as_str)) else { return };
+    let Some(node) = AmqpServer::start(&settings.each_ref().map(String::as_str)) else { return };
     let vhost = node.vhost();
     let with = |tls: TlsConfig| {
         let mut config = node.config_at(&vhost, Address::Tcp { host: "localhost".into(), port });

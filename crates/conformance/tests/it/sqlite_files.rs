@@ -4,11 +4,11 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use ferry_conformance::servers::TempDir;
 use ferry_core::config::{FailedStore, SqliteConfig};
 use ferry_core::dialect::Family;
 use ferry_core::{Broker, NewJob, QueueName};
 use ferry_driver_sql::{Settings, SqliteBroker};
+use ferry_testkit::TempDir;
 
 /// A collision lasts less than a millisecond, so it takes many files to meet one.
 const FILES: usize = 120;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_conformance::servers::{Link, RedisServer};
+use ferry_conformance::servers::{LinkExt, RedisServerExt};
 use ferry_conformance::vectors::{Case, Held, NOW, Stage};
 use ferry_core::broker::{Settle, Settlement};
 use ferry_core::dialect::{Counting, Family};
 use ferry_core::payload::{find_attempts, with_attempts};
 use ferry_core::{Broker, Due, NewJob, QueueName};
 use ferry_driver_redis::{RedisBroker, Settings};
+use ferry_testkit::{Link, RedisServer};
 use serde_json::{Map, Value, json};
 
 /// A server, and a link to it that can be broken.

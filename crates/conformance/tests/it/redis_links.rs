@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferry_conformance::servers::{Fault, Link, RedisServer, Way};
+use ferry_conformance::servers::{LinkExt, RedisServerExt};
 use ferry_conformance::suite::START;
 use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement, Sizes};
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::{Broker, ErrorKind, NewJob, QueueName, Reservation};
 use ferry_driver_redis::{RedisBroker, Settings};
+use ferry_testkit::{Direction, Fault, Link, RedisOptions, RedisServer};
 
 const JOB: &[u8] = br#"{"job":"J","maxTries":null,"timeout":null,"data":1,"id":"x","attempts":0}"#;
 const OTHER_JOB: &[u8] = br#"{"job":"J","maxTries":null,"timeout":null,"data":2,"id":"y","attempts":0}"#;
@@ -17,7 +18,7 @@ const BOTH_SIDES: [Fault; 2] = [Fault::BeforeServer, Fault::AfterServer];
 const PATIENCE: Duration = Duration::from_millis(300);
 /// One call may wait for an old link, a new one and its login, on a busy machine.
 const ALL_PATIENCE: Duration = Duration::from_secs(3);
-const SILENCES: [&[Way]; 3] = [&[Way::Up], &[Way::Down], &[Way::Up, Way::Down]];
+const SILENCES: [&[Direction]; 3] = [&[Direction::Up], &[Direction::Down], &[Direction::Up, Direction::Down]];
 
 /// A server, a worker behind a link that can break, and an observer with a link of its own.
 struct Scene {
@@ -286,7 +287,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 #[test]
 fn a_server_that_restarts_is_found_again() {
-    let options = ferry_conformance::servers::RedisOptions { append_only: true, ..Default::default() };
+    let options = RedisOptions { append_only: true, ..Default::default() };
     let Some(mut server) = RedisServer::with(options) else { return };
     let queue = QueueName::default();
     let broker = RedisBroker::new(server.config(), Settings { now: Some(START), ..Settings::default() });
@@ -305,11 +306,7 @@ fn a_server_that_restarts_is_found_again() {
 
 #[test]
 fn a_password_and_a_unix_socket_are_used() {
-    let options = ferry_conformance::servers::RedisOptions {
-        password: Some("correct horse".into()),
-        unix_socket: true,
-        append_only: false,
-    };
+    let options = RedisOptions { password: Some("correct horse".into()), unix_socket: true, ..RedisOptions::default() };
     let Some(server) = RedisServer::with(options) else { return };
     let queue = QueueName::default();
     let broker = RedisBroker::new(server.config(), Settings::default());

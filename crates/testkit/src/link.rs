@@ -2,11 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-
-use ferry_core::config::Address;
 
 /// Where the link breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +15,9 @@ pub enum Fault {
     AfterServer,
 }
 
-/// A way of a link.
+/// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// From the client to the server.
     Up,
     /// From the server to the client.
@@ -38,11 +36,12 @@ struct Shared {
     /// Where new connections lead.
     port: AtomicU16,
     armed: Mutex<Option<Fault>>,
-    /// The ways on which nothing is carried, an end of stream neither.
-    silent: Mutex<Vec<Way>>,
+    /// The directions in which nothing is carried, an end of stream neither.
+    silent: Mutex<Vec<Direction>>,
     silence_ended: Condvar,
     /// Both sides of every connection that was ever made.
     streams: Mutex<Vec<TcpStream>>,
+    connections: AtomicU32,
     closed: AtomicBool,
 }
 
@@ -51,7 +50,7 @@ impl Shared {
         self.armed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn silent(&self) -> MutexGuard<'_, Vec<Way>> {
+    fn silent(&self) -> MutexGuard<'_, Vec<Direction>> {
         self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -59,8 +58,8 @@ impl Shared {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_for(&self, way: Way) {
-        let silence_ended = self.silence_ended.wait_while(self.silent(), |silent| silent.contains(&way));
+    fn wait_for(&self, direction: Direction) {
+        let silence_ended = self.silence_ended.wait_while(self.silent(), |silent| silent.contains(&direction));
         drop(silence_ended.unwrap_or_else(PoisonError::into_inner));
     }
 }
@@ -77,8 +76,13 @@ impl Link {
     }
 
     /// Where clients connect.
-    pub fn address(&self) -> Address {
-        Address::Tcp { host: self.address.ip().to_string(), port: self.address.port() }
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// How many connections clients made so far.
+    pub fn connections(&self) -> u32 {
+        self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// Breaks the connection of the next request, whichever client sends it. Later connections are whole again.
@@ -86,10 +90,10 @@ impl Link {
         *self.shared.armed() = Some(fault);
     }
 
-    /// Every connection falls silent on these ways, new ones too, and none is closed. What is sent meanwhile arrives after
+    /// Every connection falls silent on these directions, new ones too, and none is closed. What is sent meanwhile arrives after
     /// [`Link::open`], however late, as over a network that was split.
-    pub fn silence(&self, ways: &[Way]) {
-        *self.shared.silent() = ways.to_vec();
+    pub fn silence(&self, directions: &[Direction]) {
+        *self.shared.silent() = directions.to_vec();
     }
 
     /// Ends the silence.
@@ -133,6 +137,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         }
         // A client that hangs up before we look, or a dead server: the client sees a closed socket, as it would without us.
         let Ok(client) = client else { continue };
+        shared.connections.fetch_add(1, Ordering::SeqCst);
         let port = shared.port.load(Ordering::SeqCst);
         let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { continue };
         carry(client, server, shared);
@@ -150,7 +155,7 @@ fn carry(client: TcpStream, server: TcpStream, shared: &Arc<Shared>) {
         pump(
             client,
             server,
-            || upwards.wait_for(Way::Up),
+            || upwards.wait_for(Direction::Up),
             || match upwards.armed().take() {
                 Some(Fault::BeforeServer) => false,
                 Some(Fault::AfterServer) => {
@@ -162,7 +167,7 @@ fn carry(client: TcpStream, server: TcpStream, shared: &Arc<Shared>) {
         );
     });
     thread::spawn(move || {
-        pump(server_too, client_too, || downwards.wait_for(Way::Down), || !swallow.load(Ordering::SeqCst));
+        pump(server_too, client_too, || downwards.wait_for(Direction::Down), || !swallow.load(Ordering::SeqCst));
     });
 }
 

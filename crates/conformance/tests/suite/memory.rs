@@ -1,28 +1,19 @@
-//! The memory broker sits the exam, in both ways of counting.
-
-#[path = "stages/from_one.rs"]
-mod from_one;
+//! The memory broker, in both ways of counting.
 
 use std::sync::{Arc, OnceLock};
 
-use ferry_conformance::suite::{ClaimTtl, Exam, START};
+use ferry_conformance::suite::{Driver, START, Store, Terms};
 use ferry_core::Broker;
 use ferry_core::clock::{Clock, HandClock, SystemClock};
-use ferry_core::config::FailedStore;
 use ferry_core::dialect::Family;
 use ferry_core::memory::MemoryBroker;
-use from_one::FromOne;
 
-ferry_conformance::exam!(Some(Memory::of(Family::Think3)));
+use crate::from_one::FromOne;
 
-mod think1 {
-    use super::{Family, Memory};
-
-    ferry_conformance::exam!(Some(Memory::of(Family::Think1)));
-}
+pub struct Memory(pub Family);
 
 /// All workers share one broker, for it is the store. Asking for a worker in another second turns its clock.
-struct Memory {
+struct Shared {
     family: Family,
     clock: Arc<HandClock>,
     broker: OnceLock<Arc<MemoryBroker<SharedClock>>>,
@@ -36,22 +27,27 @@ impl Clock for SharedClock {
     }
 }
 
-impl Memory {
-    fn of(family: Family) -> Self {
-        Self { family, clock: Arc::new(HandClock::at(START)), broker: OnceLock::new() }
+impl Driver for Memory {
+    fn unconnected(&self) -> Arc<dyn Broker> {
+        Arc::new(MemoryBroker::of_family(self.0, SystemClock, None))
+    }
+
+    fn store(&self) -> Option<Box<dyn Store>> {
+        Some(Box::new(Shared { family: self.0, clock: Arc::new(HandClock::at(START)), broker: OnceLock::new() }))
+    }
+
+    fn can_discard_failed_jobs(&self) -> bool {
+        false
     }
 }
 
-impl Exam for Memory {
-    fn worker_with(&self, terms: ClaimTtl) -> Option<Arc<dyn Broker>> {
-        if terms.failed == FailedStore::Discard {
-            return None;
-        }
+impl Store for Shared {
+    fn worker_with(&self, terms: Terms) -> Arc<dyn Broker> {
         let second = terms.now.unwrap_or_else(|| SystemClock.now());
         self.clock.advance(second - self.clock.now());
         let make = || Arc::new(MemoryBroker::of_family(self.family, SharedClock(Arc::clone(&self.clock)), terms.retry_after));
         let broker: Arc<dyn Broker> = self.broker.get_or_init(make).clone();
-        Some(if self.family == Family::Think1 { Arc::new(FromOne(broker)) } else { broker })
+        if self.family == Family::Think1 { Arc::new(FromOne(broker)) } else { broker }
     }
 
     fn kill_connections(&self) {}

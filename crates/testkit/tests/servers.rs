@@ -1,6 +1,6 @@
 //! The servers that tests start do what they say.
 
-use ferry_conformance::servers::{Fault, Link, RedisOptions, RedisServer, TempDir};
+use ferry_testkit::{Fault, Link, RedisOptions, RedisServer, TempDir};
 
 fn set(connection: &mut redis::Connection, value: u32) -> redis::RedisResult<()> {
     redis::cmd("SET").arg("key").arg(value).query(connection)
@@ -11,7 +11,7 @@ fn get(server: &RedisServer) -> Option<u32> {
 }
 
 fn through(link: &Link) -> redis::Connection {
-    redis::Client::open(format!("redis://{}/", link.address())).unwrap().get_connection().unwrap()
+    redis::Client::open(format!("redis://127.0.0.1:{}/", link.port())).unwrap().get_connection().unwrap()
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_folder_is_gone_when_dropped() {
 
 #[test]
 fn a_server_listens_on_a_socket_and_wants_its_password() {
-    let options = RedisOptions { password: Some("secret".into()), unix_socket: true, append_only: false };
+    let options = RedisOptions { password: Some("secret".into()), unix_socket: true, ..RedisOptions::default() };
     let Some(server) = RedisServer::with(options) else { return };
     set(&mut server.connect(), 1).unwrap();
     assert_eq!((server.port(), get(&server)), (None, Some(1)));

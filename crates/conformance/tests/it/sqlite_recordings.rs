@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_conformance::servers::TempDir;
 use ferry_conformance::vectors::{Case, Held, NOW, Stage};
 use ferry_core::config::{FailedStore, SqliteConfig};
 use ferry_core::dialect::{Counting, Family};
 use ferry_core::{Broker, QueueName};
 use ferry_driver_sql::{Settings, SqliteBroker};
+use ferry_testkit::TempDir;
 use serde_json::{Map, Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Row};

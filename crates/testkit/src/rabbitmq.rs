@@ -1,101 +1,89 @@
-//! A RabbitMQ node of our own: its own name, ports, folder and port mapper, ended by their pids.
+//! RabbitMQ nodes: their own names, ports, folders and port mappers, ended by their pids.
 //!
-//! A node takes seconds to start, so tests share one and each has a virtual host to itself.
+//! A node takes seconds to start, so tests share one ([`AmqpNode::shared`]) and each has a virtual host to itself. Only tests that kill
+//! or reconfigure a node start one of their own ([`AmqpServer::start`]).
 
 use std::fs;
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ferry_core::config::{Address, AmqpConfig, Declare, QueueType, Secret};
+use crate::ports::three_free_ports;
+use crate::skip;
 
-use super::skip;
+/// Names a node that runs for several programs: `PORT:FOLDER`, as `php-tests/support/rabbit-for-all.php` prints it.
+const SHARED: &str = "FERRY_TEST_AMQP";
 
 const READY_WITHIN: Duration = Duration::from_secs(120);
 const PORTS_TO_TRY: usize = 5;
-const COOKIE: &str = "FERRYCONFORMANCE";
+const COOKIE: &str = "FERRYTESTS";
 
-/// A running node.
+/// Calling `rabbitmqctl` takes a second, a virtual host a tenth of one.
+const VHOSTS_AT_ONCE: u32 = 16;
+
+/// A node that somebody started.
 #[derive(Debug)]
-pub struct AmqpServer {
+pub struct AmqpNode {
     folder: PathBuf,
     port: u16,
-    node: Child,
-    mapper: Child,
-    /// While this is open the node may run. When it closes, because of us or because our process is gone, a shell ends what is left.
-    lifeline: Option<ChildStdin>,
-    guard: Child,
-    vhosts: u32,
-    next_vhost: AtomicU32,
+    vhosts: Mutex<Vhosts>,
 }
 
-impl AmqpServer {
-    /// Starts a node with so many virtual hosts; one that is added later costs a second. `None`, with a loud line, when there is no RabbitMQ
-    /// here. `settings` are lines of its rabbitmq.conf.
-    pub fn start(vhosts: u32, settings: &[&str]) -> Option<Self> {
-        let Some(program) = installed() else {
-            skip("rabbitmq-server is not installed (Debian: apt-get install rabbitmq-server)");
-            return None;
-        };
-        for _ in 0..PORTS_TO_TRY {
-            if let Some(server) = Self::try_start(&program, vhosts, settings) {
-                return Some(server);
-            }
+#[derive(Debug, Default)]
+struct Vhosts {
+    made: u32,
+    given: u32,
+}
+
+impl AmqpNode {
+    /// The node of this run of tests, or one that this process starts when the first test asks. `None`, with a loud line, when there is no
+    /// RabbitMQ here.
+    pub fn shared() -> Option<&'static Self> {
+        static NODE: LazyLock<Option<SharedNode>> = LazyLock::new(|| match std::env::var(SHARED) {
+            Ok(place) if !place.is_empty() => Some(SharedNode::OfThisRun(AmqpNode::at(&place))),
+            // Ends with our process: nobody drops a static, but its guard sees that we are gone.
+            _ => AmqpServer::start(&[]).map(SharedNode::OfThisProcess),
+        });
+        match NODE.as_ref()? {
+            SharedNode::OfThisRun(node) => Some(node),
+            SharedNode::OfThisProcess(server) => Some(server),
         }
-        panic!("rabbitmq-server ended {PORTS_TO_TRY} times before it was ready; start it by hand to see why");
     }
 
-    fn try_start(program: &Path, vhosts: u32, settings: &[&str]) -> Option<Self> {
-        let port = three_free_ports();
-        let folder = std::env::temp_dir().join(format!("ferry-amqp-{}-{port}", std::process::id()));
-        fs::create_dir_all(folder.join("home")).expect("the folder for temporary things can be written");
-        write_files(&folder, vhosts, settings);
-        let (guard, lifeline) = guard(&folder);
-        let mapper = mapper(port);
-        note(&folder, "mapper", &mapper);
-        let node = launch(program, &folder, port);
-        note(&folder, "node", &node);
-        let mut server =
-            Self { folder, port, node, mapper, lifeline: Some(lifeline), guard, vhosts, next_vhost: AtomicU32::new(0) };
-        server.wait_until_ready(1).then_some(server)
+    fn at(place: &str) -> Self {
+        let (port, folder) = place.split_once(':').unwrap_or_else(|| panic!("{SHARED} is `{place}`, not PORT:FOLDER"));
+        let port = port.parse().unwrap_or_else(|_| panic!("{SHARED} is `{place}`, whose port is no number"));
+        Self { folder: folder.into(), port, vhosts: Mutex::default() }
     }
 
     /// A virtual host that nobody used yet.
     pub fn vhost(&self) -> String {
-        let number = self.next_vhost.fetch_add(1, Ordering::Relaxed);
-        assert!(number < self.vhosts, "the node has {} virtual hosts; raise the number", self.vhosts);
-        vhost(number)
-    }
-
-    /// The configuration of a driver that talks to it.
-    pub fn config(&self, vhost: &str) -> AmqpConfig {
-        self.config_at(vhost, Address::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port: self.port })
-    }
-
-    /// The same, by way of another address: a [`super::Link`].
-    pub fn config_at(&self, vhost: &str, address: Address) -> AmqpConfig {
-        AmqpConfig {
-            addresses: vec![address],
-            tls: None,
-            username: "guest".into(),
-            password: Secret::new("guest"),
-            vhost: vhost.to_owned(),
-            heartbeat: 60,
-            connect_timeout: Duration::from_secs(20),
-            io_timeout: Duration::from_secs(20),
-            consumer_timeout: 1800,
-            exchange: String::new(),
-            exchange_type: "direct".into(),
-            queue_type: QueueType::Quorum,
-            arguments: Vec::new(),
-            priority: None,
-            declare: Declare::Yes,
+        let mut vhosts = self.vhosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if vhosts.given == vhosts.made {
+            let new: Vec<String> = (vhosts.made..vhosts.made + VHOSTS_AT_ONCE).map(vhost).collect();
+            self.make_vhosts(&new);
+            vhosts.made += VHOSTS_AT_ONCE;
         }
+        vhosts.given += 1;
+        vhost(vhosts.given - 1)
+    }
+
+    fn make_vhosts(&self, names: &[String]) {
+        let names = names.iter().map(|name| format!("<<\"{name}\">>")).collect::<Vec<_>>().join(",");
+        let user = "<<\"guest\">>";
+        let all = "<<\".*\">>";
+        self.ctl(&[
+            "eval",
+            &format!(
+                "[begin rabbit_vhost:add(Name, {user}), rabbit_auth_backend_internal:set_permissions({user}, Name, {all}, {all}, {all}, \
+                 {user}) end || Name <- [{names}]]."
+            ),
+        ]);
     }
 
     /// Where it listens.
@@ -103,27 +91,9 @@ impl AmqpServer {
         self.port
     }
 
-    /// Kills the node, as a power cut would.
-    pub fn kill(&mut self) {
-        end(&mut self.node, "-KILL");
-    }
-
-    /// Ends the node in good order.
-    pub fn stop(&mut self) {
-        end(&mut self.node, "-TERM");
-    }
-
-    /// Starts a node that was ended, with what it had on disk.
-    pub fn start_again(&mut self) {
-        let before = starts(&self.folder);
-        self.node = launch(&installed().expect("it was started from there"), &self.folder, self.port);
-        note(&self.folder, "node", &self.node);
-        assert!(self.wait_until_ready(before + 1), "the node did not come up again, see {}", self.folder.display());
-    }
-
     /// Runs `rabbitmqctl` on this node.
     pub fn ctl(&self, arguments: &[&str]) -> String {
-        let program = installed().expect("it was started from there").with_file_name("rabbitmqctl");
+        let program = installed().expect("the node was started from there").with_file_name("rabbitmqctl");
         let mut command = Command::new(program);
         environment(&mut command, &self.folder, self.port);
         let output = command.args(arguments).output().expect("rabbitmqctl runs where rabbitmq-server does");
@@ -131,11 +101,84 @@ impl AmqpServer {
         assert!(output.status.success(), "rabbitmqctl {arguments:?}: {told}{wrong}");
         told.into_owned()
     }
+}
+
+enum SharedNode {
+    OfThisRun(AmqpNode),
+    OfThisProcess(AmqpServer),
+}
+
+/// A running node of our own.
+#[derive(Debug)]
+pub struct AmqpServer {
+    node: AmqpNode,
+    process: Child,
+    mapper: Child,
+    /// While this is open the node may run. When it closes, because of us or because our process is gone, a shell ends what is left.
+    lifeline: Option<ChildStdin>,
+    guard: Child,
+}
+
+impl Deref for AmqpServer {
+    type Target = AmqpNode;
+
+    fn deref(&self) -> &AmqpNode {
+        &self.node
+    }
+}
+
+impl AmqpServer {
+    /// Starts a node. `None`, with a loud line, when there is no RabbitMQ here. `settings` are lines of its rabbitmq.conf.
+    pub fn start(settings: &[&str]) -> Option<Self> {
+        let Some(program) = installed() else {
+            skip("rabbitmq-server is not installed (Debian: apt-get install rabbitmq-server)");
+            return None;
+        };
+        for _ in 0..PORTS_TO_TRY {
+            if let Some(server) = Self::try_start(&program, settings) {
+                return Some(server);
+            }
+        }
+        panic!("rabbitmq-server ended {PORTS_TO_TRY} times before it was ready; start it by hand to see why");
+    }
+
+    fn try_start(program: &Path, settings: &[&str]) -> Option<Self> {
+        let port = three_free_ports();
+        let folder = std::env::temp_dir().join(format!("ferry-amqp-{}-{port}", std::process::id()));
+        fs::create_dir_all(folder.join("home")).expect("the folder for temporary things can be written");
+        write_files(&folder, settings);
+        let (guard, lifeline) = guard(&folder);
+        let mapper = mapper(port);
+        note(&folder, "mapper", &mapper);
+        let process = launch(program, &folder, port);
+        note(&folder, "node", &process);
+        let node = AmqpNode { folder, port, vhosts: Mutex::default() };
+        let mut server = Self { node, process, mapper, lifeline: Some(lifeline), guard };
+        server.wait_until_ready(1).then_some(server)
+    }
+
+    /// Kills the node, as a power cut would.
+    pub fn kill(&mut self) {
+        end(&mut self.process, "-KILL");
+    }
+
+    /// Ends the node in good order.
+    pub fn stop(&mut self) {
+        end(&mut self.process, "-TERM");
+    }
+
+    /// Starts a node that was ended, with what it had on disk.
+    pub fn start_again(&mut self) {
+        let before = starts(&self.folder);
+        self.process = launch(&installed().expect("it was started from there"), &self.folder, self.port);
+        note(&self.folder, "node", &self.process);
+        assert!(self.wait_until_ready(before + 1), "the node did not come up again, see {}", self.folder.display());
+    }
 
     /// Waits until the log tells of `starts` starts. `false` when the node ended instead.
     fn wait_until_ready(&mut self, wanted: usize) -> bool {
         let deadline = Instant::now() + READY_WITHIN;
-        while self.node.try_wait().expect("our own child can be waited for").is_none() {
+        while self.process.try_wait().expect("our own child can be waited for").is_none() {
             if starts(&self.folder) >= wanted {
                 return true;
             }
@@ -157,8 +200,9 @@ impl Drop for AmqpServer {
     }
 }
 
+/// Several processes may share a node.
 fn vhost(number: u32) -> String {
-    format!("v{number}")
+    format!("v{}-{number}", std::process::id())
 }
 
 /// The script that needs no user of its own, beside the one that wants to be root.
@@ -170,31 +214,11 @@ fn installed() -> Option<PathBuf> {
     found.pop()
 }
 
-/// A port with two free ones behind it: for AMQP, for other nodes, for the port mapper.
-fn three_free_ports() -> u16 {
-    loop {
-        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback has a free port");
-        let port = first.local_addr().expect("a bound socket has an address").port();
-        let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-        if port < u16::MAX - 2 && free(port + 1) && free(port + 2) {
-            return port;
-        }
-    }
-}
-
-fn write_files(folder: &Path, vhosts: u32, settings: &[&str]) {
+fn write_files(folder: &Path, settings: &[&str]) {
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("our own folder can be written");
     write("plugins", "[].\n");
-    let definitions = folder.join("definitions.json");
-    let mut lines = vec!["loopback_users = none".to_owned(), format!("load_definitions = {}", definitions.display())];
-    lines.extend(settings.iter().map(|line| (*line).to_owned()));
+    let lines: Vec<&str> = ["loopback_users = none"].iter().chain(settings).copied().collect();
     write("rabbit.conf", &(lines.join("\n") + "\n"));
-    let hosts: Vec<String> = (0..vhosts).map(vhost).collect();
-    let vhosts = hosts.iter().map(|name| format!(r#"{{"name":"{name}"}}"#)).collect::<Vec<_>>().join(",");
-    let grant = |name: &String| format!(r#"{{"user":"guest","vhost":"{name}","configure":".*","write":".*","read":".*"}}"#);
-    let grants = hosts.iter().map(grant).collect::<Vec<_>>().join(",");
-    let user = r#"{"name":"guest","password":"guest","tags":["administrator"]}"#;
-    write("definitions.json", &format!(r#"{{"users":[{user}],"vhosts":[{vhosts}],"permissions":[{grants}]}}"#));
     let cookie = folder.join("home/.erlang.cookie");
     fs::write(&cookie, COOKIE).expect("our own folder can be written");
     fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400)).expect("our own file may be guarded");

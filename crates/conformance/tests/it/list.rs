@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use ferry_conformance::suite::BEHAVIOURS;
 
 /// The number reached. Raise it with every behaviour that is added.
-const FLOOR: usize = 100;
+const FLOOR: usize = 132;
 
 #[test]
-fn the_exam_does_not_shrink() {
+fn the_suite_does_not_shrink() {
     assert!(BEHAVIOURS.len() >= FLOOR, "{} behaviours are left of {FLOOR}", BEHAVIOURS.len());
 }
 
@@ -18,13 +18,13 @@ fn every_behaviour_that_is_written_is_listed() {
     let mut written = BTreeSet::new();
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
-        let room = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
         for line in std::fs::read_to_string(&path).unwrap().lines() {
-            let name = line.strip_prefix("pub fn ").and_then(|rest| rest.strip_suffix("(exam: &dyn Exam) {"));
-            written.extend(name.map(|name| format!("{room}::{name}")));
+            let name = line.strip_prefix("pub fn ").and_then(|rest| rest.strip_suffix("(fixture: &Fixture) {"));
+            written.extend(name.map(|name| format!("{module}::{name}")));
         }
     }
-    let listed: BTreeSet<String> = BEHAVIOURS.iter().map(|name| (*name).to_owned()).collect();
+    let listed: BTreeSet<String> = BEHAVIOURS.iter().map(|behaviour| behaviour.name.to_owned()).collect();
     assert_eq!(listed.len(), BEHAVIOURS.len(), "a name is listed twice");
     assert_eq!(written, listed);
 }

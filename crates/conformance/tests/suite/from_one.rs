@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferry_core::broker::{Admin, Capabilities, ExtendResult, Settle, SettleResult, Settlement, Sizes, State};
+use ferry_core::control::WorkerControl;
 use ferry_core::failed::{FailedJob, FailedPosition, Failure};
 use ferry_core::job::{Claim, NewJob, Reservation};
+use ferry_core::ledger::Ledger;
 use ferry_core::payload::{find_attempts, with_attempts};
 use ferry_core::{Broker, QueueName, Result};
 
@@ -89,6 +91,14 @@ impl Broker for FromOne {
 
     fn admin(&self) -> Option<&dyn Admin> {
         Some(self)
+    }
+
+    fn control(&self) -> Option<&dyn WorkerControl> {
+        self.0.control()
+    }
+
+    fn ledger(&self) -> Option<&dyn Ledger> {
+        self.0.ledger()
     }
 }
 

@@ -8,18 +8,19 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ferry_conformance::servers::{AmqpServer, Fault, Link};
+use ferry_conformance::servers::{AmqpNodeExt, LinkExt};
 use ferry_core::broker::{ExtendResult, Fact, Settle, SettleResult, Settlement};
 use ferry_core::config::QueueType;
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::{Broker, Due, ErrorKind, NewJob, QueueName, Reservation};
 use ferry_driver_amqp::{AmqpBroker, Settings};
+use ferry_testkit::{AmqpServer, Fault, Link};
 
 const SLICE: Duration = Duration::from_millis(200);
 const BOTH_SIDES: [Fault; 2] = [Fault::BeforeServer, Fault::AfterServer];
 
 static NODE: LazyLock<Option<Mutex<AmqpServer>>> =
-    LazyLock::new(|| AmqpServer::start(40, &["vm_memory_high_watermark.relative = 0.9"]).map(Mutex::new));
+    LazyLock::new(|| AmqpServer::start(&["vm_memory_high_watermark.relative = 0.9"]).map(Mutex::new));
 
 fn node() -> Option<MutexGuard<'static, AmqpServer>> {
     // A test that failed has left a node behind that the next one finds as it is.

@@ -1,19 +1,16 @@
 //! Tries, delays and failed jobs on RabbitMQ: what the exam cannot ask, because there a clock is turned.
 
-#[path = "stages/amqp.rs"]
-mod stage;
-
-const VHOSTS: u32 = 40;
-
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ferry_conformance::servers::{AmqpNodeExt, LinkExt};
 use ferry_core::broker::{Fact, Settle, SettleResult, Settlement};
 use ferry_core::config::Value;
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::{Broker, Due, ErrorKind, NewJob, QueueName, Reservation};
 use ferry_driver_amqp::{AmqpBroker, Settings};
-use stage::Amqp;
+
+use crate::amqp_stage::Amqp;
 
 const SLICE: Duration = Duration::from_millis(200);
 
@@ -208,12 +205,13 @@ fn an_operator_is_told_where_the_broker_is_and_what_was_agreed() {
 #[test]
 fn a_virtual_host_without_permission_says_which_right_is_missing() {
     let Some(stage) = Amqp::quorum() else { return };
-    let mut config = stage.node.config("forbidden");
-    stage.node.ctl(&["add_vhost", "forbidden"]);
+    let forbidden = format!("{}-forbidden", stage.vhost);
+    let mut config = stage.node.config(&forbidden);
+    stage.node.ctl(&["add_vhost", &forbidden]);
     let broker = AmqpBroker::new(config.clone(), Settings::default());
     let error = broker.push(&queue("mail"), NewJob::ready(body(1, "null"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connection);
-    assert!(error.to_string().contains("rabbitmqctl set_permissions -p forbidden guest"), "{error}");
+    assert!(error.to_string().contains(&format!("rabbitmqctl set_permissions -p {forbidden} guest")), "{error}");
     config.vhost = "missing".into();
     let broker = AmqpBroker::new(config, Settings::default());
     let error = broker.push(&queue("mail"), NewJob::ready(body(1, "null"))).unwrap_err();

@@ -1,11 +1,9 @@
 //! think-queue's recorded cases of a table, replayed on our SQLite driver.
 
-#[path = "stages/sqlite.rs"]
-mod stage;
-
 use ferry_conformance::vectors::{Recording, replay_all};
 use ferry_core::dialect::Family;
-use stage::SqliteStage;
+
+use crate::sqlite_recordings::SqliteStage;
 
 #[test]
 fn every_recorded_sqlite_case_is_replayed_or_listed_as_a_deviation() {
