@@ -1,15 +1,14 @@
-//! Every word of the contract on a file.
-
-mod common;
+//! Every operation of the contract on a file.
 
 use std::time::Duration;
 
-use common::*;
 use ferry_core::broker::{Broker, ExtendResult, Settle, SettleResult, Settlement, Sizes, State};
 use ferry_core::config::FailedStore;
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::{NewJob, QueueName};
 use ferry_driver_sql::{Settings, SqliteBroker};
+
+use crate::common::*;
 
 #[test]
 fn jobs_come_in_the_order_of_their_ids_and_once() {

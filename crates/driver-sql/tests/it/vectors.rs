@@ -1,15 +1,14 @@
 //! The recorded `sqlite/*` cases of think-queue, replayed: the same tables must be left behind.
 
-mod common;
-
 use std::path::Path;
 use std::time::Duration;
 
-use common::*;
 use ferry_core::broker::{Broker, SettleResult, Settlement};
 use ferry_core::{Due, NewJob, QueueName, Reservation};
 use ferry_driver_sql::SqliteBroker;
 use serde_json::Value;
+
+use crate::common::*;
 
 /// What we do on purpose where a vector records a bug, or what is not this crate's to do.
 const DEVIATIONS: &[(&str, &str)] = &[

@@ -1,7 +1,5 @@
 //! TLS, against a real server with certificates of our own making.
 
-mod support;
-
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,13 +8,15 @@ use ferry_core::config::{Address, RedisConfig, TlsConfig};
 use ferry_core::job::NewJob;
 use ferry_core::{Broker, ErrorKind};
 use ferry_driver_redis::{RedisBroker, Settings};
-use support::{Folder, Server, body, config_for, free_port, push, q, reserve};
+use ferry_testkit::{TempDir, free_port};
 
-struct Authority(Folder);
+use crate::support::{Server, body, config_for, push, q, reserve};
+
+struct Authority(TempDir);
 
 impl Authority {
     fn new() -> Self {
-        let authority = Self(Folder::new());
+        let authority = Self(TempDir::new());
         authority.openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ferry-test-ca -keyout ca.key -out ca.pem");
         authority
     }
@@ -31,13 +31,13 @@ impl Authority {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.0.join(name)
+        self.0.path().join(name)
     }
 
     fn openssl(&self, arguments: &str) {
         let status = Command::new("openssl")
             .args(arguments.split(' '))
-            .current_dir(&self.0.0)
+            .current_dir(self.0.path())
             .stderr(Stdio::null())
             .status()
             .expect("openssl is installed");
@@ -54,21 +54,18 @@ fn secured(authority: &Authority, wants_client: &str) -> (Server, u16) {
     authority.issue("server");
     let tls_port = free_port();
     let file = |name: &str| authority.path(name).to_str().unwrap().to_owned();
-    let server = Server::start_with(
-        &[
-            "--tls-port",
-            &tls_port.to_string(),
-            "--tls-cert-file",
-            &file("server.pem"),
-            "--tls-key-file",
-            &file("server.key"),
-            "--tls-ca-cert-file",
-            &file("ca.pem"),
-            "--tls-auth-clients",
-            wants_client,
-        ],
-        Folder::new(),
-    );
+    let server = Server::start_with(&[
+        "--tls-port",
+        &tls_port.to_string(),
+        "--tls-cert-file",
+        &file("server.pem"),
+        "--tls-key-file",
+        &file("server.key"),
+        "--tls-ca-cert-file",
+        &file("ca.pem"),
+        "--tls-auth-clients",
+        wants_client,
+    ]);
     (server, tls_port)
 }
 
@@ -102,7 +99,7 @@ fn waiting_works_over_tls() {
     let authority = Authority::new();
     let (server, port) = secured(&authority, "no");
     let broker = broker(port, "localhost", authority.trusting());
-    support::taken_soon_after_a_push(&server, &broker);
+    crate::support::taken_soon_after_a_push(&server, &broker);
 }
 
 #[test]
@@ -151,7 +148,7 @@ fn tls_and_plain_ports_that_are_mixed_up_are_found_out_before_anything_is_pushed
     let (server, port) = secured(&authority, "no");
     // Redis takes the hello for the beginning of a long line and waits for its end.
     let hasty =
-        RedisConfig { tls: Some(authority.trusting()), connect_timeout: Duration::from_millis(300), ..config_for(server.port) };
+        RedisConfig { tls: Some(authority.trusting()), connect_timeout: Duration::from_millis(300), ..config_for(server.port()) };
     is_refused(&RedisBroker::new(hasty, Settings::default()), ErrorKind::Connection, "whether this port speaks TLS");
     let plain = RedisBroker::new(config_for(port), Settings::default());
     is_refused(&plain, ErrorKind::Connection, "rediss://");

@@ -1,15 +1,14 @@
 //! Files that cannot be used, and what is said about them.
 
-mod common;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::*;
 use ferry_core::broker::Broker;
 use ferry_core::config::SqliteConfig;
 use ferry_core::{Error, ErrorKind, NewJob, QueueName};
 use ferry_driver_sql::SqliteBroker;
+
+use crate::common::*;
 
 fn push_error(path: &Path) -> Error {
     broker(path).push(&QueueName::default(), NewJob::ready(&b"x"[..])).unwrap_err()
@@ -156,7 +155,7 @@ fn an_idle_reserve_neither_blocks_nor_fails_beside_an_open_write_transaction() {
     assert!(reserve(&broker, 1).is_empty(), "what is not committed is not seen");
     assert!(begun.elapsed() < Duration::from_secs(5));
     // A connection that is made while the lock is held does not need it either.
-    assert!(reserve(&common::broker(&folder.file()), 1).is_empty());
+    assert!(reserve(&crate::common::broker(&folder.file()), 1).is_empty());
     writer.end();
     assert_eq!(bodies(&broker.reserve(&[QueueName::default()], 1, Duration::from_secs(1)).unwrap()), ["uncommitted"]);
 }

@@ -1,16 +1,15 @@
 //! Several processes on one file: ours, and PHP's PDO.
 
-mod common;
-
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use common::*;
 use ferry_core::broker::{Broker, Settle, SettleResult, Settlement};
 use ferry_core::{NewJob, QueueName};
+
+use crate::common::*;
 
 const WORKERS: usize = 4;
 const PRODUCERS: usize = 2;
@@ -20,7 +19,7 @@ const SINGLE_PUSHES: usize = 1_000;
 /// Runs an ignored test of this binary as another process.
 fn spawn(role: &str, folder: &Path, number: usize) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", role, "--ignored", "--nocapture"])
+        .args(["--exact", &format!("processes::{role}"), "--ignored", "--nocapture"])
         .env("FERRY_SQL_FOLDER", folder)
         .env("FERRY_SQL_NUMBER", number.to_string())
         .stdout(Stdio::null())

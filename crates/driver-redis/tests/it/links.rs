@@ -1,7 +1,5 @@
 //! Connecting, logging in, and what is said when a link breaks.
 
-mod support;
-
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
@@ -11,9 +9,11 @@ use ferry_core::config::{Address, RedisConfig, Secret};
 use ferry_core::job::{Due, NewJob};
 use ferry_core::{Broker, Error, ErrorKind};
 use ferry_driver_redis::{RedisBroker, Settings};
+use ferry_testkit::{Fault, Link, free_port};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrLike, bind, getsockname, listen, socket};
-use support::peers::{Proxy, with_fixed_answers};
-use support::{Folder, READY, Server, body, config_for, push, q, reserve};
+
+use crate::peers::with_fixed_answers;
+use crate::support::{READY, Server, body, config_for, push, q, reserve};
 
 fn broker(config: RedisConfig) -> RedisBroker {
     RedisBroker::new(config, Settings::default())
@@ -36,7 +36,7 @@ fn with_password(config: RedisConfig, username: Option<&str>, password: &str) ->
 
 #[test]
 fn a_password_opens_and_a_wrong_or_missing_one_is_explained() {
-    let server = Server::start_with(&["--requirepass", "sesame"], Folder::new());
+    let server = Server::start_with(&["--requirepass", "sesame"]);
     push_one(&broker(with_password(server.config(), None, "sesame"))).unwrap();
     refused(with_password(server.config(), None, "sesame seed"), ErrorKind::Connection, "check `username` and `password`");
     refused(server.config(), ErrorKind::Connection, "set `password`");
@@ -85,8 +85,8 @@ fn a_database_is_selected_and_one_that_is_not_there_explained() {
 
 #[test]
 fn a_unix_socket_is_as_good_as_a_port() {
-    let server = Server::start_with(&["--unixsocket", "{dir}/redis.sock"], Folder::new());
-    let at = |name: &str| RedisConfig { address: Address::Unix(server.folder.0.join(name)), ..server.config() };
+    let server = Server::start_with(&["--unixsocket", "{dir}/redis.sock"]);
+    let at = |name: &str| RedisConfig { address: Address::Unix(server.folder().join(name)), ..server.config() };
     let good = broker(at("redis.sock"));
     push(&good, &[body("a", 0)]);
     assert_eq!(reserve(&good, 1).len(), 1);
@@ -96,14 +96,14 @@ fn a_unix_socket_is_as_good_as_a_port() {
 #[test]
 fn a_host_name_is_resolved_and_an_unknown_one_explained() {
     let server = Server::start();
-    let named = |host: &str| RedisConfig { address: Address::Tcp { host: host.into(), port: server.port }, ..server.config() };
+    let named = |host: &str| RedisConfig { address: Address::Tcp { host: host.into(), port: server.port() }, ..server.config() };
     push_one(&broker(named("localhost"))).unwrap();
     refused(named("no-such-host.invalid"), ErrorKind::Connection, "no-such-host.invalid");
 }
 
 #[test]
 fn nobody_listening_is_explained() {
-    refused(config_for(support::free_port()), ErrorKind::Connection, "is Redis running there?");
+    refused(config_for(free_port()), ErrorKind::Connection, "is Redis running there?");
 }
 
 #[test]
@@ -178,8 +178,8 @@ fn refusals_come_with_their_kind() {
 #[test]
 fn a_replica_refuses_and_the_link_is_made_anew_for_the_primary() {
     let server = Server::start();
-    let proxy = Proxy::to(server.port);
-    let broker = broker(config_for(proxy.port));
+    let link = Link::to(server.port());
+    let broker = broker(config_for(link.port()));
     push_one(&broker).unwrap();
     server.inspect().run::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
     let error = push_one(&broker).unwrap_err();
@@ -188,9 +188,9 @@ fn a_replica_refuses_and_the_link_is_made_anew_for_the_primary() {
     let error = broker.reserve(&[q()], 1, Duration::ZERO).unwrap_err();
     assert!(error.to_string().contains("primary"), "{error}");
     server.inspect().run::<()>(&["REPLICAOF", "NO", "ONE"]);
-    let before = proxy.connections.load(std::sync::atomic::Ordering::SeqCst);
+    let before = link.connections();
     push_one(&broker).unwrap();
-    assert_eq!(proxy.connections.load(std::sync::atomic::Ordering::SeqCst), before + 1);
+    assert_eq!(link.connections(), before + 1);
 }
 
 #[test]
@@ -209,10 +209,10 @@ fn a_link_that_was_closed_while_idle_is_replaced_in_silence() {
 #[test]
 fn a_lost_answer_leaves_a_push_in_doubt_and_is_never_pushed_twice() {
     let server = Server::start();
-    let proxy = Proxy::to(server.port);
-    let broker = broker(config_for(proxy.port));
+    let link = Link::to(server.port());
+    let broker = broker(config_for(link.port()));
     push_one(&broker).unwrap();
-    proxy.swallow_the_next_answer();
+    link.break_next(Fault::AfterServer);
     let error = push_one(&broker).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Uncertain, "{error}");
     assert!(error.to_string().contains("may or may not be stored"), "{error}");
@@ -224,11 +224,11 @@ fn a_lost_answer_leaves_a_push_in_doubt_and_is_never_pushed_twice() {
 #[test]
 fn a_lost_answer_leaves_a_reservation_in_doubt_and_takes_no_second_batch() {
     let server = Server::start();
-    let proxy = Proxy::to(server.port);
-    let broker = broker(config_for(proxy.port));
+    let link = Link::to(server.port());
+    let broker = broker(config_for(link.port()));
     push(&broker, &[body("a", 0), body("b", 0)]);
-    assert!(broker.reserve(&[support::queue("other")], 1, Duration::ZERO).unwrap().is_empty());
-    proxy.swallow_the_next_answer();
+    assert!(broker.reserve(&[crate::support::queue("other")], 1, Duration::ZERO).unwrap().is_empty());
+    link.break_next(Fault::AfterServer);
     let error = broker.reserve(&[q()], 1, Duration::ZERO).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Uncertain, "{error}");
     assert_eq!(broker.size(&q()).unwrap().reserved, 1);
@@ -237,28 +237,28 @@ fn a_lost_answer_leaves_a_reservation_in_doubt_and_takes_no_second_batch() {
 #[test]
 fn words_that_are_safe_to_repeat_are_repeated_after_a_lost_answer() {
     let server = Server::start();
-    let proxy = Proxy::to(server.port);
-    let broker = broker(config_for(proxy.port));
+    let link = Link::to(server.port());
+    let broker = broker(config_for(link.port()));
     push(&broker, &[body("a", 0), body("b", 0)]);
     let mut claims: Vec<_> = reserve(&broker, 2).into_iter().map(|job| job.claim).collect();
     let claim = claims.remove(0);
     know_the_script(&broker, claims.remove(0), Settlement::Delete);
-    proxy.swallow_the_next_answer();
+    link.break_next(Fault::AfterServer);
     assert_eq!(broker.size(&q()).unwrap().reserved, 1);
-    proxy.swallow_the_next_answer();
+    link.break_next(Fault::AfterServer);
     broker.extend(std::slice::from_ref(&claim)).unwrap();
 }
 
 #[test]
 fn a_settle_is_not_repeated_because_it_would_call_lost_what_the_first_try_did() {
     let server = Server::start();
-    let proxy = Proxy::to(server.port);
-    let broker = broker(config_for(proxy.port));
+    let link = Link::to(server.port());
+    let broker = broker(config_for(link.port()));
     push(&broker, &[body("a", 0), body("b", 0)]);
     let mut claims: Vec<_> = reserve(&broker, 2).into_iter().map(|job| job.claim).collect();
     let batch = [Settle { claim: claims.remove(0), how: Settlement::Delete }];
     know_the_script(&broker, claims.remove(0), Settlement::Delete);
-    proxy.swallow_the_next_answer();
+    link.break_next(Fault::AfterServer);
     assert_eq!(broker.settle(&batch).unwrap_err().kind(), ErrorKind::Uncertain);
     assert_eq!(broker.settle(&batch).unwrap(), [SettleResult::Lost], "the first try had deleted it");
 }
@@ -271,13 +271,13 @@ fn know_the_script(broker: &RedisBroker, claim: ferry_core::Claim, how: Settleme
 #[test]
 fn giving_back_is_not_repeated_because_the_next_holder_has_the_same_bytes() {
     let server = Server::start();
-    let proxy = Proxy::to(server.port);
-    let broker = broker(config_for(proxy.port));
+    let link = Link::to(server.port());
+    let broker = broker(config_for(link.port()));
     push(&broker, &[body("a", 0), body("b", 0)]);
     let mut claims: Vec<_> = reserve(&broker, 2).into_iter().map(|job| job.claim).collect();
     let claim = claims.remove(0);
     know_the_script(&broker, claims.remove(0), Settlement::Release { delay: 60 });
-    proxy.swallow_the_next_answer();
+    link.break_next(Fault::AfterServer);
     let error = broker.settle(&[Settle { claim, how: Settlement::GiveBack }]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Uncertain, "{error}");
     assert_eq!(server.inspect().list(READY), [body("a", 0)]);
@@ -286,11 +286,11 @@ fn giving_back_is_not_repeated_because_the_next_holder_has_the_same_bytes() {
 #[test]
 fn closing_lets_go_and_the_next_word_connects_again() {
     let server = Server::start();
-    let proxy = Proxy::to(server.port);
-    let broker = broker(config_for(proxy.port));
-    assert_eq!(proxy.connections.load(std::sync::atomic::Ordering::SeqCst), 0);
+    let link = Link::to(server.port());
+    let broker = broker(config_for(link.port()));
+    assert_eq!(link.connections(), 0);
     push_one(&broker).unwrap();
     broker.close();
     push_one(&broker).unwrap();
-    assert_eq!(proxy.connections.load(std::sync::atomic::Ordering::SeqCst), 2);
+    assert_eq!(link.connections(), 2);
 }

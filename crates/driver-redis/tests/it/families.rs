@@ -1,7 +1,5 @@
 //! The older families: keys without braces and, for v1 and v2, attempts that rise when a job comes back.
 
-mod support;
-
 use std::time::Duration;
 
 use ferry_core::broker::{Settle, SettleResult, Settlement};
@@ -10,7 +8,8 @@ use ferry_core::job::{NewJob, Reservation};
 use ferry_core::payload::find_attempts;
 use ferry_core::{Broker, Due, ErrorKind};
 use ferry_driver_redis::{RedisBroker, Settings};
-use support::{NOW, Server, bodies, body as body3, push, q, reserve};
+
+use crate::support::{NOW, Server, bodies, body as body3, push, q, reserve};
 
 const READY: &str = "queues:q";
 const DELAYED: &str = "queues:q:delayed";
@@ -86,7 +85,7 @@ fn a_claim_of_v1_that_somebody_took_over_settles_nothing() {
 #[test]
 fn every_case_of_the_fixture_is_raised_when_it_comes_back() {
     let server = Server::start();
-    let fixture: serde_json::Value = serde_json::from_str(include_str!("../../../fixtures/attempts.json")).unwrap();
+    let fixture: serde_json::Value = serde_json::from_str(include_str!("../../../../fixtures/attempts.json")).unwrap();
     for case in fixture["cases"].as_array().unwrap() {
         let text = case["body"].as_str().unwrap();
         let raised = case["raised"].as_str().unwrap_or(text);
@@ -213,12 +212,12 @@ fn a_family_is_not_doubted_when_it_was_configured_or_when_its_own_keys_are_in_us
     assert!(reserve(&server.broker(), 1).is_empty(), "configured");
 
     let broker = guessing(&server);
-    server.inspect().run::<i64>(&["RPUSH", support::READY, &body3("ours", 0)]);
+    server.inspect().run::<i64>(&["RPUSH", crate::support::READY, &body3("ours", 0)]);
     assert_eq!(reserve(&broker, 1).len(), 1);
-    server.inspect().run::<i64>(&["DEL", support::RESERVED]);
+    server.inspect().run::<i64>(&["DEL", crate::support::RESERVED]);
     assert!(reserve(&broker, 1).is_empty(), "it was right once");
 
-    server.inspect().run::<i64>(&["RPUSH", support::FAILED, "x"]);
+    server.inspect().run::<i64>(&["RPUSH", crate::support::FAILED, "x"]);
     assert!(reserve(&guessing(&server), 1).is_empty(), "something of ours is there");
 }
 

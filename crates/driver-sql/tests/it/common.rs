@@ -1,9 +1,7 @@
 //! A folder that goes away, a broker on a file in it, and the file seen by other programs.
-#![allow(dead_code, reason = "every test binary uses a part of it")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ferry_core::broker::{Broker, Settle, SettleResult, Settlement};
@@ -12,35 +10,26 @@ use ferry_core::dialect::Family;
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::{Due, NewJob, QueueName, Reservation};
 use ferry_driver_sql::{Settings, SqliteBroker};
+use ferry_testkit::TempDir;
 use serde_json::Value;
 
 /// The second at which the vectors were recorded.
 pub const NOW: i64 = 1_700_000_000;
 
 /// A folder of its own, removed when dropped.
-pub struct Folder(PathBuf);
+pub struct Folder(TempDir);
 
 impl Folder {
     pub fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("ferry-sql-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(TempDir::new())
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 
     pub fn file(&self) -> PathBuf {
-        self.0.join("queue.db")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        self.path().join("queue.db")
     }
 }
 

@@ -1,11 +1,10 @@
 //! Storing jobs, against a real server.
 
-mod support;
-
 use ferry_core::job::{Due, NewJob};
 use ferry_core::{Broker, ErrorKind};
 use ferry_driver_redis::Settings;
-use support::{DELAYED, NOW, READY, Server, body, q, queue};
+
+use crate::support::{DELAYED, NOW, READY, Server, body, q, queue};
 
 #[test]
 fn a_push_appends_the_bytes_as_they_are() {

@@ -1,8 +1,6 @@
-//! Numbers, not verdicts: `cargo test --release -p ferry-driver-redis --test measure -- --ignored --nocapture`.
+//! Numbers, not verdicts: `cargo test --release -p ferry-driver-redis --test it -- measure --ignored --nocapture`.
 
 #![allow(clippy::print_stdout, reason = "the numbers are the purpose")]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +8,8 @@ use ferry_core::Broker;
 use ferry_core::broker::{Settle, SettleResult, Settlement};
 use ferry_core::job::NewJob;
 use ferry_driver_redis::Settings;
-use support::{READY, Server, body, q};
+
+use crate::support::{READY, Server, body, q};
 
 fn per_item(what: &str, items: u32, work: impl FnOnce()) {
     let before = Instant::now();
@@ -22,7 +21,7 @@ fn per_item(what: &str, items: u32, work: impl FnOnce()) {
 #[ignore = "a measurement"]
 fn push_and_batches() {
     const JOBS: u32 = 64 * 1000;
-    let server = Server::start_with(&["--unixsocket", "{dir}/redis.sock"], support::Folder::new());
+    let server = Server::start_with(&["--unixsocket", "{dir}/redis.sock"]);
     let broker = server.broker_with(Settings::default());
     let payloads: Vec<_> = (0..JOBS).map(|n| body(&format!("{n:032}"), 0).into_bytes()).collect();
     let mut redis = server.inspect();

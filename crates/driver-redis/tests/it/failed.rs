@@ -1,7 +1,5 @@
 //! Failed jobs, against a real server: shown, made ready again, forgotten. Whatever is refused leaves them where they are.
 
-mod support;
-
 use std::thread;
 
 use ferry_core::broker::{Admin, Settle, Settlement};
@@ -11,7 +9,9 @@ use ferry_core::failed::{FailedJob, FailedPosition, Failure, Reason};
 use ferry_core::job::NewJob;
 use ferry_core::{Broker, ErrorKind};
 use ferry_driver_redis::{RedisBroker, Settings};
-use support::{FAILED, NOW, READY, Server, body, q, reserve};
+use ferry_testkit::{Fault, Link};
+
+use crate::support::{FAILED, NOW, READY, Server, body, config_for, q, reserve};
 
 /// Pushes, reserves and buries one job after the other.
 fn fail(broker: &RedisBroker, payloads: &[&[u8]]) {
@@ -275,12 +275,12 @@ fn large_jobs_are_retried_in_calls_of_their_own() {
 fn a_lost_answer_is_uncertain_and_asking_again_retries_nothing_twice() {
     let server = Server::start();
     fail_many(&server.broker(), 3);
-    let proxy = support::peers::Proxy::to(server.port);
-    let broker = RedisBroker::new(support::config_for(proxy.port), Settings { now: Some(NOW), ..Settings::default() });
+    let link = Link::to(server.port());
+    let broker = RedisBroker::new(config_for(link.port()), Settings { now: Some(NOW), ..Settings::default() });
     let jobs = oldest(&broker, 3);
     // The script is known to the server from here on, so that the lost answer is that of the retry.
     assert_eq!(broker.retry(&q(), &jobs[..1]).unwrap(), 1);
-    proxy.swallow_the_next_answer();
+    link.break_next(Fault::AfterServer);
     let error = broker.retry(&q(), &jobs[1..]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Uncertain, "{error}");
     assert_eq!(broker.retry(&q(), &jobs).unwrap(), 0);
@@ -295,8 +295,8 @@ fn fixture(text: &str, cases: &str, name: &str) -> serde_json::Value {
 
 #[test]
 fn jobs_are_retried_as_recorded_or_as_the_deviations_say() {
-    let recorded = |name| fixture(include_str!("../../../fixtures/think-queue-v3.json"), "cases", name);
-    let ours = |name| fixture(include_str!("../../../fixtures/deviations.json"), "deviations", name);
+    let recorded = |name| fixture(include_str!("../../../../fixtures/think-queue-v3.json"), "cases", name);
+    let ours = |name| fixture(include_str!("../../../../fixtures/deviations.json"), "deviations", name);
     let tried = |id: &str| {
         format!(r#"{{"job":"Job1","maxTries":null,"timeout":null,"data":{{"act":"delete"}},"id":"{id}","attempts":2}}"#)
     };

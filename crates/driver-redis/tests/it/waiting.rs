@@ -1,14 +1,13 @@
 //! Waiting without taking, against a real server and its real clock.
 
-mod support;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ferry_core::job::{Due, NewJob};
 use ferry_core::{Broker, ErrorKind};
 use ferry_driver_redis::{RedisBroker, Settings};
-use support::{Inspector, READY, Server, body, q, queue, taken_soon_after_a_push};
+
+use crate::support::{Inspector, READY, Server, body, q, queue, taken_soon_after_a_push};
 
 fn live(server: &Server) -> RedisBroker {
     server.broker_with(Settings::default())
@@ -65,7 +64,7 @@ fn lateness(server: &Server, queues: &[ferry_core::QueueName]) -> i64 {
     let broker = live(server);
     broker.push(&q(), NewJob::due(body("a", 0).into_bytes(), Due::After(1))).unwrap();
     let mut redis = server.inspect();
-    let due = redis.set(support::DELAYED)[0].1;
+    let due = redis.set(crate::support::DELAYED)[0].1;
     let jobs = until_some(|| broker.reserve(queues, 1, Duration::from_secs(1)).unwrap());
     let (second, micros): (i64, i64) = redis.run(&["TIME"]);
     assert_eq!(jobs.len(), 1);
@@ -144,7 +143,7 @@ fn two_threads_may_wait_on_one_broker() {
 
 #[test]
 fn a_server_without_blmove_is_polled() {
-    let server = Server::start_with(&["--rename-command", "BLMOVE", ""], support::Folder::new());
+    let server = Server::start_with(&["--rename-command", "BLMOVE", ""]);
     let broker = live(&server);
     let mut redis = server.inspect();
     let before = Instant::now();

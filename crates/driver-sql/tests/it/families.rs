@@ -1,15 +1,14 @@
 //! The tables of think-queue before 3.0.3, and the accounting of v1 and v2.
 
-mod common;
-
 use std::path::Path;
 
-use common::*;
 use ferry_core::broker::{Broker, ExtendResult, SettleResult, Settlement, State};
 use ferry_core::dialect::Family;
 use ferry_core::{ErrorKind, NewJob, QueueName};
 use ferry_driver_sql::{Settings, SqliteBroker};
 use serde_json::{Value, json};
+
+use crate::common::*;
 
 /// The table of v1 and v2, as their README has it.
 const V1: &str = "CREATE TABLE tp_jobs (id INTEGER PRIMARY KEY AUTOINCREMENT, queue VARCHAR(255) NOT NULL, payload LONGTEXT NOT NULL, \

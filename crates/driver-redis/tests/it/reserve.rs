@@ -1,14 +1,13 @@
 //! Taking jobs, against a real server.
 
-mod support;
-
 use std::time::Duration;
 
 use ferry_core::batch;
 use ferry_core::payload::find_attempts;
 use ferry_core::{Broker, ErrorKind};
 use ferry_driver_redis::Settings;
-use support::{DELAYED, NOW, READY, RESERVED, Server, bodies, body, push, q, queue, reserve};
+
+use crate::support::{DELAYED, NOW, READY, RESERVED, Server, bodies, body, push, q, queue, reserve};
 
 fn names(from: usize, to: usize) -> Vec<String> {
     (from..to).map(|n| body(&format!("{n:04}"), 0)).collect()
@@ -38,7 +37,7 @@ fn a_job_moves_from_ready_to_reserved_with_attempts_raised_in_place() {
 fn every_case_of_the_fixture_is_raised_as_in_rust() {
     let server = Server::start();
     let broker = server.broker();
-    let text = include_str!("../../../fixtures/attempts.json");
+    let text = include_str!("../../../../fixtures/attempts.json");
     let fixture: serde_json::Value = serde_json::from_str(text).unwrap();
     for case in fixture["cases"].as_array().unwrap() {
         agrees(&server, &broker, case["body"].as_str().unwrap());

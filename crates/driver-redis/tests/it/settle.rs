@@ -1,14 +1,13 @@
 //! Ending reservations, against a real server. Every fence is tried with a claim that somebody else took over.
 
-mod support;
-
 use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement, State};
 use ferry_core::config::FailedStore;
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::job::{NewJob, Receipt, Reservation};
 use ferry_core::{Broker, ErrorKind};
 use ferry_driver_redis::{RedisBroker, Settings};
-use support::{DELAYED, FAILED, NOW, READY, RESERVED, Server, bodies, body, push, queue, reserve};
+
+use crate::support::{DELAYED, FAILED, NOW, READY, RESERVED, Server, bodies, body, push, queue, reserve};
 
 fn failure(job: &Reservation) -> Failure {
     Failure {

@@ -1,14 +1,6 @@
-//! Real Redis servers for tests: started on a free port in a folder of their own, stopped when dropped.
+//! Brokers on real Redis servers, and what their tests say again and again.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
-pub mod peers;
-
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +8,7 @@ use ferry_core::config::{Address, RedisConfig};
 use ferry_core::job::{NewJob, Reservation};
 use ferry_core::{Broker, QueueName};
 use ferry_driver_redis::{RedisBroker, Settings};
+use ferry_testkit::{RedisOptions, RedisServer};
 
 /// The second at which tests stand still.
 pub const NOW: i64 = 1_700_000_000;
@@ -25,50 +18,30 @@ pub const DELAYED: &str = "{queues:q}:delayed";
 pub const RESERVED: &str = "{queues:q}:reserved";
 pub const FAILED: &str = "{queues:q}:ferry:failed";
 
-/// A folder that goes away with the test.
-pub struct Folder(pub PathBuf);
-
-impl Folder {
-    pub fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("ferry-redis-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A running server.
-pub struct Server {
-    child: Child,
-    pub port: u16,
-    pub folder: Folder,
-}
+/// A running server, and brokers on it.
+pub struct Server(RedisServer);
 
 impl Server {
     pub fn start() -> Self {
-        Self::start_with(&[], Folder::new())
+        Self::start_with(&[])
     }
 
-    /// With more options; `{port}` and `{dir}` in them are replaced.
-    pub fn start_with(options: &[&str], folder: Folder) -> Self {
-        for _ in 0..5 {
-            let port = free_port();
-            if let Some(child) = launch(port, options, &folder.0) {
-                return Self { child, port, folder };
-            }
-        }
-        panic!("redis-server did not start");
+    /// With more options; `{dir}` in them is the server's folder.
+    pub fn start_with(options: &[&str]) -> Self {
+        let arguments = options.iter().map(|option| (*option).to_owned()).collect();
+        Self(RedisServer::with(RedisOptions { arguments, ..RedisOptions::default() }).expect("these tests need redis-server"))
+    }
+
+    pub fn port(&self) -> u16 {
+        self.0.port().expect("it was started with one")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.0.folder()
     }
 
     pub fn config(&self) -> RedisConfig {
-        config_for(self.port)
+        config_for(self.port())
     }
 
     /// A broker whose clock stands at [`NOW`].
@@ -86,40 +59,9 @@ impl Server {
 
     /// A connection to look and to meddle.
     pub fn inspect(&self) -> Inspector {
-        let client = redis::Client::open(("127.0.0.1", self.port)).unwrap();
+        let client = redis::Client::open(("127.0.0.1", self.port())).unwrap();
         Inspector(client.get_connection().unwrap())
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn launch(port: u16, options: &[&str], folder: &Path) -> Option<Child> {
-    let fill = |option: &&str| option.replace("{port}", &port.to_string()).replace("{dir}", folder.to_str().unwrap());
-    let mut child = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"])
-        .args(["--dir", folder.to_str().unwrap()])
-        .args(options.iter().map(fill))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("redis-server is installed");
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let ready = lines.any(|line| line.is_ok_and(|line| line.contains("Ready to accept connections")));
-    if ready {
-        thread::spawn(move || lines.for_each(drop));
-        return Some(child);
-    }
-    let _ = child.wait();
-    None
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 pub fn config_for(port: u16) -> RedisConfig {

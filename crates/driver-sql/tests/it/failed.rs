@@ -1,16 +1,15 @@
 //! Failed jobs on a file: shown, made ready again, forgotten. Whatever is refused leaves them where they are.
 
-mod common;
-
 use std::path::Path;
 use std::thread;
 
-use common::*;
 use ferry_core::broker::{Admin, Broker, SettleResult, Settlement};
 use ferry_core::config::FailedStore;
 use ferry_core::failed::{FailedJob, FailedPosition, Failure};
 use ferry_core::{ErrorKind, NewJob, QueueName};
 use ferry_driver_sql::{Settings, SqliteBroker};
+
+use crate::common::*;
 
 fn q() -> QueueName {
     QueueName::default()
