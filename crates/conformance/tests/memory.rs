@@ -5,7 +5,7 @@ mod from_one;
 
 use std::sync::{Arc, OnceLock};
 
-use ferry_conformance::suite::{ClaimTtl, Exam, START};
+use ferry_conformance::suite::{Exam, START, Terms};
 use ferry_core::Broker;
 use ferry_core::clock::{Clock, HandClock, SystemClock};
 use ferry_core::config::FailedStore;
@@ -43,7 +43,7 @@ impl Memory {
 }
 
 impl Exam for Memory {
-    fn worker_with(&self, terms: ClaimTtl) -> Option<Arc<dyn Broker>> {
+    fn worker_with(&self, terms: Terms) -> Option<Arc<dyn Broker>> {
         if terms.failed == FailedStore::Discard {
             return None;
         }

@@ -6,7 +6,7 @@ mod from_one;
 use std::sync::Arc;
 
 use ferry_conformance::servers::RedisServer;
-use ferry_conformance::suite::{ClaimTtl, Exam};
+use ferry_conformance::suite::{Exam, Terms};
 use ferry_core::Broker;
 use ferry_core::dialect::Family;
 use ferry_driver_redis::{RedisBroker, Settings};
@@ -27,8 +27,8 @@ mod think1 {
 struct Redis(RedisServer, Family);
 
 impl Exam for Redis {
-    fn worker_with(&self, terms: ClaimTtl) -> Option<Arc<dyn Broker>> {
-        let ClaimTtl { now, retry_after, failed } = terms;
+    fn worker_with(&self, terms: Terms) -> Option<Arc<dyn Broker>> {
+        let Terms { now, retry_after, failed } = terms;
         let settings = Settings { family: self.1, now, retry_after, failed, ..Settings::default() };
         let worker = Arc::new(RedisBroker::new(self.0.config(), settings));
         Some(match self.1 {

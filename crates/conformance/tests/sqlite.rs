@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ferry_conformance::servers::TempDir;
-use ferry_conformance::suite::{ClaimTtl, Exam};
+use ferry_conformance::suite::{Exam, Terms};
 use ferry_core::Broker;
 use ferry_core::config::SqliteConfig;
 use ferry_core::dialect::Family;
@@ -34,8 +34,8 @@ impl Sqlite {
 }
 
 impl Exam for Sqlite {
-    fn worker_with(&self, terms: ClaimTtl) -> Option<Arc<dyn Broker>> {
-        let ClaimTtl { now, retry_after, failed } = terms;
+    fn worker_with(&self, terms: Terms) -> Option<Arc<dyn Broker>> {
+        let Terms { now, retry_after, failed } = terms;
         let settings = Settings { family: Family::default(), now, retry_after, failed };
         let worker = Arc::new(SqliteBroker::new(self.config(), settings));
         self.workers.lock().expect("no thread panicked").push(Arc::clone(&worker));

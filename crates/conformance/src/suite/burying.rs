@@ -5,7 +5,7 @@ use ferry_core::config::FailedStore;
 use ferry_core::failed::{Failure, Reason};
 
 use super::tools::*;
-use super::{ClaimTtl, Exam, START};
+use super::{Exam, START, Terms};
 
 pub fn a_buried_job_lies_whole_in_the_failed_store(exam: &dyn Exam) {
     let mail = queue("mail");
@@ -85,7 +85,7 @@ pub fn queues_have_failed_jobs_of_their_own(exam: &dyn Exam) {
 }
 
 pub fn a_broker_told_to_discard_keeps_no_failed_job(exam: &dyn Exam) {
-    let Some(worker) = exam.worker_with(ClaimTtl { failed: FailedStore::Discard, ..ClaimTtl::at(START) }) else {
+    let Some(worker) = exam.worker_with(Terms { failed: FailedStore::Discard, ..Terms::at(START) }) else {
         return crate::servers::say_skipped("this driver always keeps failed jobs");
     };
     let mail = queue("mail");

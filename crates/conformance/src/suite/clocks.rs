@@ -4,7 +4,7 @@ use ferry_core::clock::{Clock, SystemClock};
 use ferry_core::{Due, NewJob};
 
 use super::tools::*;
-use super::{ClaimTtl, Exam, START};
+use super::{Exam, START, Terms};
 
 pub fn a_delayed_job_is_due_exactly_at_its_second(exam: &dyn Exam) {
     if !exam.has_a_clock_to_turn() {
@@ -80,7 +80,7 @@ pub fn hundreds_of_jobs_due_at_once_all_come(exam: &dyn Exam) {
 
 pub fn without_a_fixed_second_the_brokers_own_clock_counts(exam: &dyn Exam) {
     let mail = queue("mail");
-    let worker = exam.worker_with(ClaimTtl { now: None, ..ClaimTtl::at(0) }).expect("every driver has a clock of its own");
+    let worker = exam.worker_with(Terms { now: None, ..Terms::at(0) }).expect("every driver has a clock of its own");
     let before = SystemClock.now();
     worker.push(&mail, NewJob::due(job(1), Due::After(0))).unwrap();
     worker.push(&mail, NewJob::due(job(2), Due::After(3600))).unwrap();

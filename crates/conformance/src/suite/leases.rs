@@ -3,7 +3,7 @@
 use ferry_core::broker::{ExtendResult, SettleResult, Settlement};
 
 use super::tools::*;
-use super::{ClaimTtl, Exam, START};
+use super::{Exam, START, Terms};
 
 pub fn an_expired_reservation_comes_back_with_one_more_attempt(exam: &dyn Exam) {
     if !exam.has_leases() {
@@ -30,9 +30,7 @@ pub fn a_reservation_lasts_until_retry_after_and_no_longer(exam: &dyn Exam) {
 
 pub fn without_retry_after_a_reservation_lasts_for_ever(exam: &dyn Exam) {
     let mail = queue("mail");
-    let at = |second| {
-        exam.worker_with(ClaimTtl { retry_after: None, ..ClaimTtl::at(second) }).expect("every driver can keep for ever")
-    };
+    let at = |second| exam.worker_with(Terms { retry_after: None, ..Terms::at(second) }).expect("every driver can keep for ever");
     let worker = at(START);
     push(&*worker, &mail, 1);
     let held = take_one(&*worker, &mail);

@@ -140,7 +140,7 @@ macro_rules! behaviours {
                 workers_are_listed_while_they_report
                 flags_are_no_jobs
             }
-            ledgers {
+            statuses {
                 nothing_is_known_of_a_job_that_nobody_spoke_of
                 a_job_is_followed_from_its_push_to_its_end
                 every_word_is_admitted_as_the_rule_says

@@ -17,7 +17,6 @@ pub mod fencing;
 pub mod fleets;
 pub mod giving_back;
 pub mod leases;
-pub mod ledgers;
 pub mod operators;
 pub mod poison;
 pub mod pushing;
@@ -25,6 +24,7 @@ pub mod queue_names;
 pub mod reserving;
 pub mod retrying;
 pub mod settling;
+pub mod statuses;
 pub mod twins;
 pub mod waiting;
 
@@ -43,7 +43,7 @@ pub const RETRY_AFTER: u32 = 60;
 
 /// What a worker asks of its driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClaimTtl {
+pub struct Terms {
     /// What the broker's clock shows; `None` is its own clock.
     pub now: Option<i64>,
     /// Seconds a reservation lasts.
@@ -52,7 +52,7 @@ pub struct ClaimTtl {
     pub failed: FailedStore,
 }
 
-impl ClaimTtl {
+impl Terms {
     /// The usual terms in this second.
     pub fn at(second: i64) -> Self {
         Self { now: Some(second), retry_after: Some(RETRY_AFTER), failed: FailedStore::Keep }
@@ -64,7 +64,7 @@ pub trait Exam: Sync {
     /// Another worker on this store, as a process of its own would be.
     ///
     /// All workers of one behaviour have the same `retry_after` and `failed`. `None` when the driver has no such terms.
-    fn worker_with(&self, terms: ClaimTtl) -> Option<Arc<dyn Broker>>;
+    fn worker_with(&self, terms: Terms) -> Option<Arc<dyn Broker>>;
 
     /// Breaks every connection between workers and store, without a word to the workers.
     fn kill_connections(&self);
@@ -93,7 +93,7 @@ pub trait Exam: Sync {
 impl dyn Exam + '_ {
     /// Another worker in this second.
     pub fn at(&self, second: i64) -> Arc<dyn Broker> {
-        self.worker_with(ClaimTtl::at(second)).expect("every driver has the usual terms")
+        self.worker_with(Terms::at(second)).expect("every driver has the usual terms")
     }
 
     /// Another worker at [`START`].

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use ferry_conformance::servers::{AmqpServer, Link};
-use ferry_conformance::suite::{ClaimTtl, Exam};
+use ferry_conformance::suite::{Exam, Terms};
 use ferry_core::Broker;
 use ferry_core::config::QueueType;
 use ferry_driver_amqp::{AmqpBroker, Settings};
@@ -49,8 +49,8 @@ impl Amqp {
 }
 
 impl Exam for Amqp {
-    fn worker_with(&self, terms: ClaimTtl) -> Option<Arc<dyn Broker>> {
-        let ClaimTtl { now, retry_after, failed } = terms;
+    fn worker_with(&self, terms: Terms) -> Option<Arc<dyn Broker>> {
+        let Terms { now, retry_after, failed } = terms;
         // On a busy machine two words may lie more than a second apart; then a look for lone jobs would come between them.
         let lone_period = std::time::Duration::from_secs(30);
         Some(Arc::new(self.broker(Settings { now, retry_after, failed, lone_period })))

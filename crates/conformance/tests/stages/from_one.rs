@@ -42,8 +42,8 @@ fn failed_inside(jobs: &[FailedJob]) -> Vec<FailedJob> {
     jobs.iter().map(|job| FailedJob { payload: inside(&job.payload), ..job.clone() }).collect()
 }
 
-fn how_inside(how: &Settlement) -> Settlement {
-    match how {
+fn how_inside(settlement: &Settlement) -> Settlement {
+    match settlement {
         Settlement::Bury(failure) => {
             Settlement::Bury(Box::new(Failure { payload: inside(&failure.payload), ..(**failure).clone() }))
         }
@@ -67,7 +67,7 @@ impl Broker for FromOne {
 
     fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
         let batch: Vec<Settle> =
-            batch.iter().map(|item| Settle { claim: item.claim.clone(), how: how_inside(&item.how) }).collect();
+            batch.iter().map(|item| Settle { claim: item.claim.clone(), settlement: how_inside(&item.settlement) }).collect();
         self.0.settle(&batch)
     }
 
