@@ -159,9 +159,9 @@ impl PhpWorker {
         let bell = Arc::new(PhpInterrupter::hang(self.wishes.clone()));
         let fleet = self.setup.control.broker(&client)?;
         let config = client.config();
-        let ledger = config.track.then(|| self.setup.control.ledger(&client)).transpose()?;
+        let statuses = config.track.then(|| self.setup.control.status_broker(&client)).transpose()?;
         let worker = Worker::new(broker, options, process::generation).with_interrupter(bell).with_control(fleet);
-        Ok(worker.with_ledger(ledger, config.status_ttl))
+        Ok(worker.with_status_store(statuses, config.status_ttl))
     }
 
     /// Runs `work` with a host; once at a time, with our signal handlers in place.

@@ -344,8 +344,8 @@ impl Host for PhpHost<'_> {
             | Event::BrokerBack
             | Event::BrokerGone(_)
             | Event::Unsettled(..)
-            | Event::FleetTrouble(_)
-            | Event::LedgerTrouble(_)
+            | Event::ControlTrouble(_)
+            | Event::StatusTrouble(_)
             | Event::Status(_) => Ok(()),
             Event::Stopping(code) => self.tell("stopping", |_| vec![objects::number(i64::from(code))]),
         }

@@ -42,14 +42,14 @@ pub fn settle(hub: &AmqpConnections, shelf: &UnackedRegistry, batch: &[Settle]) 
     for (at, item) in batch.iter().enumerate() {
         let Some((ledger, tag)) = shelf.find(&item.claim) else { continue };
         let Some(held) = ledger.held().remove(&tag) else { continue };
-        let keeps = matches!(item.how, Settlement::Leave) && hub.settings.retry_after.is_none();
+        let keeps = matches!(item.settlement, Settlement::Leave) && hub.settings.retry_after.is_none();
         if keeps {
             // It stays reserved for ever, or until we end.
             ledger.held().insert(tag, held);
             answers[at] = SettleResult::Applied;
             continue;
         }
-        match way(hub, &ledger.names, &held, &item.how) {
+        match way(hub, &ledger.names, &held, &item.settlement) {
             Ok(way) => steps.push(Step { at, ledger, tag, held, way }),
             Err(error) => {
                 ledger.held().insert(tag, held);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ferry_core::broker::{Broker, Settle, SettleResult, Settlement};
 use ferry_core::failed::{Failure, Reason};
-use ferry_core::ledger::{Ending, State, StatusChange};
 use ferry_core::policy::Decision;
+use ferry_core::status::{Ending, State, StatusChange};
 
 use crate::delete_batcher::DeleteBatcher;
 use crate::in_flight::{InFlightJob, InFlightJobs};
@@ -63,13 +63,13 @@ impl AbortSettler {
     /// Errors are not told: there is nobody left to hear, and what could not be settled comes back by its lease.
     fn settle(&self) {
         if let Some((lease, verdict)) = self.hold.take_running()
-            && let Some(how) = self.how(&lease, verdict)
+            && let Some(settlement) = self.settlement(&lease, verdict)
         {
             if verdict == Decision::GiveBack {
                 // Beforehand: who takes it next has the same number of attempts.
                 self.say(&lease, verdict);
             }
-            let answer = self.broker.settle(&[Settle { claim: lease.reservation.claim.clone(), how }]);
+            let answer = self.broker.settle(&[Settle { claim: lease.reservation.claim.clone(), settlement }]);
             if answer.is_ok_and(|settled| settled == [SettleResult::Applied]) && verdict != Decision::GiveBack {
                 self.say(&lease, verdict);
             }
@@ -87,18 +87,18 @@ impl AbortSettler {
         let attempts = lease.reservation.attempts.unwrap_or(1);
         let ended =
             |state| StatusChange::Ended { attempts, ending: Ending { state, error: Some(OVERDUE.to_owned()), result: None } };
-        let said = match verdict {
+        let change = match verdict {
             Decision::Nothing | Decision::Leave | Decision::Delete => return,
             Decision::GiveBack => StatusChange::GivenBack { attempts },
             Decision::Release(_) => ended(State::Retrying),
             Decision::Bury => ended(State::Failed),
         };
         if let Some((chronicle, _)) = &self.scribe {
-            chronicle.say(lease, said);
+            chronicle.say(lease, change);
         }
     }
 
-    fn how(&self, lease: &InFlightJob, verdict: Decision) -> Option<Settlement> {
+    fn settlement(&self, lease: &InFlightJob, verdict: Decision) -> Option<Settlement> {
         match verdict {
             Decision::Nothing | Decision::Leave | Decision::Delete => None,
             Decision::Release(delay) => Some(Settlement::Release { delay }),

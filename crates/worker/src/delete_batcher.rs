@@ -124,8 +124,8 @@ impl Settler for DeleteBatcher {
         Ok(SettleResult::Applied)
     }
 
-    fn settle(&self, claim: &Claim, how: Settlement) -> Result<SettleResult> {
-        settle_one(&*self.broker, claim, how)
+    fn settle(&self, claim: &Claim, settlement: Settlement) -> Result<SettleResult> {
+        settle_one(&*self.broker, claim, settlement)
     }
 }
 
@@ -165,7 +165,8 @@ fn next_batch(desk: &DeleteQueue) -> Option<Vec<Deletion>> {
 
 /// Sends one batch until the broker has answered. The jobs are done; giving up would run them again.
 fn send(broker: &dyn Broker, desk: &DeleteQueue, batch: &[Deletion]) -> Vec<Deletion> {
-    let items: Vec<Settle> = batch.iter().map(|done| Settle { claim: done.claim.clone(), how: Settlement::Delete }).collect();
+    let items: Vec<Settle> =
+        batch.iter().map(|done| Settle { claim: done.claim.clone(), settlement: Settlement::Delete }).collect();
     let mut pause = AGAIN.0;
     let mut uncertain = false;
     loop {

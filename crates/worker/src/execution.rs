@@ -4,8 +4,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 
 use ferry_core::failed::Reason;
-use ferry_core::ledger::{State, StatusChange};
 use ferry_core::policy::{Decision, HandlerLimits, Outcome, RetryPolicy, Tries, decide};
+use ferry_core::status::{State, StatusChange};
 use ferry_core::{Error, ErrorKind, Result};
 
 use crate::host::{CallEnd, Event, FailureCause, Halt, Host};
@@ -105,7 +105,7 @@ impl JobExecution<'_> {
         }
         let settlement = self.settlement(outcome, &policy);
         if let Some(halt) = halt {
-            // PHP is on its way out: settle, tell nobody but the ledger.
+            // PHP is on its way out: settle, tell nobody but the status store.
             if self.settle(settlement, why.as_ref()).is_ok() {
                 self.write_down(settlement, why.as_ref());
             }

@@ -116,9 +116,9 @@ pub enum Event<'a> {
     /// It goes on.
     Resumed,
     /// The fleet's flags could not be read; work goes on without.
-    FleetTrouble(&'a Error),
+    ControlTrouble(&'a Error),
     /// What becomes of jobs cannot be written down; work goes on without.
-    LedgerTrouble(&'a Error),
+    StatusTrouble(&'a Error),
     /// How it goes, now and then.
     Status(&'a Summary),
     /// A job is about to be handed to its handler.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use ferry_core::backoff::Backoff;
 use ferry_core::broker::{Broker, Settle, SettleResult, Settlement};
 use ferry_core::failed::{Failure, Reason};
-use ferry_core::ledger::{Ending, State, StatusChange};
 use ferry_core::payload::Payload;
 use ferry_core::policy::{HandlerLimits, RetryPolicy, Tries};
+use ferry_core::status::{Ending, State, StatusChange};
 use ferry_core::{Claim, Error, ErrorKind, Result};
 
 use crate::fork_generation::ForkGeneration;
@@ -23,7 +23,7 @@ pub trait Settler {
     fn delete(&self, claim: &Claim, id: &str) -> Result<SettleResult>;
 
     /// Ends the reservation in any other way, with the broker's answer.
-    fn settle(&self, claim: &Claim, how: Settlement) -> Result<SettleResult>;
+    fn settle(&self, claim: &Claim, settlement: Settlement) -> Result<SettleResult>;
 }
 
 /// Settles with the broker's answer each time: for jobs popped outside a worker, and for `settle: immediate`.
@@ -34,8 +34,8 @@ impl Settler for Direct {
         self.settle(claim, Settlement::Delete)
     }
 
-    fn settle(&self, claim: &Claim, how: Settlement) -> Result<SettleResult> {
-        settle_one(&*self.0, claim, how)
+    fn settle(&self, claim: &Claim, settlement: Settlement) -> Result<SettleResult> {
+        settle_one(&*self.0, claim, settlement)
     }
 }
 
@@ -43,9 +43,9 @@ impl Settler for Direct {
 ///
 /// The second try is fenced like the first: "no longer ours" is then our own doing. A job that is given back is the exception:
 /// its next holder has the same receipt, so it is tried once only.
-pub fn settle_one(broker: &dyn Broker, claim: &Claim, how: Settlement) -> Result<SettleResult> {
-    let again = !matches!(how, Settlement::GiveBack);
-    let item = [Settle { claim: claim.clone(), how }];
+pub fn settle_one(broker: &dyn Broker, claim: &Claim, settlement: Settlement) -> Result<SettleResult> {
+    let again = !matches!(settlement, Settlement::GiveBack);
+    let item = [Settle { claim: claim.clone(), settlement }];
     let first = |answers: Vec<SettleResult>| answers.first().copied().unwrap_or(SettleResult::Lost);
     match broker.settle(&item) {
         Err(error) if again && error.kind() == ErrorKind::Uncertain => broker.settle(&item).map(|_| SettleResult::Applied),
@@ -137,12 +137,12 @@ impl HeldJob {
     }
 
     /// Says something of it. Who lost it, or inherited it, has nothing to say.
-    pub fn say(&self, said: StatusChange) {
+    pub fn say(&self, change: StatusChange) {
         if let Some(chronicle) = &self.chronicle
             && !self.is_inherited()
             && !self.is_lost()
         {
-            chronicle.say(&self.lease, said);
+            chronicle.say(&self.lease, change);
         }
     }
 

@@ -46,7 +46,7 @@ fn renew(broker: &dyn Broker, hold: &InFlightJobs, claims: &[Claim]) -> bool {
 /// only the answer lost. Then they come back by their lease.
 pub fn give_back(broker: &dyn Broker, jobs: Vec<Arc<InFlightJob>>) {
     let batch: Vec<Settle> =
-        jobs.iter().map(|job| Settle { claim: job.reservation.claim.clone(), how: Settlement::GiveBack }).collect();
+        jobs.iter().map(|job| Settle { claim: job.reservation.claim.clone(), settlement: Settlement::GiveBack }).collect();
     if !batch.is_empty() {
         let _ = broker.settle(&batch);
     }

@@ -90,10 +90,10 @@ impl Worker {
         self
     }
 
-    /// Writes down what becomes of jobs in the ledger of `broker`, if it has one, for `ttl` seconds.
+    /// Writes down what becomes of jobs in the status store of `broker`, if it has one, for `ttl` seconds.
     #[must_use]
-    pub fn with_ledger(mut self, broker: Option<Arc<dyn Broker>>, ttl: u32) -> Self {
-        self.keeping = broker.filter(|broker| broker.ledger().is_some()).map(|ledger| StatusTarget { ledger, ttl });
+    pub fn with_status_store(mut self, broker: Option<Arc<dyn Broker>>, ttl: u32) -> Self {
+        self.keeping = broker.filter(|broker| broker.status().is_some()).map(|statuses| StatusTarget { statuses, ttl });
         self
     }
 
@@ -257,7 +257,7 @@ impl Worker {
     fn poll_control(&mut self, host: &mut dyn Host) -> Result<(), Halt> {
         let now = Instant::now();
         if let Some(error) = self.fleet.note(self.tally.processed, self.tally.failed, self.occupation) {
-            host.event(Event::FleetTrouble(&error))?;
+            host.event(Event::ControlTrouble(&error))?;
         }
         if now >= self.memory_due {
             self.memory_due = now + Duration::from_secs(1);
@@ -424,8 +424,8 @@ fn report_lost(threads: &WorkerThreads, host: &mut dyn Host) -> Result<(), Halt>
 }
 
 fn report_ledger(threads: &WorkerThreads, host: &mut dyn Host) -> Result<(), Halt> {
-    match threads.take_ledger_trouble() {
-        Some(error) => host.event(Event::LedgerTrouble(&error)),
+    match threads.take_status_trouble() {
+        Some(error) => host.event(Event::StatusTrouble(&error)),
         None => Ok(()),
     }
 }

@@ -1,13 +1,13 @@
-//! Who carries what is said of jobs to the ledger: in a worker, a thread of its own.
+//! Who carries what is said of jobs to the status store: in a worker, a thread of its own.
 //!
-//! Nobody waits for a ledger that does not answer. Words wait for it, and when too many do, the oldest are lost.
+//! Nobody waits for a status store that does not answer. Words wait for it, and when too many do, the oldest are lost.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ferry_core::ledger::{JobRef, StatusChange, StatusUpdate};
+use ferry_core::status::{JobRef, StatusChange, StatusUpdate};
 use ferry_core::{Broker, Error, ErrorKind, Result, signals};
 
 use crate::in_flight::InFlightJob;
@@ -16,12 +16,12 @@ use crate::in_flight::InFlightJob;
 const MOST: usize = 1024;
 /// How many go together.
 const FULL: usize = 256;
-/// How long a job waits when the ledger answers, but slower than jobs are worked.
+/// How long a job waits when the status store answers, but slower than jobs are worked.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// How soon words that were not written are sent again, doubling up to the second.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// Who carries words to the ledger.
+/// Who carries words to the status store.
 pub trait StatusWriter: Send + Sync {
     /// Takes a word. Never fails.
     fn take(&self, note: StatusUpdate);
@@ -42,14 +42,14 @@ impl StatusReporter {
     }
 
     /// Says something of a job, when it has an id.
-    pub fn say(&self, lease: &InFlightJob, said: StatusChange) {
+    pub fn say(&self, lease: &InFlightJob, change: StatusChange) {
         let Some(id) = id_of(lease) else { return };
         let about = JobRef {
             job: lease.payload.job.clone(),
             queue: lease.reservation.claim.queue.as_str().to_owned(),
             connection: self.connection.to_string(),
         };
-        self.scribe.take(StatusUpdate { id: id.to_owned(), about, said, ttl: self.ttl });
+        self.scribe.take(StatusUpdate { id: id.to_owned(), job: about, change, ttl: self.ttl });
     }
 }
 
@@ -72,14 +72,14 @@ struct StatusQueueState {
     /// What is to be told of an outage.
     trouble: Option<Error>,
     failing: bool,
-    /// How often the ledger did not take what was said.
+    /// How often the status store did not take what was said.
     failures: u64,
     closing: bool,
     sleeping: bool,
 }
 
 impl StatusQueue {
-    /// Starts the thread. Its broker must have a ledger; without one every word is lost.
+    /// Starts the thread. Its broker must have a status store; without one every word is lost.
     pub fn open(broker: Arc<dyn Broker>) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
         let desk = Arc::new(Self { papers: Mutex::default(), filled: Condvar::new(), emptied: Condvar::new() });
         let at = desk.clone();
@@ -92,7 +92,7 @@ impl StatusQueue {
         self.lock().trouble.take()
     }
 
-    /// Waits until everything said is written, at most `limit`; a ledger that does not take it is asked once more and no longer.
+    /// Waits until everything said is written, at most `limit`; a status store that does not take it is asked once more and no longer.
     pub fn flush(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         let mut papers = self.lock();
@@ -137,7 +137,7 @@ impl StatusQueueState {
     /// A handler may say how far it is a million times: of what still waits, its last word counts.
     fn add(&mut self, note: StatusUpdate) {
         let replaces = |last: &StatusUpdate| {
-            let both = matches!((&last.said, &note.said), (StatusChange::Progress { .. }, StatusChange::Progress { .. }));
+            let both = matches!((&last.change, &note.change), (StatusChange::Progress { .. }, StatusChange::Progress { .. }));
             both && last.id == note.id && last.attempts() == note.attempts()
         };
         match self.pending.back_mut() {
@@ -157,7 +157,7 @@ impl StatusQueueState {
 fn serve(broker: &dyn Broker, desk: &StatusQueue) {
     let mut pause = AGAIN.0;
     while let Some(batch) = next_batch(desk) {
-        let written = broker.ledger().map_or(Ok(()), |ledger| ledger.note(&batch));
+        let written = broker.status().map_or(Ok(()), |store| store.update(&batch));
         pause = file(desk, batch, written, pause);
     }
 }
@@ -213,14 +213,15 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use ferry_core::StatusStore;
     use ferry_core::broker::{Capabilities, ExtendResult, Settle, SettleResult, Sizes};
     use ferry_core::clock::SystemClock;
-    use ferry_core::ledger::{ClaimOutcome, ClaimTtl, Ending, Ledger, State, Status};
     use ferry_core::memory::MemoryBroker;
+    use ferry_core::status::{Ending, State, Status};
     use ferry_core::{Claim, NewJob, QueueName, Reservation};
 
-    fn note(id: &str, said: StatusChange) -> StatusUpdate {
-        StatusUpdate { id: id.into(), about: JobRef::default(), said, ttl: 60 }
+    fn note(id: &str, change: StatusChange) -> StatusUpdate {
+        StatusUpdate { id: id.into(), job: JobRef::default(), change, ttl: 60 }
     }
 
     fn progress(id: &str, percent: u8) -> StatusUpdate {
@@ -239,41 +240,21 @@ mod tests {
         }
 
         fn state(&self, id: &str) -> Option<State> {
-            self.inner.status(id).unwrap().map(|status| status.state)
+            self.inner.find(id).unwrap().map(|status| status.state)
         }
     }
 
-    impl Ledger for Moody {
-        fn note(&self, notes: &[StatusUpdate]) -> Result<()> {
+    impl StatusStore for Moody {
+        fn update(&self, updates: &[StatusUpdate]) -> Result<()> {
             match self.away.load(Ordering::SeqCst) {
                 true => Err(Error::new(ErrorKind::Connection, "away")),
-                false if notes.iter().any(|note| note.id == "bad") => Err(Error::new(ErrorKind::Refused, "no")),
-                false => self.inner.note(notes),
+                false if updates.iter().any(|update| update.id == "bad") => Err(Error::new(ErrorKind::Refused, "no")),
+                false => self.inner.update(updates),
             }
         }
 
-        fn status(&self, id: &str) -> Result<Option<Status>> {
-            self.inner.status(id)
-        }
-
-        fn claim(&self, key: &str, token: &str, terms: ClaimTtl) -> Result<ClaimOutcome> {
-            self.inner.claim(key, token, terms)
-        }
-
-        fn complete(&self, key: &str, token: &str, result: Option<&str>, ttl: u32) -> Result<bool> {
-            self.inner.complete(key, token, result, ttl)
-        }
-
-        fn release(&self, key: &str, token: &str) -> Result<bool> {
-            self.inner.release(key, token)
-        }
-
-        fn is_done(&self, key: &str) -> Result<bool> {
-            self.inner.is_done(key)
-        }
-
-        fn forget(&self, key: &str) -> Result<bool> {
-            Ledger::forget(&self.inner, key)
+        fn find(&self, id: &str) -> Result<Option<Status>> {
+            self.inner.find(id)
         }
     }
 
@@ -308,7 +289,7 @@ mod tests {
             self.inner.capabilities()
         }
 
-        fn ledger(&self) -> Option<&dyn Ledger> {
+        fn status(&self) -> Option<&dyn StatusStore> {
             Some(self)
         }
     }

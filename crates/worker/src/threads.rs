@@ -25,8 +25,8 @@ const LAST_NOTE: Duration = Duration::from_secs(2);
 
 /// Where it is written down what becomes of jobs.
 pub struct StatusTarget {
-    /// A broker with a ledger.
-    pub ledger: Arc<dyn Broker>,
+    /// A broker with a status store.
+    pub statuses: Arc<dyn Broker>,
     /// Seconds that a status is kept.
     pub ttl: u32,
 }
@@ -75,7 +75,7 @@ impl WorkerThreads {
         };
         let (mut chronicle, mut desk) = (None, None);
         if let Some(keeping) = keeping {
-            let (opened, thread) = StatusQueue::open(keeping.ledger.clone()).map_err(failed)?;
+            let (opened, thread) = StatusQueue::open(keeping.statuses.clone()).map_err(failed)?;
             threads.push(thread);
             chronicle = Some(StatusReporter::new(opened.clone(), connection.clone(), keeping.ttl));
             desk = Some(opened);
@@ -133,7 +133,7 @@ impl WorkerThreads {
     }
 
     /// Why what is said of jobs cannot be written down, once an outage.
-    pub fn take_ledger_trouble(&self) -> Option<Error> {
+    pub fn take_status_trouble(&self) -> Option<Error> {
         self.desk.as_ref().and_then(|desk| desk.take_trouble())
     }
 

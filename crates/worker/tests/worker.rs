@@ -7,16 +7,17 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ferry_core::StatusStore;
 use ferry_core::backoff::Backoff;
 use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes};
 use ferry_core::clock::SystemClock;
 use ferry_core::config::SettleMode;
 use ferry_core::control::{ControlCommand, WorkerControl};
 use ferry_core::job::NewJob;
-use ferry_core::ledger::{Ledger, State, Status};
 use ferry_core::memory::MemoryBroker;
 use ferry_core::policy::{HandlerLimits, OnReturn, Tries};
 use ferry_core::queue::QueueName;
+use ferry_core::status::{State, Status};
 use ferry_core::{Claim, Error, ErrorKind, Reservation};
 use ferry_worker::{
     CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, Interrupter, Options, RunEnd, StopRequest, TimeoutStage,
@@ -78,8 +79,8 @@ impl Host for Puppet {
             Event::Looping | Event::Ready => return Ok(()),
             Event::Paused => "paused".to_owned(),
             Event::Resumed => "resumed".to_owned(),
-            Event::FleetTrouble(error) => format!("fleet {error}"),
-            Event::LedgerTrouble(error) => format!("ledger {error}"),
+            Event::ControlTrouble(error) => format!("fleet {error}"),
+            Event::StatusTrouble(error) => format!("ledger {error}"),
             Event::Status(summary) => format!("status {} {:?}", summary.processed, summary.pending),
             Event::Processing(job) => format!("processing {}", job.id()),
             Event::Processed(job) => format!("processed {}", job.id()),
@@ -642,11 +643,11 @@ fn a_settlement_that_did_not_arrive_is_told_of_its_job_and_is_no_outage() {
     assert_eq!(broker.size(&queue()).unwrap().reserved, 1);
 }
 
-/// What the ledger knows of the job `a` after a run.
+/// What the status store knows of the job `a` after a run.
 fn status_after(options: Options, bodies: &[Vec<u8>], puppet: &mut Puppet) -> Status {
     let broker = broker_with(bodies);
-    Worker::new(broker.clone(), options, no_fork).with_ledger(Some(broker.clone()), 60).run(puppet);
-    broker.status("a").unwrap().expect("a status")
+    Worker::new(broker.clone(), options, no_fork).with_status_store(Some(broker.clone()), 60).run(puppet);
+    broker.find("a").unwrap().expect("a status")
 }
 
 #[test]
@@ -705,17 +706,17 @@ fn progress_is_seen_while_the_job_runs_and_its_result_at_its_end() {
     let mut puppet = Puppet::new(move |job| {
         job.say_progress(40, Some("half".to_owned()));
         let until = std::time::Instant::now() + Duration::from_secs(20);
-        while seen.status("a").unwrap().is_none_or(|status| status.progress != 40) && std::time::Instant::now() < until {
+        while seen.find("a").unwrap().is_none_or(|status| status.progress != 40) && std::time::Instant::now() < until {
             std::thread::yield_now();
         }
-        let status = seen.status("a").unwrap().unwrap();
+        let status = seen.find("a").unwrap().unwrap();
         assert_eq!((status.state, status.progress, status.message.as_deref()), (State::Running, 40, Some("half")));
         job.keep_result("[1]".to_owned());
         job.delete().unwrap();
         CallEnd::Returned
     });
-    Worker::new(broker.clone(), options(), no_fork).with_ledger(Some(broker.clone()), 60).run(&mut puppet);
-    let status = broker.status("a").unwrap().unwrap();
+    Worker::new(broker.clone(), options(), no_fork).with_status_store(Some(broker.clone()), 60).run(&mut puppet);
+    let status = broker.find("a").unwrap().unwrap();
     assert_eq!((status.state, status.progress, status.result.as_deref()), (State::Succeeded, 100, Some("[1]")));
 }
 
@@ -732,12 +733,12 @@ fn a_lost_job_says_nothing() {
     let mut puppet = Puppet::new(move |job| {
         // Somebody else ended it meanwhile.
         let claim = job.lease().reservation.claim.clone();
-        other.settle(&[ferry_core::broker::Settle { claim, how: ferry_core::broker::Settlement::Delete }]).unwrap();
+        other.settle(&[ferry_core::broker::Settle { claim, settlement: ferry_core::broker::Settlement::Delete }]).unwrap();
         assert!(job.release(0).is_err());
         CallEnd::Returned
     });
-    Worker::new(broker.clone(), options(), no_fork).with_ledger(Some(broker.clone()), 60).run(&mut puppet);
-    assert_eq!(broker.status("a").unwrap().unwrap().state, State::Running);
+    Worker::new(broker.clone(), options(), no_fork).with_status_store(Some(broker.clone()), 60).run(&mut puppet);
+    assert_eq!(broker.find("a").unwrap().unwrap().state, State::Running);
 }
 
 #[test]
@@ -749,22 +750,22 @@ fn jobs_without_an_id_and_workers_without_a_ledger_leave_no_status() {
         CallEnd::Returned
     });
     Worker::new(broker.clone(), Options { once: true, ..options() }, no_fork)
-        .with_ledger(Some(broker.clone()), 60)
+        .with_status_store(Some(broker.clone()), 60)
         .run(&mut puppet);
     Worker::new(broker.clone(), options(), no_fork).run(&mut puppet);
     assert_eq!(broker.size(&queue()).unwrap().total(), 0);
-    assert_eq!(broker.status("a").unwrap(), None);
+    assert_eq!(broker.find("a").unwrap(), None);
 }
 
 #[test]
 fn inside_push_a_handler_that_returns_is_done_and_one_that_throws_has_failed() {
-    use ferry_core::ledger::StatusUpdate;
+    use ferry_core::status::StatusUpdate;
     use ferry_worker::{StatusReporter, StatusWriter};
 
     struct Aloud(Arc<MemoryBroker<SystemClock>>);
     impl StatusWriter for Aloud {
         fn take(&self, note: StatusUpdate) {
-            self.0.note(&[note]).unwrap();
+            self.0.update(&[note]).unwrap();
         }
     }
     for (work, state) in [(CallEnd::Returned, State::Succeeded), (CallEnd::Threw("boom".into()), State::Failed)] {
@@ -772,6 +773,6 @@ fn inside_push_a_handler_that_returns_is_done_and_one_that_throws_has_failed() {
         let chronicle = StatusReporter::new(Arc::new(Aloud(broker.clone())), Arc::from("sync"), 60);
         let mut puppet = Puppet::new(move |_| work.clone());
         work_now("sync", &queue(), body("a", 0), 0, &mut puppet, no_fork, Some(chronicle)).unwrap();
-        assert_eq!(broker.status("a").unwrap().unwrap().state, state);
+        assert_eq!(broker.find("a").unwrap().unwrap().state, state);
     }
 }

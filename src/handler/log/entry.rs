@@ -136,11 +136,11 @@ pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
         Event::BrokerBack => Entry::trouble("broker_back", "the broker answers again".to_owned()),
         Event::BrokerGone(error) => Entry::trouble("broker_gone", format!("{error}; leaving")),
         Event::Unsettled(job, error) => Entry::trouble("unsettled", unsettled(job, error)),
-        Event::FleetTrouble(error) => {
-            Entry::trouble("fleet_trouble", format!("the flags of the fleet cannot be read: {error}; work goes on without"))
+        Event::ControlTrouble(error) => {
+            Entry::trouble("control_trouble", format!("the flags of the fleet cannot be read: {error}; work goes on without"))
         }
-        Event::LedgerTrouble(error) => {
-            Entry::trouble("ledger_trouble", format!("the status of jobs cannot be kept: {error}; work goes on without"))
+        Event::StatusTrouble(error) => {
+            Entry::trouble("status_trouble", format!("the status of jobs cannot be kept: {error}; work goes on without"))
         }
         Event::SettleLost { id, queue } => {
             Entry::trouble("settle_lost", format!("job {id} of `{queue}` was done, but its lease had ended: it may run again"))

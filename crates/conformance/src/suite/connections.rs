@@ -164,7 +164,7 @@ fn take_in_storm(worker: &dyn Broker, queue: &QueueName, log: &Mutex<Log>) -> bo
 }
 
 fn delete_in_storm(worker: &dyn Broker, job: &Reservation, log: &Mutex<Log>) {
-    let batch = [Settle { claim: job.claim.clone(), how: Settlement::Delete }];
+    let batch = [Settle { claim: job.claim.clone(), settlement: Settlement::Delete }];
     let settled = loop {
         if let Some(settled) = broken_or(worker.settle(&batch)) {
             break settled[0];

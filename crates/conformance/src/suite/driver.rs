@@ -162,7 +162,9 @@ fn lacks(driver: &dyn Driver, need: Need) -> Option<&'static str> {
         Need::AllStates => (can.sees_all_states, "it does not see delayed and reserved jobs"),
         Need::HeadOfQueue => (can.gives_back_to_head, "it gives back to the tail"),
         Need::Control => (broker.control().is_some(), "it has no place for flags of workers"),
-        Need::Statuses => (broker.ledger().is_some(), "it has no place for statuses and claims"),
+        Need::Statuses => {
+            (broker.status().is_some() && broker.idempotency().is_some(), "it has no place for statuses and claims")
+        }
         Need::Clock => (driver.time_can_be_turned(), "nobody can turn its clock"),
         Need::Discard => (driver.can_discard_failed_jobs(), "it always keeps failed jobs"),
         Need::EndMarks => (!driver.names_can_collide(), "its keys have no end mark"),

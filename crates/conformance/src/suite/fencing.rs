@@ -27,9 +27,9 @@ fn takeover(fixture: &Fixture) -> Takeover {
     Takeover { queue, slow, stale, quick, held }
 }
 
-fn stale_settle_changes_nothing(fixture: &Fixture, how: impl FnOnce(&Reservation) -> Settlement) {
+fn stale_settle_changes_nothing(fixture: &Fixture, settlement: impl FnOnce(&Reservation) -> Settlement) {
     let Takeover { queue, slow, stale, quick, held } = takeover(fixture);
-    assert_eq!(settle(&*slow, &stale, how(&stale)), SettleResult::Lost);
+    assert_eq!(settle(&*slow, &stale, settlement(&stale)), SettleResult::Lost);
     assert_sizes!(&*quick, &queue, sizes(0, 0, 1, 0), "the other's copy is untouched");
     assert_nothing_ready(&*quick, &queue);
     delete(&*quick, &held);
@@ -55,8 +55,8 @@ pub fn a_stale_leave_is_lost_and_changes_nothing(fixture: &Fixture) {
 pub fn a_stale_settle_stays_lost_after_the_job_is_gone(fixture: &Fixture) {
     let Takeover { queue, slow, stale, quick, held } = takeover(fixture);
     delete(&*quick, &held);
-    for how in [Settlement::Delete, Settlement::Release { delay: 0 }, Settlement::GiveBack, bury(&stale)] {
-        assert_eq!(settle(&*slow, &stale, how), SettleResult::Lost);
+    for settlement in [Settlement::Delete, Settlement::Release { delay: 0 }, Settlement::GiveBack, bury(&stale)] {
+        assert_eq!(settle(&*slow, &stale, settlement), SettleResult::Lost);
     }
     assert_sizes!(&*quick, &queue, sizes(0, 0, 0, 0), "a finished job is not revived");
 }

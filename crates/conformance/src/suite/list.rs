@@ -148,7 +148,7 @@ behaviours! {
         workers_are_listed_while_they_report: Control
         flags_are_no_jobs: Control
     }
-    ledgers {
+    statuses {
         nothing_is_known_of_a_job_that_nobody_spoke_of: Statuses
         a_job_is_followed_from_its_push_to_its_end: Statuses
         every_word_is_admitted_as_the_rule_says: Statuses

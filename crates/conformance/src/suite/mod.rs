@@ -18,7 +18,7 @@ pub mod fencing;
 pub mod fleets;
 pub mod giving_back;
 pub mod leases;
-pub mod ledgers;
+
 pub mod operators;
 pub mod poison;
 pub mod pushing;
@@ -26,6 +26,7 @@ pub mod queue_names;
 pub mod reserving;
 pub mod retrying;
 pub mod settling;
+pub mod statuses;
 pub mod twins;
 pub mod waiting;
 

@@ -73,12 +73,12 @@ pub fn drain(worker: &dyn Broker, queue: &QueueName) -> Vec<Reservation> {
     }
 }
 
-pub fn settle(worker: &dyn Broker, job: &Reservation, how: Settlement) -> SettleResult {
-    settle_all(worker, [(job, how)])[0]
+pub fn settle(worker: &dyn Broker, job: &Reservation, settlement: Settlement) -> SettleResult {
+    settle_all(worker, [(job, settlement)])[0]
 }
 
 pub fn settle_all<'a>(worker: &dyn Broker, items: impl IntoIterator<Item = (&'a Reservation, Settlement)>) -> Vec<SettleResult> {
-    let batch: Vec<Settle> = items.into_iter().map(|(job, how)| Settle { claim: job.claim.clone(), how }).collect();
+    let batch: Vec<Settle> = items.into_iter().map(|(job, settlement)| Settle { claim: job.claim.clone(), settlement }).collect();
     let settled = worker.settle(&batch).expect("settle");
     assert_eq!(settled.len(), batch.len(), "one answer per item");
     settled

@@ -64,7 +64,8 @@ fn drain(broker: &dyn Broker, wanted: &HashSet<Vec<u8>>) -> HashMap<Vec<u8>, u32
         for job in &jobs {
             *came.entry(job.body.clone()).or_default() += 1;
         }
-        let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: Settlement::Delete }).collect();
+        let batch: Vec<Settle> =
+            jobs.iter().map(|job| Settle { claim: job.claim.clone(), settlement: Settlement::Delete }).collect();
         let _ = broker.settle(&batch);
     }
     came
@@ -142,7 +143,7 @@ fn a_settle_whose_link_breaks_loses_no_job() {
             let job = next(&worker);
             let how = every_way_to_settle(&job)[number].clone();
             link.break_next(fault);
-            let answer = worker.settle(&[Settle { claim: job.claim.clone(), how: how.clone() }]);
+            let answer = worker.settle(&[Settle { claim: job.claim.clone(), settlement: how.clone() }]);
             link.cut();
             drop(worker);
             let observer = broker_at(&node, &vhost, None, |config| config.queue_type = QueueType::Classic);
@@ -168,7 +169,7 @@ fn claims_of_a_link_that_broke_are_lost_and_nothing_is_changed() {
     link.cut();
     assert_eq!(worker.extend(std::slice::from_ref(&job.claim)).unwrap(), [ExtendResult::Lost]);
     for how in every_way_to_settle(&job) {
-        assert_eq!(worker.settle(&[Settle { claim: job.claim.clone(), how }]).unwrap(), [SettleResult::Lost]);
+        assert_eq!(worker.settle(&[Settle { claim: job.claim.clone(), settlement: how }]).unwrap(), [SettleResult::Lost]);
     }
     let again = next(&worker);
     assert_eq!((again.body, again.attempts), (body(1), Some(2)));
@@ -269,7 +270,8 @@ fn a_broker_that_dies_under_load_loses_nothing_that_was_confirmed_and_no_delay_c
             assert!(due.get(&job.body).is_none_or(|due| seen >= *due), "a delayed job came early");
             missing.remove(&job.body);
         }
-        let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: Settlement::Delete }).collect();
+        let batch: Vec<Settle> =
+            jobs.iter().map(|job| Settle { claim: job.claim.clone(), settlement: Settlement::Delete }).collect();
         worker.settle(&batch).unwrap();
     }
 }
@@ -285,7 +287,7 @@ fn a_broker_short_of_memory_refuses_pushes_with_its_reason_and_still_takes_delet
     node.ctl(&["set_vm_memory_high_watermark", "0"]);
     // The first push after an alarm is what the broker blocks a connection for, so nobody knows what became of it.
     let errors: Vec<_> = (0..2).map(|number| pusher.push(&mail(), NewJob::ready(body(3 + number)))).collect();
-    let deleted = worker.settle(&[Settle { claim: job.claim.clone(), how: Settlement::Delete }]);
+    let deleted = worker.settle(&[Settle { claim: job.claim.clone(), settlement: Settlement::Delete }]);
     node.ctl(&["set_vm_memory_high_watermark", "0.9"]);
     for error in errors.into_iter().filter_map(Result::err) {
         assert!(matches!(error.kind(), ErrorKind::Refused | ErrorKind::Uncertain), "{error}");
@@ -306,9 +308,9 @@ fn a_broker_short_of_disk_refuses_pushes_with_its_reason_while_workers_go_on() {
     node.ctl(&["set_disk_free_limit", "1000000GB"]);
     // As above: nobody knows what became of the first.
     let errors: Vec<_> = (0..2).map(|number| pusher.push(&mail(), NewJob::ready(body(3 + number)))).collect();
-    let deleted = worker.settle(&[Settle { claim: job.claim.clone(), how: Settlement::Delete }]);
+    let deleted = worker.settle(&[Settle { claim: job.claim.clone(), settlement: Settlement::Delete }]);
     let other = next(&worker);
-    let done = worker.settle(&[Settle { claim: other.claim.clone(), how: Settlement::Delete }]);
+    let done = worker.settle(&[Settle { claim: other.claim.clone(), settlement: Settlement::Delete }]);
     let blocked = pusher.admin().unwrap().facts().unwrap().into_iter().find(|(name, _)| *name == "blocked");
     node.ctl(&["set_disk_free_limit", "50MB"]);
     let last = errors.into_iter().next_back().unwrap().unwrap_err();
@@ -326,7 +328,7 @@ fn a_queue_that_somebody_deleted_is_made_again_and_its_consumer_goes_on() {
     let worker = broker(&node, &vhost);
     worker.push(&mail(), NewJob::ready(body(1))).unwrap();
     let job = next(&worker);
-    assert_eq!(worker.settle(&[Settle { claim: job.claim, how: Settlement::Delete }]).unwrap(), [SettleResult::Applied]);
+    assert_eq!(worker.settle(&[Settle { claim: job.claim, settlement: Settlement::Delete }]).unwrap(), [SettleResult::Applied]);
     node.ctl(&["-p", &vhost, "delete_queue", "mail"]);
     worker.push(&mail(), NewJob::ready(body(2))).unwrap();
     assert_eq!(next(&worker).body, body(2));
@@ -349,7 +351,7 @@ fn a_job_that_runs_longer_than_consumer_timeout_is_lost_to_its_worker_and_runs_a
         assert!(Instant::now() < deadline, "the broker never took the job away");
         thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(worker.settle(&[Settle { claim: job.claim, how: Settlement::Delete }]).unwrap(), [SettleResult::Lost]);
+    assert_eq!(worker.settle(&[Settle { claim: job.claim, settlement: Settlement::Delete }]).unwrap(), [SettleResult::Lost]);
     let again = next(&worker);
     node.ctl(&["eval", "application:set_env(rabbit, consumer_timeout, 1800000)."]);
     assert_eq!(again.attempts, Some(2));

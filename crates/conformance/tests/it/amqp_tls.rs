@@ -64,7 +64,10 @@ fn a_certificate_of_our_own_is_trusted_by_ca_file_and_refused_without() {
     let mut seen = Vec::new();
     while seen.len() < 2 {
         for job in broker.reserve(std::slice::from_ref(&mail), 1, Duration::from_secs(1)).unwrap() {
-            assert_eq!(broker.settle(&[Settle { claim: job.claim, how: Settlement::Delete }]).unwrap(), [SettleResult::Applied]);
+            assert_eq!(
+                broker.settle(&[Settle { claim: job.claim, settlement: Settlement::Delete }]).unwrap(),
+                [SettleResult::Applied]
+            );
             seen.push(job.body.len());
         }
     }

@@ -42,8 +42,8 @@ fn next(broker: &dyn Broker, queue: &QueueName, max: usize) -> Vec<Reservation> 
     }
 }
 
-fn settle(broker: &dyn Broker, job: &Reservation, how: Settlement) -> SettleResult {
-    broker.settle(&[Settle { claim: job.claim.clone(), how }]).unwrap()[0]
+fn settle(broker: &dyn Broker, job: &Reservation, settlement: Settlement) -> SettleResult {
+    broker.settle(&[Settle { claim: job.claim.clone(), settlement }]).unwrap()[0]
 }
 
 fn now_ms() -> i64 {
@@ -252,13 +252,13 @@ fn released_and_left_jobs_return_after_their_delay_with_their_attempts() {
     let mail = queue("mail");
     let broker = stage.broker(Settings { retry_after: Some(2), ..Settings::default() });
     push(&broker, &mail, body(1, "null"));
-    for (attempt, how, seconds) in
+    for (attempt, settlement, seconds) in
         [(1, Settlement::Release { delay: 1 }, 1), (2, Settlement::Leave, 2), (3, Settlement::Release { delay: 3 }, 3)]
     {
         let job = next(&broker, &mail, 1).remove(0);
         assert_eq!(job.attempts, Some(attempt));
         let asked = now_ms();
-        assert_eq!(settle(&broker, &job, how), SettleResult::Applied);
+        assert_eq!(settle(&broker, &job, settlement), SettleResult::Applied);
         let back = next(&broker, &mail, 1).remove(0);
         let took = now_ms() - asked;
         assert!(took >= seconds * 1000, "it came back after {took} ms of {seconds} s");
@@ -380,7 +380,8 @@ fn random_delays_are_kept(count: u32, longest: u64, grace: i64) {
             assert!(now - stored <= seconds * 1000 + 1000 + late, "{seconds} s came after {} ms", now - stored);
             assert_eq!(job.attempts, Some(1));
         }
-        let batch: Vec<Settle> = jobs.into_iter().map(|job| Settle { claim: job.claim, how: Settlement::Delete }).collect();
+        let batch: Vec<Settle> =
+            jobs.into_iter().map(|job| Settle { claim: job.claim, settlement: Settlement::Delete }).collect();
         broker.settle(&batch).unwrap();
     }
     for other in &others {

@@ -42,7 +42,7 @@ impl Scene {
         for how in [Settlement::GiveBack, Settlement::Delete] {
             let held = self.reserve(&*worker);
             worker.extend(std::slice::from_ref(&held.claim)).unwrap();
-            assert_eq!(worker.settle(&[Settle { claim: held.claim, how }]).unwrap(), [SettleResult::Applied]);
+            assert_eq!(worker.settle(&[Settle { claim: held.claim, settlement: how }]).unwrap(), [SettleResult::Applied]);
         }
         worker
     }
@@ -137,7 +137,7 @@ fn a_settle_that_broke_leaves_the_job_in_one_state() {
             let held = scene.reserve(&*worker);
             let how = every_way_to_settle(&held)[number].clone();
             scene.break_next(fault);
-            let answer = worker.settle(&[Settle { claim: held.claim, how: how.clone() }]);
+            let answer = worker.settle(&[Settle { claim: held.claim, settlement: how.clone() }]);
             scene.assert_it_broke();
             let sizes = scene.sizes();
             assert!(sizes.total() + sizes.failed <= 1, "{how:?}, {fault:?}: {sizes:?}");
@@ -162,7 +162,7 @@ fn a_settle_whose_answer_broke_is_not_called_lost() {
         let held = scene.reserve(&*worker);
         let how = every_way_to_settle(&held)[number].clone();
         scene.break_next(Fault::AfterServer);
-        let answer = worker.settle(&[Settle { claim: held.claim, how: how.clone() }]);
+        let answer = worker.settle(&[Settle { claim: held.claim, settlement: how.clone() }]);
         scene.assert_it_broke();
         // It was ours and it was carried out. `Lost` means that it was not ours and that nothing changed.
         if matches!(answer.as_deref(), Ok([SettleResult::Lost])) {
@@ -193,7 +193,7 @@ fn say(worker: &dyn Broker, word: &str, queue: &QueueName, held: &Reservation) -
         "push" => worker.push(queue, NewJob::ready(OTHER_JOB)).map(drop),
         "reserve" => worker.reserve(std::slice::from_ref(queue), 1, Duration::ZERO).map(drop),
         "reserve and wait" => worker.reserve(std::slice::from_ref(queue), 1, Duration::from_millis(500)).map(drop),
-        "settle" => worker.settle(&[Settle { claim: held.claim.clone(), how: Settlement::Delete }]).map(drop),
+        "settle" => worker.settle(&[Settle { claim: held.claim.clone(), settlement: Settlement::Delete }]).map(drop),
         "extend" => worker.extend(std::slice::from_ref(&held.claim)).map(drop),
         other => panic!("{other}"),
     }
@@ -301,7 +301,7 @@ fn a_server_that_restarts_is_found_again() {
     // The new server knows no script of ours.
     let held = broker.reserve(std::slice::from_ref(&queue), 1, Duration::ZERO).unwrap().remove(0);
     assert_eq!(held.body, JOB);
-    assert_eq!(broker.settle(&[Settle { claim: held.claim, how: Settlement::Delete }]).unwrap(), [SettleResult::Applied]);
+    assert_eq!(broker.settle(&[Settle { claim: held.claim, settlement: Settlement::Delete }]).unwrap(), [SettleResult::Applied]);
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn warm_up(worker: &dyn Broker) {
     worker.push(&queue, NewJob::due(body, Due::After(0))).unwrap();
     for how in [Settlement::GiveBack, Settlement::Release { delay: 0 }, Settlement::Delete] {
         let job = worker.reserve(std::slice::from_ref(&queue), 1, Duration::ZERO).unwrap().remove(0);
-        worker.settle(&[Settle { claim: job.claim, how }]).unwrap();
+        worker.settle(&[Settle { claim: job.claim, settlement: how }]).unwrap();
     }
     worker.size(&queue).unwrap();
 }

@@ -8,9 +8,8 @@ use ferry_core::broker::{Admin, Capabilities, ExtendResult, Settle, SettleResult
 use ferry_core::control::WorkerControl;
 use ferry_core::failed::{FailedJob, FailedPosition, Failure};
 use ferry_core::job::{Claim, NewJob, Reservation};
-use ferry_core::ledger::Ledger;
 use ferry_core::payload::{find_attempts, with_attempts};
-use ferry_core::{Broker, QueueName, Result};
+use ferry_core::{Broker, IdempotencyStore, QueueName, Result, StatusStore};
 
 /// A broker whose payloads count from 1.
 pub struct FromOne(pub Arc<dyn Broker>);
@@ -44,8 +43,8 @@ fn failed_inside(jobs: &[FailedJob]) -> Vec<FailedJob> {
     jobs.iter().map(|job| FailedJob { payload: inside(&job.payload), ..job.clone() }).collect()
 }
 
-fn how_inside(how: &Settlement) -> Settlement {
-    match how {
+fn how_inside(settlement: &Settlement) -> Settlement {
+    match settlement {
         Settlement::Bury(failure) => {
             Settlement::Bury(Box::new(Failure { payload: inside(&failure.payload), ..(**failure).clone() }))
         }
@@ -69,7 +68,7 @@ impl Broker for FromOne {
 
     fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
         let batch: Vec<Settle> =
-            batch.iter().map(|item| Settle { claim: item.claim.clone(), how: how_inside(&item.how) }).collect();
+            batch.iter().map(|item| Settle { claim: item.claim.clone(), settlement: how_inside(&item.settlement) }).collect();
         self.0.settle(&batch)
     }
 
@@ -97,8 +96,12 @@ impl Broker for FromOne {
         self.0.control()
     }
 
-    fn ledger(&self) -> Option<&dyn Ledger> {
-        self.0.ledger()
+    fn status(&self) -> Option<&dyn StatusStore> {
+        self.0.status()
+    }
+
+    fn idempotency(&self) -> Option<&dyn IdempotencyStore> {
+        self.0.idempotency()
     }
 }
 

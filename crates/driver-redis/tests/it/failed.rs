@@ -25,7 +25,7 @@ fn fail(broker: &RedisBroker, payloads: &[&[u8]]) {
             exception: "boom \"failed_at\":0 订单".into(),
             attempts: job.attempts.unwrap_or(0),
         };
-        broker.settle(&[Settle { claim: job.claim, how: Settlement::Bury(Box::new(failure)) }]).unwrap();
+        broker.settle(&[Settle { claim: job.claim, settlement: Settlement::Bury(Box::new(failure)) }]).unwrap();
     }
 }
 

@@ -28,8 +28,8 @@ fn broker(server: &Server) -> RedisBroker {
     broker_at(server, NOW)
 }
 
-fn settle(broker: &RedisBroker, job: &Reservation, how: Settlement) -> SettleResult {
-    broker.settle(&[Settle { claim: job.claim.clone(), how }]).unwrap()[0]
+fn settle(broker: &RedisBroker, job: &Reservation, settlement: Settlement) -> SettleResult {
+    broker.settle(&[Settle { claim: job.claim.clone(), settlement }]).unwrap()[0]
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn release_and_expiry_raise_attempts_and_nothing_else_does() {
 
 #[test]
 fn a_claim_of_v1_that_somebody_took_over_settles_nothing() {
-    for how in [Settlement::Delete, Settlement::Release { delay: 0 }, Settlement::GiveBack, Settlement::Leave] {
+    for settlement in [Settlement::Delete, Settlement::Release { delay: 0 }, Settlement::GiveBack, Settlement::Leave] {
         let server = Server::start();
         let slow = broker(&server);
         push(&slow, &[body("a", 1)]);
@@ -76,9 +76,9 @@ fn a_claim_of_v1_that_somebody_took_over_settles_nothing() {
         let held = reserve(&quick, 1);
         assert_eq!(held[0].attempts, Some(2));
         let before = server.inspect().snapshot();
-        assert_eq!(settle(&slow, &stale[0], how.clone()), SettleResult::Lost);
+        assert_eq!(settle(&slow, &stale[0], settlement.clone()), SettleResult::Lost);
         assert_eq!(server.inspect().snapshot(), before);
-        assert_eq!(settle(&quick, &held[0], how), SettleResult::Applied);
+        assert_eq!(settle(&quick, &held[0], settlement), SettleResult::Applied);
     }
 }
 

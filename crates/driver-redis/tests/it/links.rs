@@ -61,7 +61,7 @@ fn an_acl_user_gets_in_and_learns_what_it_may_not() {
     let jobs = full.reserve(&[q()], 1, Duration::from_millis(5)).unwrap();
     full.extend(&[jobs[0].claim.clone()]).unwrap();
     assert_eq!(
-        full.settle(&[Settle { claim: jobs[0].claim.clone(), how: Settlement::Release { delay: 0 } }]).unwrap(),
+        full.settle(&[Settle { claim: jobs[0].claim.clone(), settlement: Settlement::Release { delay: 0 } }]).unwrap(),
         [SettleResult::Applied]
     );
     full.admin().unwrap().clear(&q()).unwrap();
@@ -256,7 +256,7 @@ fn a_settle_is_not_repeated_because_it_would_call_lost_what_the_first_try_did() 
     let broker = broker(config_for(link.port()));
     push(&broker, &[body("a", 0), body("b", 0)]);
     let mut claims: Vec<_> = reserve(&broker, 2).into_iter().map(|job| job.claim).collect();
-    let batch = [Settle { claim: claims.remove(0), how: Settlement::Delete }];
+    let batch = [Settle { claim: claims.remove(0), settlement: Settlement::Delete }];
     know_the_script(&broker, claims.remove(0), Settlement::Delete);
     link.break_next(Fault::AfterServer);
     assert_eq!(broker.settle(&batch).unwrap_err().kind(), ErrorKind::Uncertain);
@@ -264,8 +264,8 @@ fn a_settle_is_not_repeated_because_it_would_call_lost_what_the_first_try_did() 
 }
 
 /// Otherwise the answer that is lost would be the one that says it does not know it.
-fn know_the_script(broker: &RedisBroker, claim: ferry_core::Claim, how: Settlement) {
-    assert_eq!(broker.settle(&[Settle { claim, how }]).unwrap(), [SettleResult::Applied]);
+fn know_the_script(broker: &RedisBroker, claim: ferry_core::Claim, settlement: Settlement) {
+    assert_eq!(broker.settle(&[Settle { claim, settlement }]).unwrap(), [SettleResult::Applied]);
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn giving_back_is_not_repeated_because_the_next_holder_has_the_same_bytes() {
     let claim = claims.remove(0);
     know_the_script(&broker, claims.remove(0), Settlement::Release { delay: 60 });
     link.break_next(Fault::AfterServer);
-    let error = broker.settle(&[Settle { claim, how: Settlement::GiveBack }]).unwrap_err();
+    let error = broker.settle(&[Settle { claim, settlement: Settlement::GiveBack }]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Uncertain, "{error}");
     assert_eq!(server.inspect().list(READY), [body("a", 0)]);
 }

@@ -55,7 +55,8 @@ fn push_and_batches() {
                 break;
             }
             jobs += taken.len();
-            let settles: Vec<_> = taken.into_iter().map(|job| Settle { claim: job.claim, how: Settlement::Delete }).collect();
+            let settles: Vec<_> =
+                taken.into_iter().map(|job| Settle { claim: job.claim, settlement: Settlement::Delete }).collect();
             let before = Instant::now();
             assert!(broker.settle(&settles).unwrap().iter().all(|settled| *settled == SettleResult::Applied));
             deleting += before.elapsed();

@@ -19,8 +19,8 @@ fn failure(job: &Reservation) -> Failure {
     }
 }
 
-fn settle(broker: &RedisBroker, jobs: &[Reservation], how: impl Fn(&Reservation) -> Settlement) -> Vec<SettleResult> {
-    let batch: Vec<_> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: how(job) }).collect();
+fn settle(broker: &RedisBroker, jobs: &[Reservation], settlement: impl Fn(&Reservation) -> Settlement) -> Vec<SettleResult> {
+    let batch: Vec<_> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), settlement: settlement(job) }).collect();
     broker.settle(&batch).unwrap()
 }
 
@@ -43,7 +43,7 @@ fn each_way_leaves_the_keys_as_it_should() {
         Settlement::GiveBack,
         Settlement::Leave,
     ];
-    let batch: Vec<_> = jobs.iter().zip(ways).map(|(job, how)| Settle { claim: job.claim.clone(), how }).collect();
+    let batch: Vec<_> = jobs.iter().zip(ways).map(|(job, settlement)| Settle { claim: job.claim.clone(), settlement }).collect();
     assert_eq!(broker.settle(&batch).unwrap(), [SettleResult::Applied; 6]);
 
     let mut redis = server.inspect();
@@ -61,7 +61,7 @@ fn each_way_leaves_the_keys_as_it_should() {
 fn a_claim_that_somebody_took_over_settles_nothing() {
     let ways: [fn(&Reservation) -> Settlement; 5] =
         [|_| Settlement::Delete, |_| Settlement::Release { delay: 0 }, bury, |_| Settlement::GiveBack, |_| Settlement::Leave];
-    for how in ways {
+    for settlement in ways {
         let server = Server::start();
         let broker = server.broker();
         push(&broker, &[body("a", 0)]);
@@ -69,10 +69,10 @@ fn a_claim_that_somebody_took_over_settles_nothing() {
         let theirs = reserve(&server.broker_at(NOW + 60), 1);
         assert_eq!(theirs[0].attempts, Some(2));
         let before = server.inspect().snapshot();
-        assert_eq!(settle(&broker, &mine, how), [SettleResult::Lost]);
+        assert_eq!(settle(&broker, &mine, settlement), [SettleResult::Lost]);
         assert_eq!(broker.extend(&[mine[0].claim.clone()]).unwrap(), [ExtendResult::Lost]);
         assert_eq!(server.inspect().snapshot(), before);
-        assert_eq!(settle(&broker, &theirs, how), [SettleResult::Applied]);
+        assert_eq!(settle(&broker, &theirs, settlement), [SettleResult::Applied]);
     }
 }
 
@@ -119,8 +119,8 @@ fn a_batch_over_queues_and_ways_is_answered_in_its_order() {
         .iter()
         .map(|job| {
             index += 1;
-            let how = if index % 2 == 0 { Settlement::Delete } else { Settlement::Release { delay: 1 } };
-            Settle { claim: job.claim.clone(), how }
+            let settlement = if index % 2 == 0 { Settlement::Delete } else { Settlement::Release { delay: 1 } };
+            Settle { claim: job.claim.clone(), settlement }
         })
         .collect();
     use SettleResult::{Applied, Lost};
@@ -138,7 +138,7 @@ fn a_failed_store_that_refuses_leaves_the_job_reserved() {
     let mut redis = server.inspect();
     redis.run::<()>(&["SET", FAILED, "not a list"]);
     let before = redis.snapshot();
-    let batch = [Settle { claim: jobs[0].claim.clone(), how: bury(&jobs[0]) }];
+    let batch = [Settle { claim: jobs[0].claim.clone(), settlement: bury(&jobs[0]) }];
     let error = broker.settle(&batch).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert_eq!(redis.snapshot(), before);
@@ -153,7 +153,7 @@ fn a_release_that_is_refused_leaves_the_job_reserved() {
     let mut redis = server.inspect();
     redis.run::<()>(&["SET", DELAYED, "not a set"]);
     let before = redis.snapshot();
-    let batch = [Settle { claim: jobs[0].claim.clone(), how: Settlement::Release { delay: 1 } }];
+    let batch = [Settle { claim: jobs[0].claim.clone(), settlement: Settlement::Release { delay: 1 } }];
     assert_eq!(broker.settle(&batch).unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!(redis.snapshot(), before);
 }

@@ -12,7 +12,7 @@ mod errors;
 mod facts;
 mod failed;
 pub mod fork_gate;
-mod ledger;
+mod idempotency;
 mod poll_interval;
 mod push;
 mod reserve;
@@ -20,6 +20,7 @@ mod schema;
 mod session;
 mod settle;
 mod statements;
+mod status;
 
 use std::time::Duration;
 
@@ -27,8 +28,9 @@ use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Fact, Settle
 use ferry_core::config::SqliteConfig;
 use ferry_core::control::{ControlCommand, FleetFlags, WorkerControl, WorkerReport};
 use ferry_core::failed::{FailedJob, FailedPosition};
-use ferry_core::ledger::{ClaimOutcome, ClaimTtl, Ledger, Status, StatusUpdate};
-use ferry_core::{Claim, ErrorKind, NewJob, QueueName, Reservation, Result};
+use ferry_core::idempotency::{ClaimOutcome, ClaimTtl};
+use ferry_core::status::{Status, StatusUpdate};
+use ferry_core::{Claim, ErrorKind, IdempotencyStore, NewJob, QueueName, Reservation, Result, StatusStore};
 
 use crate::settings::Settings;
 use connection_slot::ConnectionSlot;
@@ -45,7 +47,7 @@ pub struct SqliteBroker {
     settle: ConnectionSlot,
     look: ConnectionSlot,
     fleet: ConnectionSlot,
-    ledger: ConnectionSlot,
+    status: ConnectionSlot,
 }
 
 impl SqliteBroker {
@@ -62,7 +64,7 @@ impl SqliteBroker {
             settle: ConnectionSlot::new(),
             look: ConnectionSlot::new(),
             fleet: ConnectionSlot::new(),
-            ledger: ConnectionSlot::new(),
+            status: ConnectionSlot::new(),
         }
     }
 }
@@ -112,7 +114,7 @@ impl Broker for SqliteBroker {
         self.settle.close();
         self.look.close();
         self.fleet.close();
-        self.ledger.close();
+        self.status.close();
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -133,46 +135,58 @@ impl Broker for SqliteBroker {
         Some(self)
     }
 
-    fn ledger(&self) -> Option<&dyn Ledger> {
+    fn status(&self) -> Option<&dyn StatusStore> {
         Some(self)
+    }
+
+    fn idempotency(&self) -> Option<&dyn IdempotencyStore> {
+        Some(self)
+    }
+
+    /// SQLite keeps the locks of a process in a table of its own. A child inherits the table but not the locks, so it would write
+    /// into a `-wal` that the parent's close deletes: jobs that were stored would be gone.
+    fn before_fork(&self) {
+        self.close();
     }
 }
 
 /// Statuses go over a connection whose commits do not wait for the disk; claims over one whose commits do.
-impl Ledger for SqliteBroker {
-    fn note(&self, notes: &[StatusUpdate]) -> Result<()> {
+impl StatusStore for SqliteBroker {
+    fn update(&self, updates: &[StatusUpdate]) -> Result<()> {
         let now = self.settings.now_ms();
-        self.ledger.with(&self.place, &self.tables, |session, _| ledger::note(session, notes, now))
+        self.status.with(&self.place, &self.tables, |session, _| status::update(session, updates, now))
     }
 
-    fn status(&self, id: &str) -> Result<Option<Status>> {
+    fn find(&self, id: &str) -> Result<Option<Status>> {
         let now = self.settings.now_ms();
-        self.ledger.with(&self.place, &self.tables, |session, _| ledger::status(session, id, now))
+        self.status.with(&self.place, &self.tables, |session, _| status::find(session, id, now))
     }
+}
 
-    fn claim(&self, key: &str, token: &str, terms: ClaimTtl) -> Result<ClaimOutcome> {
+impl IdempotencyStore for SqliteBroker {
+    fn claim(&self, key: &str, token: &str, ttl: ClaimTtl) -> Result<ClaimOutcome> {
         let now = self.settings.now_ms();
-        self.look.with(&self.place, &self.tables, |session, _| ledger::claim(session, key, token, terms, now))
+        self.look.with(&self.place, &self.tables, |session, _| idempotency::claim(session, key, token, ttl, now))
     }
 
     fn complete(&self, key: &str, token: &str, result: Option<&str>, ttl: u32) -> Result<bool> {
         let now = self.settings.now_ms();
-        self.look.with(&self.place, &self.tables, |session, _| ledger::complete(session, key, token, result, ttl, now))
+        self.look.with(&self.place, &self.tables, |session, _| idempotency::complete(session, key, token, result, ttl, now))
     }
 
     fn release(&self, key: &str, token: &str) -> Result<bool> {
         let now = self.settings.now_ms();
-        self.look.with(&self.place, &self.tables, |session, _| ledger::release(session, key, token, now))
+        self.look.with(&self.place, &self.tables, |session, _| idempotency::release(session, key, token, now))
     }
 
     fn is_done(&self, key: &str) -> Result<bool> {
         let now = self.settings.now_ms();
-        self.look.with(&self.place, &self.tables, |session, _| ledger::is_done(session, key, now))
+        self.look.with(&self.place, &self.tables, |session, _| idempotency::is_done(session, key, now))
     }
 
     fn forget(&self, key: &str) -> Result<bool> {
         let now = self.settings.now_ms();
-        self.look.with(&self.place, &self.tables, |session, _| ledger::forget(session, key, now))
+        self.look.with(&self.place, &self.tables, |session, _| idempotency::forget(session, key, now))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::trailer;
 pub(super) fn settle(session: &mut Session, tables: &Tables, batch: &[Settle], now: i64) -> Result<Vec<SettleResult>, Fault> {
     let mut settled = vec![SettleResult::Lost; batch.len()];
     let (burials, others): (Vec<_>, Vec<_>) =
-        batch.iter().enumerate().partition(|(_, item)| matches!(item.how, Settlement::Bury(_)));
+        batch.iter().enumerate().partition(|(_, item)| matches!(item.settlement, Settlement::Bury(_)));
     for part in [others, burials] {
         for at in settle_part(session, tables, &part, now)? {
             settled[at] = SettleResult::Applied;
@@ -44,7 +44,7 @@ type Numbered<'a> = (usize, &'a Settle);
 
 /// Settles some items and returns the places of those that were ours.
 fn settle_part(session: &mut Session, tables: &Tables, items: &[Numbered<'_>], now: i64) -> Result<Vec<usize>, Fault> {
-    let changes = items.iter().any(|(_, item)| !matches!(item.how, Settlement::Leave));
+    let changes = items.iter().any(|(_, item)| !matches!(item.settlement, Settlement::Leave));
     let work = |session: &mut Session| {
         let mut fence = fence(session, tables, items.iter().map(|(_, item)| &item.claim))?;
         let ours: Vec<(ReservedRow, Numbered<'_>)> =
@@ -73,7 +73,7 @@ fn carry_out(session: &mut Session, tables: &Tables, ours: &[(ReservedRow, Numbe
     let mut gone = Vec::new();
     let mut given_back = Vec::new();
     for (held, (_, item)) in ours {
-        match &item.how {
+        match &item.settlement {
             Settlement::Delete => gone.push(held.id),
             Settlement::Release { delay } => {
                 let due = now.saturating_add(*delay);

@@ -63,8 +63,8 @@ fn a_failed_store_that_refuses_leaves_the_job_and_holds_up_nothing_else() {
         attempts: 1,
     };
     let batch = [
-        Settle { claim: jobs[0].claim.clone(), how: Settlement::Bury(Box::new(failure)) },
-        Settle { claim: jobs[1].claim.clone(), how: Settlement::Delete },
+        Settle { claim: jobs[0].claim.clone(), settlement: Settlement::Bury(Box::new(failure)) },
+        Settle { claim: jobs[1].claim.clone(), settlement: Settlement::Delete },
     ];
     assert_eq!(broker.settle(&batch).unwrap_err().kind(), ErrorKind::Refused);
     let sizes = broker.size(&QueueName::default()).unwrap();

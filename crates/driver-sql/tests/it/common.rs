@@ -72,8 +72,8 @@ pub fn reserve(broker: &SqliteBroker, max: usize) -> Vec<Reservation> {
     broker.reserve(&[QueueName::default()], max, Duration::ZERO).unwrap()
 }
 
-pub fn settle(broker: &SqliteBroker, job: &Reservation, how: Settlement) -> SettleResult {
-    broker.settle(&[Settle { claim: job.claim.clone(), how }]).unwrap()[0]
+pub fn settle(broker: &SqliteBroker, job: &Reservation, settlement: Settlement) -> SettleResult {
+    broker.settle(&[Settle { claim: job.claim.clone(), settlement }]).unwrap()[0]
 }
 
 pub fn bodies(jobs: &[Reservation]) -> Vec<&str> {

@@ -70,7 +70,7 @@ fn giving_back_a_row_of_v1_burns_nothing() {
 
 #[test]
 fn a_claim_on_a_row_of_v1_that_somebody_took_over_settles_nothing() {
-    for how in [
+    for settlement in [
         Settlement::Delete,
         Settlement::Release { delay: 0 },
         Settlement::GiveBack,
@@ -84,10 +84,10 @@ fn a_claim_on_a_row_of_v1_that_somebody_took_over_settles_nothing() {
         let stale = reserve(&slow, 1).remove(0);
         let quick = think1(&folder.file(), NOW + 60);
         let held = reserve(&quick, 1).remove(0);
-        assert_eq!(settle(&slow, &stale, how.clone()), SettleResult::Lost);
+        assert_eq!(settle(&slow, &stale, settlement.clone()), SettleResult::Lost);
         assert_eq!(slow.extend(&[stale.claim]).unwrap(), [ExtendResult::Lost]);
         assert_eq!(jobs_table(&folder.file()), json!([row(1, 1, 1, (NOW + 60).into(), NOW, NOW)]));
-        assert_eq!(settle(&quick, &held, how), SettleResult::Applied);
+        assert_eq!(settle(&quick, &held, settlement), SettleResult::Applied);
     }
 }
 

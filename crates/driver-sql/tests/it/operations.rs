@@ -140,7 +140,8 @@ fn a_batch_is_settled_item_by_item() {
         Settlement::GiveBack,
         Settlement::Leave,
     ];
-    let batch: Vec<Settle> = jobs.iter().zip(hows).map(|(job, how)| Settle { claim: job.claim.clone(), how }).collect();
+    let batch: Vec<Settle> =
+        jobs.iter().zip(hows).map(|(job, settlement)| Settle { claim: job.claim.clone(), settlement }).collect();
     assert_eq!(broker.settle(&batch).unwrap(), [SettleResult::Applied; 5]);
     let state = rows(&folder.file(), "SELECT id, payload, attempts, reserve_time, available_time FROM tp_jobs ORDER BY id");
     assert_eq!(
@@ -166,7 +167,7 @@ fn a_claim_counts_once_in_a_batch() {
     let broker = broker_at(&folder.file(), NOW);
     push(&broker, "a");
     let claim = reserve(&broker, 1).remove(0).claim;
-    let twice = vec![Settle { claim, how: Settlement::Release { delay: 0 } }; 2];
+    let twice = vec![Settle { claim, settlement: Settlement::Release { delay: 0 } }; 2];
     assert_eq!(broker.settle(&twice).unwrap(), [SettleResult::Applied, SettleResult::Lost]);
     assert_eq!(jobs_table(&folder.file()).as_array().unwrap().len(), 1);
 }
@@ -179,7 +180,8 @@ fn jobs_given_back_are_the_next_in_their_old_order() {
         push(&broker, payload);
     }
     let jobs = reserve(&broker, 3);
-    let batch: Vec<Settle> = jobs[1..].iter().map(|job| Settle { claim: job.claim.clone(), how: Settlement::GiveBack }).collect();
+    let batch: Vec<Settle> =
+        jobs[1..].iter().map(|job| Settle { claim: job.claim.clone(), settlement: Settlement::GiveBack }).collect();
     assert_eq!(broker.settle(&batch).unwrap(), [SettleResult::Applied; 2]);
     let again = reserve(&broker, 9);
     assert_eq!(bodies(&again), ["b", "c", "d"], "no attempt was burnt, so they may share a batch");

@@ -59,7 +59,8 @@ fn work() {
         if jobs.is_empty() && all_pushed {
             return;
         }
-        let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: Settlement::Delete }).collect();
+        let batch: Vec<Settle> =
+            jobs.iter().map(|job| Settle { claim: job.claim.clone(), settlement: Settlement::Delete }).collect();
         assert!(broker.settle(&batch).unwrap().iter().all(|settled| *settled == SettleResult::Applied));
         jobs.iter().for_each(|job| taken.write_all(&[&job.body[..], b"\n"].concat()).unwrap());
     }
@@ -105,7 +106,7 @@ fn threads_that_share_one_broker_carry_every_job_exactly_once() {
             }
             ids.extend(jobs.iter().filter_map(|job| job.number));
             let batch: Vec<Settle> =
-                jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: Settlement::Delete }).collect();
+                jobs.iter().map(|job| Settle { claim: job.claim.clone(), settlement: Settlement::Delete }).collect();
             assert!(broker.settle(&batch).unwrap().iter().all(|settled| *settled == SettleResult::Applied));
         }
     };
@@ -207,7 +208,8 @@ fn php_writes_to_the_same_file_in_between() {
         let jobs = reserve(&broker, 10);
         assert!(!jobs.is_empty());
         seen.extend(bodies(&jobs).iter().map(|body| (*body).to_owned()));
-        let batch: Vec<Settle> = jobs.iter().map(|job| Settle { claim: job.claim.clone(), how: Settlement::Delete }).collect();
+        let batch: Vec<Settle> =
+            jobs.iter().map(|job| Settle { claim: job.claim.clone(), settlement: Settlement::Delete }).collect();
         broker.settle(&batch).unwrap();
     }
     assert_eq!(seen.iter().collect::<HashSet<_>>().len(), 101);

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::sync::{MutexGuard, PoisonError};
 
 use super::MemoryBroker;
+use crate::broker::{IdempotencyStore, StatusStore};
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::ledger::{ClaimOutcome, ClaimRecord, ClaimTtl, Ledger, Status, StatusFields, StatusUpdate};
+use crate::idempotency::{ClaimOutcome, ClaimRecord, ClaimTtl};
+use crate::status::{Status, StatusFields, StatusUpdate};
 
 /// What is written down.
 #[derive(Default)]
-pub(super) struct Book {
+pub(super) struct MemoryStatuses {
     statuses: HashMap<String, Page>,
     claims: HashMap<String, ClaimRecord>,
     /// How many entries there may be before the old ones are looked for.
@@ -26,29 +28,29 @@ struct Page {
 /// So few need no tidying.
 const FEW: usize = 1024;
 
-impl Book {
+impl MemoryStatuses {
     fn status(&self, id: &str, now: i64) -> Option<Status> {
         let page = self.statuses.get(id).filter(|page| page.expires > now)?;
         Status::of(id, &page.fields)
     }
 
-    fn write(&mut self, note: &StatusUpdate, now: i64) {
-        let known = self.status(&note.id, now);
-        if !note.rule().admits(known.as_ref().map(|status| (status.state, status.attempts)), note.attempts()) {
+    fn write(&mut self, update: &StatusUpdate, now: i64) {
+        let known = self.status(&update.id, now);
+        if !update.precondition().admits(known.as_ref().map(|status| (status.state, status.attempts)), update.attempts()) {
             return;
         }
-        let edit = note.edit();
-        if edit.removes {
-            self.statuses.remove(&note.id);
+        let patch = update.patch();
+        if patch.removes {
+            self.statuses.remove(&update.id);
             return;
         }
         let mut fields = match known {
-            Some(_) => self.statuses.remove(&note.id).map(|page| page.fields).unwrap_or_default(),
+            Some(_) => self.statuses.remove(&update.id).map(|page| page.fields).unwrap_or_default(),
             None => StatusFields::new(),
         };
-        edit.apply(&mut fields, now);
-        let expires = now.saturating_add(i64::from(note.ttl) * 1000);
-        self.statuses.insert(note.id.clone(), Page { fields, expires });
+        patch.apply(&mut fields, now);
+        let expires = now.saturating_add(i64::from(update.ttl) * 1000);
+        self.statuses.insert(update.id.clone(), Page { fields, expires });
     }
 
     fn tidy(&mut self, now: i64) {
@@ -62,24 +64,26 @@ impl Book {
 }
 
 impl<C: Clock> MemoryBroker<C> {
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn book(&self) -> MutexGuard<'_, MemoryStatuses> {
         // Nothing above can panic half-way through a change.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<C: Clock> Ledger for MemoryBroker<C> {
-    fn note(&self, notes: &[StatusUpdate]) -> Result<()> {
+impl<C: Clock> StatusStore for MemoryBroker<C> {
+    fn update(&self, updates: &[StatusUpdate]) -> Result<()> {
         let (now, mut book) = (self.clock.now_ms(), self.book());
         book.tidy(now);
-        notes.iter().for_each(|note| book.write(note, now));
+        updates.iter().for_each(|update| book.write(update, now));
         Ok(())
     }
 
-    fn status(&self, id: &str) -> Result<Option<Status>> {
+    fn find(&self, id: &str) -> Result<Option<Status>> {
         Ok(self.book().status(id, self.clock.now_ms()))
     }
+}
 
+impl<C: Clock> IdempotencyStore for MemoryBroker<C> {
     fn claim(&self, key: &str, token: &str, terms: ClaimTtl) -> Result<ClaimOutcome> {
         let (now, mut book) = (self.clock.now_ms(), self.book());
         book.tidy(now);
@@ -122,14 +126,14 @@ impl<C: Clock> Ledger for MemoryBroker<C> {
 mod tests {
     use super::*;
     use crate::clock::HandClock;
-    use crate::ledger::{JobRef, StatusChange};
+    use crate::status::{JobRef, StatusChange};
 
     #[test]
     fn what_is_over_does_not_pile_up() {
         let broker = MemoryBroker::new(HandClock::at(1), None);
         for number in 0..5 * FEW {
-            let note = StatusUpdate { id: number.to_string(), about: JobRef::default(), said: StatusChange::Queued, ttl: 1 };
-            broker.note(&[note]).unwrap();
+            let note = StatusUpdate { id: number.to_string(), job: JobRef::default(), change: StatusChange::Queued, ttl: 1 };
+            broker.update(&[note]).unwrap();
             broker.claim(&number.to_string(), "t", ClaimTtl { lease: 1, ttl: 1 }).unwrap();
             broker.clock.advance(1);
         }

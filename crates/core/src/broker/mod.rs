@@ -1,15 +1,32 @@
-//! What a broker must be able to do. `docs/decisions/0001-the-broker-contract.md` says why it is shaped like this.
+//! What a broker must be able to do: one trait for jobs, and one each for what only some brokers offer.
+//! `docs/decisions/0001-the-broker-contract.md` says why they are shaped like this.
+//!
+//! | file | trait |
+//! |---|---|
+//! | `mod.rs` | `Broker`: push, reserve, settle |
+//! | `admin.rs` | `Admin`: failed jobs, waiting payloads, facts about the server |
+//! | `control.rs` | `WorkerControl`: pause, resume, restart, stop, reports of workers |
+//! | `status.rs` | `StatusStore`: what became of a job |
+//! | `idempotency.rs` | `IdempotencyStore`: work that must be done once |
+
+mod admin;
+pub mod control;
+mod idempotency;
+mod status;
+
+pub use admin::{Admin, Fact, State};
+pub use control::WorkerControl;
+pub use idempotency::IdempotencyStore;
+pub use status::StatusStore;
 
 use std::time::Duration;
 
-use crate::control::WorkerControl;
 use crate::error::Result;
-use crate::failed::{FailedJob, FailedPosition, Failure};
+use crate::failed::Failure;
 use crate::job::{Claim, NewJob, Reservation};
-use crate::ledger::Ledger;
 use crate::queue::QueueName;
 
-/// A remote system that keeps jobs. Every word blocks, takes `&self` and may be called from any thread.
+/// A remote system that keeps jobs. Every operation blocks, takes `&self` and may be called from any thread.
 ///
 /// `reserve` never delays `settle`, `extend` or `push` on another thread: a driver keeps separate sockets for them.
 pub trait Broker: Send + Sync {
@@ -36,92 +53,37 @@ pub trait Broker: Send + Sync {
     /// Counts the jobs of a queue by state.
     fn size(&self, queue: &QueueName) -> Result<Sizes>;
 
-    /// Nobody will reserve for a while: what was taken beforehand goes back. Brokers that take only when asked have nothing to do.
+    /// Returns prefetched jobs to the broker, because the worker will not reserve for a while. Nothing to do where `reserve` prefetches nothing.
     fn release_prefetched(&self) {}
 
-    /// Lets go of every connection. The next word makes a new one.
+    /// The process is about to fork: closes what a child must not inherit. The next operation opens it again.
+    fn before_fork(&self) {}
+
+    /// Closes every connection. The next operation opens a new one.
     fn close(&self);
 
     /// What callers must know beforehand.
     fn capabilities(&self) -> Capabilities;
 
-    /// The words for operators, where this broker has them.
+    /// The operations for operators, where this broker has them.
     fn admin(&self) -> Option<&dyn Admin> {
         None
     }
 
-    /// The flags of a fleet of workers, where this broker has a place for them.
+    /// Flags and reports of the workers, where this broker has a place for them.
     fn control(&self) -> Option<&dyn WorkerControl> {
         None
     }
 
-    /// The statuses of jobs and the claims of work, where this broker has a place for them.
-    fn ledger(&self) -> Option<&dyn Ledger> {
+    /// The statuses of jobs, where this broker has a place for them.
+    fn status(&self) -> Option<&dyn StatusStore> {
         None
     }
-}
 
-/// What an operator may ask of a broker.
-pub trait Admin: Send + Sync {
-    /// Failed jobs of `queue`, newest first, skipping `offset`.
-    fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>>;
-
-    /// Failed jobs of `queue`, oldest first, behind those that were `passed`. `None`: the place is lost, because others removed
-    /// jobs that lay behind; the walk must begin anew.
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>>;
-
-    /// Makes failed jobs of `queue` ready again, which were read a moment ago, and returns how many. Their attempts begin anew; no
-    /// other byte changes.
-    ///
-    /// Each one leaves the failed store and joins the ready jobs, or neither. One that is gone is not counted; nor is one that
-    /// lies far from where it was read, because many others were removed meanwhile: it stays failed, to be read again. After an
-    /// error some may be done; those are not failed any more, so asking again is safe.
-    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64>;
-
-    /// Removes failed jobs of `queue` for good and returns how many; otherwise like [`Admin::retry`].
-    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64>;
-
-    /// Payloads of `queue` in `state`, next first, skipping `offset`. Changes nothing.
-    fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>>;
-
-    /// Removes every ready, delayed and reserved job of `queue` and returns how many. Failed jobs stay.
-    fn clear(&self, queue: &QueueName) -> Result<u64>;
-
-    /// What an operator should know of the server: version, limits, what it does when memory is full, how far its clock is off.
-    /// A fact that the server does not tell is left out. `docs/api.md` lists the names.
-    fn facts(&self) -> Result<Vec<(&'static str, Fact)>> {
-        Ok(Vec::new())
+    /// The claims of work, where this broker has a place for them.
+    fn idempotency(&self) -> Option<&dyn IdempotencyStore> {
+        None
     }
-
-    /// The statements that make what this driver keeps its jobs in, for those who do not let it make them itself. Nothing for
-    /// brokers that need nothing.
-    fn schema(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
-/// One fact about a server.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Fact {
-    /// Words.
-    Text(String),
-    /// A count, or bytes.
-    Number(i64),
-    /// Seconds.
-    Seconds(f64),
-    /// Whether it is so.
-    Flag(bool),
-}
-
-/// The states in which a job lies in the broker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Waiting for a worker.
-    Ready,
-    /// Waiting for its due time.
-    Delayed,
-    /// Held by a worker.
-    Reserved,
 }
 
 /// How one reservation ends.
@@ -130,7 +92,7 @@ pub struct Settle {
     /// Which reservation.
     pub claim: Claim,
     /// How it ends.
-    pub how: Settlement,
+    pub settlement: Settlement,
 }
 
 /// The ways in which a reservation ends.

@@ -1,10 +1,10 @@
 //! What somebody says of a job, whether that is later than what is known, and what it changes.
 //!
-//! A status is stored as names and texts, so every store changes it alike: [`StatusChange::rule`] decides, [`StatusChange::edit`] says what changes.
+//! A status is stored as names and texts, so every store changes it alike: [`StatusUpdate::precondition`] decides, [`StatusUpdate::patch`] says what changes.
 
 use std::collections::BTreeMap;
 
-use super::status::State;
+use super::state::State;
 use super::{MOST_ERROR, MOST_KEY, MOST_MESSAGE, beginning};
 
 /// A stored status: names and texts.
@@ -26,9 +26,9 @@ pub struct StatusUpdate {
     /// The id in its payload.
     pub id: String,
     /// Which job it is.
-    pub about: JobRef,
+    pub job: JobRef,
     /// What is said.
-    pub said: StatusChange,
+    pub change: StatusChange,
     /// Seconds until the status goes, unless more is said.
     pub ttl: u32,
 }
@@ -215,8 +215,8 @@ impl StatusUpdate {
     }
 
     /// When this is later than what is known.
-    pub fn rule(&self) -> Precondition {
-        match self.said {
+    pub fn precondition(&self) -> Precondition {
+        match self.change {
             StatusChange::Queued => Precondition::New,
             StatusChange::TakenBack => Precondition::Untouched,
             StatusChange::QueuedAgain => Precondition::Again,
@@ -228,7 +228,7 @@ impl StatusUpdate {
 
     /// The attempt that this is about; 0 before the first.
     pub fn attempts(&self) -> u32 {
-        match self.said {
+        match self.change {
             StatusChange::Queued | StatusChange::TakenBack | StatusChange::QueuedAgain => 0,
             StatusChange::Running { attempts }
             | StatusChange::Progress { attempts, .. }
@@ -238,14 +238,14 @@ impl StatusUpdate {
     }
 
     /// What it changes, once it is admitted.
-    pub fn edit(&self) -> FieldPatch {
-        match &self.said {
+    pub fn patch(&self) -> FieldPatch {
+        match &self.change {
             StatusChange::TakenBack => FieldPatch { removes: true, ..FieldPatch::default() },
             StatusChange::Queued => self.fresh(),
             StatusChange::QueuedAgain => self.fresh().dropping(&["message", "result", "error", "started_at", "finished_at"]),
             StatusChange::Running { attempts } => FieldPatch::state(State::Running)
                 .attempts(*attempts)
-                .about(&self.about)
+                .about(&self.job)
                 .progress(0)
                 .stamping("started_at")
                 .dropping(&["message", "result", "finished_at"]),
@@ -262,12 +262,12 @@ impl StatusUpdate {
     }
 
     fn fresh(&self) -> FieldPatch {
-        FieldPatch::state(State::Queued).attempts(0).about(&self.about).progress(0).stamping("queued_at")
+        FieldPatch::state(State::Queued).attempts(0).about(&self.job).progress(0).stamping("queued_at")
     }
 
     fn ended(&self, attempts: u32, ending: &Ending) -> FieldPatch {
         let error = ending.error.as_deref().map(|error| beginning(error, MOST_ERROR).to_owned());
-        let edit = FieldPatch::state(ending.state).attempts(attempts).about(&self.about).text("error", error);
+        let edit = FieldPatch::state(ending.state).attempts(attempts).about(&self.job).text("error", error);
         match ending.state {
             State::Queued | State::Running | State::Retrying => edit.dropping(&["result", "finished_at"]),
             State::Failed | State::Expired => edit.text("result", ending.result.clone()).stamping("finished_at"),
@@ -281,9 +281,9 @@ mod tests {
     use super::super::Status;
     use super::*;
 
-    fn note(said: StatusChange) -> StatusUpdate {
+    fn note(change: StatusChange) -> StatusUpdate {
         let about = JobRef { job: "J".into(), queue: "q".into(), connection: "c".into() };
-        StatusUpdate { id: "x".into(), about, said, ttl: 60 }
+        StatusUpdate { id: "x".into(), job: about, change, ttl: 60 }
     }
 
     fn ended(attempts: u32, state: State) -> StatusChange {
@@ -296,8 +296,8 @@ mod tests {
         for (second, said) in said.iter().enumerate() {
             let note = note(said.clone());
             let known = fields.as_ref().and_then(|fields| Status::of("x", fields)).map(|status| (status.state, status.attempts));
-            if note.rule().admits(known, note.attempts()) {
-                let edit = note.edit();
+            if note.precondition().admits(known, note.attempts()) {
+                let edit = note.patch();
                 edit.apply(fields.get_or_insert_default(), second as i64 * 1000);
                 fields = fields.filter(|_| !edit.removes);
             }

@@ -1,49 +1,56 @@
 //! Statuses of jobs and claims of work, on brokers that have a place for them.
 
-use ferry_core::Broker;
-use ferry_core::ledger::{
-    ClaimOutcome, ClaimTtl, Ending, JobRef, Ledger, MOST_ERROR, MOST_RESULT, State, Status, StatusChange, StatusUpdate,
-};
+use ferry_core::idempotency::{ClaimOutcome, ClaimTtl};
+use ferry_core::status::{Ending, JobRef, MOST_ERROR, MOST_RESULT, State, Status, StatusChange, StatusUpdate};
+use ferry_core::{Broker, IdempotencyStore, StatusStore};
 
 use super::tools::*;
 use super::{Fixture, START};
 
-/// The ledger of a broker that has one.
-fn ledger(worker: &dyn Broker) -> &dyn Ledger {
-    worker.ledger().expect("a driver without is not asked")
+/// Both stores of one worker.
+#[derive(Clone, Copy)]
+struct Stores<'a> {
+    statuses: &'a dyn StatusStore,
+    claims: &'a dyn IdempotencyStore,
+}
+
+/// The stores of a broker that has both.
+fn stores(worker: &dyn Broker) -> Stores<'_> {
+    let without = "a driver without is not asked";
+    Stores { statuses: worker.status().expect(without), claims: worker.idempotency().expect(without) }
 }
 
 /// Seconds that a status is kept in these behaviours.
 const TTL: u32 = 100;
 const TERMS: ClaimTtl = ClaimTtl { lease: 30, ttl: 100 };
 
-fn note(id: &str, said: StatusChange) -> StatusUpdate {
+fn note(id: &str, change: StatusChange) -> StatusUpdate {
     let about = JobRef { job: "App\\Job@run".into(), queue: "mail:a".into(), connection: "main".into() };
-    StatusUpdate { id: id.to_owned(), about, said, ttl: TTL }
+    StatusUpdate { id: id.to_owned(), job: about, change, ttl: TTL }
 }
 
 fn ended(attempts: u32, state: State) -> StatusChange {
     StatusChange::Ended { attempts, ending: Ending { state, error: None, result: None } }
 }
 
-fn say(ledger: &dyn Ledger, said: &[StatusChange]) {
-    let notes: Vec<StatusUpdate> = said.iter().map(|said| note("x", said.clone())).collect();
-    ledger.note(&notes).expect("note");
+fn say(stores: Stores<'_>, change: &[StatusChange]) {
+    let notes: Vec<StatusUpdate> = change.iter().map(|change| note("x", change.clone())).collect();
+    stores.statuses.update(&notes).expect("note");
 }
 
-fn status(ledger: &dyn Ledger) -> Option<Status> {
-    ledger.status("x").expect("status")
+fn status(stores: Stores<'_>) -> Option<Status> {
+    stores.statuses.find("x").expect("status")
 }
 
-fn known(ledger: &dyn Ledger) -> Option<(State, u32)> {
-    status(ledger).map(|status| (status.state, status.attempts))
+fn known(stores: Stores<'_>) -> Option<(State, u32)> {
+    status(stores).map(|status| (status.state, status.attempts))
 }
 
 /// The same store in a later second: time passes by asking for it.
 macro_rules! later {
     ($name:ident, $fixture:expr, $second:expr) => {
         let worker = $fixture.at($second);
-        let $name = ledger(&*worker);
+        let $name = stores(&*worker);
     };
 }
 
@@ -53,16 +60,16 @@ const fn running(attempts: u32) -> StatusChange {
 
 pub fn nothing_is_known_of_a_job_that_nobody_spoke_of(fixture: &Fixture) {
     let worker = fixture.worker();
-    let ledger = ledger(&*worker);
-    assert_eq!(ledger.status("x").unwrap(), None);
-    ledger.note(&[]).unwrap();
-    say(ledger, &[StatusChange::TakenBack, StatusChange::GivenBack { attempts: 1 }]);
-    assert_eq!(status(ledger), None);
+    let stores = stores(&*worker);
+    assert_eq!(stores.statuses.find("x").unwrap(), None);
+    stores.statuses.update(&[]).unwrap();
+    say(stores, &[StatusChange::TakenBack, StatusChange::GivenBack { attempts: 1 }]);
+    assert_eq!(status(stores), None);
 }
 
 pub fn a_job_is_followed_from_its_push_to_its_end(fixture: &Fixture) {
     let producer = fixture.worker();
-    let pushes = ledger(&*producer);
+    let pushes = stores(&*producer);
     say(pushes, &[StatusChange::Queued]);
     let expected = Status {
         id: "x".into(),
@@ -107,7 +114,7 @@ pub fn a_job_is_followed_from_its_push_to_its_end(fixture: &Fixture) {
 /// Every state that can be known, and every word that can come then: the store decides as the rule does.
 pub fn every_word_is_admitted_as_the_rule_says(fixture: &Fixture) {
     let worker = fixture.worker();
-    let ledger = ledger(&*worker);
+    let stores = stores(&*worker);
     let lives: Vec<Vec<StatusChange>> = [None, Some(running(2))]
         .into_iter()
         .flat_map(|begin| {
@@ -127,16 +134,17 @@ pub fn every_word_is_admitted_as_the_rule_says(fixture: &Fixture) {
         .collect();
     for (number, (life, word)) in lives.iter().flat_map(|life| words.iter().map(move |word| (life, word))).enumerate() {
         let id = format!("job-{number}");
-        let speak = |said: &StatusChange| ledger.note(&[note(&id, said.clone())]).unwrap();
+        let speak = |change: &StatusChange| stores.statuses.update(&[note(&id, change.clone())]).unwrap();
         life.iter().for_each(&speak);
-        let before = ledger.status(&id).unwrap();
+        let before = stores.statuses.find(&id).unwrap();
         speak(word);
-        let after = ledger.status(&id).unwrap();
-        let said = note(&id, word.clone());
-        let admitted = said.rule().admits(before.as_ref().map(|status| (status.state, status.attempts)), said.attempts());
+        let after = stores.statuses.find(&id).unwrap();
+        let change = note(&id, word.clone());
+        let admitted =
+            change.precondition().admits(before.as_ref().map(|status| (status.state, status.attempts)), change.attempts());
         let mut fields = before.as_ref().map(fields_of).unwrap_or_default();
         let expected = if admitted {
-            let edit = said.edit();
+            let edit = change.patch();
             edit.apply(&mut fields, START * 1000);
             (!edit.removes).then(|| Status::of(&id, &fields)).flatten()
         } else {
@@ -146,7 +154,7 @@ pub fn every_word_is_admitted_as_the_rule_says(fixture: &Fixture) {
     }
 }
 
-fn fields_of(status: &Status) -> ferry_core::ledger::StatusFields {
+fn fields_of(status: &Status) -> ferry_core::status::StatusFields {
     let texts = [
         ("state", Some(status.state.name().to_owned())),
         ("job", Some(status.job.clone())),
@@ -167,7 +175,7 @@ fn fields_of(status: &Status) -> ferry_core::ledger::StatusFields {
 
 pub fn a_late_word_changes_nothing(fixture: &Fixture) {
     let worker = fixture.worker();
-    let stale = ledger(&*worker);
+    let stale = stores(&*worker);
     say(stale, &[StatusChange::Queued, running(1)]);
     later!(fresh, fixture, START + 70);
     say(fresh, &[running(2)]);
@@ -184,7 +192,7 @@ pub fn a_late_word_changes_nothing(fixture: &Fixture) {
 
 pub fn a_status_goes_after_its_time_and_every_word_begins_it_anew(fixture: &Fixture) {
     let (worker, ttl) = (fixture.worker(), i64::from(TTL));
-    let first = ledger(&*worker);
+    let first = stores(&*worker);
     say(first, &[StatusChange::Queued]);
     later!(second, fixture, START + ttl - 1);
     assert_eq!(known(second), Some((State::Queued, 0)));
@@ -203,127 +211,127 @@ pub fn a_status_goes_after_its_time_and_every_word_begins_it_anew(fixture: &Fixt
 
 pub fn thousands_of_words_arrive_together_and_in_order(fixture: &Fixture) {
     let worker = fixture.worker();
-    let ledger = ledger(&*worker);
+    let stores = stores(&*worker);
     let ids: Vec<String> = (0..1200).map(|number| format!("job-{number}")).collect();
     let notes: Vec<StatusUpdate> = ids
         .iter()
-        .flat_map(|id| [StatusChange::Queued, running(1), ended(1, State::Succeeded)].map(|said| note(id, said)))
+        .flat_map(|id| [StatusChange::Queued, running(1), ended(1, State::Succeeded)].map(|change| note(id, change)))
         .collect();
-    ledger.note(&notes).unwrap();
+    stores.statuses.update(&notes).unwrap();
     // Twice is as good as once.
-    ledger.note(&notes).unwrap();
+    stores.statuses.update(&notes).unwrap();
     for id in [&ids[0], &ids[600], &ids[1199]] {
-        assert_eq!(ledger.status(id).unwrap().map(|status| status.state), Some(State::Succeeded));
+        assert_eq!(stores.statuses.find(id).unwrap().map(|status| status.state), Some(State::Succeeded));
     }
 }
 
 pub fn texts_of_every_kind_and_of_the_longest_length_are_kept(fixture: &Fixture) {
     let worker = fixture.worker();
-    let ledger = ledger(&*worker);
+    let stores = stores(&*worker);
     let result = format!("\"{}\"", "x".repeat(MOST_RESULT - 2));
     let error = format!("{}\u{1F980}'\"\\\r\n{}", "ü".repeat(100), "e".repeat(MOST_ERROR));
     let ending = Ending { state: State::Failed, error: Some(error.clone()), result: Some(result.clone()) };
-    say(ledger, &[running(1), StatusChange::Ended { attempts: 1, ending }]);
-    let status = status(ledger).unwrap();
+    say(stores, &[running(1), StatusChange::Ended { attempts: 1, ending }]);
+    let status = status(stores).unwrap();
     assert_eq!(status.result, Some(result));
     let kept = status.error.unwrap();
     assert!(kept.len() == MOST_ERROR && error.starts_with(&kept), "{} bytes", kept.len());
 
     let awkward = "a b'c\"d:{x}\u{fc}";
-    ledger.note(&[note(awkward, StatusChange::Queued)]).unwrap();
-    assert_eq!(ledger.status(awkward).unwrap().unwrap().id, awkward);
+    stores.statuses.update(&[note(awkward, StatusChange::Queued)]).unwrap();
+    assert_eq!(stores.statuses.find(awkward).unwrap().unwrap().id, awkward);
 }
 
 pub fn statuses_are_no_jobs(fixture: &Fixture) {
     let (worker, mail) = (fixture.worker(), queue("mail"));
-    let ledger = ledger(&*worker);
-    say(ledger, &[StatusChange::Queued]);
-    assert_eq!(ledger.claim("x", "a", TERMS).unwrap(), ClaimOutcome::Yours);
+    let stores = stores(&*worker);
+    say(stores, &[StatusChange::Queued]);
+    assert_eq!(stores.claims.claim("x", "a", TERMS).unwrap(), ClaimOutcome::Yours);
     assert_nothing_ready(&*worker, &mail);
     push(&*worker, &mail, 1);
     assert_eq!(worker.admin().expect("admin").clear(&mail).unwrap(), 1);
-    assert_eq!(known(ledger), Some((State::Queued, 0)), "clearing a queue leaves statuses alone");
-    assert!(ledger.complete("x", "a", None, 9).unwrap(), "and claims");
+    assert_eq!(known(stores), Some((State::Queued, 0)), "clearing a queue leaves statuses alone");
+    assert!(stores.claims.complete("x", "a", None, 9).unwrap(), "and claims");
 }
 
 pub fn work_is_claimed_once_and_done_once(fixture: &Fixture) {
     let worker = fixture.worker();
-    let mine = ledger(&*worker);
-    assert!(!mine.is_done("k").unwrap());
-    assert_eq!(mine.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours);
-    assert_eq!(mine.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours, "asked again after a lost answer");
+    let mine = stores(&*worker);
+    assert!(!mine.claims.is_done("k").unwrap());
+    assert_eq!(mine.claims.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours);
+    assert_eq!(mine.claims.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours, "asked again after a lost answer");
     later!(theirs, fixture, START + 1);
-    assert_eq!(theirs.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Held { left: 29_000 });
-    assert_eq!(theirs.claim("another", "b", TERMS).unwrap(), ClaimOutcome::Yours);
-    assert!(!theirs.complete("k", "b", None, 100).unwrap());
-    assert!(!theirs.is_done("k").unwrap());
-    assert!(mine.complete("k", "a", Some(r#"{"n":1}"#), 100).unwrap());
-    assert!(mine.complete("k", "a", Some(r#"{"n":1}"#), 100).unwrap(), "said again after a lost answer");
-    assert!(theirs.is_done("k").unwrap());
-    assert_eq!(theirs.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Done(Some(r#"{"n":1}"#.into())));
-    assert!(!mine.release("k", "a").unwrap(), "what is done is not given up");
+    assert_eq!(theirs.claims.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Held { left: 29_000 });
+    assert_eq!(theirs.claims.claim("another", "b", TERMS).unwrap(), ClaimOutcome::Yours);
+    assert!(!theirs.claims.complete("k", "b", None, 100).unwrap());
+    assert!(!theirs.claims.is_done("k").unwrap());
+    assert!(mine.claims.complete("k", "a", Some(r#"{"n":1}"#), 100).unwrap());
+    assert!(mine.claims.complete("k", "a", Some(r#"{"n":1}"#), 100).unwrap(), "said again after a lost answer");
+    assert!(theirs.claims.is_done("k").unwrap());
+    assert_eq!(theirs.claims.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Done(Some(r#"{"n":1}"#.into())));
+    assert!(!mine.claims.release("k", "a").unwrap(), "what is done is not given up");
 }
 
 pub fn work_done_without_a_result_or_with_an_empty_one_is_told_apart(fixture: &Fixture) {
     let worker = fixture.worker();
-    let ledger = ledger(&*worker);
+    let stores = stores(&*worker);
     for (key, result) in [("none", None), ("empty", Some("")), ("null", Some("null")), ("digits", Some("007"))] {
-        ledger.claim(key, "a", TERMS).unwrap();
-        assert!(ledger.complete(key, "a", result, 100).unwrap());
-        assert_eq!(ledger.claim(key, "b", TERMS).unwrap(), ClaimOutcome::Done(result.map(str::to_owned)), "{key}");
+        stores.claims.claim(key, "a", TERMS).unwrap();
+        assert!(stores.claims.complete(key, "a", result, 100).unwrap());
+        assert_eq!(stores.claims.claim(key, "b", TERMS).unwrap(), ClaimOutcome::Done(result.map(str::to_owned)), "{key}");
     }
 }
 
 pub fn a_claim_lapses_with_its_lease_and_not_before(fixture: &Fixture) {
     let worker = fixture.worker();
-    let first = ledger(&*worker);
-    assert_eq!(first.claim("k", "dead", TERMS).unwrap(), ClaimOutcome::Yours);
+    let first = stores(&*worker);
+    assert_eq!(first.claims.claim("k", "dead", TERMS).unwrap(), ClaimOutcome::Yours);
     later!(early, fixture, START + 29);
-    assert_eq!(early.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Held { left: 1000 });
+    assert_eq!(early.claims.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Held { left: 1000 });
     later!(late, fixture, START + 30);
-    assert_eq!(late.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Yours);
-    assert!(!first.complete("k", "dead", None, 100).unwrap(), "another has claimed it since");
-    assert!(!first.release("k", "dead").unwrap());
-    assert!(!late.is_done("k").unwrap());
-    assert!(late.complete("k", "b", None, 100).unwrap());
+    assert_eq!(late.claims.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Yours);
+    assert!(!first.claims.complete("k", "dead", None, 100).unwrap(), "another has claimed it since");
+    assert!(!first.claims.release("k", "dead").unwrap());
+    assert!(!late.claims.is_done("k").unwrap());
+    assert!(late.claims.complete("k", "b", None, 100).unwrap());
 }
 
 pub fn a_late_completion_counts_while_nobody_else_claimed_the_work(fixture: &Fixture) {
     let worker = fixture.worker();
-    let first = ledger(&*worker);
-    assert_eq!(first.claim("k", "slow", TERMS).unwrap(), ClaimOutcome::Yours);
+    let first = stores(&*worker);
+    assert_eq!(first.claims.claim("k", "slow", TERMS).unwrap(), ClaimOutcome::Yours);
     later!(late, fixture, START + 60);
-    assert!(late.complete("k", "slow", None, 100).unwrap());
-    assert_eq!(late.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Done(None));
+    assert!(late.claims.complete("k", "slow", None, 100).unwrap());
+    assert_eq!(late.claims.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Done(None));
 }
 
 pub fn work_that_was_given_up_or_forgotten_is_claimed_again(fixture: &Fixture) {
     let worker = fixture.worker();
-    let ledger = ledger(&*worker);
-    assert!(!ledger.forget("k").unwrap());
-    assert!(!ledger.release("k", "a").unwrap());
-    ledger.claim("k", "a", TERMS).unwrap();
-    assert!(!ledger.release("k", "b").unwrap());
-    assert!(ledger.release("k", "a").unwrap());
-    assert_eq!(ledger.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Yours);
-    assert!(ledger.complete("k", "b", Some("1"), 100).unwrap());
-    assert!(ledger.forget("k").unwrap());
-    assert!(!ledger.complete("k", "b", None, 100).unwrap());
-    assert_eq!(ledger.claim("k", "c", TERMS).unwrap(), ClaimOutcome::Yours);
-    assert!(ledger.forget("k").unwrap(), "a claim is forgotten too");
+    let stores = stores(&*worker);
+    assert!(!stores.claims.forget("k").unwrap());
+    assert!(!stores.claims.release("k", "a").unwrap());
+    stores.claims.claim("k", "a", TERMS).unwrap();
+    assert!(!stores.claims.release("k", "b").unwrap());
+    assert!(stores.claims.release("k", "a").unwrap());
+    assert_eq!(stores.claims.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Yours);
+    assert!(stores.claims.complete("k", "b", Some("1"), 100).unwrap());
+    assert!(stores.claims.forget("k").unwrap());
+    assert!(!stores.claims.complete("k", "b", None, 100).unwrap());
+    assert_eq!(stores.claims.claim("k", "c", TERMS).unwrap(), ClaimOutcome::Yours);
+    assert!(stores.claims.forget("k").unwrap(), "a claim is forgotten too");
 }
 
 pub fn what_is_done_is_remembered_for_its_time(fixture: &Fixture) {
     let worker = fixture.worker();
-    let first = ledger(&*worker);
-    first.claim("k", "a", TERMS).unwrap();
-    assert!(first.complete("k", "a", Some("1"), 100).unwrap());
+    let first = stores(&*worker);
+    first.claims.claim("k", "a", TERMS).unwrap();
+    assert!(first.claims.complete("k", "a", Some("1"), 100).unwrap());
     later!(early, fixture, START + 99);
-    assert!(early.is_done("k").unwrap());
+    assert!(early.claims.is_done("k").unwrap());
     later!(late, fixture, START + 100);
-    assert!(!late.is_done("k").unwrap());
-    assert!(!late.complete("k", "a", None, 100).unwrap());
-    assert_eq!(late.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Yours);
+    assert!(!late.claims.is_done("k").unwrap());
+    assert!(!late.claims.complete("k", "a", None, 100).unwrap());
+    assert_eq!(late.claims.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Yours);
 }
 
 pub fn of_many_who_claim_at_once_one_gets_the_work(fixture: &Fixture) {
@@ -336,7 +344,9 @@ pub fn of_many_who_claim_at_once_one_gets_the_work(fixture: &Fixture) {
                 .enumerate()
                 .map(|(number, worker)| {
                     let (key, token) = (&key, format!("t{number}"));
-                    scope.spawn(move || worker.ledger().expect("a ledger").claim(key, &token, TERMS).expect("claim"))
+                    scope.spawn(move || {
+                        worker.idempotency().expect("a place for claims").claim(key, &token, TERMS).expect("claim")
+                    })
                 })
                 .collect();
             claims.into_iter().map(|claim| claim.join().expect("no panic")).filter(|c| *c == ClaimOutcome::Yours).count()
@@ -347,26 +357,26 @@ pub fn of_many_who_claim_at_once_one_gets_the_work(fixture: &Fixture) {
 
 pub fn without_a_fixed_second_statuses_and_claims_follow_the_brokers_clock(fixture: &Fixture) {
     let worker = fixture.worker_with(super::Terms { now: None, ..super::Terms::at(START) });
-    let ledger = ledger(&*worker);
-    say(ledger, &[StatusChange::Queued]);
+    let stores = stores(&*worker);
+    say(stores, &[StatusChange::Queued]);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
-    let queued = status(ledger).unwrap().queued_at.unwrap();
+    let queued = status(stores).unwrap().queued_at.unwrap();
     assert!(now.abs_diff(queued as u128) < 60_000, "{queued} is about {now}");
-    assert_eq!(ledger.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours);
-    assert!(matches!(ledger.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Held { left: 1..=30_000 }));
-    assert!(ledger.complete("k", "a", None, 100).unwrap() && ledger.is_done("k").unwrap());
+    assert_eq!(stores.claims.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours);
+    assert!(matches!(stores.claims.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Held { left: 1..=30_000 }));
+    assert!(stores.claims.complete("k", "a", None, 100).unwrap() && stores.claims.is_done("k").unwrap());
 }
 
 pub fn statuses_and_claims_outlast_killed_connections(fixture: &Fixture) {
     let worker = fixture.worker();
-    let ledger = ledger(&*worker);
-    say(ledger, &[StatusChange::Queued]);
-    assert_eq!(ledger.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours);
+    let stores = stores(&*worker);
+    say(stores, &[StatusChange::Queued]);
+    assert_eq!(stores.claims.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours);
     fixture.kill_connections();
-    say(ledger, &[running(1)]);
-    assert_eq!(known(ledger), Some((State::Running, 1)));
+    say(stores, &[running(1)]);
+    assert_eq!(known(stores), Some((State::Running, 1)));
     fixture.kill_connections();
-    assert!(ledger.complete("k", "a", None, 100).unwrap());
+    assert!(stores.claims.complete("k", "a", None, 100).unwrap());
     worker.close();
-    assert!(ledger.is_done("k").unwrap());
+    assert!(stores.claims.is_done("k").unwrap());
 }

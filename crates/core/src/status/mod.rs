@@ -1,19 +1,15 @@
-//! What became of a job, and whether a piece of work was done before. `docs/decisions/0009-status-and-guard.md` says why it is
-//! shaped like this.
+//! What became of a job. `docs/decisions/0009-status-and-guard.md` says why it is shaped like this.
 //!
 //! | file | topic |
 //! |---|---|
-//! | `status.rs` | states, and a status as a caller sees it |
-//! | `said.rs` | what somebody says of a job, and whether that is later than what is known |
-//! | `once.rs` | claims of work: who may complete what |
+//! | `state.rs` | states, and a status as a caller sees it |
+//! | `update.rs` | one update of a status, and whether it is later than what is known |
 
-mod once;
-mod said;
-mod status;
+mod state;
+mod update;
 
-pub use once::{ClaimOutcome, ClaimRecord, ClaimTtl};
-pub use said::{Ending, FieldPatch, JobRef, Precondition, StatusChange, StatusFields, StatusUpdate, from_json, to_json};
-pub use status::{State, Status};
+pub use state::{State, Status};
+pub use update::{Ending, FieldPatch, JobRef, Precondition, StatusChange, StatusFields, StatusUpdate, from_json, to_json};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -25,32 +21,6 @@ pub const MOST_MESSAGE: usize = 1024;
 pub const MOST_RESULT: usize = 64 * 1024;
 /// The longest id or key, in bytes.
 pub const MOST_KEY: usize = 255;
-
-/// Statuses and claims. Any thread may call any word; each is one round trip and one atomic step, `note` one for each note.
-///
-/// Every word may be repeated after an error: twice is as good as once.
-pub trait Ledger: Send + Sync {
-    /// Writes down what was said, in order, each if it is later than what is known.
-    fn note(&self, notes: &[StatusUpdate]) -> Result<()>;
-
-    /// What is known of a job. `None` when nothing is, or not any more.
-    fn status(&self, id: &str) -> Result<Option<Status>>;
-
-    /// Takes the work `key` for a while, unless it is done or somebody else has it. `token` is the caller's own, random and new.
-    fn claim(&self, key: &str, token: &str, terms: ClaimTtl) -> Result<ClaimOutcome>;
-
-    /// Marks the work as done for `ttl` seconds, with a result as JSON text. False when nobody holds `key` by this token.
-    fn complete(&self, key: &str, token: &str, result: Option<&str>, ttl: u32) -> Result<bool>;
-
-    /// Gives a claim up. False when nobody holds `key` by this token, or the work is done.
-    fn release(&self, key: &str, token: &str) -> Result<bool>;
-
-    /// Whether the work is done.
-    fn is_done(&self, key: &str) -> Result<bool>;
-
-    /// Forgets that the work is claimed or done. False when nothing was known of it.
-    fn forget(&self, key: &str) -> Result<bool>;
-}
 
 /// A key or an id as a caller gives it.
 pub fn key(bytes: &[u8]) -> Result<&str> {

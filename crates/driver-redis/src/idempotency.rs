@@ -1,61 +1,29 @@
-//! Statuses of jobs and claims of work, under `{ferry}:*`: one slot, and no key that think-queue reads.
-//!
-//! A link of their own: a worker's words about its jobs delay no settlement, and a producer's no push.
+//! Claims of work, under `{ferry}:once:*`, on the connection of the statuses.
 
 use std::borrow::Cow;
 
-use ferry_core::Result;
-use ferry_core::ledger::{ClaimOutcome, ClaimTtl, Ledger, Status, StatusFields, StatusUpdate};
+use ferry_core::idempotency::{ClaimOutcome, ClaimTtl};
+use ferry_core::{IdempotencyStore, Result};
 use redis::{Value, cmd};
 
 use crate::RedisBroker;
 use crate::admin::bulks;
-use crate::control::pairs;
 use crate::link::{Effect, RedisRequest, accepted};
 use crate::script::{self, Call, Script};
+use crate::status::{number, text};
 
-const NOTE_IN_DOUBT: &str = "the statuses may or may not be written";
 const CLAIM_IN_DOUBT: &str = "the work may or may not be claimed; if it is, the claim lapses by itself";
 const COMPLETE_IN_DOUBT: &str = "the work may or may not be marked as done; `isDone` tells";
 const RELEASE_IN_DOUBT: &str = "the claim may or may not be given up; if not, it lapses by itself";
 const FORGET_IN_DOUBT: &str = "the work may or may not be forgotten; asking again is safe";
 
-/// So many go in one write.
-const CHUNK: usize = 500;
-
-fn status_key(id: &str) -> String {
-    format!("{{ferry}}:status:{id}")
-}
-
 fn once_key(key: &str) -> String {
     format!("{{ferry}}:once:{key}")
 }
 
-impl Ledger for RedisBroker {
-    fn note(&self, notes: &[StatusUpdate]) -> Result<()> {
-        for chunk in notes.chunks(CHUNK) {
-            let keys: Vec<String> = chunk.iter().map(|note| status_key(&note.id)).collect();
-            let call = |(note, key)| Call { script: &script::NOTE, keys: vec![key], args: self.note_arguments(note) };
-            let calls: Vec<Call<'_>> = chunk.iter().zip(keys.iter().map(String::as_str)).map(call).collect();
-            script::run(&self.ledger, &self.config, &calls, Effect::Repeatable, NOTE_IN_DOUBT)?;
-        }
-        Ok(())
-    }
-
-    fn status(&self, id: &str) -> Result<Option<Status>> {
-        // Without a fixed now the key itself goes in time.
-        let bytes = cmd("HGETALL").arg(status_key(id)).get_packed_command();
-        let request = RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Reads, doubt: "" };
-        let fields = accepted(self.ledger.exchange(&self.config, &request)?, &self.config)?.pop().and_then(pairs);
-        let fields: StatusFields =
-            fields.ok_or_else(|| self.odd_answer())?.into_iter().map(|(n, v)| (text(n), text(v))).collect();
-        let expires = fields.get("expires_at").and_then(|expires| expires.parse::<i64>().ok()).unwrap_or_default();
-        let gone = self.settings.now.is_some_and(|now| expires <= now * 1000);
-        Ok(if gone { None } else { Status::of(id, &fields) })
-    }
-
-    fn claim(&self, key: &str, token: &str, terms: ClaimTtl) -> Result<ClaimOutcome> {
-        let args = vec![number(terms.lease), number(terms.ttl)];
+impl IdempotencyStore for RedisBroker {
+    fn claim(&self, key: &str, token: &str, ttl: ClaimTtl) -> Result<ClaimOutcome> {
+        let args = vec![number(ttl.lease), number(ttl.ttl)];
         let Value::Array(answer) = self.once(&script::CLAIM, key, Some(token), args, Effect::Repeatable, CLAIM_IN_DOUBT)? else {
             return Err(self.odd_answer());
         };
@@ -85,7 +53,7 @@ impl Ledger for RedisBroker {
     fn is_done(&self, key: &str) -> Result<bool> {
         let bytes = cmd("HMGET").arg(once_key(key)).arg("done").arg("expires_at").get_packed_command();
         let request = RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Reads, doubt: "" };
-        let answer = accepted(self.ledger.exchange(&self.config, &request)?, &self.config)?.pop();
+        let answer = accepted(self.status.exchange(&self.config, &request)?, &self.config)?.pop();
         // Nils where nothing is known.
         let Some([done, expires]) = answer.and_then(bulks).and_then(|words| <[Vec<u8>; 2]>::try_from(words).ok()) else {
             return Ok(false);
@@ -101,25 +69,6 @@ impl Ledger for RedisBroker {
 }
 
 impl RedisBroker {
-    fn note_arguments(&self, note: &StatusUpdate) -> Vec<Cow<'static, [u8]>> {
-        let edit = note.edit();
-        let removes: &[u8] = if edit.removes { b"1" } else { b"0" };
-        let mut args = vec![
-            self.millisecond_argument(),
-            Cow::Borrowed(note.rule().name().as_bytes()),
-            number(note.attempts()),
-            number(note.ttl),
-            Cow::Borrowed(removes),
-            Cow::Owned(edit.stamped.len().to_string().into_bytes()),
-            Cow::Owned(edit.dropped.len().to_string().into_bytes()),
-        ];
-        args.extend(edit.stamped.iter().chain(&edit.dropped).map(|name| Cow::Borrowed(name.as_bytes())));
-        for (name, value) in edit.set {
-            args.extend([Cow::Borrowed(name.as_bytes()), Cow::Owned(value.into_bytes())]);
-        }
-        args
-    }
-
     /// Runs a script about one piece of work: now and the token come first, where it wants one.
     fn once<'a>(
         &self,
@@ -134,19 +83,7 @@ impl RedisBroker {
         let token = token.map(|token| Cow::Borrowed(token.as_bytes()));
         let args = std::iter::once(self.millisecond_argument()).chain(token).chain(rest).collect();
         let call = Call { script, keys: vec![&key], args };
-        let answer = script::run(&self.ledger, &self.config, &[call], effect, doubt)?.pop();
+        let answer = script::run(&self.status, &self.config, &[call], effect, doubt)?.pop();
         answer.ok_or_else(|| self.odd_answer())
     }
-
-    fn millisecond_argument(&self) -> Cow<'static, [u8]> {
-        crate::number_or_empty(self.settings.now.map(|now| now * 1000))
-    }
-}
-
-fn number(number: u32) -> Cow<'static, [u8]> {
-    Cow::Owned(number.to_string().into_bytes())
-}
-
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

@@ -1,6 +1,6 @@
 //! The states of a job, and its status as a caller sees it.
 
-use super::said::StatusFields;
+use super::update::StatusFields;
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
