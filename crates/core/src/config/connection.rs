@@ -23,11 +23,14 @@ pub(super) struct FailedSection {
     pub(super) table: Option<String>,
 }
 
+/// A connection, and the sentences about what is not read.
+pub(super) type Parsed = (ConnectionConfig, Vec<String>);
+
 /// The array of one connection.
 type Pairs = [(String, Value)];
 
-/// Reads what stands under the name of a connection: an array. With it come the sentences about what is not read.
-pub(super) fn from_value(name: &str, value: &Value, failed: &FailedSection) -> Result<(ConnectionConfig, Vec<String>)> {
+/// Reads what stands under the name of a connection: an array.
+pub(super) fn from_value(name: &str, value: &Value, failed: &FailedSection) -> Result<Parsed> {
     match value {
         Value::Map(pairs) => from_array(name, pairs, failed),
         other => Err(error(format!("{} must be an array, got {}", connection_place(name), other.described()))
@@ -35,7 +38,7 @@ pub(super) fn from_value(name: &str, value: &Value, failed: &FailedSection) -> R
     }
 }
 
-fn from_array(name: &str, pairs: &Pairs, failed: &FailedSection) -> Result<(ConnectionConfig, Vec<String>)> {
+fn from_array(name: &str, pairs: &Pairs, failed: &FailedSection) -> Result<Parsed> {
     let url = url_of(name, pairs)?;
     let kind = kind_of(name, pairs, url.as_ref())?;
     build(name, kind, pairs, url, failed)
@@ -159,24 +162,9 @@ fn database_kind(name: &str, pairs: &Pairs, url: Option<&Dsn>) -> Result<Kind> {
     }
 }
 
-fn build(
-    name: &str,
-    kind: Kind,
-    beside: &Pairs,
-    url: Option<Dsn>,
-    failed: &FailedSection,
-) -> Result<(ConnectionConfig, Vec<String>)> {
+fn build(name: &str, kind: Kind, beside: &Pairs, url: Option<Dsn>, failed: &FailedSection) -> Result<Parsed> {
     let tls_by_scheme = url.as_ref().is_some_and(|url| url.tls);
     let settings = Settings::read(name, kind, beside, url.as_ref().map_or(&[], |url| &url.pairs))?;
-    let driver = match kind {
-        Kind::Sync => DriverConfig::Sync,
-        Kind::Memory => DriverConfig::Memory,
-        Kind::Redis => DriverConfig::Redis(redis(&settings, tls_by_scheme)?),
-        Kind::Sqlite => DriverConfig::Sqlite(sqlite(&settings, failed)?),
-        Kind::Mysql => DriverConfig::Mysql(sql_server(&settings, failed, 3306)?),
-        Kind::Postgres => DriverConfig::Postgres(sql_server(&settings, failed, 5432)?),
-        Kind::Amqp => DriverConfig::Amqp(amqp(&settings, tls_by_scheme)?),
-    };
     let connection = ConnectionConfig {
         name: name.to_owned(),
         queue: settings.queue("queue")?,
@@ -197,9 +185,21 @@ fn build(
         status_ttl: settings.required_number("status_ttl")?,
         family: family(&settings)?,
         family_given: settings.has("family"),
-        driver,
+        driver: driver(kind, &settings, tls_by_scheme, failed)?,
     };
     Ok((connection, settings.ignored()))
+}
+
+fn driver(kind: Kind, settings: &Settings<'_>, tls_by_scheme: bool, failed: &FailedSection) -> Result<DriverConfig> {
+    Ok(match kind {
+        Kind::Sync => DriverConfig::Sync,
+        Kind::Memory => DriverConfig::Memory,
+        Kind::Redis => DriverConfig::Redis(redis(settings, tls_by_scheme)?),
+        Kind::Sqlite => DriverConfig::Sqlite(sqlite(settings, failed)?),
+        Kind::Mysql => DriverConfig::Mysql(sql_server(settings, failed, 3306)?),
+        Kind::Postgres => DriverConfig::Postgres(sql_server(settings, failed, 5432)?),
+        Kind::Amqp => DriverConfig::Amqp(amqp(settings, tls_by_scheme)?),
+    })
 }
 
 fn family(settings: &Settings<'_>) -> Result<Family> {
