@@ -17,7 +17,6 @@ use std::sync::Arc;
 use ext_php_rs::ffi::zend_function;
 use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
 use ferry_core::backoff::Backoff;
-use ferry_core::dialect::Family;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
 use ferry_worker::{CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, StopRequest};
@@ -288,8 +287,7 @@ impl Host for PhpHost<'_> {
     }
 
     fn failed(&mut self, job: &Rc<HeldJob>, why: &FailureCause) -> Result<CallEnd, Halt> {
-        // Inside push only v1 and v2 tell the handler (`sync/sync-push-throws` of v2).
-        let kept_quiet = self.inside_push && self.resolver.family != Family::Think1;
+        let kept_quiet = self.inside_push && !self.resolver.family.calls_failed_inside_push();
         if kept_quiet || matches!(why.reason, Reason::Poison | Reason::NoHandler) {
             return Ok(CallEnd::Returned);
         }
