@@ -4,16 +4,16 @@ use ferry_core::broker::{Admin, Fact, Sizes, State};
 use ferry_core::failed::{FailedJob, FailedPosition};
 use ferry_core::{QueueName, Result};
 
-use crate::broker::{Role, SqliteBroker};
+use crate::broker::{Role, SqlBroker};
+use crate::database::Database;
 use crate::error::SqlError;
 use crate::failed;
 use crate::schema;
-use crate::sqlite::facts;
-use crate::sqlite::session::{Row, Session};
+use crate::session::{Row, Session};
 use crate::statements::Tables;
 use crate::values::Values;
 
-impl Admin for SqliteBroker {
+impl<D: Database> Admin for SqlBroker<D> {
     fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
         failed::failed(self, queue, offset, limit)
     }
@@ -43,7 +43,7 @@ impl Admin for SqliteBroker {
     }
 
     fn facts(&self) -> Result<Vec<(&'static str, Fact)>> {
-        self.run(Role::Query, |session| facts::facts(session, &self.file))
+        self.run(Role::Query, |session| self.database.facts(session))
     }
 
     fn schema(&self) -> Vec<String> {
@@ -52,7 +52,7 @@ impl Admin for SqliteBroker {
 }
 
 /// Jobs of a queue by state. A reservation counts as reserved until another worker takes it over.
-pub(crate) fn size(broker: &SqliteBroker, queue: &QueueName) -> Result<Sizes> {
+pub(crate) fn size(broker: &SqlBroker<impl Database>, queue: &QueueName) -> Result<Sizes> {
     let now = broker.settings.now();
     broker.run(Role::Query, |session| {
         let rows = session.query(broker.tables.size(), Values::new().text(queue.as_str()).int(now))?;
@@ -62,13 +62,13 @@ pub(crate) fn size(broker: &SqliteBroker, queue: &QueueName) -> Result<Sizes> {
     })
 }
 
-fn failed_size(session: &mut Session, tables: &Tables, queue: &QueueName) -> Result<u64, SqlError> {
+fn failed_size(session: &mut impl Session, tables: &Tables, queue: &QueueName) -> Result<u64, SqlError> {
     let Some(sql) = tables.failed_size() else { return Ok(0) };
     let rows = session.query(sql, Values::new().text(queue.as_str()))?;
     Ok(rows.first().map_or(0, |row| counted(row, 0)))
 }
 
-fn counted(row: &Row, column: usize) -> u64 {
+fn counted(row: &impl Row, column: usize) -> u64 {
     row.int(column).and_then(|count| u64::try_from(count).ok()).unwrap_or_default()
 }
 

@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes, StatusStore, WorkerControl};
-use ferry_core::config::SqliteConfig;
 use ferry_core::{Claim, IdempotencyStore, NewJob, QueueName, Reservation, Result};
 
 use crate::connection_slot::ConnectionSlot;
+use crate::database::Database;
 use crate::error::SqlError;
 use crate::settings::Settings;
-use crate::sqlite::commit_watch::CommitWatch;
-use crate::sqlite::file::DatabaseFile;
-use crate::sqlite::session::Session;
 use crate::statements::Tables;
 use crate::{admin, push, reserve, settle};
 
@@ -31,36 +28,35 @@ impl Role {
     const COUNT: usize = 5;
 }
 
-/// Jobs in a SQLite file, in think-queue's tables. Opens nothing before its first operation.
-pub struct SqliteBroker {
+/// Jobs in the tables of think-queue. Opens nothing before its first operation.
+pub struct SqlBroker<D: Database> {
     pub(crate) settings: Settings,
     pub(crate) tables: Tables,
-    pub(crate) file: DatabaseFile,
-    slots: [ConnectionSlot; Role::COUNT],
-    reserve: ConnectionSlot<CommitWatch>,
+    pub(crate) database: D,
+    slots: [ConnectionSlot<D::Session>; Role::COUNT],
+    reserve: ConnectionSlot<D::Session, D::Waiter>,
 }
 
-impl SqliteBroker {
-    /// A broker on the file of `config`. Neither reads nor writes anything.
-    pub fn new(config: SqliteConfig, settings: Settings) -> Self {
-        let tables = Tables::new(settings.family, &config.table, settings.keeps_failed().then_some(config.failed_table.as_str()));
-        let file = DatabaseFile::new(&config.path, config.busy_timeout);
+impl<D: Database> SqlBroker<D> {
+    /// A broker on `database`, with these names of its tables. Neither reads nor writes anything.
+    pub(crate) fn on(database: D, jobs: &str, failed: &str, settings: Settings) -> Self {
+        let tables = Tables::new(settings.family, jobs, settings.keeps_failed().then_some(failed));
         let slots = std::array::from_fn(|_| ConnectionSlot::new());
-        Self { settings, tables, file, slots, reserve: ConnectionSlot::new() }
+        Self { settings, tables, database, slots, reserve: ConnectionSlot::new() }
     }
 
     /// Runs `work` on the connection of `role`.
-    pub(crate) fn run<T>(&self, role: Role, work: impl FnOnce(&mut Session) -> Result<T, SqlError>) -> Result<T> {
-        self.slots[role as usize].run(&self.file, &self.tables, || (), |session, ()| work(session))
+    pub(crate) fn run<T>(&self, role: Role, work: impl FnOnce(&mut D::Session) -> Result<T, SqlError>) -> Result<T> {
+        self.slots[role as usize].run(&self.database, &self.tables, || (), |session, ()| work(session))
     }
 
-    /// Runs `work` on the connection that reserves, beside what tells it of commits.
-    pub(crate) fn run_waiting<T>(&self, work: impl FnOnce(&mut Session, &mut CommitWatch) -> Result<T, SqlError>) -> Result<T> {
-        self.reserve.run(&self.file, &self.tables, || CommitWatch::new(&self.file), work)
+    /// Runs `work` on the connection that reserves, beside what waits for jobs.
+    pub(crate) fn run_waiting<T>(&self, work: impl FnOnce(&mut D::Session, &mut D::Waiter) -> Result<T, SqlError>) -> Result<T> {
+        self.reserve.run(&self.database, &self.tables, || self.database.waiter(), work)
     }
 }
 
-impl Broker for SqliteBroker {
+impl<D: Database> Broker for SqlBroker<D> {
     fn push(&self, queue: &QueueName, job: NewJob<'_>) -> Result<Option<i64>> {
         push::push(self, queue, &job).map(Some)
     }

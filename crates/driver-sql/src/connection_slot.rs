@@ -5,18 +5,16 @@ use std::sync::Mutex;
 use ferry_core::Result;
 use ferry_support::sync;
 
+use crate::database::Database;
 use crate::error::SqlError;
 use crate::schema;
-use crate::sqlite::error::explain;
-use crate::sqlite::file::DatabaseFile;
-use crate::sqlite::fork_gate;
-use crate::sqlite::session::Session;
+use crate::session::Session;
 use crate::statements::Tables;
 
 /// One connection and what lives and dies with it (`Extra`), behind a lock.
-pub(crate) struct ConnectionSlot<Extra = ()>(Mutex<Option<(Session, Extra)>>);
+pub(crate) struct ConnectionSlot<S, Extra = ()>(Mutex<Option<(S, Extra)>>);
 
-impl<Extra> ConnectionSlot<Extra> {
+impl<S: Session, Extra> ConnectionSlot<S, Extra> {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(None))
     }
@@ -27,15 +25,15 @@ impl<Extra> ConnectionSlot<Extra> {
     /// what was open.
     pub(crate) fn run<T>(
         &self,
-        file: &DatabaseFile,
+        database: &impl Database<Session = S>,
         tables: &Tables,
         extra: impl FnOnce() -> Extra,
-        work: impl FnOnce(&mut Session, &mut Extra) -> Result<T, SqlError>,
+        work: impl FnOnce(&mut S, &mut Extra) -> Result<T, SqlError>,
     ) -> Result<T> {
-        let _no_fork_meanwhile = fork_gate::operation();
+        let _guard = database.operation();
         let mut slot = sync::lock(&self.0);
-        let opened = slot.take().map_or_else(|| open(file, tables).map(|session| (session, extra())), Ok);
-        let (mut session, mut extra) = opened.map_err(|error| explain(error, file))?;
+        let opened = slot.take().map_or_else(|| open(database, tables).map(|session| (session, extra())), Ok);
+        let (mut session, mut extra) = opened.map_err(|error| database.explain(error))?;
         match session.check().and_then(|()| work(&mut session, &mut extra)) {
             Ok(answer) => {
                 *slot = Some((session, extra));
@@ -43,7 +41,7 @@ impl<Extra> ConnectionSlot<Extra> {
             }
             Err(error) => {
                 session.close();
-                Err(explain(error, file))
+                Err(database.explain(error))
             }
         }
     }
@@ -55,8 +53,8 @@ impl<Extra> ConnectionSlot<Extra> {
     }
 }
 
-fn open(file: &DatabaseFile, tables: &Tables) -> Result<Session, SqlError> {
-    let mut session = Session::open(file)?;
+fn open<D: Database>(database: &D, tables: &Tables) -> Result<D::Session, SqlError> {
+    let mut session = database.open()?;
     match schema::ensure(&mut session, tables) {
         Ok(()) => Ok(session),
         Err(error) => {

@@ -5,9 +5,10 @@ use ferry_core::broker::WorkerControl;
 use ferry_core::control::{ControlCommand, FleetFlags, GONE_AFTER, WorkerReport};
 use ferry_core::{QueueName, Result};
 
-use crate::broker::{Role, SqliteBroker};
+use crate::broker::{Role, SqlBroker};
+use crate::database::Database;
 use crate::error::SqlError;
-use crate::sqlite::session::{Row, Session};
+use crate::session::{Row, Session};
 use crate::values::Values;
 
 /// Names and numbers.
@@ -18,7 +19,7 @@ const WORKERS: &str =
 
 /// What workers ask every second goes over a connection of its own. An operator's commands go over one whose commits wait for the
 /// disk.
-impl WorkerControl for SqliteBroker {
+impl<D: Database> WorkerControl for SqlBroker<D> {
     fn flags(&self) -> Result<FleetFlags> {
         self.run(Role::Control, |session| {
             if !session.has_table("ferry_flags")? {
@@ -77,16 +78,19 @@ impl WorkerControl for SqliteBroker {
                 return Ok(Vec::new());
             }
             let rows = session.query("SELECT report, seen FROM ferry_workers WHERE seen > ?1", since)?;
-            let read = |row: &Row| WorkerReport::from_json(&row.bytes(0), row.int(1).unwrap_or_default());
-            let mut workers: Vec<WorkerReport> = rows.iter().filter_map(read).collect();
+            let mut workers: Vec<WorkerReport> = rows.iter().filter_map(read_report).collect();
             workers.sort_by_key(|report| report.started);
             Ok(workers)
         })
     }
 }
 
+fn read_report(row: &impl Row) -> Option<WorkerReport> {
+    WorkerReport::from_json(&row.bytes(0), row.int(1).unwrap_or_default())
+}
+
 /// One change, and the table for it.
-fn write(session: &mut Session, table: &'static str, sql: &'static str, values: Values<'_>) -> Result<(), SqlError> {
+fn write(session: &mut impl Session, table: &'static str, sql: &'static str, values: Values<'_>) -> Result<(), SqlError> {
     session.transaction(|session| {
         session.execute(table, Values::new())?;
         session.execute(sql, values).map(|_| ())

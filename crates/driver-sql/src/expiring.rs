@@ -1,7 +1,7 @@
 //! Tables of our own whose rows expire.
 
 use crate::error::SqlError;
-use crate::sqlite::session::Session;
+use crate::session::Session;
 use crate::values::Values;
 
 /// So many expired rows are removed with every write: more than one write adds, so they never pile up.
@@ -16,7 +16,7 @@ pub(crate) struct ExpiringTable {
 
 impl ExpiringTable {
     /// Before a write, inside its transaction: makes the table where it is missing and removes rows that expired, the oldest first.
-    pub(crate) fn prepare(&self, session: &mut Session, now: i64) -> Result<(), SqlError> {
+    pub(crate) fn prepare(&self, session: &mut impl Session, now: i64) -> Result<(), SqlError> {
         if !session.has_table(self.name)? {
             self.create(session)?;
         }
@@ -26,7 +26,7 @@ impl ExpiringTable {
         session.execute(sql, Values::new().int(now)).map(|_| ())
     }
 
-    fn create(&self, session: &mut Session) -> Result<(), SqlError> {
+    fn create(&self, session: &mut impl Session) -> Result<(), SqlError> {
         let Self { name, columns, .. } = self;
         session.execute(format!("CREATE TABLE IF NOT EXISTS {name} ({columns})"), Values::new())?;
         session.execute(format!("CREATE INDEX IF NOT EXISTS {name}_expires ON {name} (expires)"), Values::new()).map(|_| ())

@@ -5,10 +5,11 @@ use ferry_core::payload::with_fresh_attempts;
 use ferry_core::{NewJob, QueueName, Result};
 
 use crate::admin::clamped;
-use crate::broker::{Role, SqliteBroker};
+use crate::broker::{Role, SqlBroker};
+use crate::database::Database;
 use crate::error::SqlError;
 use crate::push::insert_all;
-use crate::sqlite::session::{Row, Session};
+use crate::session::{Row, Session};
 use crate::statements::{Tables, padded};
 use crate::trailer;
 use crate::values::Values;
@@ -17,14 +18,14 @@ use crate::values::Values;
 const NO_ATTEMPTS: u32 = 0;
 
 /// A page of failed jobs, newest first.
-pub(crate) fn failed(broker: &SqliteBroker, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
+pub(crate) fn failed(broker: &SqlBroker<impl Database>, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
     let page = Values::new().text(queue.as_str()).int(clamped(limit)).int(clamped(offset));
     read_page(broker, broker.tables.newest_failed(), page)
 }
 
 /// A page of failed jobs, oldest first, behind those that were passed. The position is never lost: ids only grow.
 pub(crate) fn oldest_failed(
-    broker: &SqliteBroker,
+    broker: &SqlBroker<impl Database>,
     queue: &QueueName,
     passed: Option<&FailedPosition>,
     limit: u64,
@@ -34,12 +35,12 @@ pub(crate) fn oldest_failed(
     read_page(broker, broker.tables.oldest_failed(), page)
 }
 
-fn read_page(broker: &SqliteBroker, sql: Option<String>, page: Values<'_>) -> Result<Vec<FailedJob>> {
+fn read_page(broker: &SqlBroker<impl Database>, sql: Option<String>, page: Values<'_>) -> Result<Vec<FailedJob>> {
     let Some(sql) = sql else { return Ok(Vec::new()) };
     broker.run(Role::Query, |session| Ok(session.query(sql, page)?.iter().map(failed_job).collect()))
 }
 
-fn failed_job(row: &Row) -> FailedJob {
+fn failed_job(row: &impl Row) -> FailedJob {
     let column = row.text(4);
     let (exception, reason, attempts) = trailer::split(&column);
     FailedJob {
@@ -59,7 +60,7 @@ fn failed_job(row: &Row) -> FailedJob {
 /// Makes those that are still there ready again, a chunk a transaction.
 ///
 /// The payload is read again inside: a row that has changed meanwhile is retried as it is now.
-pub(crate) fn retry(broker: &SqliteBroker, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+pub(crate) fn retry(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
     let (now, tables) = (broker.settings.now(), &broker.tables);
     in_chunks(broker, jobs, |session, ids| {
         let Some(sql) = tables.failed_payloads(ids.len()) else { return Ok(0) };
@@ -72,19 +73,19 @@ pub(crate) fn retry(broker: &SqliteBroker, queue: &QueueName, jobs: &[FailedJob]
 }
 
 /// Removes those that are still there, a chunk a transaction.
-pub(crate) fn forget(broker: &SqliteBroker, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+pub(crate) fn forget(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
     in_chunks(broker, jobs, |session, ids| remove(session, &broker.tables, queue, ids))
 }
 
-fn remove(session: &mut Session, tables: &Tables, queue: &QueueName, ids: &[i64]) -> Result<u64, SqlError> {
+fn remove(session: &mut impl Session, tables: &Tables, queue: &QueueName, ids: &[i64]) -> Result<u64, SqlError> {
     let Some(sql) = tables.forget(ids.len()) else { return Ok(0) };
     session.execute(sql, Values::new().text(queue.as_str()).ints(ids))
 }
 
-fn in_chunks(
-    broker: &SqliteBroker,
+fn in_chunks<D: Database>(
+    broker: &SqlBroker<D>,
     jobs: &[FailedJob],
-    work: impl Fn(&mut Session, &[i64]) -> Result<u64, SqlError>,
+    work: impl Fn(&mut D::Session, &[i64]) -> Result<u64, SqlError>,
 ) -> Result<u64> {
     if broker.tables.failed_name().is_none() {
         return Ok(0);

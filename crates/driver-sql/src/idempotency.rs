@@ -4,10 +4,11 @@ use ferry_core::Result;
 use ferry_core::broker::IdempotencyStore;
 use ferry_core::idempotency::{ClaimOutcome, ClaimRecord, ClaimTtl};
 
-use crate::broker::{Role, SqliteBroker};
+use crate::broker::{Role, SqlBroker};
+use crate::database::Database;
 use crate::error::SqlError;
 use crate::expiring::ExpiringTable;
-use crate::sqlite::session::Session;
+use crate::session::{Row, Session};
 use crate::values::Values;
 
 /// Claims by the key of the work.
@@ -19,7 +20,7 @@ const TABLE: ExpiringTable = ExpiringTable {
 };
 
 /// Claims go over a connection whose commits wait for the disk.
-impl IdempotencyStore for SqliteBroker {
+impl<D: Database> IdempotencyStore for SqlBroker<D> {
     fn claim(&self, key: &str, token: &str, ttl: ClaimTtl) -> Result<ClaimOutcome> {
         self.change(|session, now| {
             let answer = ClaimRecord::answer(known(session, key)?.as_ref(), token, now);
@@ -66,9 +67,9 @@ impl IdempotencyStore for SqliteBroker {
     }
 }
 
-impl SqliteBroker {
+impl<D: Database> SqlBroker<D> {
     /// One change of claims in one transaction, and the table for it.
-    fn change<T>(&self, work: impl FnOnce(&mut Session, i64) -> Result<T, SqlError>) -> Result<T> {
+    fn change<T>(&self, work: impl FnOnce(&mut D::Session, i64) -> Result<T, SqlError>) -> Result<T> {
         let now = self.settings.now_ms();
         self.run(Role::Query, |session| {
             session.transaction(|session| {
@@ -79,7 +80,7 @@ impl SqliteBroker {
     }
 }
 
-fn known(session: &mut Session, key: &str) -> Result<Option<ClaimRecord>, SqlError> {
+fn known(session: &mut impl Session, key: &str) -> Result<Option<ClaimRecord>, SqlError> {
     let sql = "SELECT token, until, done, result IS NOT NULL, result, expires FROM ferry_once WHERE name = ?1";
     let rows = session.query(sql, Values::new().text(key))?;
     Ok(rows.first().map(|row| ClaimRecord {
@@ -91,7 +92,7 @@ fn known(session: &mut Session, key: &str) -> Result<Option<ClaimRecord>, SqlErr
     }))
 }
 
-fn store(session: &mut Session, key: &str, record: &ClaimRecord) -> Result<(), SqlError> {
+fn store(session: &mut impl Session, key: &str, record: &ClaimRecord) -> Result<(), SqlError> {
     let sql = "INSERT OR REPLACE INTO ferry_once (name, token, until, done, expires, result) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let values = Values::new()
         .text(key)
@@ -103,6 +104,6 @@ fn store(session: &mut Session, key: &str, record: &ClaimRecord) -> Result<(), S
     session.execute(sql, values).map(|_| ())
 }
 
-fn remove(session: &mut Session, key: &str) -> Result<(), SqlError> {
+fn remove(session: &mut impl Session, key: &str) -> Result<(), SqlError> {
     session.execute("DELETE FROM ferry_once WHERE name = ?1", Values::new().text(key)).map(|_| ())
 }

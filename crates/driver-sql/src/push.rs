@@ -2,20 +2,21 @@
 
 use ferry_core::{ErrorKind, NewJob, QueueName, Result};
 
-use crate::broker::{Role, SqliteBroker};
+use crate::broker::{Role, SqlBroker};
+use crate::database::Database;
 use crate::error::SqlError;
-use crate::sqlite::session::Session;
+use crate::session::Session;
 use crate::statements::{CHUNK, Tables};
 use crate::values::Values;
 
 /// Stores one job in one statement, which is a transaction of its own. Returns the id of its row.
-pub(crate) fn push(broker: &SqliteBroker, queue: &QueueName, job: &NewJob<'_>) -> Result<i64> {
+pub(crate) fn push(broker: &SqlBroker<impl Database>, queue: &QueueName, job: &NewJob<'_>) -> Result<i64> {
     let now = broker.settings.now();
     broker.run(Role::Push, |session| insert(session, &broker.tables, queue, std::slice::from_ref(job), now))
 }
 
 /// Stores all jobs in one transaction: all or none.
-pub(crate) fn push_many(broker: &SqliteBroker, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
+pub(crate) fn push_many(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
     if jobs.is_empty() {
         return Ok(0);
     }
@@ -33,7 +34,7 @@ pub(crate) fn push_many(broker: &SqliteBroker, queue: &QueueName, jobs: &[NewJob
 
 /// Stores jobs inside the caller's transaction.
 pub(crate) fn insert_all(
-    session: &mut Session,
+    session: &mut impl Session,
     tables: &Tables,
     queue: &QueueName,
     jobs: &[NewJob<'_>],
@@ -53,7 +54,13 @@ fn chunk_len(rest: usize) -> usize {
     if rest >= CHUNK { CHUNK } else { 1 << rest.ilog2() }
 }
 
-fn insert(session: &mut Session, tables: &Tables, queue: &QueueName, jobs: &[NewJob<'_>], now: i64) -> Result<i64, SqlError> {
+fn insert(
+    session: &mut impl Session,
+    tables: &Tables,
+    queue: &QueueName,
+    jobs: &[NewJob<'_>],
+    now: i64,
+) -> Result<i64, SqlError> {
     let head = Values::new().text(queue.as_str()).int(now);
     let values = jobs.iter().fold(head, |values, job| values.bytes(&job.payload).int(job.due.at(now)));
     session.insert(tables.insert(jobs.len()), values)

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use ferry_core::{Claim, QueueName, Reservation, Result, batch};
 
-use crate::broker::SqliteBroker;
+use crate::broker::SqlBroker;
+use crate::database::{Database, Waiter, Wakeup};
 use crate::error::SqlError;
 use crate::receipt::ReservedRow;
+use crate::session::{Row, Session};
 use crate::settings::Settings;
-use crate::sqlite::commit_watch::{CommitWatch, Wakeup};
-use crate::sqlite::session::Session;
 use crate::statements::{FEW, Tables, padded};
 use crate::values::Values;
 
@@ -17,28 +17,33 @@ use crate::values::Values;
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Reserves from the first queue that has any job, or waits up to `wait` for one to have.
-pub(crate) fn reserve(broker: &SqliteBroker, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {
+pub(crate) fn reserve(
+    broker: &SqlBroker<impl Database>,
+    queues: &[QueueName],
+    max: usize,
+    wait: Duration,
+) -> Result<Vec<Reservation>> {
     let deadline = Instant::now() + wait.min(LONGEST_WAIT);
-    broker.run_waiting(|session, watch| reserve_before(deadline, session, watch, broker, queues, max))
+    broker.run_waiting(|session, waiter| reserve_before(deadline, session, waiter, broker, queues, max))
 }
 
 fn reserve_before(
     deadline: Instant,
-    session: &mut Session,
-    watch: &mut CommitWatch,
-    broker: &SqliteBroker,
+    session: &mut impl Session,
+    waiter: &mut impl Waiter,
+    broker: &SqlBroker<impl Database>,
     queues: &[QueueName],
     max: usize,
 ) -> Result<Vec<Reservation>, SqlError> {
-    watch.begin();
+    waiter.begin();
     loop {
-        watch.before_query();
+        waiter.before_query();
         let jobs = reserve_first(session, broker, queues, max)?;
         if !jobs.is_empty() || Instant::now() >= deadline {
-            watch.end(!jobs.is_empty());
+            waiter.end(!jobs.is_empty());
             return Ok(jobs);
         }
-        match watch.wait(deadline) {
+        match waiter.wait(deadline) {
             Wakeup::QueryAgain => {}
             // The caller has to look at the signal.
             Wakeup::Interrupted => return Ok(Vec::new()),
@@ -47,8 +52,8 @@ fn reserve_before(
 }
 
 fn reserve_first(
-    session: &mut Session,
-    broker: &SqliteBroker,
+    session: &mut impl Session,
+    broker: &SqlBroker<impl Database>,
     queues: &[QueueName],
     max: usize,
 ) -> Result<Vec<Reservation>, SqlError> {
@@ -98,7 +103,7 @@ impl DueCount {
     }
 }
 
-fn count_due(session: &mut Session, tables: &Tables, queue: &QueueName, cutoffs: Cutoffs) -> Result<DueCount, SqlError> {
+fn count_due(session: &mut impl Session, tables: &Tables, queue: &QueueName, cutoffs: Cutoffs) -> Result<DueCount, SqlError> {
     let rows = session.query(tables.count_due(), cutoffs.values(queue))?;
     Ok(rows.first().map_or(DueCount { ready: 0, has_expired: false }, |row| DueCount {
         ready: row.int(0).unwrap_or_default(),
@@ -110,7 +115,7 @@ fn count_due(session: &mut Session, tables: &Tables, queue: &QueueName, cutoffs:
 ///
 /// Attempts are read before payloads: a queue of large jobs that are all retried one by one would otherwise be read whole each time.
 fn reserve_from(
-    session: &mut Session,
+    session: &mut impl Session,
     tables: &Tables,
     queue: &QueueName,
     max: usize,
@@ -150,7 +155,7 @@ struct Candidate {
 }
 
 /// The payloads of `rows`, in their order, which is that of their ids.
-fn payloads(session: &mut Session, tables: &Tables, rows: &[Candidate]) -> Result<Vec<Vec<u8>>, SqlError> {
+fn payloads(session: &mut impl Session, tables: &Tables, rows: &[Candidate]) -> Result<Vec<Vec<u8>>, SqlError> {
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     let mut bodies = Vec::with_capacity(ids.len());
     for ids in padded(&ids) {

@@ -3,13 +3,13 @@
 use ferry_core::dialect::Family;
 
 use crate::error::SqlError;
-use crate::sqlite::session::Session;
+use crate::session::{Row, Session};
 use crate::statements::{FAILED_COLUMNS, JOB_COLUMNS, Tables};
 use crate::values::Values;
 
 /// Makes sure that the tables and our index exist, and remembers which of the family's columns they have. Takes no lock when they
 /// exist.
-pub(crate) fn ensure(session: &mut Session, tables: &Tables) -> Result<(), SqlError> {
+pub(crate) fn ensure(session: &mut impl Session, tables: &Tables) -> Result<(), SqlError> {
     let jobs = state_of_jobs(session, tables)?;
     let failed = match tables.failed_name() {
         Some(name) => state_of_failed(session, tables, name)?,
@@ -43,7 +43,7 @@ enum TableState {
     Missing,
 }
 
-fn state_of_jobs(session: &mut Session, tables: &Tables) -> Result<TableState, SqlError> {
+fn state_of_jobs(session: &mut impl Session, tables: &Tables) -> Result<TableState, SqlError> {
     let Some(found) = FoundTable::read(session, tables.jobs_name())? else {
         tables.use_job_columns(0);
         return Ok(TableState::Missing);
@@ -63,7 +63,7 @@ fn state_of_jobs(session: &mut Session, tables: &Tables) -> Result<TableState, S
     )
 }
 
-fn state_of_failed(session: &mut Session, tables: &Tables, name: &str) -> Result<TableState, SqlError> {
+fn state_of_failed(session: &mut impl Session, tables: &Tables, name: &str) -> Result<TableState, SqlError> {
     let Some(found) = FoundTable::read(session, name)? else {
         tables.use_failed_at(0);
         return Ok(TableState::Missing);
@@ -83,7 +83,7 @@ struct FoundTable {
 }
 
 impl FoundTable {
-    fn read(session: &mut Session, table: &str) -> Result<Option<Self>, SqlError> {
+    fn read(session: &mut impl Session, table: &str) -> Result<Option<Self>, SqlError> {
         let rows = session.query("SELECT lower(name) FROM pragma_table_info(?1)", Values::new().text(table))?;
         let columns: Vec<String> = rows.iter().map(|row| row.text(0)).collect();
         Ok((!columns.is_empty()).then(|| Self { table: table.to_owned(), columns }))

@@ -4,17 +4,18 @@ use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement};
 use ferry_core::failed::Failure;
 use ferry_core::{Claim, Result};
 
-use crate::broker::{Role, SqliteBroker};
+use crate::broker::{Role, SqlBroker};
+use crate::database::Database;
 use crate::error::SqlError;
 use crate::receipt::{Fence, ReservedRow};
-use crate::sqlite::session::Session;
+use crate::session::{Row, Session};
 use crate::statements::{Tables, padded};
 use crate::trailer;
 use crate::values::Values;
 
 /// Settles the batch in one transaction; burials get one of their own behind it, so that a failed store that refuses holds up
 /// nothing else.
-pub(crate) fn settle(broker: &SqliteBroker, batch: &[Settle]) -> Result<Vec<SettleResult>> {
+pub(crate) fn settle(broker: &SqlBroker<impl Database>, batch: &[Settle]) -> Result<Vec<SettleResult>> {
     let now = broker.settings.now();
     let mut results = vec![SettleResult::Lost; batch.len()];
     let (burials, others): (Vec<_>, Vec<_>) =
@@ -30,7 +31,7 @@ pub(crate) fn settle(broker: &SqliteBroker, batch: &[Settle]) -> Result<Vec<Sett
 }
 
 /// The reservations that are still ours run from now again.
-pub(crate) fn extend(broker: &SqliteBroker, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
+pub(crate) fn extend(broker: &SqlBroker<impl Database>, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
     if claims.is_empty() {
         return Ok(Vec::new());
     }
@@ -52,9 +53,9 @@ pub(crate) fn extend(broker: &SqliteBroker, claims: &[Claim]) -> Result<Vec<Exte
 type Indexed<'a> = (usize, &'a Settle);
 
 /// Settles some items and returns the indexes of those that were ours.
-fn settle_part(session: &mut Session, tables: &Tables, items: &[Indexed<'_>], now: i64) -> Result<Vec<usize>, SqlError> {
+fn settle_part<S: Session>(session: &mut S, tables: &Tables, items: &[Indexed<'_>], now: i64) -> Result<Vec<usize>, SqlError> {
     let changes = items.iter().any(|(_, item)| !matches!(item.settlement, Settlement::Leave));
-    let work = |session: &mut Session| {
+    let work = |session: &mut S| {
         let mut fence = fence(session, tables, items.iter().map(|(_, item)| &item.claim))?;
         let ours: Vec<(ReservedRow, Indexed<'_>)> =
             items.iter().filter_map(|(index, item)| Some((fence.pass(&item.claim.receipt)?, (*index, *item)))).collect();
@@ -68,7 +69,7 @@ fn settle_part(session: &mut Session, tables: &Tables, items: &[Indexed<'_>], no
     }
 }
 
-fn fence<'a>(session: &mut Session, tables: &Tables, claims: impl Iterator<Item = &'a Claim>) -> Result<Fence, SqlError> {
+fn fence<'a>(session: &mut impl Session, tables: &Tables, claims: impl Iterator<Item = &'a Claim>) -> Result<Fence, SqlError> {
     let ids: Vec<i64> = claims.filter_map(|claim| ReservedRow::of(&claim.receipt)).map(|held| held.id).collect();
     let mut reserved = Vec::with_capacity(ids.len());
     for ids in padded(&ids) {
@@ -78,7 +79,7 @@ fn fence<'a>(session: &mut Session, tables: &Tables, claims: impl Iterator<Item 
     Ok(Fence::of(reserved))
 }
 
-fn apply(session: &mut Session, tables: &Tables, ours: &[(ReservedRow, Indexed<'_>)], now: i64) -> Result<(), SqlError> {
+fn apply(session: &mut impl Session, tables: &Tables, ours: &[(ReservedRow, Indexed<'_>)], now: i64) -> Result<(), SqlError> {
     let mut removed = Vec::new();
     let mut given_back = Vec::new();
     for (held, (_, item)) in ours {
@@ -107,7 +108,7 @@ fn apply(session: &mut Session, tables: &Tables, ours: &[(ReservedRow, Indexed<'
     Ok(())
 }
 
-fn bury(session: &mut Session, tables: &Tables, claim: &Claim, failure: &Failure, now: i64) -> Result<(), SqlError> {
+fn bury(session: &mut impl Session, tables: &Tables, claim: &Claim, failure: &Failure, now: i64) -> Result<(), SqlError> {
     let Some(sql) = tables.bury() else { return Ok(()) };
     let exception = trailer::with_trailer(failure);
     let values =

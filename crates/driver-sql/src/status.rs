@@ -5,10 +5,11 @@ use ferry_core::Result;
 use ferry_core::broker::StatusStore;
 use ferry_core::status::{self, Status, StatusFields, StatusUpdate};
 
-use crate::broker::{Role, SqliteBroker};
+use crate::broker::{Role, SqlBroker};
+use crate::database::Database;
 use crate::error::SqlError;
 use crate::expiring::ExpiringTable;
-use crate::sqlite::session::Session;
+use crate::session::{Row, Session};
 use crate::values::Values;
 
 /// Fields as a JSON object, by the id of the job. Times are milliseconds since 1970.
@@ -19,7 +20,7 @@ const TABLE: ExpiringTable = ExpiringTable {
 };
 
 /// Statuses go over a connection whose commits do not wait for the disk: one may be lost with the power.
-impl StatusStore for SqliteBroker {
+impl<D: Database> StatusStore for SqlBroker<D> {
     fn update(&self, updates: &[StatusUpdate]) -> Result<()> {
         let now = self.settings.now_ms();
         self.run(Role::Status, |session| {
@@ -42,7 +43,7 @@ impl StatusStore for SqliteBroker {
     }
 }
 
-fn update_one(session: &mut Session, update: &StatusUpdate, now: i64) -> Result<(), SqlError> {
+fn update_one(session: &mut impl Session, update: &StatusUpdate, now: i64) -> Result<(), SqlError> {
     let known = known_fields(session, &update.id, now)?;
     let status = known.as_ref().and_then(|fields| Status::of(&update.id, fields));
     if !update.precondition().admits(status.map(|status| (status.state, status.attempts)), update.attempts()) {
@@ -61,7 +62,7 @@ fn update_one(session: &mut Session, update: &StatusUpdate, now: i64) -> Result<
     session.execute("INSERT OR REPLACE INTO ferry_status (id, expires, fields) VALUES (?1, ?2, ?3)", values).map(|_| ())
 }
 
-fn known_fields(session: &mut Session, id: &str, now: i64) -> Result<Option<StatusFields>, SqlError> {
+fn known_fields(session: &mut impl Session, id: &str, now: i64) -> Result<Option<StatusFields>, SqlError> {
     let values = Values::new().text(id).int(now);
     let rows = session.query("SELECT fields FROM ferry_status WHERE id = ?1 AND expires > ?2", values)?;
     // What is no JSON object of texts was not written by us.

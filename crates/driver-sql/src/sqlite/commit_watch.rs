@@ -10,9 +10,10 @@ use nix::sys::time::TimeSpec;
 
 use super::file::DatabaseFile;
 use super::poll_interval::PollInterval;
+use crate::database::{Waiter, Wakeup};
 
 /// Watches the `-wal` as long as the connection beside it is open, which keeps that file in its place.
-pub(crate) struct CommitWatch {
+pub struct CommitWatch {
     inotify: Option<Inotify>,
     /// When to query again in this call of `reserve`.
     interval: PollInterval,
@@ -20,18 +21,9 @@ pub(crate) struct CommitWatch {
     idle: bool,
 }
 
-/// How a wait ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wakeup {
-    /// It is time to query again.
-    QueryAgain,
-    /// A signal arrived.
-    Interrupted,
-}
-
 impl CommitWatch {
     /// Where inotify is not to be had (too many watches, another system), queries are planned instead.
-    pub(crate) fn new(file: &DatabaseFile) -> Self {
+    pub(super) fn new(file: &DatabaseFile) -> Self {
         let watch = || {
             let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
             inotify.add_watch(&file.wal(), AddWatchFlags::IN_MODIFY)?;
@@ -39,41 +31,6 @@ impl CommitWatch {
         };
         let inotify = watch().ok();
         Self { interval: PollInterval::new(inotify.is_some()), inotify, idle: false }
-    }
-
-    /// A call of `reserve` begins. An idle worker calls again and again; only a commit makes it query more often.
-    pub(crate) fn begin(&mut self) {
-        let idle = self.idle && !self.drain_events();
-        let notified = self.inotify.is_some();
-        self.interval = if idle { PollInterval::resumed(notified) } else { PollInterval::new(notified) };
-    }
-
-    /// Before each query, so that whatever is committed from here on ends the next wait.
-    pub(crate) fn before_query(&mut self) {
-        self.drain_events();
-    }
-
-    /// The call of `reserve` ends.
-    pub(crate) fn end(&mut self, found_jobs: bool) {
-        self.idle = !found_jobs && self.interval.is_idle();
-    }
-
-    /// Waits until a query may find something new: `deadline`, the next whole second, what the interval plans, or a commit.
-    pub(crate) fn wait(&mut self, deadline: Instant) -> Wakeup {
-        let end = deadline.min(Instant::now() + until_next_second(SystemTime::now()));
-        let plan = self.interval.plan();
-        if wait_ignoring_commits(until(end).min(plan.ignoring)) == Wakeup::Interrupted {
-            return Wakeup::Interrupted;
-        }
-        let rest = plan.listening.map_or_else(|| until(end), |listening| listening.min(until(end)));
-        match self.wait_for_commit(rest) {
-            Ok(true) => self.interval.commit_seen(),
-            Ok(false) => self.interval.nothing_seen(),
-            Err(Errno::EINTR) => return Wakeup::Interrupted,
-            // Waiting failed; the planned queries still come.
-            Err(_) => self.interval.nothing_seen(),
-        }
-        Wakeup::QueryAgain
     }
 
     /// Reads what has happened so far. Returns whether there was anything.
@@ -93,6 +50,41 @@ impl CommitWatch {
             Some(inotify) => ppoll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], time, None).map(|ready| ready > 0),
             None => ppoll(&mut [], time, None).map(|_| false),
         }
+    }
+}
+
+impl Waiter for CommitWatch {
+    /// An idle worker calls again and again; only a commit makes it query more often.
+    fn begin(&mut self) {
+        let idle = self.idle && !self.drain_events();
+        let notified = self.inotify.is_some();
+        self.interval = if idle { PollInterval::resumed(notified) } else { PollInterval::new(notified) };
+    }
+
+    fn before_query(&mut self) {
+        self.drain_events();
+    }
+
+    fn end(&mut self, found_jobs: bool) {
+        self.idle = !found_jobs && self.interval.is_idle();
+    }
+
+    /// Ends at `deadline`, the next whole second, what the interval plans, or a commit.
+    fn wait(&mut self, deadline: Instant) -> Wakeup {
+        let end = deadline.min(Instant::now() + until_next_second(SystemTime::now()));
+        let plan = self.interval.plan();
+        if wait_ignoring_commits(until(end).min(plan.ignoring)) == Wakeup::Interrupted {
+            return Wakeup::Interrupted;
+        }
+        let rest = plan.listening.map_or_else(|| until(end), |listening| listening.min(until(end)));
+        match self.wait_for_commit(rest) {
+            Ok(true) => self.interval.commit_seen(),
+            Ok(false) => self.interval.nothing_seen(),
+            Err(Errno::EINTR) => return Wakeup::Interrupted,
+            // Waiting failed; the planned queries still come.
+            Err(_) => self.interval.nothing_seen(),
+        }
+        Wakeup::QueryAgain
     }
 }
 

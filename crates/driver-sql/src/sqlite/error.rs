@@ -8,7 +8,7 @@ use super::file::DatabaseFile;
 use crate::error::SqlError;
 
 /// The error for the caller.
-pub(crate) fn explain(error: SqlError, location: &DatabaseFile) -> Error {
+pub(super) fn explain(error: SqlError, location: &DatabaseFile) -> Error {
     let file = format!("SQLite file {}", location.path.display());
     match error {
         SqlError::Database(error) => of_database(error, location, &file),
@@ -53,7 +53,7 @@ fn without_code(error: sqlx::Error, file: &str) -> Error {
 }
 
 /// Whether another connection holds a lock.
-pub(crate) fn is_busy(error: &SqlError) -> bool {
+pub(super) fn is_busy(error: &SqlError) -> bool {
     matches!(error, SqlError::Database(error) if result_code(error) == Some(5))
 }
 

@@ -3,11 +3,12 @@
 use ferry_core::broker::Fact;
 
 use super::file::DatabaseFile;
-use super::session::Session;
+use super::session::SqliteSession;
 use crate::error::SqlError;
+use crate::session::{Row, Session};
 use crate::values::Values;
 
-pub(crate) fn facts(session: &mut Session, file: &DatabaseFile) -> Result<Vec<(&'static str, Fact)>, SqlError> {
+pub(super) fn facts(session: &mut SqliteSession, file: &DatabaseFile) -> Result<Vec<(&'static str, Fact)>, SqlError> {
     let mut facts = vec![
         ("driver", Fact::Text("sqlite".to_owned())),
         ("version", Fact::Text(text(session, "SELECT sqlite_version()")?)),
@@ -58,10 +59,10 @@ fn synchronous(level: i64) -> &'static str {
     }
 }
 
-fn text(session: &mut Session, sql: &'static str) -> Result<String, SqlError> {
+fn text(session: &mut SqliteSession, sql: &'static str) -> Result<String, SqlError> {
     Ok(session.query(sql, Values::new())?.first().map_or_else(String::new, |row| row.text(0)))
 }
 
-fn number(session: &mut Session, sql: &'static str) -> Result<i64, SqlError> {
+fn number(session: &mut SqliteSession, sql: &'static str) -> Result<i64, SqlError> {
     Ok(session.query(sql, Values::new())?.first().and_then(|row| row.int(0)).unwrap_or_default())
 }

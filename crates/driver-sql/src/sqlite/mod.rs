@@ -1,12 +1,63 @@
-//! What only SQLite has: the file, its connection, hearing commits of other processes, and keeping forks apart from operations.
+//! What only SQLite has: the file, its connection, waiting for commits of other processes, and keeping forks apart from operations.
 
-pub(crate) mod commit_watch;
-pub(crate) mod error;
-pub(crate) mod facts;
-pub(crate) mod file;
+mod commit_watch;
+mod error;
+mod facts;
+mod file;
 pub mod fork_gate;
 mod poll_interval;
-pub(crate) mod session;
+mod session;
+
+use std::sync::RwLockReadGuard;
+
+use ferry_core::Error;
+use ferry_core::broker::Fact;
+use ferry_core::config::SqliteConfig;
+
+use crate::broker::SqlBroker;
+use crate::database::Database;
+use crate::error::SqlError;
+use crate::settings::Settings;
+use commit_watch::CommitWatch;
+use file::DatabaseFile;
+use session::SqliteSession;
+
+/// Jobs in a SQLite file.
+pub type SqliteBroker = SqlBroker<DatabaseFile>;
+
+impl SqliteBroker {
+    /// A broker on the file of `config`. Neither reads nor writes anything.
+    pub fn new(config: SqliteConfig, settings: Settings) -> Self {
+        let file = DatabaseFile::new(&config.path, config.busy_timeout);
+        Self::on(file, &config.table, &config.failed_table, settings)
+    }
+}
+
+impl Database for DatabaseFile {
+    type Session = SqliteSession;
+    type Waiter = CommitWatch;
+    type OperationGuard = RwLockReadGuard<'static, ()>;
+
+    fn operation(&self) -> Self::OperationGuard {
+        fork_gate::operation()
+    }
+
+    fn open(&self) -> Result<SqliteSession, SqlError> {
+        SqliteSession::open(self)
+    }
+
+    fn waiter(&self) -> CommitWatch {
+        CommitWatch::new(self)
+    }
+
+    fn explain(&self, error: SqlError) -> Error {
+        error::explain(error, self)
+    }
+
+    fn facts(&self, session: &mut SqliteSession) -> Result<Vec<(&'static str, Fact)>, SqlError> {
+        facts::facts(session, self)
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -1,33 +1,34 @@
 //! One connection to the file, with blocking calls.
 //!
 //! sqlx serves a SQLite connection by a thread of its own and answers through futures; a small runtime here turns that into plain
-//! calls. After an error the session is closed, which rolls back what was open; so no path needs a ROLLBACK of its own.
+//! calls.
 
 use std::time::{Duration, Instant};
 
 use ferry_support::threads::with_signals_blocked;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteSynchronous};
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Row as _};
 use tokio::runtime::Runtime;
 
 use super::error::is_busy;
 use super::file::DatabaseFile;
 use crate::error::SqlError;
+use crate::session::{Row, Session};
 use crate::values::{Value, Values};
 
 /// How soon the switch to WAL is tried again.
 const WAL_RETRY: Duration = Duration::from_millis(2);
 
-/// An open connection.
-pub(crate) struct Session {
+/// An open connection to a file.
+pub struct SqliteSession {
     runtime: Runtime,
     connection: SqliteConnection,
     file: DatabaseFile,
     identity: Option<(u64, u64)>,
 }
 
-impl Session {
-    pub(crate) fn open(file: &DatabaseFile) -> Result<Self, SqlError> {
+impl SqliteSession {
+    pub(super) fn open(file: &DatabaseFile) -> Result<Self, SqlError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(SqlError::Runtime)?;
         let options = options(file);
         // The connection's thread inherits the block.
@@ -39,63 +40,9 @@ impl Session {
         Ok(session)
     }
 
-    /// Runs one statement that answers with rows.
-    pub(crate) fn query(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<Vec<Row>, SqlError> {
-        let query = sqlx::query_with(AssertSqlSafe(sql.into()), arguments(values)?);
-        let rows = self.runtime.block_on(query.fetch_all(&mut self.connection))?;
-        Ok(rows.into_iter().map(Row).collect())
-    }
-
-    /// Runs one statement that changes rows, and returns how many.
-    pub(crate) fn execute(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<u64, SqlError> {
-        self.change(sql.into(), values).map(|change| change.rows_affected())
-    }
-
-    /// Runs one statement that inserts rows, and returns the id of the last.
-    pub(crate) fn insert(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<i64, SqlError> {
-        self.change(sql.into(), values).map(|change| change.last_insert_rowid())
-    }
-
     fn change(&mut self, sql: String, values: Values<'_>) -> Result<SqliteQueryResult, SqlError> {
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments(values)?);
         Ok(self.runtime.block_on(query.execute(&mut self.connection))?)
-    }
-
-    /// Does `work` in one transaction that holds the write lock from its first step, so that it never has to be upgraded.
-    pub(crate) fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
-        self.execute("BEGIN IMMEDIATE", Values::new())?;
-        let result = work(self)?;
-        self.execute("COMMIT", Values::new())?;
-        Ok(result)
-    }
-
-    /// Whether there is such a table.
-    pub(crate) fn has_table(&mut self, table: &str) -> Result<bool, SqlError> {
-        let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
-        Ok(!self.query(sql, Values::new().text(table))?.is_empty())
-    }
-
-    /// From now on, commits of this connection do not wait for the disk. For what may be lost with the power: statuses, reports
-    /// of workers. They must not hold up whoever renews a lease.
-    pub(crate) fn relax_durability(&mut self) -> Result<(), SqlError> {
-        self.execute("PRAGMA synchronous = NORMAL", Values::new()).map(|_| ())
-    }
-
-    /// Before each operation. SQLite would go on writing into a file that was deleted or replaced, and those jobs would be gone.
-    pub(crate) fn check(&self) -> Result<(), SqlError> {
-        if self.identity == self.file.identity() { Ok(()) } else { Err(SqlError::Replaced) }
-    }
-
-    /// Closes the connection and waits until it is closed.
-    pub(crate) fn close(self) {
-        if self.check().is_err() {
-            // The last close deletes the `-wal` beside the path, which may belong to another database by now.
-            #[expect(clippy::mem_forget, reason = "a leaked handle is the lesser harm")]
-            std::mem::forget(self);
-            return;
-        }
-        // There is nothing to do about a close that fails: the thread and the handle are gone either way.
-        let _ = self.runtime.block_on(self.connection.close());
     }
 
     /// In WAL mode, counting due jobs needs no write lock and no writer waits for a reader.
@@ -135,6 +82,57 @@ impl Session {
     }
 }
 
+impl Session for SqliteSession {
+    type Row = SqliteRow;
+
+    fn query(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<Vec<SqliteRow>, SqlError> {
+        let query = sqlx::query_with(AssertSqlSafe(sql.into()), arguments(values)?);
+        let rows = self.runtime.block_on(query.fetch_all(&mut self.connection))?;
+        Ok(rows.into_iter().map(SqliteRow).collect())
+    }
+
+    fn execute(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<u64, SqlError> {
+        self.change(sql.into(), values).map(|change| change.rows_affected())
+    }
+
+    fn insert(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<i64, SqlError> {
+        self.change(sql.into(), values).map(|change| change.last_insert_rowid())
+    }
+
+    /// It holds the write lock from its first step, so that it never has to be upgraded.
+    fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
+        self.execute("BEGIN IMMEDIATE", Values::new())?;
+        let result = work(self)?;
+        self.execute("COMMIT", Values::new())?;
+        Ok(result)
+    }
+
+    fn has_table(&mut self, table: &str) -> Result<bool, SqlError> {
+        let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
+        Ok(!self.query(sql, Values::new().text(table))?.is_empty())
+    }
+
+    fn relax_durability(&mut self) -> Result<(), SqlError> {
+        self.execute("PRAGMA synchronous = NORMAL", Values::new()).map(|_| ())
+    }
+
+    /// SQLite would go on writing into a file that was deleted or replaced, and those jobs would be gone.
+    fn check(&self) -> Result<(), SqlError> {
+        if self.identity == self.file.identity() { Ok(()) } else { Err(SqlError::Replaced) }
+    }
+
+    fn close(self) {
+        if self.check().is_err() {
+            // The last close deletes the `-wal` beside the path, which may belong to another database by now.
+            #[expect(clippy::mem_forget, reason = "a leaked handle is the lesser harm")]
+            std::mem::forget(self);
+            return;
+        }
+        // There is nothing to do about a close that fails: the thread and the handle are gone either way.
+        let _ = self.runtime.block_on(self.connection.close());
+    }
+}
+
 fn options(file: &DatabaseFile) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(&file.path)
@@ -167,22 +165,16 @@ fn arguments(values: Values<'_>) -> Result<SqliteArguments, SqlError> {
     Ok(arguments)
 }
 
-/// One row of an answer. Columns are read as what they should be, whatever another program stored.
-pub(crate) struct Row(SqliteRow);
+/// One row of an answer.
+pub struct SqliteRow(sqlx::sqlite::SqliteRow);
 
-impl Row {
-    /// The whole number in a column; `None` for NULL.
-    pub(crate) fn int(&self, column: usize) -> Option<i64> {
+impl Row for SqliteRow {
+    fn int(&self, column: usize) -> Option<i64> {
         self.0.try_get_unchecked(column).ok().flatten()
     }
 
-    /// The bytes in a column, TEXT or BLOB; none for NULL.
-    pub(crate) fn bytes(&self, column: usize) -> Vec<u8> {
+    /// TEXT or BLOB.
+    fn bytes(&self, column: usize) -> Vec<u8> {
         self.0.try_get_unchecked::<Option<Vec<u8>>, _>(column).ok().flatten().unwrap_or_default()
-    }
-
-    /// The text in a column; bytes that are no UTF-8 are replaced.
-    pub(crate) fn text(&self, column: usize) -> String {
-        String::from_utf8_lossy(&self.bytes(column)).into_owned()
     }
 }

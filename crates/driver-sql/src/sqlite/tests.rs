@@ -9,7 +9,9 @@ use ferry_core::dialect::Family;
 use ferry_core::broker::{Broker, Settle, SettleResult};
 use ferry_core::{ErrorKind, NewJob, QueueName, Result};
 
-use crate::broker::{Role, SqliteBroker};
+use super::SqliteBroker;
+use crate::broker::Role;
+use crate::session::{Row, Session};
 use crate::settings::Settings;
 use crate::values::Values;
 
