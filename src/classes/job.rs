@@ -104,7 +104,7 @@ impl PhpJob {
     /// Says how far it is, for its status.
     pub fn progress(&self, percent: Number, message: OptionalText) {
         let percent = u8::try_from(percent.0.clamp(0, 100)).unwrap_or(100);
-        self.held.say_progress(percent, message.text());
+        self.held.report_progress(percent, message.text());
     }
 
     /// Keeps a result for its status.

@@ -93,7 +93,7 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
     let defaults = Options::new(config.name.clone(), queues);
     let options = Options {
         tries: given.number("tries", 0, i64::MAX)?.map_or(defaults.tries, Tries::from_number),
-        verdict: config.family.verdict(),
+        exhaustion: config.family.verdict(),
         backoff: given.backoff(config.family)?,
         timeout: given.duration("timeout")?.map_or(defaults.timeout, |timeout| (!timeout.is_zero()).then_some(timeout)),
         warning: given.duration("warn_before")?.filter(|warning| !warning.is_zero()),
