@@ -56,7 +56,7 @@ foreach (shared_brokers(['queue' => 'own']) as $name => $config) {
     wait_until(fn () => array_diff($second, array_column($connection->workers(), 'pid')) === [], 'the new ones report');
     $ferry->run(['stop'])->well("$name: stop");
     same("$name: the master leaves with", 0, $master->wait());
-    holds("$name: and says why", 'the fleet was told to stop', $master->out());
+    holds("$name: and says why", 'all workers were told to stop', $master->out());
     same("$name: the listener leaves with", 0, $listener->wait());
 }
 

@@ -63,7 +63,7 @@ $ferry->run(['nothing'])->refused('no such command', 2, 'Command "nothing" is no
 $ferry->run(['size', '--jsn'])->refused('no such option', 2, '"--jsn" option does not exist');
 $ferry->run(['work', '--tries=many'])->refused('a wrong value', 2, 'tries');
 $ferry->run(['work', 'one', '--connection=two'])->refused('two connections', 2, 'the connection is said twice');
-$ferry->run(['work', '--processes=0'])->refused('no processes', 2, '--processes wants a number from 1 to 1000');
+$ferry->run(['work', '--processes=0'])->refused('no processes', 2, '--processes wants a number from 1 to 300');
 $ferry->run(['work', '--processes=2', '--health-file=/tmp/x'])->refused('one file for two', 2, '{slot}');
 
 $secret = bootstrap('return "redis://:topsecret@127.0.0.1:1?hots=1";');

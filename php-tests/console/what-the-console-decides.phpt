@@ -17,9 +17,11 @@ use Ferry\Console\Monitor\Snapshot;
 use Ferry\Console\Monitor\Trend;
 use Ferry\Console\Monitor\View;
 use Ferry\Console\Payload;
+use Ferry\Console\Process\Child as Process;
 use Ferry\Console\Process\LineBuffer;
 use Ferry\Console\Process\Limits;
 use Ferry\Console\Process\RespawnPolicy;
+use Ferry\Console\Process\Slot;
 use Ferry\Console\Start;
 use Ferry\Console\Text;
 use Ferry\Console\WorkerOptions;
@@ -88,6 +90,34 @@ foreach ([
     $after = $policy->deaths($before, $code, $lived, $ready);
     same("$kind $code after $lived s", [$over, $deaths, $delay], [$policy->isOver($code), $after, $policy->delay($after)]);
 }
+
+// Work that is to end by itself ends when its process only fails; other work is tried again for ever.
+foreach ([[RespawnPolicy::ENDLESS, 99, false], [RespawnPolicy::FRESH, 99, false], [RespawnPolicy::UNTIL_EMPTY, 4, false], [RespawnPolicy::UNTIL_EMPTY, 5, true], [RespawnPolicy::ONE_RUN, 5, true]] as [$kind, $deaths, $hopeless]) {
+    same("$kind after $deaths failures", $hopeless, (new RespawnPolicy($kind))->isHopeless($deaths));
+}
+
+// Why a process could not be started, as proc_open() says it, and what helps.
+foreach ([
+    ['proc_open(): Unable to create pipe Too many open files', 'Unable to create pipe Too many open files (raise `ulimit -n`; systemd: LimitNOFILE)'],
+    ['proc_open(): Fork failed - Resource temporarily unavailable', 'Fork failed - Resource temporarily unavailable (too many processes: raise `ulimit -u`; systemd: TasksMax)'],
+    ['proc_open(): Fork failed - Cannot allocate memory', 'Fork failed - Cannot allocate memory (start fewer processes, or add memory)'],
+    ['', 'proc_open() failed without a reason'],
+] as [$warning, $reason]) {
+    same($warning, $reason, Process::startFailure($warning));
+}
+
+// With HUP after HUP every worker has its turn: the one that has begun, then the oldest.
+$slots = array_map(fn ($number) => new Slot($number), [1, 2, 3]);
+$bare = (new ReflectionClass(Process::class));
+foreach ([2, 0, 1] as $at => $generation) {
+    $slots[$at]->child = $bare->newInstanceWithoutConstructor();
+    (new ReflectionProperty(Process::class, 'generation'))->setValue($slots[$at]->child, $generation);
+}
+same('the oldest first', 2, Slot::toReplace($slots, 3)?->number);
+same('none is old', null, Slot::toReplace($slots, 0));
+same('not those of this generation', 2, Slot::toReplace($slots, 1)?->number);
+$slots[2]->successor = $slots[2]->child;
+same('what has begun is finished', 3, Slot::toReplace($slots, 3)?->number);
 
 // When those who were told to leave are killed.
 foreach ([[null, 1, null], [5.0, 1, 18.0], [5.0, 2, 13.0], [null, 2, 13.0], [null, 3, 0.0], [0.0, 1, 13.0]] as [$stop, $times, $seconds]) {

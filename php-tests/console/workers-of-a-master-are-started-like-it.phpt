@@ -49,7 +49,7 @@ foreach (['first', 'second'] as $data) {
     $book->waitFor("$data by");
 }
 check('a process each', explode(' by ', array_values(preg_grep('/^first by/', $book->lines()))[0])[1] !== explode(' by ', array_values(preg_grep('/^second by/', $book->lines()))[0])[1]);
-holds('told', 'ended with 0', $master->out());
+holds('told', 'ended with exit code 0', $master->out());
 same('no trouble', '', $master->err());
 $master->signal(SIGTERM);
 same('left', 0, $master->wait());
@@ -101,7 +101,7 @@ $book->waitFor('ran one');
 [$old] = wait_for_children($master, 1);
 $point('broken');
 $master->signal(SIGHUP);
-wait_until(fn () => substr_count($master->err(), 'the old one goes on') >= 3, 'the broken release is tried, more and more seldom');
+wait_until(fn () => substr_count($master->err(), 'the old one continues') >= 3, 'the broken release is tried, more and more seldom');
 holds('why', 'no such table', $master->err());
 $connection->push('Which');
 wait_until(fn () => count(preg_grep('/^ran one$/', $book->lines())) === 2, 'the old code still works');

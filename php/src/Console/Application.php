@@ -75,6 +75,9 @@ final class Application extends Base
     /** What the caller did wrong is told apart from what went wrong. */
     private static function code(\Throwable $e): int
     {
+        if ($e instanceof Refusal) {
+            return $e->exitCode;
+        }
         $wrong = $e instanceof ConsoleException || $e instanceof \Ferry\InvalidArgumentException || self::lacksMethod($e);
         return $wrong ? ExitCode::WRONG : ExitCode::FAILED;
     }

@@ -6,6 +6,7 @@ namespace Ferry\Console\Command;
 
 use Ferry\Console\Process\Control;
 use Ferry\Console\Process\RespawnPolicy;
+use Ferry\Console\Refusal;
 use Ferry\Queue;
 use Ferry\Worker;
 use Symfony\Component\Console\Exception\InvalidOptionException;
@@ -16,7 +17,8 @@ use Symfony\Component\Console\Output\OutputInterface;
 /** Works jobs, in this process or in several fresh ones. */
 final class Work extends Runs
 {
-    private const MOST = 1000;
+    /** Three pipes each, and select() takes 1024 descriptors. */
+    private const MOST = 300;
 
     protected function configure(): void
     {
@@ -84,9 +86,23 @@ final class Work extends Runs
     {
         $options = $this->workerOptions($input, $output);
         if ($input->getOption('parent') === null) {
-            return self::begin($this->worker($options), $input);
+            return $this->workAlone($this->worker($options), $input);
         }
         return $this->workForMaster($input, ['parent' => (int) $input->getOption('parent')] + $options);
+    }
+
+    /** Without a master, a worker whose output nobody reads exits after its job, like other programs. PHP would end in the middle of it. */
+    private function workAlone(Worker $worker, InputInterface $input): int
+    {
+        ignore_user_abort(true);
+        foreach (['looping', 'processed'] as $event) {
+            $worker->on($event, fn () => connection_aborted() === 1 && $worker->stop());
+        }
+        $code = self::begin($worker, $input);
+        if ($code === self::SUCCESS && connection_aborted() === 1) {
+            throw new Refusal('standard output was closed: the worker stopped after its current job');
+        }
+        return $code;
     }
 
     /** @param array<string, mixed> $options */
@@ -96,15 +112,15 @@ final class Work extends Runs
         ignore_user_abort(true);
         $control = new Control((int) $input->getOption('control'));
         $connection = Queue::connection($options['connection'] ?? null);
-        $control->tellOrders($connection);
+        $control->reportStops($connection);
         $worker = $this->worker($options);
-        $worker->on('ready', fn () => $control->tell('ready'));
+        $worker->on('ready', fn () => $control->report('ready'));
         // A worker whose queues are paused asks for no job, and so is never ready.
-        $worker->on('paused', fn () => $control->tell('ready', 'paused'));
+        $worker->on('paused', fn () => $control->report('ready', 'paused'));
         $code = self::begin($worker, $input);
         // When it left because the fleet was told to stop, the master has to know.
-        $code === self::SUCCESS && $control->tellOrders($connection);
-        $control->tell('over');
+        $code === self::SUCCESS && $control->reportStops($connection);
+        $control->report('over');
         return $code;
     }
 
