@@ -19,16 +19,19 @@ use Symfony\Component\Console\Output\OutputInterface;
 /** The table of commands, the options that all of them have, and what an exception becomes. */
 final class Application extends Base
 {
-    /** @param array<string, mixed> $worker options of a worker that a command line cannot say: what the bootstrap file returned */
-    public function __construct(Launch $launch, array $worker = [])
+    /**
+     * @param array<string, mixed> $worker options of a worker that a command line cannot say: what the bootstrap file returned
+     * @param bool $isApplicationLoaded whether anything was loaded that may know handlers
+     */
+    public function __construct(Launch $launch, array $worker = [], bool $isApplicationLoaded = true)
     {
         parent::__construct('ferry', (string) phpversion('ferry'));
         $this->setAutoExit(false);
         $this->setCatchExceptions(false);
         $connections = new Connections($launch);
         $this->setCommandLoader(new FactoryCommandLoader([
-            'work' => fn () => new Command\Work($launch, $connections, $worker),
-            'listen' => fn () => new Command\Listen($launch, $connections, $worker),
+            'work' => fn () => new Command\Work($launch, $connections, $worker, $isApplicationLoaded),
+            'listen' => fn () => new Command\Listen($launch, $connections, $worker, $isApplicationLoaded),
             'failed' => fn () => new Command\Failed($connections),
             'retry' => fn () => new Command\Retry($connections),
             'forget' => fn () => new Command\Forget($connections),

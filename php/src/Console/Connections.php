@@ -45,11 +45,14 @@ final class Connections
         if ($file === null) {
             return null;
         }
-        $path = $this->launch->path($file);
-        if (!is_file($path)) {
-            throw new InvalidOptionException("there is no file $file (--config)");
+        try {
+            $config = (new PhpFile($this->launch->path($file), 'the file of --config', '--config'))->load($file);
+        } catch (Refusal $refusal) {
+            $hint = $refusal->getPrevious() !== null && $input->getOption('bootstrap') === null
+                ? ' (if it needs the application, for env() for example, name the file that loads the application with --bootstrap=FILE)'
+                : '';
+            throw new Refusal($refusal->getMessage() . $hint, ExitCode::WRONG);
         }
-        $config = (static fn () => require $path)();
         if (!is_array($config) && !is_string($config)) {
             throw new InvalidOptionException("$file does not return an array (--config wants a file like think-queue's config/queue.php)");
         }

@@ -9,13 +9,20 @@ use Symfony\Component\Console\Formatter\OutputFormatter;
 /** Values as people and machines read them. Payloads and messages come from elsewhere: they must not steer a terminal. */
 final class Text
 {
-    /** Without control characters, and UTF-8 whatever the bytes were. */
+    /** C0, DEL, C1, line separators and what changes the direction of writing. */
+    private const CONTROL = '/[\x{00}-\x{1F}\x{7F}-\x{9F}\x{061C}\x{200E}\x{200F}\x{2028}-\x{202E}\x{2066}-\x{2069}]/u';
+
+    /** Printable text in valid UTF-8, whatever the bytes were; for output without tags. `$keep` are control characters that stay. */
     public static function clean(string $text, string $keep = ''): string
     {
-        $valid = mb_check_encoding($text, 'UTF-8') ? $text : mb_scrub($text, 'UTF-8');
-        // C0, DEL, C1, and what turns the direction of writing around.
-        $pattern = '/[\x{00}-\x{1F}\x{7F}-\x{9F}\x{202A}-\x{202E}\x{2066}-\x{2069}]/u';
-        return (string) preg_replace_callback($pattern, fn ($found) => str_contains($keep, $found[0]) ? $found[0] : self::named($found[0]), $valid);
+        $valid = preg_match('//u', $text) === 1 ? $text : self::scrub($text);
+        return (string) preg_replace_callback(self::CONTROL, fn ($found) => str_contains($keep, $found[0]) ? $found[0] : self::named($found[0]), $valid);
+    }
+
+    /** mbstring may be the very thing that is missing: then only ASCII is left. */
+    private static function scrub(string $text): string
+    {
+        return function_exists('mb_scrub') ? mb_scrub($text, 'UTF-8') : (string) preg_replace('/[^\x00-\x7F]/', '?', $text);
     }
 
     private static function named(string $character): string
@@ -24,8 +31,13 @@ final class Text
             "\n" => '\n',
             "\r" => '\r',
             "\t" => '\t',
-            default => sprintf('\u{%X}', mb_ord($character, 'UTF-8')),
+            default => sprintf('\u{%X}', self::codePoint($character)),
         };
+    }
+
+    private static function codePoint(string $character): int
+    {
+        return strlen($character) === 1 ? ord($character) : (int) hexdec(substr((string) json_encode($character), 3, 4));
     }
 
     /** For a table of symfony/console: clean, in one line, at most so wide. */

@@ -15,6 +15,7 @@ use Symfony\Component\Console\Helper\QuestionHelper;
 use Symfony\Component\Console\Helper\Table;
 use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Input\InputOption;
+use Symfony\Component\Console\Output\ConsoleOutputInterface;
 use Symfony\Component\Console\Output\OutputInterface;
 use Symfony\Component\Console\Question\Question;
 
@@ -50,6 +51,16 @@ abstract class Base extends Command
     protected function table(OutputInterface $output, array $head, array $rows): void
     {
         (new Table($output))->setStyle('compact')->setHeaders($head)->setRows($rows)->render();
+    }
+
+    protected static function errors(OutputInterface $output): OutputInterface
+    {
+        return $output instanceof ConsoleOutputInterface ? $output->getErrorOutput() : $output;
+    }
+
+    protected static function warn(OutputInterface $output, string $text): void
+    {
+        self::errors($output)->writeln('<comment>ferry: warning:</comment> ' . Text::cell($text));
     }
 
     protected function json(OutputInterface $output, mixed $value): void

@@ -78,9 +78,4 @@ final class Monitor extends Base
         assert($section instanceof ConsoleSectionOutput);
         return fn (array $report) => $section->overwrite(OutputFormatter::escape($screen($report)));
     }
-
-    private static function errors(OutputInterface $output): OutputInterface
-    {
-        return $output instanceof ConsoleOutputInterface ? $output->getErrorOutput() : $output;
-    }
 }

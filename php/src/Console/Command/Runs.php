@@ -13,6 +13,7 @@ use Ferry\Console\Process\Master;
 use Ferry\Console\Process\RespawnPolicy;
 use Ferry\Console\Refusal;
 use Ferry\Console\WorkerOptions;
+use Ferry\Console\ExitCode;
 use Ferry\Worker;
 use Symfony\Component\Console\Exception\InvalidOptionException;
 use Symfony\Component\Console\Input\InputArgument;
@@ -26,8 +27,11 @@ abstract class Runs extends Base
     /** Keys of the bootstrap file's array that are no options of a worker. */
     private const LISTENERS = 'on';
 
-    /** @param array<string, mixed> $bootstrapped what the bootstrap file returned */
-    public function __construct(protected Launch $launch, Connections $connections, private array $bootstrapped)
+    /**
+     * @param array<string, mixed> $bootstrapped what the bootstrap file returned
+     * @param bool $isApplicationLoaded whether anything was loaded that may know handlers
+     */
+    public function __construct(protected Launch $launch, Connections $connections, private array $bootstrapped, private bool $isApplicationLoaded)
     {
         parent::__construct($connections);
     }
@@ -61,12 +65,31 @@ abstract class Runs extends Base
     protected function worker(array $options): Worker
     {
         $worker = new Worker($options);
-        foreach ($this->bootstrapped[self::LISTENERS] ?? [] as $event => $listeners) {
-            foreach (is_callable($listeners) ? [$listeners] : $listeners as $listener) {
-                $worker->on($event, $listener);
+        foreach ($this->listeners() as $event => $listeners) {
+            foreach (is_callable($listeners) ? [$listeners] : (array) $listeners as $listener) {
+                $worker->on((string) $event, $listener);
             }
         }
         return $worker;
+    }
+
+    /** @return array<string, mixed> */
+    private function listeners(): array
+    {
+        $listeners = $this->bootstrapped[self::LISTENERS] ?? [];
+        if (!is_array($listeners)) {
+            throw new Refusal('`on` in the array of the bootstrap file must be an array of event => callable, not ' . get_debug_type($listeners), ExitCode::WRONG);
+        }
+        return $listeners;
+    }
+
+    /** Without --bootstrap and without an autoloader no handler can be found, and each job would fail. */
+    protected function warnWithoutApplication(OutputInterface $output): void
+    {
+        if (!$this->isApplicationLoaded) {
+            self::warn($output, "no application is loaded, so handler classes will not be found: there is no --bootstrap and no vendor/autoload.php in {$this->launch->directory}"
+                . ' (name the file that loads the application with --bootstrap=FILE)');
+        }
     }
 
     private static function connectionName(InputInterface $input): ?string
@@ -82,8 +105,9 @@ abstract class Runs extends Base
     protected function master(InputInterface $input, OutputInterface $output, int $processes, string $kind, array $extra = []): int
     {
         $options = $this->workerOptions($input, $output);
-        // What is wrong is said once, here, before any process is started. Nothing is connected.
+        // Wrong options are reported once, here, before any process is started. Nothing is connected.
         $this->worker($options);
+        $this->warnWithoutApplication($output);
         if (!function_exists('proc_open')) {
             throw new Refusal('this PHP cannot start processes: proc_open is disabled (see `disable_functions` in php.ini)');
         }

@@ -86,6 +86,7 @@ final class Work extends Runs
     {
         $options = $this->workerOptions($input, $output);
         if ($input->getOption('parent') === null) {
+            $this->warnWithoutApplication($output);
             return $this->workAlone($this->worker($options), $input);
         }
         return $this->workForMaster($input, ['parent' => (int) $input->getOption('parent')] + $options);
