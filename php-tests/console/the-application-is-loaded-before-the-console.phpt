@@ -77,8 +77,16 @@ $ferry->run(['size', '-c', 'nobody'])->refused('no such connection', 2, 'nobody'
 (new Ferry(['FERRY_URL' => 'redis://127.0.0.1:1']))->run(['size'])->refused('no broker', 1, 'Connection refused');
 (new Ferry(['FERRY_URL' => 'redis://:secret@127.0.0.1:1?hots=1']))->run(['size'])->refused('a wrong DSN', 2, '`hots`');
 $ferry->run(['nothing'])->refused('no such command', 2, 'Command "nothing" is not defined');
-$ferry->run(['size', '--jsn'])->refused('no such option', 2, '"--jsn" option does not exist');
-$ferry->run(['work', '--tries=many'])->refused('a wrong value', 2, 'tries');
+$ferry->run(['size', '--jsn'])->refused('no such option', 2, '"--jsn" option does not exist (did you mean --json?)');
+$ferry->run(['work', '--trys=3'])->refused('an option of the bootstrap file', 2, '(did you mean --tries?)');
+$ferry->run(['work', '--max_jobs', '3'])->refused('underscores', 2, '(did you mean --max-jobs?)');
+$ferry->run(['size', '--no-ansi', '--no-interaction', '-c', 'default'])->well('options of symfony/console');
+foreach (['queue:work' => 'work', 'queue:failed-table' => 'schema', 'queue:prune-failed' => 'prune'] as $there => $here) {
+    $ferry->run([$there, "--tries=3"])->refused("think-queue's $there", 2, "here it is `ferry $here`");
+}
+$ferry->run(['work', '--tries=many'])->refused('a wrong value', 2, '--tries needs a number without a unit, for example --tries=3, not `many`');
+$ferry->run(['work', '--memory=128M'])->refused('a unit', 2, 'for example --memory=128');
+$ferry->run(['listen', '--timeout=1min'])->refused('a unit, for the listener', 2, 'for example --timeout=300');
 $ferry->run(['work', 'one', '--connection=two'])->refused('two connections', 2, 'the connection is said twice');
 $ferry->run(['work', '--processes=0'])->refused('no processes', 2, '--processes wants a number from 1 to 300');
 $ferry->run(['work', '--processes=2', '--health-file=/tmp/x'])->refused('one file for two', 2, '{slot}');

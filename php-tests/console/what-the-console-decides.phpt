@@ -23,6 +23,7 @@ use Ferry\Console\Process\Limits;
 use Ferry\Console\Process\RespawnPolicy;
 use Ferry\Console\Process\Slot;
 use Ferry\Console\Start;
+use Ferry\Console\Suggestion;
 use Ferry\Console\Text;
 use Ferry\Console\WorkerOptions;
 use Symfony\Component\Console\Input\ArrayInput;
@@ -57,7 +58,16 @@ same('for the worker', ['queue' => 'high,mail', 'backoff' => '1,5', 'once' => tr
 same('for a child', ['--queue=high,mail', '--backoff=1,5', '--once', '--max-jobs=0', '--health-file=/run/3', '--handlers=mail=app\Mail', '--handlers=app\Other', '--allowed-classes=A', '--allowed-classes=B'], WorkerOptions::words($given, 3));
 same('exponential', ['base' => 2, 'cap' => 600, 'jitter' => 0.5], WorkerOptions::forWorker($input(['--backoff' => 'base:2,cap:600,jitter:0.5']))['backoff']);
 foreach (['base:x', 'bass:2', 'base:2,cap'] as $wrong) {
-    holds("--backoff=$wrong", '--backoff wants', thrown(fn () => WorkerOptions::forWorker($input(['--backoff' => $wrong]))));
+    holds("--backoff=$wrong", '--backoff needs', thrown(fn () => WorkerOptions::forWorker($input(['--backoff' => $wrong]))));
+}
+// An option reaches the worker when somebody typed it, and only then: its default may be another one than that of the console.
+same('no delay was typed', [], WorkerOptions::forWorker($input([])));
+same('a delay of 0 was typed', [['delay' => '0'], ['--delay=0']], [WorkerOptions::forWorker($input(['--delay' => '0'])), WorkerOptions::words($input(['--delay' => '0']))]);
+foreach (WorkerOptions::definition() as $option) {
+    same("{$option->getName()} has no default of the console", [], array_diff_key(['' => $option->getDefault()], $option->acceptValue() && !$option->isArray() ? ['' => $option->getDefault() === null] : ['' => true]));
+}
+foreach (['tries' => 'three', 'memory' => '128M', 'max-time' => '1h', 'timeout' => ''] as $name => $wrong) {
+    holds("--$name=$wrong", "--$name needs a number without a unit, for example --$name=", thrown(fn () => WorkerOptions::forWorker($input(["--$name" => $wrong]))));
 }
 // Every option of the worker that a command line can say is there, in its own spelling.
 $words = array_map(fn ($option) => strtr($option->getName(), '-', '_'), WorkerOptions::definition());
@@ -138,6 +148,10 @@ check('of a class', Payload::isOf('{"job":"App\\\\Mail@send"}', '\app\mail'));
 same('spans', ['0 s', '119 s', '2 min', '2 h', '2 d'], array_map([Text::class, 'span'], [0.4, 119.9, 120, 7200, 172_800]));
 same('sizes', ['0 B', '1023 B', '1.5 KiB', '64 MiB', '2.0 TiB'], array_map([Text::class, 'bytes'], [0, 1023, 1536, 64 << 20, 2 << 40]));
 same('nothing steers a terminal', '\u{1B}[0m\n\u{202E}x?', Text::clean("\x1b[0m\n\u{202E}x\xff"));
+
+// What somebody may have meant.
+same('near', ['tries', 'Flaky', 'max-jobs', null, null], [Suggestion::nearest('trys', ['queue', 'tries']), Suggestion::nearest('flakky', ['Mail', 'Flaky']), Suggestion::nearest('max_jobs', ['max-time', 'max-jobs']), Suggestion::nearest('x', ['queue']), Suggestion::nearest('x', [])]);
+same('as a hint', [' (did you mean --tries?)', ''], [Suggestion::hint('trys', ['tries'], '--%s'), Suggestion::hint('trys', ['connection'])]);
 
 // Rates come of two looks.
 $queue = fn (int $ready, ?string $head) => ['ready' => $ready, 'delayed' => 1, 'reserved' => 0, 'failed' => 0, 'head' => $head, 'paused' => false];
