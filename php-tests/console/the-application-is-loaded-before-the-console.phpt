@@ -87,8 +87,8 @@ foreach (['queue:work' => 'work', 'queue:failed-table' => 'schema', 'queue:prune
 $ferry->run(['work', '--tries=many'])->refused('a wrong value', 2, '--tries needs a number without a unit, for example --tries=3, not `many`');
 $ferry->run(['work', '--memory=128M'])->refused('a unit', 2, 'for example --memory=128');
 $ferry->run(['listen', '--timeout=1min'])->refused('a unit, for the listener', 2, 'for example --timeout=300');
-$ferry->run(['work', 'one', '--connection=two'])->refused('two connections', 2, 'the connection is said twice');
-$ferry->run(['work', '--processes=0'])->refused('no processes', 2, '--processes wants a number from 1 to 300');
+$ferry->run(['work', 'one', '--connection=two'])->refused('two connections', 2, 'two connections are named');
+$ferry->run(['work', '--processes=0'])->refused('no processes', 2, '--processes needs a number from 1 to 300');
 $ferry->run(['work', '--processes=2', '--health-file=/tmp/x'])->refused('one file for two', 2, '{slot}');
 
 $secret = bootstrap('return "redis://:topsecret@127.0.0.1:1?hots=1";');

@@ -6,7 +6,10 @@ namespace Ferry\Console;
 
 use Symfony\Component\Console\Formatter\OutputFormatter;
 
-/** Values as people and machines read them. Payloads and messages come from elsewhere: they must not steer a terminal. */
+/**
+ * Values as people and machines read them. Job names, ids, payloads and messages come from outside: they must not steer a terminal, forge
+ * a line or start a tag of symfony/console. Everything that the console prints goes through here.
+ */
 final class Text
 {
     /** C0, DEL, C1, line separators and what changes the direction of writing. */
@@ -40,21 +43,49 @@ final class Text
         return strlen($character) === 1 ? ord($character) : (int) hexdec(substr((string) json_encode($character), 3, 4));
     }
 
-    /** For a table of symfony/console: clean, in one line, at most so wide. */
+    /** For output with the tags of symfony/console: clean, in one line, at most this wide. */
     public static function cell(string $text, int $width = 0): string
     {
-        $clean = self::clean($text);
-        return OutputFormatter::escape($width > 0 ? mb_strimwidth($clean, 0, $width, '…', 'UTF-8') : $clean);
+        return OutputFormatter::escape(self::cut(self::clean($text), $width));
     }
 
+    /** At most this wide on a terminal; 0 is no limit. With `$keepEnd` the beginning goes, which says less in paths and class names. */
+    public static function cut(string $text, int $width, bool $keepEnd = false): string
+    {
+        if ($width <= 0 || mb_strwidth($text, 'UTF-8') <= $width) {
+            return $text;
+        }
+        if (!$keepEnd) {
+            return mb_strimwidth($text, 0, $width, '…', 'UTF-8');
+        }
+        while ($text !== '' && mb_strwidth($text, 'UTF-8') >= $width) {
+            $text = mb_substr($text, 1, null, 'UTF-8');
+        }
+        return "…$text";
+    }
+
+    /** Several lines, indented, so that none of them passes for a line of the console. For output with tags. */
+    public static function block(string $text): string
+    {
+        return OutputFormatter::escape('    ' . str_replace("\n", "\n    ", rtrim(self::clean(str_replace("\r\n", "\n", $text), keep: "\n\t"), "\n")));
+    }
+
+    public static function firstLine(string $text): string
+    {
+        return strtok($text, "\r\n") ?: '';
+    }
+
+    /** JSON in which control characters are escaped too: it may be printed on a terminal. Bytes that are not UTF-8 become U+FFFD. */
     public static function json(mixed $value, bool $pretty = false): string
     {
-        $flags = JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_THROW_ON_ERROR | JSON_PRESERVE_ZERO_FRACTION;
-        return json_encode($value, $flags | ($pretty ? JSON_PRETTY_PRINT : 0));
+        $flags = JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_THROW_ON_ERROR | JSON_PRESERVE_ZERO_FRACTION | JSON_INVALID_UTF8_SUBSTITUTE;
+        $json = json_encode($value, $flags | ($pretty ? JSON_PRETTY_PRINT : 0));
+        $escape = fn ($found) => $found[0] === "\n" ? "\n" : sprintf('\u%04x', self::codePoint($found[0]));
+        return (string) preg_replace_callback(self::CONTROL, $escape, $json);
     }
 
     /**
-     * One record for a machine: the key `payload`, or `payload_base64` when its bytes are no UTF-8.
+     * One record for a machine: the key `payload`, or `payload_base64` when its bytes are not UTF-8.
      *
      * @return array<string, string>
      */

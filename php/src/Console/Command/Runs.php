@@ -21,7 +21,7 @@ use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Input\InputOption;
 use Symfony\Component\Console\Output\OutputInterface;
 
-/** What `work` and `listen` share: the worker's options, and a master with children that are `work` in a fresh process. */
+/** What `work` and `listen` share: the worker's options, and a master whose children run `work` in a fresh process. */
 abstract class Runs extends Base
 {
     /** Keys of the bootstrap file's array that are no options of a worker. */
@@ -39,20 +39,23 @@ abstract class Runs extends Base
     /** @param list<string> $without options that make no sense here */
     protected function withWorkerOptions(array $without = []): static
     {
-        $this->addArgument('connection', InputArgument::OPTIONAL, 'Connection, the same as --connection');
+        $this->addArgument('connection', InputArgument::OPTIONAL, 'The connection, as with --connection');
         foreach (WorkerOptions::definition($without) as $option) {
             $this->getDefinition()->addOption($option);
         }
         return $this
-            ->addOption('start-timeout', null, InputOption::VALUE_REQUIRED, 'Seconds until a new process must have reached the broker, else it is killed; 0 is for ever', 60)
-            ->addOption('force', null, InputOption::VALUE_NONE, 'Accepted for think-queue, which never read it either')
-            ->addOption('daemon', null, InputOption::VALUE_NONE, 'Accepted for think-queue: working on is the default here, --once is the other way');
+            ->addOption('start-timeout', null, InputOption::VALUE_REQUIRED, 'Seconds within which a new process must reach the broker, or it is killed; 0: no limit', 60)
+            ->addOption('force', null, InputOption::VALUE_NONE, 'Accepted for think-queue; changes nothing')
+            ->addOption('daemon', null, InputOption::VALUE_NONE, 'Accepted for think-queue; running on is the default here');
     }
 
-    /** Configures the connections and answers the options for a worker. The command line wins over the bootstrap file. */
+    /** Configures the connections and returns the options for a worker. The command line wins over the bootstrap file. */
     protected function workerOptions(InputInterface $input, OutputInterface $output): array
     {
         $this->connections->configure($input);
+        if (!empty($input->getOption('queue'))) {
+            Connections::names($input->getOption('queue'));
+        }
         $given = WorkerOptions::forWorker($input) + array_diff_key($this->bootstrapped, [self::LISTENERS => null]);
         if ($output->isQuiet()) {
             $given = ['log' => 'none', 'status' => 0] + $given;
@@ -96,7 +99,7 @@ abstract class Runs extends Base
     {
         [$argument, $option] = [$input->getArgument('connection'), $input->getOption('connection')];
         if ($argument !== null && $option !== null && $argument !== $option) {
-            throw new InvalidOptionException("the connection is said twice: $argument, and --connection=$option");
+            throw new InvalidOptionException("two connections are named: $argument and --connection=$option");
         }
         return $argument ?? $option;
     }
