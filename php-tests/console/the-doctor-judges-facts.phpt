@@ -32,7 +32,7 @@ foreach ([[null, null], ['3.9.29', 'bad'], ['3.10.8', 'ok'], ['4.1.0', 'warn']] 
     same("RabbitMQ $version", $level, level(Amqp_::version($version)));
 }
 // The server tells only those who publish: what it does not tell is not known.
-same('alarm', ['bad', 'unknown', null], [level(Amqp_::blocked(true)), level(Amqp_::blocked(false)), level(Amqp_::blocked(null))]);
+same('alarm', ['bad', 'note', null], [level(Amqp_::blocked(true)), level(Amqp_::blocked(false)), level(Amqp_::blocked(null))]);
 same('round trip', ['ok', 'warn', null], [level(Amqp_::trip(0.001)), level(Amqp_::trip(0.2)), level(Amqp_::trip(null))]);
 same('heartbeat', ['ok', 'warn', null], [level(Amqp_::heartbeat(60.0)), level(Amqp_::heartbeat(0.0)), level(Amqp_::heartbeat(null))]);
 foreach ([[null, 60, null], [1800, 60, 'ok'], [1800, 1700, 'bad'], [1800, 0, 'bad'], [0, 0, 'ok']] as [$limit, $timeout, $level]) {
@@ -100,6 +100,7 @@ foreach ([['pcntl' => false], ['memory_limit' => 32 << 20], ['files' => 100]] as
 }
 same('no processes', 2, Finding::worst(Checks::php(['proc_open' => false] + $php)));
 same('no findings', 0, Finding::worst([]));
+same('notices change nothing', [0, ['note', 'note']], [Finding::worst(Checks::configuration(['a', 'b'])), array_column(Checks::configuration(['a', 'b']), 'level')]);
 same('what is not known is no warning', 0, Finding::worst([Amqp_::blocked(false)]));
 done();
 --EXPECT--

@@ -13,6 +13,7 @@ use Ferry\Console\Doctor\RedisChecks;
 use Ferry\Console\Doctor\SqliteChecks;
 use Ferry\Console\QueueCounts;
 use Ferry\Console\Text;
+use Ferry\Queue;
 use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Input\InputOption;
 use Symfony\Component\Console\Output\OutputInterface;
@@ -21,7 +22,7 @@ use Symfony\Component\Console\Output\OutputInterface;
 final class Doctor extends Base
 {
     /** Where the text of a finding begins. */
-    private const INDENT = 23;
+    private const INDENT = 20;
 
     protected function configure(): void
     {
@@ -32,7 +33,7 @@ final class Doctor extends Base
             ->addOption('old-timeout', null, InputOption::VALUE_REQUIRED, 'Their --timeout; implies --old-workers [default: 60]')
             ->addOption('old-retry-after', null, InputOption::VALUE_REQUIRED, 'Their retry_after; implies --old-workers [default: 60]')
             ->setHelp(<<<'TEXT'
-                Changes nothing. Every finding is ok, warn, bad or unknown, says what it means and, where needed, what to change.
+                Changes nothing. Every finding is ok, note, warn or bad, says what it means and, where needed, what to change.
 
                   <info>ferry doctor --config=config/queue.php --queue=high,mail --timeout=300</info>
                   <info>ferry doctor --old-workers --old-timeout=60 --old-retry-after=90</info>
@@ -65,6 +66,8 @@ final class Doctor extends Base
         $retry_after = $this->retryAfter($input);
         $php = [Finding::ok('Ferry', (string) phpversion('ferry')), ...Checks::php(self::ofPhp())];
         $connection = $this->connection($input);
+        // An older extension has no notices: it refuses such a configuration.
+        $php = [...$php, ...(method_exists(Queue::class, 'notices') ? Checks::configuration(Queue::notices()) : [])];
         try {
             $facts = $connection->facts();
         } catch (\Ferry\BrokerException $e) {
@@ -149,9 +152,9 @@ final class Doctor extends Base
 
     private static function show(OutputInterface $output, Finding $finding): void
     {
-        $tag = ['ok' => 'info', 'unknown' => 'comment', 'warn' => 'comment', 'bad' => 'error'][$finding->level];
+        $tag = ['ok' => 'info', 'note' => 'comment', 'warn' => 'comment', 'bad' => 'error'][$finding->level];
         $lines = [...self::wrapped($output, $finding->means), ...self::wrapped($output, $finding->change)];
-        $output->writeln(sprintf('<%s>%-7s</> %-14s %s', $tag, $finding->level, Text::cell($finding->topic), array_shift($lines)));
+        $output->writeln(sprintf('<%s>%-4s</> %-14s %s', $tag, $finding->level, Text::cell($finding->topic), array_shift($lines)));
         array_map(fn ($line) => $output->writeln(str_repeat(' ', self::INDENT) . $line), $lines);
     }
 

@@ -44,7 +44,7 @@ final class AmqpChecks
         return match ($blocked) {
             null => null,
             true => Finding::bad('Alarm', 'the server blocks publishers: it is short of memory or disk space', 'Run `rabbitmq-diagnostics alarms`; let workers drain the queues, or free disk space.'),
-            false => Finding::unknown('Alarm', 'unknown: RabbitMQ reports alarms only to connections that publish', 'Run `rabbitmq-diagnostics alarms` on the server.'),
+            false => Finding::note('Alarm', 'unknown: RabbitMQ reports alarms only to connections that publish', 'Run `rabbitmq-diagnostics alarms` on the server.'),
         };
     }
 

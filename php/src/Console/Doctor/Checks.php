@@ -31,6 +31,12 @@ final class Checks
         };
     }
 
+    /** @param list<string> $notices what the extension says of the configuration: keys that it ignores, connections that cannot be used @return list<Finding> */
+    public static function configuration(array $notices): array
+    {
+        return array_map(fn ($notice) => Finding::note('Configuration', $notice), $notices);
+    }
+
     /**
      * @param int|string $retry_after seconds, or `never`
      * @param float $timeout of our workers, 0 for none

@@ -8,8 +8,8 @@ namespace Ferry\Console\Doctor;
 final class Finding
 {
     public const OK = 'ok';
-    /** It matters, and the server does not tell. It does not change the exit code. */
-    public const UNKNOWN = 'unknown';
+    /** Worth knowing. It does not change the exit code. */
+    public const NOTE = 'note';
     public const WARN = 'warn';
     public const BAD = 'bad';
 
@@ -22,9 +22,9 @@ final class Finding
         return new self(self::OK, $topic, $means, '');
     }
 
-    public static function unknown(string $topic, string $means, string $change): self
+    public static function note(string $topic, string $means, string $change = ''): self
     {
-        return new self(self::UNKNOWN, $topic, $means, $change);
+        return new self(self::NOTE, $topic, $means, $change);
     }
 
     public static function warn(string $topic, string $means, string $change): self
@@ -40,7 +40,7 @@ final class Finding
     /** @param list<self> $findings the exit code for all of them */
     public static function worst(array $findings): int
     {
-        $ranks = array_map(fn (self $finding) => ['ok' => 0, 'unknown' => 0, 'warn' => 1, 'bad' => 2][$finding->level], $findings);
+        $ranks = array_map(fn (self $finding) => ['ok' => 0, 'note' => 0, 'warn' => 1, 'bad' => 2][$finding->level], $findings);
         return max([0, ...$ranks]);
     }
 }
