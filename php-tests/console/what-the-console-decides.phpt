@@ -162,6 +162,8 @@ same('JSON on a terminal', '"\u009b31m\u007f\u202e\u001b 任务"', Text::json("\
 same('JSON of what is no UTF-8', "\u{FFFD}", json_decode(Text::json("\xff")));
 same('no line of a block passes for one of the console', ['    one', '    ferry: two', '    \u{1B}three'], explode("\n", Text::block("one\r\nferry: two\n\x1bthree\n")));
 same('cut', ['app\job\S…', '…\SendMail', 'short', '…'], [Text::cut('app\job\SendMail', 10), Text::cut('app\job\SendMail', 10, keepEnd: true), Text::cut('short', 10), Text::cut('abc', 1, keepEnd: true)]);
+$long = str_repeat('x', 8 << 20);
+same('a long text in a short time', ['xxxx…', '…xxxx'], [Text::cut($long, 5), Text::cut($long, 5, keepEnd: true)]);
 same('wide characters', ['任务…', 7], [Text::cut('任务任务', 6), mb_strwidth(Text::cut('x任务任务', 7, keepEnd: true))]);
 
 // What somebody may have meant.

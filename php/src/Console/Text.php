@@ -55,13 +55,12 @@ final class Text
         if ($width <= 0 || mb_strwidth($text, 'UTF-8') <= $width) {
             return $text;
         }
-        if (!$keepEnd) {
-            return mb_strimwidth($text, 0, $width, '…', 'UTF-8');
+        // Not mb_strimwidth(), which the polyfill of mbstring does not have. A text may be a payload of many MiB: the loop sees little of it.
+        $part = mb_substr($text, $keepEnd ? -4 * $width : 0, 4 * $width, 'UTF-8');
+        while ($part !== '' && mb_strwidth($part, 'UTF-8') >= $width) {
+            $part = mb_substr($part, $keepEnd ? 1 : 0, $keepEnd ? null : -1, 'UTF-8');
         }
-        while ($text !== '' && mb_strwidth($text, 'UTF-8') >= $width) {
-            $text = mb_substr($text, 1, null, 'UTF-8');
-        }
-        return "…$text";
+        return $keepEnd ? "…$part" : $part . '…';
     }
 
     /** Several lines, indented, so that none of them passes for a line of the console. For output with tags. */
