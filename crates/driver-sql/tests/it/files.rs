@@ -66,7 +66,7 @@ fn a_path_that_looks_like_a_uri_or_a_memory_database_is_a_file() {
 fn a_table_without_a_column_we_need_is_refused_by_name() {
     let folder = Folder::new();
     sql(&folder.file(), "CREATE TABLE tp_jobs (id INTEGER PRIMARY KEY, queue, payload, attempts, available_time, create_time)");
-    assert_says(&push_error(&folder.file()), ErrorKind::Config, &["`tp_jobs`", "`reserve_time`", "no table of think-queue"]);
+    assert_says(&push_error(&folder.file()), ErrorKind::Config, &["`tp_jobs`", "`reserve_time`", "not a table of think-queue"]);
     let folder = Folder::new();
     sql(&folder.file(), "CREATE TABLE tp_failed_jobs (id INTEGER PRIMARY KEY, connection, queue, payload, exception, failed_at)");
     assert_says(&push_error(&folder.file()), ErrorKind::Config, &["`tp_failed_jobs`", "`fail_time`"]);

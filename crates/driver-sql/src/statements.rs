@@ -6,7 +6,7 @@
 //! `ferry_<table>_due` on (queue, reserve_time, available_time), finds due and expired rows without touching others; where a
 //! column of its own says whether a row is reserved, that one stands behind the queue. Measured
 //! with 100,000 rows: walking finds the head of a long backlog at once but needs 14 ms past as many delayed rows; sorting what
-//! is due costs 0.1 us a row. So [`Tables::look`] counts the due rows first, up to [`FEW`], and the cheaper way is taken.
+//! is due costs 0.1 us a row. So [`Tables::count_due`] counts the due rows first, up to [`FEW`], and the cheaper way is taken.
 //!
 //! A list of ids is padded to a power of two, so that few different texts fill the statement cache.
 
@@ -15,20 +15,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ferry_core::dialect::{Counting, Family, JobColumns};
 
 /// Columns that every table of jobs has.
-pub(super) const JOB_COLUMNS: &[&str] = &["id", "queue", "payload", "attempts"];
+pub(crate) const JOB_COLUMNS: &[&str] = &["id", "queue", "payload", "attempts"];
 
 /// Columns that every table of failed jobs has.
-pub(super) const FAILED_COLUMNS: &[&str] = &["id", "connection", "queue", "payload", "exception"];
+pub(crate) const FAILED_COLUMNS: &[&str] = &["id", "connection", "queue", "payload", "exception"];
 
 /// Up to so many due rows are sorted; more are found by walking.
-pub(super) const FEW: i64 = 1024;
+pub(crate) const FEW: i64 = 1024;
 
 /// The most ids or rows in one statement. Old libraries know 999 parameters.
-pub(super) const CHUNK: usize = 256;
+pub(crate) const CHUNK: usize = 256;
 
 /// The names of the tables and their columns.
 #[derive(Debug)]
-pub(super) struct Tables {
+pub(crate) struct Tables {
     family: Family,
     jobs: String,
     failed: Option<String>,
@@ -39,34 +39,34 @@ pub(super) struct Tables {
 
 impl Tables {
     /// `failed` is `None` when failed jobs are discarded.
-    pub(super) fn new(family: Family, jobs: &str, failed: Option<&str>) -> Self {
+    pub(crate) fn new(family: Family, jobs: &str, failed: Option<&str>) -> Self {
         let failed = failed.map(str::to_owned);
         Self { family, jobs: jobs.to_owned(), failed, job_columns: AtomicUsize::new(0), failed_at: AtomicUsize::new(0) }
     }
 
-    pub(super) fn family(&self) -> Family {
+    pub(crate) fn family(&self) -> Family {
         self.family
     }
 
-    pub(super) fn jobs_name(&self) -> &str {
+    pub(crate) fn jobs_name(&self) -> &str {
         &self.jobs
     }
 
-    pub(super) fn failed_name(&self) -> Option<&str> {
+    pub(crate) fn failed_name(&self) -> Option<&str> {
         self.failed.as_deref()
     }
 
-    pub(super) fn due_index(&self) -> String {
+    pub(crate) fn due_index(&self) -> String {
         format!("ferry_{}_due", self.jobs)
     }
 
     /// Settles for the family's columns number `index`.
-    pub(super) fn use_job_columns(&self, index: usize) {
+    pub(crate) fn use_job_columns(&self, index: usize) {
         self.job_columns.store(index, Ordering::Relaxed);
     }
 
     /// Settles for the family's name number `index` of the time of a failed job.
-    pub(super) fn use_failed_at(&self, index: usize) {
+    pub(crate) fn use_failed_at(&self, index: usize) {
         self.failed_at.store(index, Ordering::Relaxed);
     }
 
@@ -132,7 +132,7 @@ impl Tables {
     }
 
     /// What becomes of a row's attempts when it is reserved, out of how often it was tried.
-    pub(super) fn attempts_held(&self, tried: i64) -> i64 {
+    pub(crate) fn attempts_held(&self, tried: i64) -> i64 {
         match self.family.counting() {
             Counting::AtReserve => tried + 1,
             Counting::AtReturn => tried,
@@ -141,7 +141,7 @@ impl Tables {
 
     // Creation. AUTOINCREMENT, so that a receipt never meets another job under the same id.
 
-    pub(super) fn create_jobs(&self) -> String {
+    pub(crate) fn create_jobs(&self) -> String {
         let columns: Vec<String> = self.columns().names().map(|name| format!("{name} INTEGER")).collect();
         format!(
             "CREATE TABLE IF NOT EXISTS {} (id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT, payload TEXT, attempts INTEGER, {})",
@@ -150,11 +150,11 @@ impl Tables {
         )
     }
 
-    pub(super) fn create_queue_index(&self) -> String {
+    pub(crate) fn create_queue_index(&self) -> String {
         format!("CREATE INDEX IF NOT EXISTS {} ON {} (queue)", quoted(&format!("{}_queue", self.jobs)), self.jobs())
     }
 
-    pub(super) fn create_due_index(&self) -> String {
+    pub(crate) fn create_due_index(&self) -> String {
         let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
         let columns = match reserved {
             Some(reserved) => format!("{reserved}, {available_at}, {reserved_at}"),
@@ -163,7 +163,7 @@ impl Tables {
         format!("CREATE INDEX IF NOT EXISTS {} ON {} (queue, {columns})", quoted(&self.due_index()), self.jobs())
     }
 
-    pub(super) fn create_failed(&self) -> Option<String> {
+    pub(crate) fn create_failed(&self) -> Option<String> {
         let failed = quoted(self.failed.as_deref()?);
         Some(format!(
             "CREATE TABLE IF NOT EXISTS {failed} (id INTEGER PRIMARY KEY AUTOINCREMENT, connection TEXT, queue TEXT, payload TEXT, \
@@ -175,7 +175,7 @@ impl Tables {
     // Push.
 
     /// Parameters: queue, now, then payload and due second of each row.
-    pub(super) fn insert(&self, rows: usize) -> String {
+    pub(crate) fn insert(&self, rows: usize) -> String {
         let (columns, free) = self.new_row();
         let values: Vec<String> = (0..rows).map(|row| format!("(?1,?{},0,{free},?{},?2)", 3 + 2 * row, 4 + 2 * row)).collect();
         format!("INSERT INTO {} (queue, payload, {columns}) VALUES {}", self.jobs(), values.join(","))
@@ -184,7 +184,7 @@ impl Tables {
     // Reserve. Parameters of the first four: queue, now, and the second before which reservations have expired (NULL: never).
 
     /// Answers how many rows are due, [`FEW`] + 1 at most, and whether any reservation has expired. Takes no write lock.
-    pub(super) fn look(&self) -> String {
+    pub(crate) fn count_due(&self) -> String {
         let (jobs, ready, expired) = (self.jobs(), self.is_ready(""), self.has_expired());
         format!(
             "SELECT (SELECT count(*) FROM (SELECT 1 FROM {jobs} WHERE {ready} LIMIT {})), \
@@ -194,7 +194,7 @@ impl Tables {
     }
 
     /// Id and tries so far of the first `?4` rows to take. `walk`: by id, for many due rows; otherwise by sorting the due ones.
-    pub(super) fn candidates(&self, walk: bool) -> String {
+    pub(crate) fn candidates(&self, walk: bool) -> String {
         let (jobs, expired, tried) = (self.jobs(), self.has_expired(), self.tried());
         let ready = if walk {
             // The plus signs keep the planner off the index on due times; the result is the same.
@@ -209,12 +209,12 @@ impl Tables {
     }
 
     /// Id and payload.
-    pub(super) fn payloads(&self, ids: usize) -> String {
+    pub(crate) fn payloads(&self, ids: usize) -> String {
         format!("SELECT id, payload FROM {} WHERE id IN ({}) ORDER BY id", self.jobs(), marks(ids))
     }
 
     /// Parameters: now, ids.
-    pub(super) fn hold(&self, ids: usize) -> String {
+    pub(crate) fn mark_reserved(&self, ids: usize) -> String {
         let JobColumns { reserved, reserved_at, .. } = self.columns();
         let reserved = reserved.map(|reserved| format!(", {reserved} = 1")).unwrap_or_default();
         let raise = self.attempts_held(0);
@@ -229,18 +229,18 @@ impl Tables {
     // Settle and extend, by id, inside a transaction that has looked at the fence.
 
     /// The fence: id and attempts of those that are reserved.
-    pub(super) fn reserved(&self, ids: usize) -> String {
+    pub(crate) fn reserved(&self, ids: usize) -> String {
         format!("SELECT id, attempts FROM {} WHERE id IN ({}) AND {}", self.jobs(), marks(ids), self.is_reserved())
     }
 
-    pub(super) fn delete(&self, ids: usize) -> String {
+    pub(crate) fn delete(&self, ids: usize) -> String {
         format!("DELETE FROM {} WHERE id IN ({})", self.jobs(), marks(ids))
     }
 
     /// The released job under a new id. Parameters: due second, now, id of the old row.
     ///
     /// Copied before the old row goes, so that the new id differs in a table without AUTOINCREMENT too.
-    pub(super) fn copy_for_release(&self) -> String {
+    pub(crate) fn copy_for_release(&self) -> String {
         let (jobs, (columns, free)) = (self.jobs(), self.new_row());
         // Tried once more, whenever the family counts it.
         let raise = 1 - self.attempts_held(0);
@@ -251,7 +251,7 @@ impl Tables {
     }
 
     /// Parameters: now, ids. The due second is lowered to now: a row can have been taken before it (`sqlite/pop-reserve_time-0`).
-    pub(super) fn give_back(&self, ids: usize) -> String {
+    pub(crate) fn give_back(&self, ids: usize) -> String {
         let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
         let reserved = reserved.map(|reserved| format!(", {reserved} = 0")).unwrap_or_default();
         let raise = self.attempts_held(0);
@@ -264,12 +264,12 @@ impl Tables {
     }
 
     /// Parameters: now, ids.
-    pub(super) fn extend(&self, ids: usize) -> String {
+    pub(crate) fn extend(&self, ids: usize) -> String {
         format!("UPDATE {} SET {} = ? WHERE id IN ({})", self.jobs(), self.columns().reserved_at, marks(ids))
     }
 
     /// Parameters: connection, queue, payload, exception, now. `None` when failed jobs are discarded.
-    pub(super) fn bury(&self) -> Option<String> {
+    pub(crate) fn bury(&self) -> Option<String> {
         let failed = quoted(self.failed.as_deref()?);
         Some(format!(
             "INSERT INTO {failed} (connection, queue, payload, exception, {}) VALUES (?, ?, ?, ?, datetime(?, 'unixepoch'))",
@@ -280,7 +280,7 @@ impl Tables {
     // The operator's words. Parameters: queue, and now where a due time matters.
 
     /// Ready, delayed, reserved.
-    pub(super) fn size(&self) -> String {
+    pub(crate) fn size(&self) -> String {
         format!(
             "SELECT total({}), total({}), total({}) FROM {} WHERE queue = ?1",
             self.is_ready(""),
@@ -290,17 +290,17 @@ impl Tables {
         )
     }
 
-    pub(super) fn failed_size(&self) -> Option<String> {
+    pub(crate) fn failed_size(&self) -> Option<String> {
         Some(format!("SELECT count(*) FROM {} WHERE queue = ?", quoted(self.failed.as_deref()?)))
     }
 
     /// Parameters: queue, limit, offset.
-    pub(super) fn newest_failed(&self) -> Option<String> {
+    pub(crate) fn newest_failed(&self) -> Option<String> {
         Some(format!("{} WHERE queue = ? ORDER BY id DESC LIMIT ? OFFSET ?", self.select_failed()?))
     }
 
     /// Parameters: queue, id of the row behind which to begin, limit.
-    pub(super) fn oldest_failed(&self) -> Option<String> {
+    pub(crate) fn oldest_failed(&self) -> Option<String> {
         Some(format!("{} WHERE queue = ? AND id > ? ORDER BY id LIMIT ?", self.select_failed()?))
     }
 
@@ -311,19 +311,19 @@ impl Tables {
     }
 
     /// Payloads of those that are there, in the order of their ids. Parameters: queue, ids.
-    pub(super) fn failed_payloads(&self, ids: usize) -> Option<String> {
+    pub(crate) fn failed_payloads(&self, ids: usize) -> Option<String> {
         let failed = quoted(self.failed.as_deref()?);
         Some(format!("SELECT payload FROM {failed} WHERE queue = ? AND id IN ({}) ORDER BY id", marks(ids)))
     }
 
     /// Parameters: queue, ids.
-    pub(super) fn forget(&self, ids: usize) -> Option<String> {
+    pub(crate) fn forget(&self, ids: usize) -> Option<String> {
         let failed = quoted(self.failed.as_deref()?);
         Some(format!("DELETE FROM {failed} WHERE queue = ? AND id IN ({})", marks(ids)))
     }
 
     /// Payloads. Parameters: queue, now, limit, offset.
-    pub(super) fn peek(&self, state: ferry_core::broker::State) -> String {
+    pub(crate) fn peek(&self, state: ferry_core::broker::State) -> String {
         use ferry_core::broker::State;
         let JobColumns { reserved_at, available_at, .. } = self.columns();
         let which = match state {
@@ -334,7 +334,7 @@ impl Tables {
         format!("SELECT payload FROM {} WHERE queue = ?1 AND {which} LIMIT ?3 OFFSET ?4", self.jobs())
     }
 
-    pub(super) fn clear(&self) -> String {
+    pub(crate) fn clear(&self) -> String {
         format!("DELETE FROM {} WHERE queue = ?", self.jobs())
     }
 }
@@ -348,7 +348,7 @@ fn marks(count: usize) -> String {
 }
 
 /// Lists of ids for single statements, each padded to a power of two by repeating its last.
-pub(super) fn padded(ids: &[i64]) -> impl Iterator<Item = Vec<i64>> {
+pub(crate) fn padded(ids: &[i64]) -> impl Iterator<Item = Vec<i64>> {
     ids.chunks(CHUNK).map(|chunk| {
         let mut ids = chunk.to_vec();
         ids.resize(chunk.len().next_power_of_two(), chunk[chunk.len() - 1]);

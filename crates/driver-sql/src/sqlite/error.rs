@@ -1,29 +1,30 @@
-//! Faults in words: what, on which file, what to do. Here the library's error ends; only its text goes on.
+//! Errors in words: what, on which file, what to do. The library's error ends here; only its text goes on.
 
 use std::path::Path;
 
 use ferry_core::{Error, ErrorKind};
 
-use super::session::{Fault, Place};
+use super::file::DatabaseFile;
+use crate::error::SqlError;
 
 /// The error for the caller.
-pub(super) fn explain(fault: Fault, place: &Place) -> Error {
-    let file = format!("SQLite file {}", place.path.display());
-    match fault {
-        Fault::Database(error) => of_database(error, place, &file),
-        Fault::Runtime(error) => Error::new(ErrorKind::Connection, format!("open {file}")).with_source(error),
-        Fault::Moved => Error::new(ErrorKind::Refused, format!("{file} was deleted or replaced while it was in use"))
+pub(super) fn explain(error: SqlError, location: &DatabaseFile) -> Error {
+    let file = format!("SQLite file {}", location.path.display());
+    match error {
+        SqlError::Database(error) => of_database(error, location, &file),
+        SqlError::Runtime(error) => Error::new(ErrorKind::Connection, format!("open {file}")).with_source(error),
+        SqlError::Replaced => Error::new(ErrorKind::Refused, format!("{file} was deleted or replaced while it was in use"))
             .with_advice(
                 "nothing was written; the next call opens what is there now. Stop all workers before replacing the file",
             ),
-        Fault::Unfit(why) => {
+        SqlError::Unsuitable(why) => {
             Error::new(ErrorKind::Refused, format!("{file} cannot be used: {why}")).with_advice("use a new file on a local disk")
         }
-        Fault::MissingColumn { table, column } => {
+        SqlError::MissingColumn { table, column } => {
             Error::new(ErrorKind::Config, format!("{file}: table `{table}` has no column `{column}`"))
-                .with_advice("it is no table of think-queue: migrate it, or name another table")
+                .with_advice("it is not a table of think-queue: migrate it, or name another table")
         }
-        Fault::OtherFamily { table, family, fitting } => Error::new(
+        SqlError::OtherFamily { table, family, fitting } => Error::new(
             ErrorKind::Config,
             format!(
                 "{file}: table `{table}` has the columns of the family `{}`, and this connection is of `{}`",
@@ -35,10 +36,10 @@ pub(super) fn explain(fault: Fault, place: &Place) -> Error {
     }
 }
 
-fn of_database(error: sqlx::Error, place: &Place, file: &str) -> Error {
+fn of_database(error: sqlx::Error, location: &DatabaseFile, file: &str) -> Error {
     let Some(code) = result_code(&error) else { return without_code(error, file) };
     let text = error.as_database_error().map_or_else(|| error.to_string(), ToString::to_string);
-    let meaning = meaning(code, place);
+    let meaning = meaning(code, location);
     let error = Error::new(meaning.kind, format!("{file} {}", meaning.what)).with_source(text);
     if meaning.advice.is_empty() { error } else { error.with_advice(meaning.advice) }
 }
@@ -49,6 +50,11 @@ fn without_code(error: sqlx::Error, file: &str) -> Error {
         sqlx::Error::WorkerCrashed => Error::new(ErrorKind::Uncertain, format!("{file}: the connection's thread ended")),
         other => Error::new(ErrorKind::Connection, format!("{file} cannot be opened")).with_source(other.to_string()),
     }
+}
+
+/// Whether another connection holds a lock.
+pub(super) fn is_busy(error: &SqlError) -> bool {
+    matches!(error, SqlError::Database(error) if result_code(error) == Some(5))
 }
 
 /// SQLite's primary result code (sqlite.org/rescode.html).
@@ -63,15 +69,15 @@ struct Meaning {
     advice: String,
 }
 
-fn meaning(code: i32, place: &Place) -> Meaning {
+fn meaning(code: i32, location: &DatabaseFile) -> Meaning {
     let means = |kind, what, advice: &str| Meaning { kind, what, advice: advice.to_owned() };
     match code {
         5 | 6 => Meaning {
             kind: ErrorKind::Refused,
             what: "is locked",
             advice: format!(
-                "somebody has held a transaction open for {} s; if it is PDO in this very process, commit it before using the queue",
-                place.busy_timeout.as_secs_f32()
+                "another connection has held a transaction open for {} s; if it is PDO in this very process, commit it before using the queue",
+                location.busy_timeout.as_secs_f32()
             ),
         },
         // Whether the commit survives is not known.
@@ -79,9 +85,9 @@ fn meaning(code: i32, place: &Place) -> Meaning {
         8 => means(ErrorKind::Refused, "is read only", "let this user write to the file and to its folder"),
         11 => means(ErrorKind::Refused, "is corrupt", "stop all workers and run `PRAGMA integrity_check` in the sqlite3 shell"),
         13 => means(ErrorKind::Refused, "is full", "free space on the disk, or raise its limit"),
-        14 => Meaning { kind: ErrorKind::Connection, what: "cannot be opened", advice: why_not_opened(&place.path) },
+        14 => Meaning { kind: ErrorKind::Connection, what: "cannot be opened", advice: why_not_opened(&location.path) },
         26 => means(ErrorKind::Refused, "is not a SQLite database", "name another path; nothing was changed"),
-        _ => means(ErrorKind::Refused, "said no", ""),
+        _ => means(ErrorKind::Refused, "refused the statement", ""),
     }
 }
 
@@ -107,7 +113,7 @@ mod tests {
 
     #[test]
     fn every_code_a_user_meets_says_what_to_do() {
-        let place = Place::new(Path::new("/nowhere/x.db"), Duration::from_secs(10));
+        let location = DatabaseFile::new(Path::new("/nowhere/x.db"), Duration::from_secs(10));
         for (code, kind) in [
             (5, ErrorKind::Refused),
             (8, ErrorKind::Refused),
@@ -117,7 +123,7 @@ mod tests {
             (14, ErrorKind::Connection),
             (26, ErrorKind::Refused),
         ] {
-            let meaning = meaning(code, &place);
+            let meaning = meaning(code, &location);
             assert_eq!(meaning.kind, kind, "{code}");
             assert!(!meaning.advice.is_empty(), "{code}");
         }
