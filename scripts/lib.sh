@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 PHP=${PHP:-php}
-FERRY_SO=${FERRY_SO:-$PWD/target/release/libferry.so}
+# What is tested is built with thin LTO; the minutes of fat LTO are for a release.
+FERRY_SO=${FERRY_SO:-$PWD/target/ci/libferry.so}
 export FERRY_SO
 
 say() { printf '\n== %s\n' "$*"; }
@@ -44,7 +45,7 @@ need_build() {
 build() {
     need_build
     say "building the extension"
-    cargo build --release -p ferry
+    cargo build --profile ci -p ferry
 }
 
 # end PID: ends a process and waits until it is gone, so that it writes no file any more.

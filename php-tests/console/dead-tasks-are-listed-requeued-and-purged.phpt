@@ -9,8 +9,8 @@ require __DIR__ . '/../support/tasks.php';
 
 use Ferry\Task\{Schema, TaskMessage, TaskProducer, TaskResult};
 
-$node = RabbitNode::start();
-$ferry = Ferry::on(['type' => 'amqp', 'host' => '127.0.0.1', 'port' => $node->port]);
+$node = RabbitNode::shared();
+$ferry = Ferry::on($node->config());
 Schema::declare($node->dsn());
 same('none', "No dead tasks.\n", $ferry->run(['dead'])->well('dead')->out);
 

@@ -1,4 +1,4 @@
-//! Tries, delays and failed jobs on RabbitMQ: what the exam cannot ask, because there a clock is turned.
+//! Tries, delays and failed jobs on RabbitMQ: what the suite cannot ask, because there a clock is turned.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -334,7 +334,7 @@ fn a_hundred_random_delays_are_never_early_and_hardly_late() {
     random_delays_are_kept(100, 9, 1500);
 }
 
-/// A minute; nothing else should be busy meanwhile. `cargo test -p ferry-conformance --test amqp_tries -- --ignored`
+/// A minute; nothing else should be busy meanwhile. `cargo test -p ferry-conformance --test it -- amqp_tries --ignored`
 #[test]
 #[ignore = "takes a minute and a quiet machine"]
 fn ten_thousand_random_delays_are_never_early_and_late_by_a_second_at_most() {
