@@ -39,6 +39,11 @@ pub trait Broker: Send + Sync {
     /// Nobody will reserve for a while: what was taken beforehand goes back. Brokers that take only when asked have nothing to do.
     fn release_prefetched(&self) {}
 
+    /// What an operator should know and no call returned, in order; taking it forgets it. The worker writes it to its log as warnings.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Lets go of every connection. The next word makes a new one.
     fn close(&self);
 

@@ -6,7 +6,7 @@ use ferry_conformance::servers::{AmqpServer, Link};
 use ferry_conformance::suite::{ClaimTtl, Exam};
 use ferry_core::Broker;
 use ferry_core::config::QueueType;
-use ferry_driver_amqp::{AmqpBroker, Settings};
+use ferry_driver_amqp::{AmqpBroker, Settings, Transport};
 
 /// Ends with our process: see `AmqpServer`. Each file says how many virtual hosts its tests need: they make the start slow.
 static NODE: LazyLock<Option<AmqpServer>> = LazyLock::new(|| AmqpServer::start(crate::VHOSTS, &[]));
@@ -51,9 +51,14 @@ impl Amqp {
 impl Exam for Amqp {
     fn worker_with(&self, terms: ClaimTtl) -> Option<Arc<dyn Broker>> {
         let ClaimTtl { now, retry_after, failed } = terms;
-        // On a busy machine two words may lie more than a second apart; then a look for lone jobs would come between them.
-        let lone_period = std::time::Duration::from_secs(30);
-        Some(Arc::new(self.broker(Settings { now, retry_after, failed, lone_period })))
+        // On a busy machine two calls may lie more than a second apart; then the retry queue would be polled between them.
+        let retry_queue_period = std::time::Duration::from_secs(30);
+        // Both transports pass every behaviour, one with each queue type.
+        let transport = match self.queue_type {
+            QueueType::Classic => Transport::Tokio,
+            QueueType::Quorum => Transport::Blocking,
+        };
+        Some(Arc::new(self.broker(Settings { now, retry_after, failed, retry_queue_period, transport })))
     }
 
     fn kill_connections(&self) {
