@@ -139,8 +139,12 @@ impl Deliveries {
 pub fn wait_any<'a>(deliveries: impl Iterator<Item = &'a mut Deliveries>, deadline: Instant) {
     let mut watched: Vec<&mut Deliveries> = deliveries.collect();
     let any = std::future::poll_fn(|context| {
-        let ready = watched.iter_mut().fold(false, |ready, deliveries| deliveries.poll(context) || ready);
-        if ready { Poll::Ready(()) } else { Poll::Pending }
+        // Each of them is polled, so that each wakes us.
+        let mut is_ready = false;
+        for deliveries in &mut watched {
+            is_ready |= deliveries.poll(context);
+        }
+        if is_ready { Poll::Ready(()) } else { Poll::Pending }
     });
     // Nothing until the deadline is an answer too.
     let _ = wait::until(deadline, any);
