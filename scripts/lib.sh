@@ -35,9 +35,10 @@ need_build() {
     need php-config php-dev
     need /usr/include/sqlite3.h libsqlite3-dev
     need cargo cargo
-    # The binding crate wants the whole path.
-    PHP=$(command -v "$PHP")
-    export PHP
+    # Whole paths, as the binding crate wants them. They are those that config.m4 hands to cargo, so that one build serves both.
+    PHP_CONFIG=$(command -v "${PHP_CONFIG:-php-config}")
+    if [ "$PHP" = php ]; then PHP=$("$PHP_CONFIG" --php-binary); else PHP=$(command -v "$PHP"); fi
+    export PHP PHP_CONFIG
 }
 
 build() {

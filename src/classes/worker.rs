@@ -58,7 +58,7 @@ impl PhpWorker {
                 std::mem::forget(worker);
             }
             if let RunEnd::NotStarted(error) = &end {
-                host.complain(&format!("could not start: {error}"));
+                host.log_error(&format!("could not start: {error}"));
             }
             Ok(end)
         })?;
@@ -159,19 +159,19 @@ impl PhpWorker {
         let bell = Arc::new(PhpInterrupter::hang(self.wishes.clone()));
         let fleet = self.setup.control.broker(&client)?;
         let config = client.config();
-        let ledger = config.track.then(|| self.setup.control.ledger(&client)).transpose()?;
+        let statuses = config.track.then(|| self.setup.control.status_broker(&client)).transpose()?;
         let worker = Worker::new(broker, options, process::generation).with_interrupter(bell).with_control(fleet);
-        Ok(worker.with_ledger(ledger, config.status_ttl))
+        Ok(worker.with_status_store(statuses, config.status_ttl))
     }
 
     /// Runs `work` with a host; once at a time, with our signal handlers in place.
-    fn guard<T>(&self, work: impl FnOnce(&mut PhpHost<'_>) -> Result<T, Error>) -> PhpResult<T> {
+    fn guard<T>(&self, work: impl FnOnce(&PhpHost<'_>) -> Result<T, Error>) -> PhpResult<T> {
         let _running = Running::begin(&self.running)?;
         // Handlers typed `think\queue\Job` are checked without autoloading: make the name known, Composer's or ours.
         let _ = call::guarded(|| call::class("think\\queue\\Job"));
         let signals = SignalWatch::start();
-        let mut host = PhpHost::new(self.resolver.clone(), &self.listeners, self.log.clone(), self.wishes.clone());
-        let result = work(&mut host);
+        let host = PhpHost::new(self.resolver.clone(), &self.listeners, self.log.clone(), self.wishes.clone());
+        let result = work(&host);
         let ending = host.take_ending();
         drop(host);
         drop(signals);

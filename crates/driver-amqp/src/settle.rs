@@ -51,7 +51,7 @@ pub fn settle(connections: &AmqpConnections, registry: &UnackedRegistry, batch: 
     let mut steps = Vec::with_capacity(batch.len());
     for (at, item) in batch.iter().enumerate() {
         let Some((channel, tag)) = registry.find(&item.claim) else { continue };
-        if matches!(item.how, Settlement::Leave) && connections.settings.retry_after.is_none() {
+        if matches!(item.settlement, Settlement::Leave) && connections.settings.retry_after.is_none() {
             // It stays unacked until this process ends.
             if channel.held().contains_key(&tag) {
                 answers[at] = SettleResult::Applied;
@@ -60,7 +60,7 @@ pub fn settle(connections: &AmqpConnections, registry: &UnackedRegistry, batch: 
         }
         let Some(job) = channel.held().remove(&tag) else { continue };
         let mut step = Step { at, channel, tag, job, route: None, late: None };
-        match route(connections, &mut step, &item.how) {
+        match route(connections, &mut step, &item.settlement) {
             Ok(()) => steps.push(step),
             Err(error) => {
                 step.channel.held().insert(step.tag, step.job);

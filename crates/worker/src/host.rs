@@ -1,4 +1,4 @@
-//! What the loop needs from PHP. The border implements it; tests implement it with closures.
+//! What a worker needs from PHP. The extension implements it; tests implement it with closures.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,29 +7,32 @@ use ferry_core::Error;
 use ferry_core::backoff::Backoff;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
+use ferry_support::threads::ThreadPanic;
 
 use crate::in_flight::InFlightJob;
 use crate::job::HeldJob;
 
 /// The side that runs handlers. Every call happens on the thread that runs the worker.
+///
+/// Methods take `&self`: a handler may call back into the worker that runs it, and nothing is borrowed mutably meanwhile.
 pub trait Host {
-    /// Finds the job's handler class and what it says of its jobs. `Err` when there is none, or when finding it failed.
-    fn prepare(&mut self, job: &InFlightJob) -> Result<HandlerLimits, CallEnd>;
+    /// Finds the job's handler class and the limits that it sets. `Err` when there is none, or when finding it failed.
+    fn prepare(&self, job: &InFlightJob) -> Result<HandlerLimits, CallEnd>;
 
     /// Runs the job's handler.
-    fn call(&mut self, job: &Rc<HeldJob>) -> CallEnd;
+    fn call(&self, job: &Rc<HeldJob>) -> CallEnd;
 
-    /// What the handler that just failed asked for by its `backoff()`.
-    fn backoff(&mut self) -> Option<Backoff>;
+    /// What `backoff()` of the handler that just failed returned.
+    fn backoff(&self) -> Option<Backoff>;
 
-    /// Tells the handler that its job failed for good, by its `failed()` method if it has one.
-    fn failed(&mut self, job: &Rc<HeldJob>, why: &FailureCause) -> Result<CallEnd, Halt>;
+    /// Calls the `failed()` method of the handler, if it has one: its job failed for good.
+    fn failed(&self, job: &Rc<HeldJob>, cause: &FailureCause) -> Result<CallEnd, Halt>;
 
-    /// Tells listeners, and the console.
-    fn event(&mut self, event: Event<'_>) -> Result<(), Halt>;
+    /// Logs an event and calls its listeners.
+    fn event(&self, event: Event<'_>) -> Result<(), Halt>;
 
     /// Lets PHP do what is due: signal handlers. Called between jobs and at least every 200 ms while idle.
-    fn poll_signals(&mut self) -> Result<(), Halt>;
+    fn poll_signals(&self) -> Result<(), Halt>;
 
     /// Whether somebody asked the worker to stop.
     fn stopping(&self) -> bool;
@@ -37,8 +40,8 @@ pub trait Host {
     /// Whether somebody asked this worker to pause.
     fn paused(&self) -> bool;
 
-    /// Nothing is ready: a good moment to tidy up.
-    fn idle(&mut self) -> Result<(), Halt>;
+    /// Nothing is ready: a good moment to collect garbage.
+    fn idle(&self) -> Result<(), Halt>;
 
     /// Bytes in use, for the memory limit.
     fn memory(&self) -> usize;
@@ -51,11 +54,11 @@ pub enum CallEnd {
     Returned,
     /// It threw; the text is what PHP prints of the exception. The host keeps the exception itself until the next call.
     Threw(String),
-    /// The clock stopped it.
+    /// The watchdog stopped it.
     TimedOut,
-    /// The clock stopped it because the worker was told to leave. The host says [`CallEnd::TimedOut`]; the worker knows why.
+    /// The watchdog stopped it because the worker was asked to stop. The host returns [`CallEnd::TimedOut`]; the worker knows why.
     Interrupted,
-    /// There is no such class or method; the text says which.
+    /// There is no such class or method; the text names it.
     NoHandler(String),
     /// `data` could not be decoded; the text says why.
     BadData(String),
@@ -81,13 +84,13 @@ pub enum Halt {
 /// Why a job failed for good.
 #[derive(Debug, Clone)]
 pub struct FailureCause {
-    /// In one word.
+    /// The kind of failure.
     pub reason: Reason,
-    /// In full: the exception, or our own sentence.
+    /// The exception as PHP prints it, or our own sentence.
     pub text: String,
 }
 
-/// How a worker goes.
+/// The numbers of a worker, for a status line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// Jobs worked.
@@ -113,13 +116,13 @@ pub enum Event<'a> {
     Looping,
     /// It was told to pause, or all of its queues are paused.
     Paused,
-    /// It goes on.
+    /// It continues.
     Resumed,
-    /// The fleet's flags could not be read; work goes on without.
-    FleetTrouble(&'a Error),
-    /// What becomes of jobs cannot be written down; work goes on without.
-    LedgerTrouble(&'a Error),
-    /// How it goes, now and then.
+    /// The control flags could not be read; jobs go on without.
+    ControlError(&'a Error),
+    /// The status of jobs cannot be written; jobs go on without.
+    StatusError(&'a Error),
+    /// A summary, from time to time.
     Status(&'a Summary),
     /// A job is about to be handed to its handler.
     Processing(&'a Rc<HeldJob>),
@@ -143,13 +146,15 @@ pub enum Event<'a> {
         queue: &'a str,
     },
     /// The broker was not reached or refused; the worker tries again.
-    BrokerTrouble(&'a Error),
+    BrokerError(&'a Error),
     /// The broker answers again.
-    BrokerBack,
-    /// The worker leaves although the broker does not answer.
-    BrokerGone(&'a Error),
-    /// What became of a job did not reach the broker: it stays reserved until its lease ends. Says nothing about the next try.
+    BrokerRecovered,
+    /// The broker does not answer, and the worker stops.
+    BrokerLost(&'a Error),
+    /// What became of a job did not reach the broker: it stays reserved until its lease ends. The next settlement may succeed.
     Unsettled(&'a Rc<HeldJob>, &'a Error),
+    /// A thread of the worker panicked, and the worker stops.
+    ThreadPanicked(&'a ThreadPanic),
     /// The worker stops with this exit code.
     Stopping(u8),
 }

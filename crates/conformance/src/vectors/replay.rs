@@ -173,7 +173,7 @@ fn settle(stage: &dyn Stage, case: Case<'_>, hows: &[Settlement]) -> Value {
     stage.break_link(case);
     let mut settled = Vec::new();
     for how in hows {
-        match worker.settle(&[Settle { claim: claim.clone(), how: how.clone() }]) {
+        match worker.settle(&[Settle { claim: claim.clone(), settlement: how.clone() }]) {
             Ok(answers) => settled.extend(answers.into_iter().map(|answer| format!("{answer:?}"))),
             Err(error) => return show_error(&error),
         }
