@@ -7,7 +7,7 @@ use ferry_conformance::servers::{AmqpNodeExt, LinkExt, amqp_config, local};
 use ferry_conformance::suite::{Driver, Store, Terms};
 use ferry_core::Broker;
 use ferry_core::config::{AmqpConfig, QueueType};
-use ferry_driver_amqp::{AmqpBroker, Settings};
+use ferry_driver_amqp::{AmqpBroker, Settings, Transport};
 use ferry_testkit::{AmqpNode, Link};
 
 pub struct Amqp(pub QueueType);
@@ -46,9 +46,15 @@ impl Driver for Amqp {
 impl Store for Vhost {
     fn worker_with(&self, terms: Terms) -> Arc<dyn Broker> {
         let Terms { now, retry_after, failed } = terms;
-        // On a busy machine two words may lie more than a second apart; then a look for lone jobs would come between them.
-        let lone_period = Duration::from_secs(30);
-        Arc::new(AmqpBroker::new(self.config.clone(), Settings { now, retry_after, failed, lone_period }))
+        // On a busy machine two calls may lie more than a second apart; then the retry queue would be polled between them.
+        let retry_queue_period = Duration::from_secs(30);
+        // Both transports pass every behaviour, one with each queue type.
+        let transport = match self.config.queue_type {
+            QueueType::Classic => Transport::Tokio,
+            QueueType::Quorum => Transport::Blocking,
+        };
+        let settings = Settings { now, retry_after, failed, retry_queue_period, transport };
+        Arc::new(AmqpBroker::new(self.config.clone(), settings))
     }
 
     fn kill_connections(&self) {

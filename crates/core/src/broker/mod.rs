@@ -56,6 +56,11 @@ pub trait Broker: Send + Sync {
     /// Returns prefetched jobs to the broker, because the worker will not reserve for a while. Nothing to do where `reserve` prefetches nothing.
     fn release_prefetched(&self) {}
 
+    /// What an operator should know and no call returned, in order; taking it forgets it. The worker writes it to its log as warnings.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The process is about to fork: closes what a child must not inherit. The next operation opens it again.
     fn before_fork(&self) {}
 
