@@ -11,7 +11,7 @@ use super::{Fixture, START};
 fn poisons() -> Vec<Vec<u8>> {
     let mut mebibyte = vec![b'\xfe'; 1 << 20];
     mebibyte[0] = b'{';
-    let texts = ["", "0", "not json", "{}", "[]", "null", r#"{"job":"J","data":1}"#, r#"{"job":"J","attempts":"1"}"#];
+    let texts = ["", "0", "not json", "{}", "[]", "null", r#"{"job":"J","data":1}"#, r#"{"job":"J","attempts":"one"}"#];
     let raws = [&b"\xff\xfe"[..], b"\0", b"a\0b\r\n", b"{\"attempts\":-1}", b"\xf0\x9f\x98"];
     texts.iter().map(|text| text.as_bytes().to_vec()).chain(raws.iter().map(|raw| raw.to_vec())).chain([mebibyte]).collect()
 }

@@ -11,31 +11,25 @@ pub(super) fn of_connection(pairs: &[(String, Value)]) -> Option<String> {
     if ["config", "pipelines"].iter().any(|key| matches!(find(pairs, key), Some(Value::Map(_)))) || driver == "roadrunner" {
         return Some(ROAD_RUNNER.to_owned());
     }
-    Some(match driver.to_lowercase().as_str() {
+    let write = match driver.to_lowercase().as_str() {
         "mysql" | "mariadb" | "pgsql" | "postgres" | "postgresql" | "sqlite" => {
-            "add `type` => 'database': `driver` says only which database".to_owned()
+            return Some("add `type` => 'database': `driver` says only which database".to_owned());
         }
         "redis" => {
-            "this looks like Laravel's config/queue.php: write `type` => 'redis' in place of `driver`, with `host`, `port` and \
-                    `password`, which Laravel has in config/database.php"
-                .to_owned()
+            "write `type` => 'redis' in place of `driver`, with `host`, `port` and `password` from config/database.php".to_owned()
         }
         "database" => {
-            "this looks like Laravel's config/queue.php: write `type` => 'database' in place of `driver`, with `driver` => \
-                       'mysql', `host`, `username`, `password` and `database`, which Laravel has in config/database.php"
+            "write `type` => 'database' and `driver` => 'mysql', with `host`, `username`, `password` and `database` from \
+                       config/database.php"
                 .to_owned()
         }
         "rabbitmq" | "amqp" => {
-            "this looks like Laravel's config/queue.php: write `type` => 'amqp' in place of `driver`, with `host`, \
-                                `user`, `password` and `vhost`"
-                .to_owned()
+            "write `type` => 'amqp' in place of `driver`, with `host`, `user`, `password` and `vhost`".to_owned()
         }
-        "sync" => "this looks like Laravel's config/queue.php: write `type` => 'sync' in place of `driver`".to_owned(),
-        other => format!(
-            "this looks like Laravel's config/queue.php, and Ferry has no driver `{}`: write `type`, for example 'redis'",
-            words::shown(other)
-        ),
-    })
+        "sync" => "write `type` => 'sync' in place of `driver`".to_owned(),
+        other => format!("Ferry has no driver `{}`; write `type`, for example 'redis'", words::shown(other)),
+    };
+    Some(format!("this looks like Laravel's config/queue.php: {write}"))
 }
 
 const ROAD_RUNNER: &str = "this looks like RoadRunner's configuration, whose jobs go over its own server: write `type` and the \
@@ -54,7 +48,7 @@ pub(super) fn of_whole(top: &[(String, Value)]) -> Option<String> {
     if has("transports") || has("messenger") {
         return Some(
             "this looks like the configuration of Symfony Messenger, whose format Ferry does not speak: write \
-                     ['default' => 'redis', 'connections' => ['redis' => ['type' => 'redis']]]"
+             ['default' => 'redis', 'connections' => ['redis' => ['type' => 'redis']]]"
                 .to_owned(),
         );
     }
