@@ -40,7 +40,7 @@ pub struct SqlBroker<D: Database> {
 impl<D: Database> SqlBroker<D> {
     /// A broker on `database`, with these names of its tables. Neither reads nor writes anything.
     pub(crate) fn on(database: D, jobs: &str, failed: &str, settings: Settings) -> Self {
-        let tables = Tables::new(settings.family, jobs, settings.keeps_failed().then_some(failed));
+        let tables = Tables::new(database.dialect(), settings.family, jobs, settings.keeps_failed().then_some(failed));
         let slots = std::array::from_fn(|_| ConnectionSlot::new());
         Self { settings, tables, database, slots, reserve: ConnectionSlot::new() }
     }

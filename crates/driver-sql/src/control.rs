@@ -7,22 +7,24 @@ use ferry_core::{QueueName, Result};
 
 use crate::broker::{Role, SqlBroker};
 use crate::database::Database;
+use crate::dialect::{Dialect, Kind, OwnTable};
 use crate::error::SqlError;
+use crate::schema::table_exists;
 use crate::session::{Row, Session};
 use crate::values::Values;
 
 /// Names and numbers.
-const FLAGS: &str = "CREATE TABLE IF NOT EXISTS ferry_flags (name TEXT PRIMARY KEY, value INTEGER NOT NULL)";
+const FLAGS: OwnTable = OwnTable { name: "ferry_flags", columns: &[("name", Kind::Key), ("value", Kind::Int)] };
 /// Reports by the id of the worker.
-const WORKERS: &str =
-    "CREATE TABLE IF NOT EXISTS ferry_workers (id TEXT PRIMARY KEY, seen INTEGER NOT NULL, report TEXT NOT NULL)";
+const WORKERS: OwnTable =
+    OwnTable { name: "ferry_workers", columns: &[("id", Kind::Key), ("seen", Kind::Int), ("report", Kind::Text)] };
 
 /// What workers ask every second goes over a connection of its own. An operator's commands go over one whose commits wait for the
 /// disk.
 impl<D: Database> WorkerControl for SqlBroker<D> {
     fn flags(&self) -> Result<FleetFlags> {
         self.run(Role::Control, |session| {
-            if !session.has_table("ferry_flags")? {
+            if !table_exists(session, self.database.dialect(), FLAGS.name)? {
                 return Ok(FleetFlags::default());
             }
             let rows = session.query("SELECT name, value FROM ferry_flags", Values::new())?;
@@ -33,31 +35,29 @@ impl<D: Database> WorkerControl for SqlBroker<D> {
     fn pause(&self, queue: &QueueName) -> Result<()> {
         let name = FleetFlags::name_of_pause(queue);
         let values = Values::new().text(&name).int(self.settings.now());
-        self.run(Role::Query, |session| {
-            write(session, FLAGS, "INSERT OR IGNORE INTO ferry_flags (name, value) VALUES (?1, ?2)", values)
-        })
+        let sql = write_flag(self.database.dialect(), "value = ferry_flags.value");
+        self.run(Role::Query, |session| self.write(session, &FLAGS, sql, values))
     }
 
     fn resume(&self, queue: &QueueName) -> Result<()> {
         let name = FleetFlags::name_of_pause(queue);
-        self.run(Role::Query, |session| {
-            write(session, FLAGS, "DELETE FROM ferry_flags WHERE name = ?1", Values::new().text(&name))
-        })
+        self.run(Role::Query, |session| self.write(session, &FLAGS, FLAGS.delete(), Values::new().text(&name)))
     }
 
     fn command(&self, command: ControlCommand) -> Result<()> {
-        let sql = "INSERT INTO ferry_flags (name, value) VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1";
-        self.run(Role::Query, |session| write(session, FLAGS, sql, Values::new().text(command.name())))
+        let sql = write_flag(self.database.dialect(), "value = ferry_flags.value + 1");
+        self.run(Role::Query, |session| self.write(session, &FLAGS, sql, Values::new().text(command.name()).int(1)))
     }
 
     fn report(&self, report: &WorkerReport) -> Result<()> {
         let (now, text) = (self.settings.now(), report.to_json());
         let values = Values::new().text(&report.id).int(now).text(&text);
+        let dialect = self.database.dialect();
         self.run(Role::Control, |session| {
             session.relax_durability()?;
             session.transaction(|session| {
-                session.execute(WORKERS, Values::new())?;
-                session.execute("INSERT OR REPLACE INTO ferry_workers (id, seen, report) VALUES (?1, ?2, ?3)", values)?;
+                session.execute(dialect.create_own(&WORKERS), Values::new())?;
+                session.execute(WORKERS.upsert(dialect), values)?;
                 session.execute("DELETE FROM ferry_workers WHERE seen <= ?1", Values::new().int(now - GONE_AFTER))?;
                 Ok(())
             })
@@ -67,14 +67,14 @@ impl<D: Database> WorkerControl for SqlBroker<D> {
     fn deregister(&self, id: &str) -> Result<()> {
         self.run(Role::Control, |session| {
             session.relax_durability()?;
-            write(session, WORKERS, "DELETE FROM ferry_workers WHERE id = ?1", Values::new().text(id))
+            self.write(session, &WORKERS, WORKERS.delete(), Values::new().text(id))
         })
     }
 
     fn workers(&self) -> Result<Vec<WorkerReport>> {
         let since = Values::new().int(self.settings.now() - GONE_AFTER);
         self.run(Role::Query, |session| {
-            if !session.has_table("ferry_workers")? {
+            if !table_exists(session, self.database.dialect(), WORKERS.name)? {
                 return Ok(Vec::new());
             }
             let rows = session.query("SELECT report, seen FROM ferry_workers WHERE seen > ?1", since)?;
@@ -89,10 +89,17 @@ fn read_report(row: &impl Row) -> Option<WorkerReport> {
     WorkerReport::from_json(&row.bytes(0), row.int(1).unwrap_or_default())
 }
 
-/// One change, and the table for it.
-fn write(session: &mut impl Session, table: &'static str, sql: &'static str, values: Values<'_>) -> Result<(), SqlError> {
-    session.transaction(|session| {
-        session.execute(table, Values::new())?;
-        session.execute(sql, values).map(|_| ())
-    })
+/// Inserts a flag, or changes its value as the assignment says. Parameters: name, value.
+fn write_flag(dialect: &dyn Dialect, assignment: &str) -> String {
+    format!("INSERT INTO ferry_flags (name, value) VALUES (?1, ?2) {} {assignment}", dialect.on_conflict("name"))
+}
+
+impl<D: Database> SqlBroker<D> {
+    /// One change, and the table for it.
+    fn write(&self, session: &mut D::Session, table: &OwnTable, sql: String, values: Values<'_>) -> Result<(), SqlError> {
+        session.transaction(|session| {
+            session.execute(self.database.dialect().create_own(table), Values::new())?;
+            session.execute(sql, values).map(|_| ())
+        })
+    }
 }

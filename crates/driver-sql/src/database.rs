@@ -5,6 +5,7 @@ use std::time::Instant;
 use ferry_core::Error;
 use ferry_core::broker::Fact;
 
+use crate::dialect::Dialect;
 use crate::error::SqlError;
 use crate::session::Session;
 
@@ -16,6 +17,9 @@ pub trait Database: Send + Sync {
     type Waiter: Waiter + Send;
     /// Held while an operation is under way.
     type OperationGuard;
+
+    /// Its spelling.
+    fn dialect(&self) -> &'static dyn Dialect;
 
     /// Begins an operation.
     fn operation(&self) -> Self::OperationGuard;

@@ -6,17 +6,24 @@ use ferry_core::idempotency::{ClaimOutcome, ClaimRecord, ClaimTtl};
 
 use crate::broker::{Role, SqlBroker};
 use crate::database::Database;
+use crate::dialect::{Dialect, Kind, OwnTable};
 use crate::error::SqlError;
-use crate::expiring::ExpiringTable;
+use crate::expiring;
+use crate::schema::table_exists;
 use crate::session::{Row, Session};
 use crate::values::Values;
 
 /// Claims by the key of the work.
-const TABLE: ExpiringTable = ExpiringTable {
+const TABLE: OwnTable = OwnTable {
     name: "ferry_once",
-    key: "name",
-    columns: "name TEXT PRIMARY KEY, token TEXT NOT NULL, until INTEGER NOT NULL, done INTEGER NOT NULL, result TEXT, \
-              expires INTEGER NOT NULL",
+    columns: &[
+        ("name", Kind::Key),
+        ("token", Kind::Text),
+        ("until", Kind::Int),
+        ("done", Kind::Int),
+        ("expires", Kind::Int),
+        ("result", Kind::OptionalText),
+    ],
 };
 
 /// Claims go over a connection whose commits wait for the disk.
@@ -25,7 +32,7 @@ impl<D: Database> IdempotencyStore for SqlBroker<D> {
         self.change(|session, now| {
             let answer = ClaimRecord::answer(known(session, key)?.as_ref(), token, now);
             if answer == ClaimOutcome::Yours {
-                store(session, key, &ClaimRecord::claimed(token, ttl, now))?;
+                store(session, self.database.dialect(), key, &ClaimRecord::claimed(token, ttl, now))?;
             }
             Ok(answer)
         })
@@ -35,7 +42,7 @@ impl<D: Database> IdempotencyStore for SqlBroker<D> {
         self.change(|session, now| {
             let may = ClaimRecord::may_complete(known(session, key)?.as_ref(), token, now);
             if may {
-                store(session, key, &ClaimRecord::completed(token, result, ttl, now))?;
+                store(session, self.database.dialect(), key, &ClaimRecord::completed(token, result, ttl, now))?;
             }
             Ok(may)
         })
@@ -54,7 +61,8 @@ impl<D: Database> IdempotencyStore for SqlBroker<D> {
     fn is_done(&self, key: &str) -> Result<bool> {
         let now = self.settings.now_ms();
         self.run(Role::Query, |session| {
-            Ok(session.has_table(TABLE.name)? && ClaimRecord::is_done(known(session, key)?.as_ref(), now))
+            Ok(table_exists(session, self.database.dialect(), TABLE.name)?
+                && ClaimRecord::is_done(known(session, key)?.as_ref(), now))
         })
     }
 
@@ -73,7 +81,7 @@ impl<D: Database> SqlBroker<D> {
         let now = self.settings.now_ms();
         self.run(Role::Query, |session| {
             session.transaction(|session| {
-                TABLE.prepare(session, now)?;
+                expiring::prepare(session, self.database.dialect(), &TABLE, now)?;
                 work(session, now)
             })
         })
@@ -81,7 +89,8 @@ impl<D: Database> SqlBroker<D> {
 }
 
 fn known(session: &mut impl Session, key: &str) -> Result<Option<ClaimRecord>, SqlError> {
-    let sql = "SELECT token, until, done, result IS NOT NULL, result, expires FROM ferry_once WHERE name = ?1";
+    let sql =
+        "SELECT token, until, done, CASE WHEN result IS NULL THEN 0 ELSE 1 END, result, expires FROM ferry_once WHERE name = ?1";
     let rows = session.query(sql, Values::new().text(key))?;
     Ok(rows.first().map(|row| ClaimRecord {
         token: row.text(0),
@@ -92,8 +101,7 @@ fn known(session: &mut impl Session, key: &str) -> Result<Option<ClaimRecord>, S
     }))
 }
 
-fn store(session: &mut impl Session, key: &str, record: &ClaimRecord) -> Result<(), SqlError> {
-    let sql = "INSERT OR REPLACE INTO ferry_once (name, token, until, done, expires, result) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+fn store(session: &mut impl Session, dialect: &dyn Dialect, key: &str, record: &ClaimRecord) -> Result<(), SqlError> {
     let values = Values::new()
         .text(key)
         .text(&record.token)
@@ -101,9 +109,9 @@ fn store(session: &mut impl Session, key: &str, record: &ClaimRecord) -> Result<
         .int(i64::from(record.done))
         .int(record.expires)
         .optional_text(record.result.as_deref());
-    session.execute(sql, values).map(|_| ())
+    session.execute(TABLE.upsert(dialect), values).map(|_| ())
 }
 
 fn remove(session: &mut impl Session, key: &str) -> Result<(), SqlError> {
-    session.execute("DELETE FROM ferry_once WHERE name = ?1", Values::new().text(key)).map(|_| ())
+    session.execute(TABLE.delete(), Values::new().text(key)).map(|_| ())
 }

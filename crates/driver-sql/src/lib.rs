@@ -27,6 +27,7 @@ mod broker;
 mod connection_slot;
 mod control;
 mod database;
+mod dialect;
 mod error;
 mod expiring;
 mod failed;

@@ -2,6 +2,7 @@
 
 use ferry_core::dialect::Family;
 
+use crate::dialect::Dialect;
 use crate::error::SqlError;
 use crate::session::{Row, Session};
 use crate::statements::{FAILED_COLUMNS, JOB_COLUMNS, Tables};
@@ -15,8 +16,7 @@ pub(crate) fn ensure(session: &mut impl Session, tables: &Tables) -> Result<(), 
         Some(name) => state_of_failed(session, tables, name)?,
         None => TableState::Present,
     };
-    let indexed = session
-        .query("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?1", Values::new().text(&tables.due_index()))?;
+    let indexed = session.query(tables.dialect().index_exists(), Values::new().text(&tables.due_index()))?;
     if jobs == TableState::Present && failed == TableState::Present && !indexed.is_empty() {
         return Ok(());
     }
@@ -37,6 +37,11 @@ pub(crate) fn statements(tables: &Tables) -> Vec<String> {
     [tables.create_jobs(), tables.create_queue_index(), tables.create_due_index()].into_iter().chain(failed).collect()
 }
 
+/// Whether there is such a table.
+pub(crate) fn table_exists(session: &mut impl Session, dialect: &dyn Dialect, table: &str) -> Result<bool, SqlError> {
+    Ok(!session.query(dialect.columns_of_table(), Values::new().text(table))?.is_empty())
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TableState {
     Present,
@@ -44,7 +49,7 @@ enum TableState {
 }
 
 fn state_of_jobs(session: &mut impl Session, tables: &Tables) -> Result<TableState, SqlError> {
-    let Some(found) = FoundTable::read(session, tables.jobs_name())? else {
+    let Some(found) = FoundTable::read(session, tables.dialect(), tables.jobs_name())? else {
         tables.use_job_columns(0);
         return Ok(TableState::Missing);
     };
@@ -64,7 +69,7 @@ fn state_of_jobs(session: &mut impl Session, tables: &Tables) -> Result<TableSta
 }
 
 fn state_of_failed(session: &mut impl Session, tables: &Tables, name: &str) -> Result<TableState, SqlError> {
-    let Some(found) = FoundTable::read(session, name)? else {
+    let Some(found) = FoundTable::read(session, tables.dialect(), name)? else {
         tables.use_failed_at(0);
         return Ok(TableState::Missing);
     };
@@ -83,8 +88,8 @@ struct FoundTable {
 }
 
 impl FoundTable {
-    fn read(session: &mut impl Session, table: &str) -> Result<Option<Self>, SqlError> {
-        let rows = session.query("SELECT lower(name) FROM pragma_table_info(?1)", Values::new().text(table))?;
+    fn read(session: &mut impl Session, dialect: &dyn Dialect, table: &str) -> Result<Option<Self>, SqlError> {
+        let rows = session.query(dialect.columns_of_table(), Values::new().text(table))?;
         let columns: Vec<String> = rows.iter().map(|row| row.text(0)).collect();
         Ok((!columns.is_empty()).then(|| Self { table: table.to_owned(), columns }))
     }

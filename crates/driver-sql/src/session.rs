@@ -22,9 +22,6 @@ pub trait Session: Sized {
     /// Does `work` in one transaction.
     fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError>;
 
-    /// Whether there is such a table.
-    fn has_table(&mut self, table: &str) -> Result<bool, SqlError>;
-
     /// From now on, commits of this connection do not wait for the disk. For what may be lost with the power: statuses, reports
     /// of workers. They must not hold up whoever renews a lease.
     fn relax_durability(&mut self) -> Result<(), SqlError>;

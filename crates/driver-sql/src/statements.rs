@@ -1,6 +1,6 @@
-//! Every SQL text, in one place. `fixtures/think-queue-v3.json`, `sqlite/*`, shows the originals, and
-//! `fixtures/think-queue-v1.json`, `mariadb/*`, those of v1 and v2. Which columns there are and when attempts rise is the family's
-//! word; here it becomes SQL.
+//! The text of every statement on think-queue's tables, in one place. `fixtures/think-queue-v3.json`, `sqlite/*`, shows the
+//! originals, and `fixtures/think-queue-v1.json`, `mariadb/*`, those of v1 and v2. Which columns there are and when attempts rise is
+//! decided by the family; what databases spell differently, by the dialect; here both become SQL.
 //!
 //! Two indexes serve them. `<table>_queue` on (queue) is think-queue's own; it walks a queue in the order of ids. Ours,
 //! `ferry_<table>_due` on (queue, reserve_time, available_time), finds due and expired rows without touching others; where a
@@ -8,11 +8,14 @@
 //! with 100,000 rows: walking finds the head of a long backlog at once but needs 14 ms past as many delayed rows; sorting what
 //! is due costs 0.1 us a row. So [`Tables::count_due`] counts the due rows first, up to [`FEW`], and the cheaper way is taken.
 //!
-//! A list of ids is padded to a power of two, so that few different texts fill the statement cache.
+//! Lists of ids are padded to powers of two by repeating their last, so that few different texts fill the statement cache.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ferry_core::broker::State;
 use ferry_core::dialect::{Counting, Family, JobColumns};
+
+use crate::dialect::{Dialect, marks};
 
 /// Columns that every table of jobs has.
 pub(crate) const JOB_COLUMNS: &[&str] = &["id", "queue", "payload", "attempts"];
@@ -27,8 +30,8 @@ pub(crate) const FEW: i64 = 1024;
 pub(crate) const CHUNK: usize = 256;
 
 /// The names of the tables and their columns.
-#[derive(Debug)]
 pub(crate) struct Tables {
+    dialect: &'static dyn Dialect,
     family: Family,
     jobs: String,
     failed: Option<String>,
@@ -39,9 +42,13 @@ pub(crate) struct Tables {
 
 impl Tables {
     /// `failed` is `None` when failed jobs are discarded.
-    pub(crate) fn new(family: Family, jobs: &str, failed: Option<&str>) -> Self {
+    pub(crate) fn new(dialect: &'static dyn Dialect, family: Family, jobs: &str, failed: Option<&str>) -> Self {
         let failed = failed.map(str::to_owned);
-        Self { family, jobs: jobs.to_owned(), failed, job_columns: AtomicUsize::new(0), failed_at: AtomicUsize::new(0) }
+        Self { dialect, family, jobs: jobs.to_owned(), failed, job_columns: AtomicUsize::new(0), failed_at: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn dialect(&self) -> &'static dyn Dialect {
+        self.dialect
     }
 
     pub(crate) fn family(&self) -> Family {
@@ -80,8 +87,12 @@ impl Tables {
         all.get(self.failed_at.load(Ordering::Relaxed)).unwrap_or(&all[0])
     }
 
+    fn failed(&self) -> Option<String> {
+        Some(self.dialect.quoted(self.failed.as_deref()?))
+    }
+
     fn jobs(&self) -> String {
-        quoted(&self.jobs)
+        self.dialect.quoted(&self.jobs)
     }
 
     /// The columns of a new row behind `queue, payload`, and the values of one that is not reserved.
@@ -126,7 +137,7 @@ impl Tables {
     /// How often a row that can be taken was tried. In v1 an expired reservation is counted only now, when it returns.
     fn tried(&self) -> String {
         match (self.family.counting(), self.columns().reserved) {
-            (Counting::AtReturn, Some(reserved)) => format!("coalesce(attempts, 0) + ({reserved} = 1)"),
+            (Counting::AtReturn, Some(reserved)) => format!("coalesce(attempts, 0) + CASE WHEN {reserved} = 1 THEN 1 ELSE 0 END"),
             (Counting::AtReturn | Counting::AtReserve, _) => "coalesce(attempts, 0)".to_owned(),
         }
     }
@@ -139,37 +150,28 @@ impl Tables {
         }
     }
 
-    // Creation. AUTOINCREMENT, so that a receipt never meets another job under the same id.
+    // Creation.
 
     pub(crate) fn create_jobs(&self) -> String {
-        let columns: Vec<String> = self.columns().names().map(|name| format!("{name} INTEGER")).collect();
-        format!(
-            "CREATE TABLE IF NOT EXISTS {} (id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT, payload TEXT, attempts INTEGER, {})",
-            self.jobs(),
-            columns.join(", ")
-        )
+        self.dialect.create_jobs(&self.jobs, self.columns())
     }
 
     pub(crate) fn create_queue_index(&self) -> String {
-        format!("CREATE INDEX IF NOT EXISTS {} ON {} (queue)", quoted(&format!("{}_queue", self.jobs)), self.jobs())
+        self.dialect.create_index(&format!("{}_queue", self.jobs), &self.jobs, &["queue"])
     }
 
     pub(crate) fn create_due_index(&self) -> String {
-        let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
-        let columns = match reserved {
-            Some(reserved) => format!("{reserved}, {available_at}, {reserved_at}"),
-            None => format!("{reserved_at}, {available_at}"),
-        };
-        format!("CREATE INDEX IF NOT EXISTS {} ON {} (queue, {columns})", quoted(&self.due_index()), self.jobs())
+        let JobColumns { reserved, reserved_at, available_at, .. } = *self.columns();
+        match reserved {
+            Some(reserved) => {
+                self.dialect.create_index(&self.due_index(), &self.jobs, &["queue", reserved, available_at, reserved_at])
+            }
+            None => self.dialect.create_index(&self.due_index(), &self.jobs, &["queue", reserved_at, available_at]),
+        }
     }
 
     pub(crate) fn create_failed(&self) -> Option<String> {
-        let failed = quoted(self.failed.as_deref()?);
-        Some(format!(
-            "CREATE TABLE IF NOT EXISTS {failed} (id INTEGER PRIMARY KEY AUTOINCREMENT, connection TEXT, queue TEXT, payload TEXT, \
-             exception TEXT, {} TIMESTAMP DEFAULT CURRENT_TIMESTAMP)",
-            self.failed_at()
-        ))
+        Some(self.dialect.create_failed(self.failed.as_deref()?, self.failed_at()))
     }
 
     // Push.
@@ -187,8 +189,8 @@ impl Tables {
     pub(crate) fn count_due(&self) -> String {
         let (jobs, ready, expired) = (self.jobs(), self.is_ready(""), self.has_expired());
         format!(
-            "SELECT (SELECT count(*) FROM (SELECT 1 FROM {jobs} WHERE {ready} LIMIT {})), \
-             EXISTS (SELECT 1 FROM {jobs} WHERE {expired})",
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM {jobs} WHERE {ready} LIMIT {}) AS due), \
+             CASE WHEN EXISTS (SELECT 1 FROM {jobs} WHERE {expired}) THEN 1 ELSE 0 END",
             FEW + 1
         )
     }
@@ -210,7 +212,7 @@ impl Tables {
 
     /// Id and payload.
     pub(crate) fn payloads(&self, ids: usize) -> String {
-        format!("SELECT id, payload FROM {} WHERE id IN ({}) ORDER BY id", self.jobs(), marks(ids))
+        format!("SELECT id, payload FROM {} WHERE id IN ({}) ORDER BY id", self.jobs(), marks(1, ids))
     }
 
     /// Parameters: now, ids.
@@ -219,10 +221,10 @@ impl Tables {
         let reserved = reserved.map(|reserved| format!(", {reserved} = 1")).unwrap_or_default();
         let raise = self.attempts_held(0);
         format!(
-            "UPDATE {} SET {reserved_at} = ?, attempts = {} + {raise}{reserved} WHERE id IN ({})",
+            "UPDATE {} SET {reserved_at} = ?1, attempts = {} + {raise}{reserved} WHERE id IN ({})",
             self.jobs(),
             self.tried(),
-            marks(ids)
+            marks(2, ids)
         )
     }
 
@@ -230,11 +232,11 @@ impl Tables {
 
     /// The fence: id and attempts of those that are reserved.
     pub(crate) fn reserved(&self, ids: usize) -> String {
-        format!("SELECT id, attempts FROM {} WHERE id IN ({}) AND {}", self.jobs(), marks(ids), self.is_reserved())
+        format!("SELECT id, attempts FROM {} WHERE id IN ({}) AND {}", self.jobs(), marks(1, ids), self.is_reserved())
     }
 
     pub(crate) fn delete(&self, ids: usize) -> String {
-        format!("DELETE FROM {} WHERE id IN ({})", self.jobs(), marks(ids))
+        format!("DELETE FROM {} WHERE id IN ({})", self.jobs(), marks(1, ids))
     }
 
     /// The released job under a new id. Parameters: due second, now, id of the old row.
@@ -246,7 +248,7 @@ impl Tables {
         let raise = 1 - self.attempts_held(0);
         format!(
             "INSERT INTO {jobs} (queue, payload, {columns}) \
-             SELECT queue, payload, attempts + {raise}, {free}, ?, ? FROM {jobs} WHERE id = ?"
+             SELECT queue, payload, attempts + {raise}, {free}, ?1, ?2 FROM {jobs} WHERE id = ?3"
         )
     }
 
@@ -256,75 +258,75 @@ impl Tables {
         let reserved = reserved.map(|reserved| format!(", {reserved} = 0")).unwrap_or_default();
         let raise = self.attempts_held(0);
         format!(
-            "UPDATE {} SET {reserved_at} = NULL, attempts = attempts - {raise}, {available_at} = min({available_at}, ?){reserved} \
-             WHERE id IN ({})",
+            "UPDATE {} SET {reserved_at} = NULL, attempts = attempts - {raise}, \
+             {available_at} = CASE WHEN {available_at} > ?1 THEN ?1 ELSE {available_at} END{reserved} WHERE id IN ({})",
             self.jobs(),
-            marks(ids)
+            marks(2, ids)
         )
     }
 
     /// Parameters: now, ids.
     pub(crate) fn extend(&self, ids: usize) -> String {
-        format!("UPDATE {} SET {} = ? WHERE id IN ({})", self.jobs(), self.columns().reserved_at, marks(ids))
+        format!("UPDATE {} SET {} = ?1 WHERE id IN ({})", self.jobs(), self.columns().reserved_at, marks(2, ids))
     }
 
     /// Parameters: connection, queue, payload, exception, now. `None` when failed jobs are discarded.
     pub(crate) fn bury(&self) -> Option<String> {
-        let failed = quoted(self.failed.as_deref()?);
+        let failed = self.failed()?;
         Some(format!(
-            "INSERT INTO {failed} (connection, queue, payload, exception, {}) VALUES (?, ?, ?, ?, datetime(?, 'unixepoch'))",
-            self.failed_at()
+            "INSERT INTO {failed} (connection, queue, payload, exception, {}) VALUES (?1, ?2, ?3, ?4, {})",
+            self.failed_at(),
+            self.dialect.timestamp("?5")
         ))
     }
 
-    // The operator's words. Parameters: queue, and now where a due time matters.
+    // For operators. Parameters: queue, and now where a due time matters.
 
     /// Ready, delayed, reserved.
     pub(crate) fn size(&self) -> String {
         format!(
-            "SELECT total({}), total({}), total({}) FROM {} WHERE queue = ?1",
-            self.is_ready(""),
-            self.is_delayed(),
-            self.is_reserved(),
+            "SELECT {}, {}, {} FROM {} WHERE queue = ?1",
+            count_if(&self.is_ready("")),
+            count_if(&self.is_delayed()),
+            count_if(&self.is_reserved()),
             self.jobs()
         )
     }
 
     pub(crate) fn failed_size(&self) -> Option<String> {
-        Some(format!("SELECT count(*) FROM {} WHERE queue = ?", quoted(self.failed.as_deref()?)))
+        Some(format!("SELECT count(*) FROM {} WHERE queue = ?1", self.failed()?))
     }
 
     /// Parameters: queue, limit, offset.
     pub(crate) fn newest_failed(&self) -> Option<String> {
-        Some(format!("{} WHERE queue = ? ORDER BY id DESC LIMIT ? OFFSET ?", self.select_failed()?))
+        Some(format!("{} WHERE queue = ?1 ORDER BY id DESC LIMIT ?2 OFFSET ?3", self.select_failed()?))
     }
 
     /// Parameters: queue, id of the row behind which to begin, limit.
     pub(crate) fn oldest_failed(&self) -> Option<String> {
-        Some(format!("{} WHERE queue = ? AND id > ? ORDER BY id LIMIT ?", self.select_failed()?))
+        Some(format!("{} WHERE queue = ?1 AND id > ?2 ORDER BY id LIMIT ?3", self.select_failed()?))
     }
 
     fn select_failed(&self) -> Option<String> {
-        let failed = quoted(self.failed.as_deref()?);
-        let failed_at = format!("CAST(strftime('%s', {}) AS INTEGER)", self.failed_at());
+        let failed = self.failed()?;
+        let failed_at = self.dialect.seconds(self.failed_at());
         Some(format!("SELECT id, connection, queue, payload, exception, {failed_at} FROM {failed}"))
     }
 
     /// Payloads of those that are there, in the order of their ids. Parameters: queue, ids.
     pub(crate) fn failed_payloads(&self, ids: usize) -> Option<String> {
-        let failed = quoted(self.failed.as_deref()?);
-        Some(format!("SELECT payload FROM {failed} WHERE queue = ? AND id IN ({}) ORDER BY id", marks(ids)))
+        let failed = self.failed()?;
+        Some(format!("SELECT payload FROM {failed} WHERE queue = ?1 AND id IN ({}) ORDER BY id", marks(2, ids)))
     }
 
     /// Parameters: queue, ids.
     pub(crate) fn forget(&self, ids: usize) -> Option<String> {
-        let failed = quoted(self.failed.as_deref()?);
-        Some(format!("DELETE FROM {failed} WHERE queue = ? AND id IN ({})", marks(ids)))
+        let failed = self.failed()?;
+        Some(format!("DELETE FROM {failed} WHERE queue = ?1 AND id IN ({})", marks(2, ids)))
     }
 
     /// Payloads. Parameters: queue, now, limit, offset.
-    pub(crate) fn peek(&self, state: ferry_core::broker::State) -> String {
-        use ferry_core::broker::State;
+    pub(crate) fn peek(&self, state: State) -> String {
         let JobColumns { reserved_at, available_at, .. } = self.columns();
         let which = match state {
             State::Ready => format!("{} ORDER BY id", self.is_ready("")),
@@ -335,16 +337,13 @@ impl Tables {
     }
 
     pub(crate) fn clear(&self) -> String {
-        format!("DELETE FROM {} WHERE queue = ?", self.jobs())
+        format!("DELETE FROM {} WHERE queue = ?1", self.jobs())
     }
 }
 
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn marks(count: usize) -> String {
-    vec!["?"; count].join(",")
+/// Counts the rows that meet a condition.
+fn count_if(condition: &str) -> String {
+    format!("count(CASE WHEN {condition} THEN 1 END)")
 }
 
 /// Lists of ids for single statements, each padded to a power of two by repeating its last.
@@ -366,10 +365,5 @@ mod tests {
         assert_eq!(padded(&[1, 2, 3]).collect::<Vec<_>>(), [vec![1, 2, 3, 3]]);
         let many: Vec<i64> = (0..300).collect();
         assert_eq!(padded(&many).map(|ids| ids.len()).collect::<Vec<_>>(), [256, 64]);
-    }
-
-    #[test]
-    fn a_table_name_is_quoted() {
-        assert!(Tables::new(Family::Think3, "a\"b", None).clear().contains("\"a\"\"b\""));
     }
 }

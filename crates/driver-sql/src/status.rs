@@ -7,27 +7,26 @@ use ferry_core::status::{self, Status, StatusFields, StatusUpdate};
 
 use crate::broker::{Role, SqlBroker};
 use crate::database::Database;
+use crate::dialect::{Dialect, Kind, OwnTable};
 use crate::error::SqlError;
-use crate::expiring::ExpiringTable;
+use crate::expiring;
+use crate::schema::table_exists;
 use crate::session::{Row, Session};
 use crate::values::Values;
 
 /// Fields as a JSON object, by the id of the job. Times are milliseconds since 1970.
-const TABLE: ExpiringTable = ExpiringTable {
-    name: "ferry_status",
-    key: "id",
-    columns: "id TEXT PRIMARY KEY, expires INTEGER NOT NULL, fields TEXT NOT NULL",
-};
+const TABLE: OwnTable =
+    OwnTable { name: "ferry_status", columns: &[("id", Kind::Key), ("expires", Kind::Int), ("fields", Kind::Text)] };
 
 /// Statuses go over a connection whose commits do not wait for the disk: one may be lost with the power.
 impl<D: Database> StatusStore for SqlBroker<D> {
     fn update(&self, updates: &[StatusUpdate]) -> Result<()> {
-        let now = self.settings.now_ms();
+        let (now, dialect) = (self.settings.now_ms(), self.database.dialect());
         self.run(Role::Status, |session| {
             session.relax_durability()?;
             session.transaction(|session| {
-                TABLE.prepare(session, now)?;
-                updates.iter().try_for_each(|update| update_one(session, update, now))
+                expiring::prepare(session, dialect, &TABLE, now)?;
+                updates.iter().try_for_each(|update| update_one(session, dialect, update, now))
             })
         })
     }
@@ -35,7 +34,7 @@ impl<D: Database> StatusStore for SqlBroker<D> {
     fn find(&self, id: &str) -> Result<Option<Status>> {
         let now = self.settings.now_ms();
         self.run(Role::Status, |session| {
-            if !session.has_table(TABLE.name)? {
+            if !table_exists(session, self.database.dialect(), TABLE.name)? {
                 return Ok(None);
             }
             Ok(known_fields(session, id, now)?.and_then(|fields| Status::of(id, &fields)))
@@ -43,7 +42,7 @@ impl<D: Database> StatusStore for SqlBroker<D> {
     }
 }
 
-fn update_one(session: &mut impl Session, update: &StatusUpdate, now: i64) -> Result<(), SqlError> {
+fn update_one(session: &mut impl Session, dialect: &dyn Dialect, update: &StatusUpdate, now: i64) -> Result<(), SqlError> {
     let known = known_fields(session, &update.id, now)?;
     let status = known.as_ref().and_then(|fields| Status::of(&update.id, fields));
     if !update.precondition().admits(status.map(|status| (status.state, status.attempts)), update.attempts()) {
@@ -51,15 +50,14 @@ fn update_one(session: &mut impl Session, update: &StatusUpdate, now: i64) -> Re
     }
     let patch = update.patch();
     if patch.removes {
-        let id = Values::new().text(&update.id);
-        return session.execute("DELETE FROM ferry_status WHERE id = ?1", id).map(|_| ());
+        return session.execute(TABLE.delete(), Values::new().text(&update.id)).map(|_| ());
     }
     let mut fields = known.unwrap_or_default();
     patch.apply(&mut fields, now);
     let expires = now.saturating_add(i64::from(update.ttl) * 1000);
     let text = status::to_json(&fields);
     let values = Values::new().text(&update.id).int(expires).text(&text);
-    session.execute("INSERT OR REPLACE INTO ferry_status (id, expires, fields) VALUES (?1, ?2, ?3)", values).map(|_| ())
+    session.execute(TABLE.upsert(dialect), values).map(|_| ())
 }
 
 fn known_fields(session: &mut impl Session, id: &str, now: i64) -> Result<Option<StatusFields>, SqlError> {

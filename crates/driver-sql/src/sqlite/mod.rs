@@ -1,6 +1,7 @@
 //! What only SQLite has: the file, its connection, waiting for commits of other processes, and keeping forks apart from operations.
 
 mod commit_watch;
+mod dialect;
 mod error;
 mod facts;
 mod file;
@@ -16,9 +17,11 @@ use ferry_core::config::SqliteConfig;
 
 use crate::broker::SqlBroker;
 use crate::database::Database;
+use crate::dialect::Dialect;
 use crate::error::SqlError;
 use crate::settings::Settings;
 use commit_watch::CommitWatch;
+use dialect::SqliteDialect;
 use file::DatabaseFile;
 use session::SqliteSession;
 
@@ -37,6 +40,10 @@ impl Database for DatabaseFile {
     type Session = SqliteSession;
     type Waiter = CommitWatch;
     type OperationGuard = RwLockReadGuard<'static, ()>;
+
+    fn dialect(&self) -> &'static dyn Dialect {
+        &SqliteDialect
+    }
 
     fn operation(&self) -> Self::OperationGuard {
         fork_gate::operation()

@@ -107,11 +107,6 @@ impl Session for SqliteSession {
         Ok(result)
     }
 
-    fn has_table(&mut self, table: &str) -> Result<bool, SqlError> {
-        let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
-        Ok(!self.query(sql, Values::new().text(table))?.is_empty())
-    }
-
     fn relax_durability(&mut self) -> Result<(), SqlError> {
         self.execute("PRAGMA synchronous = NORMAL", Values::new()).map(|_| ())
     }
