@@ -12,22 +12,10 @@ use ferry_support::threads::ThreadPanic;
 use crate::in_flight::InFlightJob;
 use crate::job::HeldJob;
 
-/// The side that runs handlers. Every call happens on the thread that runs the worker.
+/// PHP, as the loop of a worker needs it. Every call happens on the thread that runs the worker.
 ///
 /// Methods take `&self`: a handler may call back into the worker that runs it, and nothing is borrowed mutably meanwhile.
 pub trait Host {
-    /// Finds the job's handler class and the limits that it sets. `Err` when there is none, or when finding it failed.
-    fn prepare(&self, job: &InFlightJob) -> Result<HandlerLimits, CallEnd>;
-
-    /// Runs the job's handler.
-    fn call(&self, job: &Rc<HeldJob>) -> CallEnd;
-
-    /// What `backoff()` of the handler that just failed returned.
-    fn backoff(&self) -> Option<Backoff>;
-
-    /// Calls the `failed()` method of the handler, if it has one: its job failed for good.
-    fn failed(&self, job: &Rc<HeldJob>, cause: &FailureCause) -> Result<CallEnd, Halt>;
-
     /// Logs an event and calls its listeners.
     fn event(&self, event: Event<'_>) -> Result<(), Halt>;
 
@@ -45,6 +33,21 @@ pub trait Host {
 
     /// Bytes in use, for the memory limit.
     fn memory(&self) -> usize;
+}
+
+/// The side that runs the handlers of jobs.
+pub trait JobHost: Host {
+    /// Finds the job's handler class and the limits that it sets. `Err` when there is none, or when finding it failed.
+    fn prepare(&self, job: &InFlightJob) -> Result<HandlerLimits, CallEnd>;
+
+    /// Runs the job's handler.
+    fn call(&self, job: &Rc<HeldJob>) -> CallEnd;
+
+    /// What `backoff()` of the handler that just failed returned.
+    fn backoff(&self) -> Option<Backoff>;
+
+    /// Calls the `failed()` method of the handler, if it has one: its job failed for good.
+    fn failed(&self, job: &Rc<HeldJob>, cause: &FailureCause) -> Result<CallEnd, Halt>;
 }
 
 /// How a call into a handler ended.
@@ -153,6 +156,8 @@ pub enum Event<'a> {
     BrokerLost(&'a Error),
     /// What became of a job did not reach the broker: it stays reserved until its lease ends. The next settlement may succeed.
     Unsettled(&'a Rc<HeldJob>, &'a Error),
+    /// The driver has something to say to the operator.
+    Notice(&'a str),
     /// A thread of the worker panicked, and the worker stops.
     ThreadPanicked(&'a ThreadPanic),
     /// The worker stops with this exit code.

@@ -59,6 +59,11 @@ pub trait Broker: Send + Sync {
     /// The process is about to fork: closes what a child must not inherit. The next operation opens it again.
     fn before_fork(&self) {}
 
+    /// Takes what the driver has to tell the operator since the last call: it has no log of its own.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Closes every connection. The next operation opens a new one.
     fn close(&self);
 
