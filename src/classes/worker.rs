@@ -77,8 +77,9 @@ impl PhpWorker {
             let mut worker = self.worker(options)?;
             match worker.work_one(host) {
                 Ok(found) => Ok(Ok(found)),
-                Err((Some(error), _)) => Err(error),
-                Err((None, halt)) => {
+                Err(RunEnd::NotStarted(error)) => Err(error),
+                Err(RunEnd::Code(_)) => Ok(Ok(false)),
+                Err(RunEnd::Halted(halt)) => {
                     if process::generation() != born {
                         std::mem::forget(worker);
                     }

@@ -22,7 +22,7 @@ use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
 use ferry_core::backoff::Backoff;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
-use ferry_worker::{CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, StopRequest};
+use ferry_worker::{CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, JobHost, StopRequest};
 
 pub use fire::{describe, fire_for_caller, tell_failed};
 pub use listeners::{Listeners, NAMES as EVENT_NAMES};
@@ -249,7 +249,7 @@ impl<'a> PhpHost<'a> {
     }
 }
 
-impl Host for PhpHost<'_> {
+impl JobHost for PhpHost<'_> {
     fn prepare(&self, job: &InFlightJob) -> Result<HandlerLimits, CallEnd> {
         if let Some(known) = self.known.borrow().get(&job.payload.job) {
             return Ok(known.limits.clone());
@@ -317,7 +317,9 @@ impl Host for PhpHost<'_> {
             Err(CallFailure::Died) => Ok(CallEnd::Died(last_error())),
         }
     }
+}
 
+impl Host for PhpHost<'_> {
     fn event(&self, event: Event<'_>) -> Result<(), Halt> {
         self.log_event(event)?;
         match event {
@@ -356,6 +358,7 @@ impl Host for PhpHost<'_> {
             | Event::ControlError(_)
             | Event::StatusError(_)
             | Event::ThreadPanicked(_)
+            | Event::Notice(_)
             | Event::Status(_) => Ok(()),
             Event::Stopping(code) => self.emit("stopping", |_| vec![objects::number(i64::from(code))]),
         }

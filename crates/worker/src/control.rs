@@ -12,8 +12,6 @@ use ferry_support::pause::GrowingPause;
 use ferry_support::sync;
 use ferry_support::threads::{self, PanicSlot};
 
-use crate::in_flight::InFlightJobs;
-
 /// How often the flags are read.
 const POLL: Duration = Duration::from_secs(1);
 /// How often a worker that is busy reports.
@@ -22,6 +20,12 @@ const CHANGED: Duration = Duration::from_secs(2);
 const ALIVE: Duration = Duration::from_secs(15);
 /// The longest pause after the flags could not be read.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// Knows what runs at this moment. Asked on the thread that reports.
+pub trait RunningUnit: Send + Sync {
+    /// The name of the job or task that runs.
+    fn name(&self) -> Option<String>;
+}
 
 /// How a worker is named in its reports.
 #[derive(Clone)]
@@ -116,9 +120,14 @@ impl ControlClient {
         Self { flags: FleetFlags::default(), before: FleetFlags::default(), seen: 0, shared: None, thread: None }
     }
 
-    /// Reads the flags once, then on a thread. `jobs` knows which job runs. An error is that of a broker that cannot be reached for jobs
+    /// Reads the flags once, then on a thread. `running` knows which job runs. An error is that of a broker that cannot be reached for jobs
     /// either.
-    pub fn join(target: ControlBroker, identity: WorkerIdentity, jobs: Arc<InFlightJobs>, panics: &PanicSlot) -> Result<Self> {
+    pub fn join(
+        target: ControlBroker,
+        identity: WorkerIdentity,
+        running: Arc<dyn RunningUnit>,
+        panics: &PanicSlot,
+    ) -> Result<Self> {
         let first = target.broker.control().map_or_else(|| Ok(FleetFlags::default()), |fleet| fleet.flags());
         let (flags, failure) = match first {
             Ok(flags) => (flags, None),
@@ -136,7 +145,7 @@ impl ControlClient {
             changed: Condvar::new(),
         });
         let pause = GrowingPause::new(POLL * 2, LONGEST);
-        let mut poller = ControlPoller { target, identity, jobs, shared: shared.clone(), reported: None, pause };
+        let mut poller = ControlPoller { target, identity, running, shared: shared.clone(), reported: None, pause };
         let panics = panics.clone();
         let thread = threads::spawn("ferry-control", move || poller.serve(), move |panic| panics.report(panic))?;
         Ok(Self { before: flags.clone(), flags, seen: 0, shared: Some(shared), thread: Some(thread) })
@@ -192,7 +201,7 @@ impl ControlClient {
 struct ControlPoller {
     target: ControlBroker,
     identity: WorkerIdentity,
-    jobs: Arc<InFlightJobs>,
+    running: Arc<dyn RunningUnit>,
     shared: Arc<Shared>,
     reported: Option<(WorkerReport, Instant)>,
     /// Grows while failures follow each other.
@@ -249,7 +258,7 @@ impl ControlPoller {
     }
 
     fn current(&self) -> WorkerReport {
-        let job = self.jobs.running().map(|running| running.payload.job.clone());
+        let job = self.running.name();
         WorkerReport {
             id: self.identity.id.clone(),
             host: self.identity.host.clone(),
@@ -276,6 +285,8 @@ mod tests {
     use ferry_core::clock::HandClock;
     use ferry_core::control::ControlCommand;
     use ferry_core::memory::MemoryBroker;
+
+    use crate::in_flight::InFlightJobs;
 
     fn broker() -> Arc<dyn Broker> {
         Arc::new(MemoryBroker::new(HandClock::at(1_700_000_000), None))

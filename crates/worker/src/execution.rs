@@ -10,7 +10,7 @@ use ferry_core::status::{State, StatusChange};
 use ferry_core::{Error, ErrorKind};
 
 use crate::abort_settler::KILLED;
-use crate::host::{CallEnd, Event, FailureCause, Halt, Host};
+use crate::host::{CallEnd, Event, FailureCause, Halt, JobHost};
 use crate::job::HeldJob;
 use crate::options::Options;
 use crate::threads::WorkerThreads;
@@ -50,7 +50,7 @@ impl Attempt {
 
 impl JobExecution<'_> {
     /// From the reservation to the end.
-    pub fn execute(&self, host: &dyn Host) -> Result<(), Halt> {
+    pub fn execute(&self, host: &dyn JobHost) -> Result<(), Halt> {
         self.emit(host, Event::Processing(self.job))?;
         if let Some(text) = self.job.in_flight().poison.clone() {
             return self.fail(host, &FailureCause { reason: Reason::Poison, text });
@@ -85,7 +85,7 @@ impl JobExecution<'_> {
     }
 
     /// Runs the handler, watched.
-    fn call(&self, host: &dyn Host, limits: &HandlerLimits, policy: &RetryPolicy) -> CallEnd {
+    fn call(&self, host: &dyn JobHost, limits: &HandlerLimits, policy: &RetryPolicy) -> CallEnd {
         let Some(threads) = self.threads else { return host.call(self.job) };
         let timeout = self.job.timeout(limits, self.options.timeout);
         let killed = || FailureCause { reason: Reason::Timeout, text: KILLED.to_owned() };
@@ -105,7 +105,7 @@ impl JobExecution<'_> {
     }
 
     /// Settles the job by how its handler ended, and reports it.
-    fn conclude(&self, host: &dyn Host, end: CallEnd, limits: &HandlerLimits) -> Result<(), Halt> {
+    fn conclude(&self, host: &dyn JobHost, end: CallEnd, limits: &HandlerLimits) -> Result<(), Halt> {
         if end == CallEnd::TimedOut {
             let timeout = self.job.timeout(limits, self.options.timeout).unwrap_or_default();
             self.emit(host, Event::TimedOut(self.job, timeout))?;
@@ -154,7 +154,7 @@ impl JobExecution<'_> {
     }
 
     /// How the reservation ends. `None` when it ended already: its handler settled the job, or it is somebody else's.
-    fn settlement(&self, host: &dyn Host, attempt: &Attempt, limits: &HandlerLimits) -> Option<Settlement> {
+    fn settlement(&self, host: &dyn JobHost, attempt: &Attempt, limits: &HandlerLimits) -> Option<Settlement> {
         let asked = host.backoff();
         if !self.job.is_held() {
             return None;
@@ -183,7 +183,7 @@ impl JobExecution<'_> {
     }
 
     /// Settles the job, writes its status and fires the event.
-    fn settle(&self, host: &dyn Host, settlement: Option<Settlement>, cause: Option<&FailureCause>) -> Result<(), Halt> {
+    fn settle(&self, host: &dyn JobHost, settlement: Option<Settlement>, cause: Option<&FailureCause>) -> Result<(), Halt> {
         let (is_given_back, delay) = match &settlement {
             Some(Settlement::Release { delay }) => (false, Some(*delay)),
             Some(Settlement::GiveBack) => (true, Some(0)),
@@ -202,14 +202,14 @@ impl JobExecution<'_> {
         }
     }
 
-    fn fail(&self, host: &dyn Host, cause: &FailureCause) -> Result<(), Halt> {
+    fn fail(&self, host: &dyn JobHost, cause: &FailureCause) -> Result<(), Halt> {
         self.bury(host, Box::new(self.job.failure(cause)), cause)
     }
 
     /// Buries the job, then calls its handler's `failed()` and the listeners (`worker/worker-*-fails`).
     ///
     /// When the failed store refuses, the job stays where it is and no event says that it failed.
-    fn bury(&self, host: &dyn Host, failure: Box<Failure>, cause: &FailureCause) -> Result<(), Halt> {
+    fn bury(&self, host: &dyn JobHost, failure: Box<Failure>, cause: &FailureCause) -> Result<(), Halt> {
         if let Err(error) = self.job.settle(Settlement::Bury(failure)) {
             return self.report_unsettled(host, &error);
         }
@@ -240,14 +240,14 @@ impl JobExecution<'_> {
     }
 
     /// A settlement that did not arrive: the job is lost to us, or stays reserved until its lease ends.
-    fn report_unsettled(&self, host: &dyn Host, error: &Error) -> Result<(), Halt> {
+    fn report_unsettled(&self, host: &dyn JobHost, error: &Error) -> Result<(), Halt> {
         if error.kind() == ErrorKind::Lost {
             return self.emit(host, Event::Lost(self.job));
         }
         self.emit(host, Event::Unsettled(self.job, error))
     }
 
-    fn emit(&self, host: &dyn Host, event: Event<'_>) -> Result<(), Halt> {
+    fn emit(&self, host: &dyn JobHost, event: Event<'_>) -> Result<(), Halt> {
         let emitted = host.event(event);
         if self.job.is_inherited() {
             // A listener forked, and this is the child.

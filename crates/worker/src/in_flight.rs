@@ -12,6 +12,7 @@ use ferry_core::payload::Payload;
 use ferry_core::{Claim, Reservation};
 use ferry_support::sync;
 
+use crate::control::RunningUnit;
 use crate::deadline::later;
 
 /// While a job runs longer than this, its unstarted neighbours go back to the broker.
@@ -99,6 +100,12 @@ pub enum LeaseAction {
     Exit,
 }
 
+impl RunningUnit for InFlightJobs {
+    fn name(&self) -> Option<String> {
+        self.lock().running.as_ref().map(|running| running.job.payload.job.clone())
+    }
+}
+
 impl InFlightJobs {
     /// No jobs yet. Leases last `retry_after` and are renewed for at most `max_lease`.
     pub fn new(retry_after: Option<Duration>, max_lease: Duration) -> Self {
@@ -157,11 +164,6 @@ impl InFlightJobs {
     pub fn take_running(&self) -> Option<(Arc<InFlightJob>, Settlement)> {
         let running = self.lock().running.take()?;
         running.abort.map(|abort| (running.job, abort))
-    }
-
-    /// The running job, if one runs.
-    pub fn running(&self) -> Option<Arc<InFlightJob>> {
-        self.lock().running.as_ref().map(|running| running.job.clone())
     }
 
     /// The running job is over.

@@ -41,6 +41,11 @@ impl OutageTracker {
         Self { worked: false, since: None, pause: GrowingPause::new(PAUSES.0, PAUSES.1), max_outage }
     }
 
+    /// Whether the broker ever answered.
+    pub fn has_worked(&self) -> bool {
+        self.worked
+    }
+
     /// The broker answered. Returns whether that ended an outage.
     pub fn answered(&mut self) -> bool {
         self.worked = true;

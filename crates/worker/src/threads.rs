@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ferry_core::broker::{Broker, Settlement};
 use ferry_core::config::SettleMode;
 use ferry_core::{Error, ErrorKind, Result};
-use ferry_support::threads::{PanicSlot, ThreadPanic};
+use ferry_support::threads::PanicSlot;
 
 use crate::abort_settler::AbortSettler;
 use crate::delete_batcher::{DeleteBatcher, Deletion};
@@ -76,7 +76,6 @@ impl WorkerThreads {
     pub fn start(
         broker: &Arc<dyn Broker>,
         options: &Options,
-        connection: &Arc<str>,
         interrupter: Option<Arc<dyn Interrupter>>,
         status_target: Option<&StatusTarget>,
     ) -> Result<Self> {
@@ -92,9 +91,10 @@ impl WorkerThreads {
         }
         let mut statuses = None;
         if let Some(target) = status_target {
+            let connection = Arc::from(options.connection.as_str());
             let (queue, thread) = StatusQueue::start(target.statuses.clone(), &panics)?;
             threads.push(thread);
-            statuses = Some((StatusReporter::new(queue.clone(), connection.clone(), target.ttl), queue));
+            statuses = Some((StatusReporter::new(queue.clone(), connection, target.ttl), queue));
         }
         let shared = Arc::new(Shared { broker: broker.clone(), jobs, deletions, statuses });
         let mut watchdog = None;
@@ -155,14 +155,9 @@ impl WorkerThreads {
         self.shared.statuses.as_ref().and_then(|(_, queue)| queue.take_failure())
     }
 
-    /// Where threads that belong to this worker report a panic.
+    /// Where the threads report a panic. What such a thread did is not done any more, so the worker must end.
     pub fn panics(&self) -> &PanicSlot {
         &self.panics
-    }
-
-    /// The first panic of a thread. What it did is not done any more, so the worker must end.
-    pub fn panic(&self) -> Option<&ThreadPanic> {
-        self.panics.get()
     }
 
     /// Gives unstarted jobs back and sends what is outstanding. Returns an error for what could not be sent.

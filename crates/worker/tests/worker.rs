@@ -20,8 +20,8 @@ use ferry_core::queue::QueueName;
 use ferry_core::status::{State, Status};
 use ferry_core::{Claim, Error, ErrorKind, Reservation};
 use ferry_worker::{
-    CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, Interrupter, Options, RunEnd, StopRequest, TimeoutStage,
-    Worker, work_now,
+    CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, Interrupter, JobHost, Options, RunEnd, StopRequest,
+    TimeoutStage, Worker, work_now,
 };
 
 type Handler = Box<dyn FnMut(&Rc<HeldJob>) -> CallEnd>;
@@ -56,7 +56,7 @@ impl FakeHost {
     }
 }
 
-impl Host for FakeHost {
+impl JobHost for FakeHost {
     fn prepare(&self, _job: &InFlightJob) -> Result<HandlerLimits, CallEnd> {
         Ok(self.limits.clone())
     }
@@ -73,7 +73,9 @@ impl Host for FakeHost {
         self.events.borrow_mut().push(format!("failed() {} {}", job.id(), why.reason.as_str()));
         Ok(self.on_failed.clone())
     }
+}
 
+impl Host for FakeHost {
     fn event(&self, event: Event<'_>) -> Result<(), Halt> {
         let line = match event {
             Event::Looping | Event::Ready => return Ok(()),
@@ -94,6 +96,8 @@ impl Host for FakeHost {
             Event::BrokerRecovered => "recovered".to_owned(),
             Event::BrokerLost(error) => format!("broker lost {error}"),
             Event::Unsettled(job, error) => format!("unsettled {} {error}", job.id()),
+            Event::Task(_) => return Ok(()),
+            Event::Notice(notice) => format!("notice {notice}"),
             Event::ThreadPanicked(panic) => format!("panicked {panic}"),
             Event::Stopping(code) => format!("stopping {code}"),
         };

@@ -142,6 +142,7 @@ pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
         Event::StatusError(error) => {
             Entry::trouble("status_error", format!("the status of jobs cannot be written: {error}; jobs go on without"))
         }
+        Event::Notice(notice) => Entry::trouble("warning", notice.to_owned()),
         Event::ThreadPanicked(panic) => {
             Entry::worker(LogLevel::Error, "thread_panicked", format!("{panic}; the worker stops"), Vec::new())
         }

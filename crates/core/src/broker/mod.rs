@@ -8,11 +8,13 @@
 //! | `control.rs` | `WorkerControl`: pause, resume, restart, stop, reports of workers |
 //! | `status.rs` | `StatusStore`: what became of a job |
 //! | `idempotency.rs` | `IdempotencyStore`: work that must be done once |
+//! | `tasks.rs` | `TaskReceiver`: the tasks of one consumer |
 
 mod admin;
 pub mod control;
 mod idempotency;
 mod status;
+pub mod tasks;
 
 pub use admin::{Admin, Fact, State};
 pub use control::WorkerControl;
@@ -63,6 +65,11 @@ pub trait Broker: Send + Sync {
 
     /// The process is about to fork: closes what a child must not inherit. The next operation opens it again.
     fn before_fork(&self) {}
+
+    /// Takes what the driver has to tell the operator since the last call: it has no log of its own.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Closes every connection. The next operation opens a new one.
     fn close(&self);
