@@ -4,8 +4,9 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::Zval;
 use ferry_client::process;
-use ferry_core::ledger::{self, ClaimOutcome, ClaimTtl, Ledger};
-use ferry_core::{Error, Result};
+use ferry_core::idempotency::{ClaimOutcome, ClaimTtl};
+use ferry_core::status;
+use ferry_core::{Error, IdempotencyStore, Result};
 
 use crate::classes::connection::ConnectionHandle;
 use crate::classes::exceptions::{self, Class};
@@ -42,9 +43,9 @@ impl PhpGuard {
         if !work.0.is_callable() {
             return Err(invalid("the work is not callable"));
         }
-        let key = ledger::key(&key.0).map_err(|error| exception(&error))?;
+        let key = status::key(&key.0).map_err(|error| exception(&error))?;
         let token = self.token()?;
-        match self.ask("claim", key, |ledger| ledger.claim(key, &token, self.terms))? {
+        match self.ask("claim", key, |store| store.claim(key, &token, self.terms))? {
             ClaimOutcome::Yours => self.work(key, &token, work.0),
             ClaimOutcome::Done(result) => Ok(value(result)),
             ClaimOutcome::Held { left } => Err(busy(key, left)),
@@ -53,38 +54,38 @@ impl PhpGuard {
 
     /// Claims the work. The token is for `complete()` and `release()`; null when it is done or somebody else is at it.
     pub fn claim(&self, key: Text) -> PhpResult<Option<String>> {
-        let key = ledger::key(&key.0).map_err(|error| exception(&error))?;
+        let key = status::key(&key.0).map_err(|error| exception(&error))?;
         let token = self.token()?;
-        let claimed = self.ask("claim", key, |ledger| ledger.claim(key, &token, self.terms))?;
+        let claimed = self.ask("claim", key, |store| store.claim(key, &token, self.terms))?;
         Ok((claimed == ClaimOutcome::Yours).then_some(token))
     }
 
     /// Marks claimed work as done.
     pub fn complete(&self, key: Text, token: Text, result: Maybe<'_>) -> PhpResult<bool> {
-        let key = ledger::key(&key.0).map_err(|error| exception(&error))?;
+        let key = status::key(&key.0).map_err(|error| exception(&error))?;
         // This may run PHP code; nothing of ours is borrowed.
         let result = result.0.filter(|result| !result.is_null()).map(|result| kept::json(result, "the result")).transpose()?;
         let Ok(token) = std::str::from_utf8(&token.0) else { return Ok(false) };
-        self.ask("complete", key, |ledger| ledger.complete(key, token, result.as_deref(), self.terms.ttl))
+        self.ask("complete", key, |store| store.complete(key, token, result.as_deref(), self.terms.ttl))
     }
 
     /// Gives a claim up.
     pub fn release(&self, key: Text, token: Text) -> PhpResult<bool> {
-        let key = ledger::key(&key.0).map_err(|error| exception(&error))?;
+        let key = status::key(&key.0).map_err(|error| exception(&error))?;
         let Ok(token) = std::str::from_utf8(&token.0) else { return Ok(false) };
-        self.ask("release", key, |ledger| ledger.release(key, token))
+        self.ask("release", key, |store| store.release(key, token))
     }
 
     /// Whether the work is done.
     pub fn is_done(&self, key: Text) -> PhpResult<bool> {
-        let key = ledger::key(&key.0).map_err(|error| exception(&error))?;
-        self.ask("look up", key, |ledger| ledger.is_done(key))
+        let key = status::key(&key.0).map_err(|error| exception(&error))?;
+        self.ask("look up", key, |store| store.is_done(key))
     }
 
     /// Forgets that the work is claimed or done.
     pub fn forget(&self, key: Text) -> PhpResult<bool> {
-        let key = ledger::key(&key.0).map_err(|error| exception(&error))?;
-        self.ask("forget", key, |ledger| ledger.forget(key))
+        let key = status::key(&key.0).map_err(|error| exception(&error))?;
+        self.ask("forget", key, |store| store.forget(key))
     }
 }
 
@@ -103,7 +104,7 @@ impl PhpGuard {
             Err(trouble @ (CallFailure::Threw(_) | CallFailure::Missing(_))) => {
                 if is_parent {
                     // The exception counts. A claim that could not be given up lapses.
-                    let _ = self.asked(|ledger| ledger.release(key, token));
+                    let _ = self.asked(|store| store.release(key, token));
                 }
                 call::rethrow(trouble);
                 Err(pending())
@@ -114,7 +115,7 @@ impl PhpGuard {
     /// The work is done, whatever can be kept of its result.
     fn finish(&self, key: &str, token: &str, result: Zval) -> PhpResult<Zval> {
         let kept = if result.is_null() { None } else { self.keepable(&result) };
-        let asked = self.asked(|ledger| ledger.complete(key, token, kept.as_deref(), self.terms.ttl));
+        let asked = self.asked(|store| store.complete(key, token, kept.as_deref(), self.terms.ttl));
         if call::has_exception() {
             // The result's own code threw while it was encoded.
             return Err(pending());
@@ -132,23 +133,23 @@ impl PhpGuard {
     /// The JSON text of a result that can be kept. One that cannot is the caller's alone.
     fn keepable(&self, result: &Zval) -> Option<String> {
         let text = json::encode(result).ok()?;
-        (text.len() <= ledger::MOST_RESULT).then(|| String::from_utf8_lossy(&text).into_owned())
+        (text.len() <= status::MOST_RESULT).then(|| String::from_utf8_lossy(&text).into_owned())
     }
 
     fn token(&self) -> PhpResult<String> {
         self.link.client()?.new_id().map_err(|error| exception(&error))
     }
 
-    fn ask<T>(&self, what: &str, key: &str, ask: impl FnOnce(&dyn Ledger) -> Result<T>) -> PhpResult<T> {
+    fn ask<T>(&self, what: &str, key: &str, ask: impl FnOnce(&dyn IdempotencyStore) -> Result<T>) -> PhpResult<T> {
         let place = || format!("{what} `{key}` on `{}`", self.link.0.config().name);
         self.asked(ask).map_err(|error| exception(&error.within(place())))
     }
 
     /// Nothing of the connection is held between two words: PHP code runs there, which may fork.
-    fn asked<T>(&self, ask: impl FnOnce(&dyn Ledger) -> Result<T>) -> Result<T> {
-        let broker = self.link.find_ledger()?;
+    fn asked<T>(&self, ask: impl FnOnce(&dyn IdempotencyStore) -> Result<T>) -> Result<T> {
+        let broker = self.link.find_status_broker()?;
         let missing = || Error::new(ferry_core::ErrorKind::Unsupported, "no place for claims");
-        ask(broker.ledger().ok_or_else(missing)?)
+        ask(broker.idempotency().ok_or_else(missing)?)
     }
 }
 

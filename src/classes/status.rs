@@ -7,7 +7,7 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::flags::ClassFlags;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
-use ferry_core::ledger::{self, StatusUpdate};
+use ferry_core::status::{self, StatusUpdate};
 
 use crate::classes::connection::ConnectionHandle;
 use crate::convert::arguments::{Maybe, Text};
@@ -20,7 +20,7 @@ use crate::zend::objects::{float, number, text};
 #[php(name = "Ferry\\Status", flags = ClassFlags::Final)]
 pub struct PhpStatus {
     link: ConnectionHandle,
-    known: RefCell<ledger::Status>,
+    known: RefCell<status::Status>,
 }
 
 impl PhpStatus {
@@ -30,7 +30,7 @@ impl PhpStatus {
         Ok(read(&link, id)?.map(|known| Self { link, known: RefCell::new(known) }))
     }
 
-    fn known<T>(&self, read: impl FnOnce(&ledger::Status) -> T) -> T {
+    fn known<T>(&self, read: impl FnOnce(&status::Status) -> T) -> T {
         read(&self.known.borrow())
     }
 
@@ -41,10 +41,10 @@ impl PhpStatus {
     }
 }
 
-fn read(link: &ConnectionHandle, id: &str) -> PhpResult<Option<ledger::Status>> {
-    let broker = link.ledger()?;
-    // A broker without a ledger is refused before.
-    let known = broker.ledger().map_or(Ok(None), |ledger| ledger.status(id));
+fn read(link: &ConnectionHandle, id: &str) -> PhpResult<Option<status::Status>> {
+    let broker = link.status_broker()?;
+    // A broker without a status store is refused before.
+    let known = broker.status().map_or(Ok(None), |statuses| statuses.find(id));
     known.map_err(|error| exception(&error.within(format!("status of job {id} on `{}`", link.0.config().name))))
 }
 

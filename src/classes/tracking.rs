@@ -6,7 +6,7 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::Zval;
 use ferry_client::{Connection, JobSpec, Tracked};
 use ferry_core::failed::Filter;
-use ferry_core::ledger::StatusUpdate;
+use ferry_core::status::StatusUpdate;
 use ferry_core::{Broker, Due, Error, QueueName};
 use ferry_worker::{StatusReporter, StatusWriter};
 
@@ -38,13 +38,13 @@ impl ConnectionHandle {
     }
 
     /// The broker that keeps statuses and claims for this connection.
-    pub fn ledger(&self) -> PhpResult<Arc<dyn Broker>> {
-        self.find_ledger().map_err(|error| exception(&error))
+    pub fn status_broker(&self) -> PhpResult<Arc<dyn Broker>> {
+        self.find_status_broker().map_err(|error| exception(&error))
     }
 
     /// The same, with an error of ours.
-    pub fn find_ledger(&self) -> Result<Arc<dyn Broker>, Error> {
-        Control::find(self.0.config())?.ledger(&*self.0.get()?)
+    pub fn find_status_broker(&self) -> Result<Arc<dyn Broker>, Error> {
+        Control::find(self.0.config())?.status_broker(&*self.0.get()?)
     }
 
     /// What is known of a job.
@@ -54,15 +54,15 @@ impl ConnectionHandle {
 
     /// Pushes a job and answers its id.
     pub fn push_tracked(&self, queue: &QueueName, spec: &JobSpec<'_>, due: Due) -> PhpResult<Zval> {
-        let ledger = self.ledger()?;
-        let pushed = self.client()?.push_tracked(queue, spec, due, &*ledger);
+        let statuses = self.status_broker()?;
+        let pushed = self.client()?.push_tracked(queue, spec, due, &*statuses);
         Ok(text(told(pushed)?.as_bytes()))
     }
 
     /// Pushes jobs and answers their ids.
     pub fn bulk_tracked(&self, queue: &QueueName, specs: &[JobSpec<'_>]) -> PhpResult<Zval> {
-        let ledger = self.ledger()?;
-        let ids = told(self.client()?.push_many_tracked(queue, specs, &*ledger))?;
+        let statuses = self.status_broker()?;
+        let ids = told(self.client()?.push_many_tracked(queue, specs, &*statuses))?;
         let mut list = Zval::new();
         list.set_array(ids)?;
         Ok(list)
@@ -70,8 +70,8 @@ impl ConnectionHandle {
 
     /// Makes failed jobs ready again, which are queued again then.
     pub fn retry_tracked(&self, queue: &QueueName, which: &Filter) -> PhpResult<u64> {
-        let ledger = self.ledger()?;
-        told(self.client()?.retry_failed_tracked(queue, which, &*ledger))
+        let statuses = self.status_broker()?;
+        told(self.client()?.retry_failed_tracked(queue, which, &*statuses))
     }
 
     /// Where it is written down what becomes of a job outside a worker; nowhere unless that is asked for.
@@ -80,12 +80,12 @@ impl ConnectionHandle {
             return Ok(None);
         }
         let config = self.0.config();
-        let scribe = Aloud { client: self.client()?, ledger: self.ledger()? };
+        let scribe = LoggingStatusWriter { client: self.client()?, statuses: self.status_broker()? };
         Ok(Some(StatusReporter::new(Arc::new(scribe), Arc::from(config.name.as_str()), config.status_ttl)))
     }
 }
 
-/// The answer; trouble with the ledger is told and fails nothing.
+/// The answer; trouble with the status store is told and fails nothing.
 fn told<T>(tracked: Result<Tracked<T>, Error>) -> PhpResult<T> {
     let Tracked { answer, trouble } = tracked.map_err(|error| exception(&error))?;
     tell(trouble);
@@ -99,13 +99,13 @@ fn tell(trouble: Option<Error>) {
 }
 
 /// Writes each word at once.
-struct Aloud {
+struct LoggingStatusWriter {
     client: Arc<Connection>,
-    ledger: Arc<dyn Broker>,
+    statuses: Arc<dyn Broker>,
 }
 
-impl StatusWriter for Aloud {
-    fn take(&self, note: StatusUpdate) {
-        tell(self.client.say(&*self.ledger, &[note]));
+impl StatusWriter for LoggingStatusWriter {
+    fn write(&self, update: StatusUpdate) {
+        tell(self.client.say(&*self.statuses, &[update]));
     }
 }

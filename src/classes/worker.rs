@@ -75,7 +75,7 @@ impl PhpWorker {
                 std::mem::forget(worker);
             }
             if let RunEnd::NotStarted(error) = &end {
-                host.complain(&format!("could not start: {error}"));
+                host.log_error(&format!("could not start: {error}"));
             }
             Ok(end)
         })?;
@@ -98,8 +98,9 @@ impl PhpWorker {
             let mut worker = self.worker(options, interrupter)?;
             match worker.work_one(host) {
                 Ok(found) => Ok(Ok(found)),
-                Err((Some(error), _)) => Err(error),
-                Err((None, halt)) => {
+                Err(RunEnd::NotStarted(error)) => Err(error),
+                Err(RunEnd::Code(_)) => Ok(Ok(false)),
+                Err(RunEnd::Halted(halt)) => {
                     if process::generation() != born {
                         std::mem::forget(worker);
                     }
@@ -179,23 +180,23 @@ impl PhpWorker {
         let broker = client.broker()?.clone();
         let fleet = self.setup.control.broker(&client)?;
         let config = client.config();
-        let ledger = config.track.then(|| self.setup.control.ledger(&client)).transpose()?;
+        let statuses = config.track.then(|| self.setup.control.status_broker(&client)).transpose()?;
         let worker = Worker::new(broker, options, process::generation).with_interrupter(interrupter).with_control(fleet);
-        Ok(worker.with_ledger(ledger, config.status_ttl))
+        Ok(worker.with_status_store(statuses, config.status_ttl))
     }
 
     /// Runs `work` with a host; once at a time, with our signal handlers in place.
     fn guard<T>(
         &self,
         signals: SignalWatch,
-        work: impl FnOnce(&mut PhpHost<'_>, Arc<PhpInterrupter>) -> Result<T, Error>,
+        work: impl FnOnce(&PhpHost<'_>, Arc<PhpInterrupter>) -> Result<T, Error>,
     ) -> PhpResult<T> {
         let running = Running::begin(&self.running)?;
         let hung = Hung::new(self.wishes.clone());
         let (resolver, log) = (self.resolver.clone(), self.log.clone());
-        let mut host = PhpHost::new(resolver, &self.listeners, log, self.wishes.clone(), hung.interrupter());
+        let host = PhpHost::new(resolver, &self.listeners, log, self.wishes.clone(), hung.interrupter());
         let result = match know_job_name() {
-            Ok(()) => Ok(work(&mut host, hung.interrupter())),
+            Ok(()) => Ok(work(&host, hung.interrupter())),
             Err(halt) => Err(halt),
         };
         let late = host.take_late();

@@ -36,13 +36,13 @@ impl Control {
     }
 
     /// The broker that keeps statuses and claims. `own` is the connection itself.
-    pub fn ledger(&self, own: &Connection) -> Result<Arc<dyn Broker>> {
+    pub fn status_broker(&self, own: &Connection) -> Result<Arc<dyn Broker>> {
         let broker = match &self.0 {
             Some(handle) => handle.get()?.broker()?.clone(),
-            None if own.is_sync() => return Err(no_ledger(own.config())),
+            None if own.is_sync() => return Err(no_status_store(own.config())),
             None => own.broker()?.clone(),
         };
-        if broker.ledger().is_some() { Ok(broker) } else { Err(no_ledger(own.config())) }
+        if broker.status().is_some() { Ok(broker) } else { Err(no_status_store(own.config())) }
     }
 
     /// The same, for a caller who needs it.
@@ -59,7 +59,7 @@ pub fn nowhere(config: &ConnectionConfig) -> Error {
 }
 
 /// There is no place for statuses and claims.
-fn no_ledger(config: &ConnectionConfig) -> Error {
+fn no_status_store(config: &ConnectionConfig) -> Error {
     let context =
         format!("connection `{}`: {} has no place for the status of jobs and for guards", config.name, config.driver.name());
     Error::new(ErrorKind::Unsupported, context)

@@ -2,7 +2,7 @@
 
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::Zval;
-use ferry_core::ledger::MOST_RESULT;
+use ferry_core::status::MOST_RESULT;
 
 use crate::convert::errors::{invalid, pending};
 use crate::zend::json::{self, JsonError};

@@ -139,16 +139,16 @@ fn free_signal() -> c_int {
 }
 
 impl Interrupter for PhpInterrupter {
-    fn ring(&self, step: TimeoutStage) {
-        let due = match step {
+    fn enter(&self, stage: TimeoutStage) {
+        let due = match stage {
             TimeoutStage::Warn => WARN,
-            TimeoutStage::Ask => ASK,
-            TimeoutStage::Make => MAKE,
-            TimeoutStage::End => leave(self.alarm.interrupted.load(Ordering::SeqCst)),
+            TimeoutStage::GracefulExit => ASK,
+            TimeoutStage::UnwindExit => MAKE,
+            TimeoutStage::KillProcess => leave(self.alarm.interrupted.load(Ordering::SeqCst)),
         };
         self.alarm.due.store(due, Ordering::SeqCst);
         set_flag();
-        if step != TimeoutStage::Make {
+        if stage != TimeoutStage::UnwindExit {
             // SAFETY: PHP's thread runs the worker for as long as its clock rings; the signal has a handler.
             unsafe { libc::pthread_kill(THREAD.load(Ordering::Relaxed), KICK.load(Ordering::Relaxed)) };
         }
@@ -160,14 +160,14 @@ impl Interrupter for PhpInterrupter {
         }
     }
 
-    fn asked(&self) -> StopRequest {
+    fn stop_request(&self) -> StopRequest {
         match signals::asked() {
             StopRequest::No if self.wishes.stops() => StopRequest::Politely,
             asked => asked,
         }
     }
 
-    fn interrupt(&self) {
+    fn begin_interruption(&self) {
         self.alarm.interrupted.store(true, Ordering::SeqCst);
     }
 

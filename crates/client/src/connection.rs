@@ -53,7 +53,7 @@ pub struct Connection {
     /// `None` for sync: whoever pushes runs the job itself.
     broker: Option<Arc<dyn Broker>>,
     ids: Ids,
-    /// How it stands with the ledger of its jobs.
+    /// How it stands with the status store of its jobs.
     pub(crate) outage: Outage,
     /// The tasks of a RabbitMQ server, when they were asked for.
     #[cfg(feature = "amqp")]
@@ -382,8 +382,8 @@ mod tests {
             exception: "boom".to_owned(),
             attempts: 1,
         };
-        let how = Settlement::Bury(Box::new(failure));
-        memory.broker().unwrap().settle(&[Settle { claim: job.claim, how }]).unwrap();
+        let settlement = Settlement::Bury(Box::new(failure));
+        memory.broker().unwrap().settle(&[Settle { claim: job.claim, settlement }]).unwrap();
         memory.push(&queue(), &SPEC, Due::Now).unwrap();
         assert_eq!(memory.clear(&queue()).unwrap(), 1);
         assert_eq!(memory.failed(&queue(), 0, 9).unwrap()[0].exception, "boom");

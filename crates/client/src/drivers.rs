@@ -67,6 +67,18 @@ pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Option<Arc<dyn Brok
     })
 }
 
+/// Waits for operations under way in other threads, and holds new ones up until [`after_fork`].
+pub(crate) fn before_fork() {
+    #[cfg(feature = "sqlite")]
+    ferry_driver_sql::fork_gate::shut();
+}
+
+/// Lets operations go on, in the parent and in the child.
+pub(crate) fn after_fork() {
+    #[cfg(feature = "sqlite")]
+    ferry_driver_sql::fork_gate::open();
+}
+
 fn not_built_in(config: &ConnectionConfig) -> Error {
     let context = format!("connection `{}`: the {} driver is not built in", config.name, config.driver.name());
     Error::new(ErrorKind::Unsupported, context).with_advice(format!("this build has {}", drivers().join(", ")))

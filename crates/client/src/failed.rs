@@ -136,7 +136,7 @@ mod tests {
             exception: "boom".into(),
             attempts: 3,
         };
-        broker.settle(&[Settle { claim: job.claim, how: Settlement::Bury(Box::new(failure)) }]).unwrap();
+        broker.settle(&[Settle { claim: job.claim, settlement: Settlement::Bury(Box::new(failure)) }]).unwrap();
     }
 
     fn with_failed(count: usize) -> (Arc<Memory>, Connection) {

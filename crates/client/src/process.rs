@@ -13,7 +13,7 @@ use ferry_core::{Broker, Result};
 use once_cell::sync::OnceCell;
 
 use crate::connection::Connection;
-use crate::drivers::broker_of;
+use crate::drivers::{self, broker_of};
 
 /// More connections than this are not kept when nobody holds them: an application may configure one for each of its tenants.
 const KEPT: usize = 64;
@@ -22,8 +22,7 @@ static PROCESS: Process = Process::new();
 
 /// The process is about to be forked. Called from the handler given to `pthread_atfork`, on the thread that forks.
 pub fn before_fork() {
-    #[cfg(feature = "sqlite")]
-    ferry_driver_sql::fork_gate::shut();
+    drivers::before_fork();
     PROCESS.before_fork();
 }
 
@@ -36,8 +35,7 @@ pub fn forked() {
 
 /// The process was forked, or could not be, and this is the parent.
 pub fn after_fork() {
-    #[cfg(feature = "sqlite")]
-    ferry_driver_sql::fork_gate::open();
+    drivers::after_fork();
 }
 
 /// How many forks lie between the process that loaded the library and this one.
@@ -73,15 +71,12 @@ impl Process {
         &PROCESS
     }
 
-    /// Closes what cannot be forked; the next word opens it again.
-    ///
-    /// SQLite keeps the locks of a process in a table of its own. A child inherits the table but not the locks, so it would write
-    /// into a `-wal` that the parent's close deletes: jobs that were stored would be gone.
+    /// Closes what a child must not inherit; the next operation opens it again.
     pub(crate) fn before_fork(&self) {
         if self.registry.get().is_some() {
             let registry = self.lock();
-            let files = registry.connections.values().filter(|c| matches!(c.config().driver, DriverConfig::Sqlite(_)));
-            files.filter_map(|connection| connection.broker().ok()).for_each(|broker| broker.close());
+            let brokers = registry.connections.values().filter_map(|connection| connection.broker().ok());
+            brokers.for_each(|broker| broker.before_fork());
         }
     }
 
@@ -196,18 +191,17 @@ mod tests {
     }
 
     #[test]
-    fn files_are_closed_before_a_fork_and_sockets_are_not() {
+    fn every_broker_prepares_for_a_fork_but_not_those_of_a_parent() {
         let process = Process::new();
         process.before_fork();
-        let (file, socket) = (Counted::default(), Counted::default());
-        process.connection_with(&config("sqlite:/nowhere/x"), |_| Ok(Some(file.broker()))).unwrap();
-        process.connection_with(&config("redis://h"), |_| Ok(Some(socket.broker()))).unwrap();
+        let counted = Counted::default();
+        process.connection_with(&config("redis://h"), |_| Ok(Some(counted.broker()))).unwrap();
         process.before_fork();
-        assert_eq!((file.closed(), socket.closed()), (1, 0));
+        assert_eq!((counted.prepared(), counted.closed()), (1, 0));
 
         process.forked();
         process.before_fork();
-        assert_eq!(file.closed(), 1, "a child that forks leaves its parent's alone");
+        assert_eq!(counted.prepared(), 1, "a child that forks leaves its parent's alone");
     }
 
     #[test]

@@ -36,12 +36,13 @@ pub(crate) struct TableBroker {
     refuses: bool,
     dropped: Arc<AtomicUsize>,
     closed: Arc<AtomicUsize>,
+    prepared: Arc<AtomicUsize>,
 }
 
 impl TableBroker {
     /// One that stores nothing.
     pub(crate) fn refusing() -> Self {
-        Self { rows: Mutex::default(), refuses: true, dropped: Arc::default(), closed: Arc::default() }
+        Self { rows: Mutex::default(), refuses: true, dropped: Arc::default(), closed: Arc::default(), prepared: Arc::default() }
     }
 
     /// What was stored.
@@ -56,17 +57,18 @@ impl Drop for TableBroker {
     }
 }
 
-/// Counts how many of its brokers were closed and dropped.
+/// Counts how many of its brokers were prepared for a fork, closed and dropped.
 #[derive(Default)]
 pub(crate) struct Counted {
     dropped: Arc<AtomicUsize>,
     closed: Arc<AtomicUsize>,
+    prepared: Arc<AtomicUsize>,
 }
 
 impl Counted {
     pub(crate) fn broker(&self) -> Arc<dyn Broker> {
-        let (dropped, closed) = (Arc::clone(&self.dropped), Arc::clone(&self.closed));
-        Arc::new(TableBroker { rows: Mutex::default(), refuses: false, dropped, closed })
+        let (dropped, closed, prepared) = (Arc::clone(&self.dropped), Arc::clone(&self.closed), Arc::clone(&self.prepared));
+        Arc::new(TableBroker { rows: Mutex::default(), refuses: false, dropped, closed, prepared })
     }
 
     pub(crate) fn dropped(&self) -> usize {
@@ -75,6 +77,10 @@ impl Counted {
 
     pub(crate) fn closed(&self) -> usize {
         self.closed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn prepared(&self) -> usize {
+        self.prepared.load(Ordering::SeqCst)
     }
 }
 
@@ -109,6 +115,10 @@ impl Broker for TableBroker {
 
     fn size(&self, _queue: &QueueName) -> Result<Sizes> {
         Ok(Sizes::default())
+    }
+
+    fn before_fork(&self) {
+        self.prepared.fetch_add(1, Ordering::SeqCst);
     }
 
     fn close(&self) {

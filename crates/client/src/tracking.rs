@@ -8,14 +8,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::job::{Due, NewJob};
-use ferry_core::ledger::{JobRef, StatusChange, StatusUpdate};
 use ferry_core::payload::Payload;
+use ferry_core::status::{JobRef, StatusChange, StatusUpdate};
 use ferry_core::{Broker, Error, ErrorKind, QueueName, Result};
 
 use crate::connection::{BuiltPayload, Connection, JobSpec, check_due};
 use crate::failed;
 
-/// How long a ledger that did not answer is left alone, doubling up to the second.
+/// How long a status store that did not answer is left alone, doubling up to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// An answer, and why the statuses may not be kept; that is told once an outage.
@@ -23,23 +23,23 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 pub struct Tracked<T> {
     /// The answer.
     pub answer: T,
-    /// What went wrong with the ledger, and nowhere else.
+    /// What went wrong with the status store, and nowhere else.
     pub trouble: Option<Error>,
 }
 
-/// How it stands with the ledger.
+/// How it stands with the status store.
 #[derive(Default)]
 pub(crate) struct Outage(Mutex<Option<(Instant, Duration)>>);
 
 impl Outage {
-    /// Writes, unless the ledger did not answer a moment ago. An error is answered when it begins an outage.
-    fn write(&self, ledger: &dyn Broker, notes: &[StatusUpdate], now: Instant) -> Option<Error> {
+    /// Writes, unless the status store did not answer a moment ago. An error is answered when it begins an outage.
+    fn write(&self, statuses: &dyn Broker, notes: &[StatusUpdate], now: Instant) -> Option<Error> {
         // A panic elsewhere leaves a whole value behind.
         let mut away = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if away.is_some_and(|(until, _)| now < until) {
             return None;
         }
-        let written = ledger.ledger().map_or(Ok(()), |ledger| ledger.note(notes));
+        let written = statuses.status().map_or(Ok(()), |statuses| statuses.update(notes));
         match (written, *away) {
             (Ok(()), _) => {
                 *away = None;
@@ -73,14 +73,20 @@ impl Connection {
         Ok((payload, id))
     }
 
-    /// Stores one job whose status the ledger of `ledger` keeps, and answers its id.
-    pub fn push_tracked(&self, queue: &QueueName, spec: &JobSpec<'_>, due: Due, ledger: &dyn Broker) -> Result<Tracked<String>> {
+    /// Stores one job whose status the status store of `ledger` keeps, and answers its id.
+    pub fn push_tracked(
+        &self,
+        queue: &QueueName,
+        spec: &JobSpec<'_>,
+        due: Due,
+        statuses: &dyn Broker,
+    ) -> Result<Tracked<String>> {
         let push = || {
             check_due(due, &ferry_core::clock::SystemClock)?;
             let (payload, id) = self.build_tracked(spec)?;
             let notes = [self.queued(&id, spec, queue, due)];
-            let trouble = self.say(ledger, &notes);
-            self.broker()?.push(queue, NewJob::due(payload, due)).inspect_err(|error| self.take_back(error, ledger, &notes))?;
+            let trouble = self.say(statuses, &notes);
+            self.broker()?.push(queue, NewJob::due(payload, due)).inspect_err(|error| self.take_back(error, statuses, &notes))?;
             Ok(Tracked { answer: id, trouble })
         };
         push().map_err(|error| self.place(error, "push to", queue))
@@ -91,7 +97,7 @@ impl Connection {
         &self,
         queue: &QueueName,
         specs: &[JobSpec<'_>],
-        ledger: &dyn Broker,
+        statuses: &dyn Broker,
     ) -> Result<Tracked<Vec<String>>> {
         let push = || {
             let broker = self.broker()?;
@@ -102,22 +108,22 @@ impl Connection {
             if jobs.is_empty() {
                 return Ok(Tracked { answer: ids, trouble: None });
             }
-            let trouble = self.say(ledger, &notes);
-            broker.push_many(queue, &jobs).inspect_err(|error| self.take_back(error, ledger, &notes))?;
+            let trouble = self.say(statuses, &notes);
+            broker.push_many(queue, &jobs).inspect_err(|error| self.take_back(error, statuses, &notes))?;
             Ok(Tracked { answer: ids, trouble })
         };
         push().map_err(|error| self.place(error, "push to", queue))
     }
 
     /// As [`Connection::retry_failed`]; the jobs count as queued again.
-    pub fn retry_failed_tracked(&self, queue: &QueueName, which: &Filter, ledger: &dyn Broker) -> Result<Tracked<u64>> {
+    pub fn retry_failed_tracked(&self, queue: &QueueName, which: &Filter, statuses: &dyn Broker) -> Result<Tracked<u64>> {
         let trouble = Cell::new(None);
         let retry = || {
             let (broker, admin) = (self.broker()?, self.admin()?);
             failed::sweep(&**broker, admin, queue, which, |jobs| {
                 let notes: Vec<StatusUpdate> = jobs.iter().filter_map(|job| self.queued_again(job, queue)).collect();
                 if !notes.is_empty()
-                    && let Some(error) = self.say(ledger, &notes)
+                    && let Some(error) = self.say(statuses, &notes)
                 {
                     trouble.set(Some(error));
                 }
@@ -129,18 +135,18 @@ impl Connection {
     }
 
     /// Says something of jobs. Never fails; an error that begins an outage is answered, to be told.
-    pub fn say(&self, ledger: &dyn Broker, notes: &[StatusUpdate]) -> Option<Error> {
-        let trouble = self.outage.write(ledger, notes, Instant::now());
+    pub fn say(&self, statuses: &dyn Broker, notes: &[StatusUpdate]) -> Option<Error> {
+        let trouble = self.outage.write(statuses, notes, Instant::now());
         trouble.map(|error| error.within(format!("the status of jobs of `{}` cannot be kept", self.config().name)))
     }
 
     /// Nobody will work these jobs, unless they may be stored after all.
-    fn take_back(&self, error: &Error, ledger: &dyn Broker, notes: &[StatusUpdate]) {
+    fn take_back(&self, error: &Error, statuses: &dyn Broker, notes: &[StatusUpdate]) {
         if error.kind() != ErrorKind::Uncertain {
             let back: Vec<StatusUpdate> =
-                notes.iter().map(|note| StatusUpdate { said: StatusChange::TakenBack, ..note.clone() }).collect();
+                notes.iter().map(|note| StatusUpdate { change: StatusChange::TakenBack, ..note.clone() }).collect();
             // What stays behind goes with its time.
-            let _ = self.outage.write(ledger, &back, Instant::now());
+            let _ = self.outage.write(statuses, &back, Instant::now());
         }
     }
 
@@ -148,7 +154,7 @@ impl Connection {
         // A delayed job has its status until it is due, and then as long as any other.
         let ttl = self.config().status_ttl.saturating_add(u32::try_from(wait(due)).unwrap_or(u32::MAX));
         let about = self.about(serde_json::from_slice(spec.job).unwrap_or_default(), queue);
-        StatusUpdate { id: id.to_owned(), about, said: StatusChange::Queued, ttl }
+        StatusUpdate { id: id.to_owned(), job: about, change: StatusChange::Queued, ttl }
     }
 
     fn queued_again(&self, job: &FailedJob, queue: &QueueName) -> Option<StatusUpdate> {
@@ -156,8 +162,8 @@ impl Connection {
         let id = payload.id.filter(|id| StatusUpdate::can_be_about(id))?;
         Some(StatusUpdate {
             id,
-            about: self.about(payload.job, queue),
-            said: StatusChange::QueuedAgain,
+            job: self.about(payload.job, queue),
+            change: StatusChange::QueuedAgain,
             ttl: self.config().status_ttl,
         })
     }
@@ -182,10 +188,11 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+    use ferry_core::StatusStore;
     use ferry_core::broker::{Capabilities, ExtendResult, Settle, SettleResult, Sizes, State as Place};
     use ferry_core::clock::SystemClock;
-    use ferry_core::ledger::{ClaimOutcome, ClaimTtl, Ending, Ledger, State, Status};
     use ferry_core::memory::MemoryBroker;
+    use ferry_core::status::{Ending, State, Status};
     use ferry_core::{Claim, Reservation};
 
     use super::*;
@@ -193,60 +200,60 @@ mod tests {
 
     const SPEC: JobSpec<'_> = JobSpec { job: br#""App\\Job1""#, limits: None, data: br#"{"a":1}"# };
 
-    fn ledger() -> MemoryBroker<SystemClock> {
+    fn statuses() -> MemoryBroker<SystemClock> {
         MemoryBroker::new(SystemClock, None)
     }
 
-    fn state(ledger: &MemoryBroker<SystemClock>, id: &str) -> Option<State> {
-        ledger.ledger().unwrap().status(id).unwrap().map(|status| status.state)
+    fn state(statuses: &MemoryBroker<SystemClock>, id: &str) -> Option<State> {
+        statuses.status().unwrap().find(id).unwrap().map(|status| status.state)
     }
 
     #[test]
     fn a_tracked_push_is_queued_under_the_id_in_its_payload() {
-        let (memory, ledger) = (connection("memory:"), ledger());
-        let Tracked { answer: id, trouble } = memory.push_tracked(&queue(), &SPEC, Due::Now, &ledger).unwrap();
+        let (memory, statuses) = (connection("memory:"), statuses());
+        let Tracked { answer: id, trouble } = memory.push_tracked(&queue(), &SPEC, Due::Now, &statuses).unwrap();
         assert!(trouble.is_none());
         let expected =
             format!(r#"{{"job":"App\\Job1","maxTries":null,"timeout":null,"data":{{"a":1}},"id":"{id}","attempts":0}}"#);
         assert_eq!(memory.peek(&queue(), Place::Ready, 0, 9).unwrap(), [expected.as_bytes()]);
-        let status = ledger.ledger().unwrap().status(&id).unwrap().unwrap();
+        let status = statuses.status().unwrap().find(&id).unwrap().unwrap();
         assert_eq!((status.state, status.job.as_str(), status.queue.as_str()), (State::Queued, "App\\Job1", "mail"));
         assert_eq!(status.connection, "c");
     }
 
     #[test]
     fn a_table_gets_the_id_at_the_end_of_its_payload() {
-        let (broker, ledger) = (Arc::new(TableBroker::default()), ledger());
+        let (broker, statuses) = (Arc::new(TableBroker::default()), statuses());
         let table = Connection::new(config("memory:"), Some(broker.clone()));
-        let ids = table.push_many_tracked(&queue(), &[SPEC, SPEC], &ledger).unwrap().answer;
+        let ids = table.push_many_tracked(&queue(), &[SPEC, SPEC], &statuses).unwrap().answer;
         for (id, row) in ids.iter().zip(broker.rows()) {
             let expected = format!(r#"{{"job":"App\\Job1","maxTries":null,"timeout":null,"data":{{"a":1}},"id":"{id}"}}"#);
             assert_eq!(row, expected.as_bytes());
-            assert_eq!(state(&ledger, id), Some(State::Queued));
+            assert_eq!(state(&statuses, id), Some(State::Queued));
         }
-        assert!(table.push_many_tracked(&queue(), &[], &ledger).unwrap().answer.is_empty());
+        assert!(table.push_many_tracked(&queue(), &[], &statuses).unwrap().answer.is_empty());
     }
 
     #[test]
     fn the_payload_with_its_id_must_not_be_too_long() {
         let table = Connection::new(config("memory:?max_payload=70"), Some(Arc::new(TableBroker::default())));
         table.push(&queue(), &SPEC, Due::Now).unwrap();
-        let error = table.push_tracked(&queue(), &SPEC, Due::Now, &ledger()).unwrap_err();
+        let error = table.push_tracked(&queue(), &SPEC, Due::Now, &statuses()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     }
 
     #[test]
     fn what_was_surely_not_pushed_is_taken_back() {
-        let ledger = ledger();
+        let statuses = statuses();
         let full = Connection::new(config("memory:"), Some(Arc::new(TableBroker::refusing())));
         let (_, id) = full.build_tracked(&SPEC).unwrap();
         let notes = [full.queued(&id, &SPEC, &queue(), Due::Now)];
         for (kind, left) in [(ErrorKind::Refused, None), (ErrorKind::Uncertain, Some(State::Queued))] {
-            full.say(&ledger, &notes);
-            full.take_back(&Error::new(kind, "x"), &ledger, &notes);
-            assert_eq!(state(&ledger, &id), left);
+            full.say(&statuses, &notes);
+            full.take_back(&Error::new(kind, "x"), &statuses, &notes);
+            assert_eq!(state(&statuses, &id), left);
         }
-        assert!(full.push_tracked(&queue(), &SPEC, Due::Now, &ledger).is_err());
+        assert!(full.push_tracked(&queue(), &SPEC, Due::Now, &statuses).is_err());
     }
 
     #[test]
@@ -280,12 +287,12 @@ mod tests {
     fn a_failed_job_that_is_retried_is_queued_again() {
         use ferry_core::broker::Settlement;
         use ferry_core::failed::{Failure, Reason};
-        let (memory, ledger) = (connection("memory:"), ledger());
-        let id = memory.push_tracked(&queue(), &SPEC, Due::Now, &ledger).unwrap().answer;
+        let (memory, statuses) = (connection("memory:"), statuses());
+        let id = memory.push_tracked(&queue(), &SPEC, Due::Now, &statuses).unwrap().answer;
         let job = memory.reserve_one(&queue()).unwrap().unwrap();
         let ending = Ending { state: State::Failed, error: None, result: None };
-        let said = StatusChange::Ended { attempts: 1, ending };
-        Ledger::note(&ledger, &[StatusUpdate { said, ..memory.queued(&id, &SPEC, &queue(), Due::Now) }]).unwrap();
+        let change = StatusChange::Ended { attempts: 1, ending };
+        StatusStore::update(&statuses, &[StatusUpdate { change, ..memory.queued(&id, &SPEC, &queue(), Due::Now) }]).unwrap();
         let failure = Failure {
             connection: "c".into(),
             payload: job.body,
@@ -293,10 +300,10 @@ mod tests {
             exception: "boom".into(),
             attempts: 1,
         };
-        memory.broker().unwrap().settle(&[Settle { claim: job.claim, how: Settlement::Bury(Box::new(failure)) }]).unwrap();
-        assert_eq!(state(&ledger, &id), Some(State::Failed));
-        assert_eq!(memory.retry_failed_tracked(&queue(), &Filter::all(), &ledger).unwrap().answer, 1);
-        assert_eq!(state(&ledger, &id), Some(State::Queued));
+        memory.broker().unwrap().settle(&[Settle { claim: job.claim, settlement: Settlement::Bury(Box::new(failure)) }]).unwrap();
+        assert_eq!(state(&statuses, &id), Some(State::Failed));
+        assert_eq!(memory.retry_failed_tracked(&queue(), &Filter::all(), &statuses).unwrap().answer, 1);
+        assert_eq!(state(&statuses, &id), Some(State::Queued));
     }
 
     /// A broker whose ledger does not answer until it is back.
@@ -307,8 +314,8 @@ mod tests {
         table: TableBroker,
     }
 
-    impl Ledger for Away {
-        fn note(&self, _notes: &[StatusUpdate]) -> Result<()> {
+    impl StatusStore for Away {
+        fn update(&self, _updates: &[StatusUpdate]) -> Result<()> {
             if self.back.load(Ordering::SeqCst) {
                 return Ok(());
             }
@@ -316,28 +323,8 @@ mod tests {
             Err(Error::new(ErrorKind::Connection, "away"))
         }
 
-        fn status(&self, _id: &str) -> Result<Option<Status>> {
+        fn find(&self, _id: &str) -> Result<Option<Status>> {
             Ok(None)
-        }
-
-        fn claim(&self, _key: &str, _token: &str, _terms: ClaimTtl) -> Result<ClaimOutcome> {
-            Ok(ClaimOutcome::Yours)
-        }
-
-        fn complete(&self, _key: &str, _token: &str, _result: Option<&str>, _ttl: u32) -> Result<bool> {
-            Ok(false)
-        }
-
-        fn release(&self, _key: &str, _token: &str) -> Result<bool> {
-            Ok(false)
-        }
-
-        fn is_done(&self, _key: &str) -> Result<bool> {
-            Ok(false)
-        }
-
-        fn forget(&self, _key: &str) -> Result<bool> {
-            Ok(false)
         }
     }
 
@@ -372,7 +359,7 @@ mod tests {
             self.table.capabilities()
         }
 
-        fn ledger(&self) -> Option<&dyn Ledger> {
+        fn status(&self) -> Option<&dyn StatusStore> {
             Some(self)
         }
     }

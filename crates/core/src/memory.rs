@@ -2,7 +2,7 @@
 //!
 //! Jobs live in this process and die with it. Due times and leases follow an injected [`Clock`].
 
-mod ledger;
+mod status;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +10,15 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::batch;
-use crate::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Settlement, Sizes, State};
+use crate::broker::{
+    Admin, Broker, Capabilities, ExtendResult, IdempotencyStore, Settle, SettleResult, Settlement, Sizes, State, StatusStore,
+};
 use crate::clock::Clock;
 use crate::control::{ControlCommand, FleetFlags, GONE_AFTER, WorkerControl, WorkerReport};
 use crate::dialect::{Counting, Family};
 use crate::error::Result;
 use crate::failed::{FailedJob, FailedPosition};
 use crate::job::{Claim, Due, NewJob, Receipt, Reservation};
-use crate::ledger::Ledger;
 use crate::payload::{find_attempts, with_attempts, with_fresh_attempts};
 use crate::queue::QueueName;
 
@@ -32,7 +33,7 @@ pub struct MemoryBroker<C> {
     burials: AtomicU64,
     pushed: Condvar,
     fleet: Mutex<Crowd>,
-    book: Mutex<ledger::Book>,
+    book: Mutex<status::MemoryStatuses>,
 }
 
 /// Flags and workers.
@@ -165,11 +166,11 @@ impl<C: Clock> MemoryBroker<C> {
     fn settle_one(&self, item: &Settle) -> SettleResult {
         self.with_queue(&item.claim.queue, |queue, now| {
             let id = id_of(&item.claim);
-            if let Settlement::Leave = item.how {
+            if let Settlement::Leave = item.settlement {
                 return if queue.reserved.contains_key(&id) { SettleResult::Applied } else { SettleResult::Lost };
             }
             let Some(held) = queue.reserved.remove(&id) else { return SettleResult::Lost };
-            match &item.how {
+            match &item.settlement {
                 Settlement::Delete | Settlement::Leave => {}
                 Settlement::Release { delay } => {
                     let order = queue.next();
@@ -276,7 +277,11 @@ impl<C: Clock> Broker for MemoryBroker<C> {
         Some(self)
     }
 
-    fn ledger(&self) -> Option<&dyn Ledger> {
+    fn status(&self) -> Option<&dyn StatusStore> {
+        Some(self)
+    }
+
+    fn idempotency(&self) -> Option<&dyn IdempotencyStore> {
         Some(self)
     }
 }

@@ -46,7 +46,8 @@ fn take(broker: &AmqpBroker, queue: &QueueName, max: usize, wait: Duration, coun
     let mut done = 0;
     while done < count {
         let jobs = broker.reserve(std::slice::from_ref(queue), max, wait)?;
-        let batch: Vec<Settle> = jobs.into_iter().map(|job| Settle { claim: job.claim, how: Settlement::Delete }).collect();
+        let batch: Vec<Settle> =
+            jobs.into_iter().map(|job| Settle { claim: job.claim, settlement: Settlement::Delete }).collect();
         broker.settle(&batch)?;
         done += u32::try_from(batch.len()).unwrap_or(u32::MAX);
     }

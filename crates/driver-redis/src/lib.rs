@@ -3,7 +3,7 @@
 //!
 //! | room | topic |
 //! |---|---|
-//! | `push`, `reserve`, `wait`, `settle`, `admin`, `failed`, `facts`, `fleet`, `ledger` | the words of [`Broker`], [`Admin`], [`WorkerControl`] and [`Ledger`] |
+//! | `push`, `reserve`, `wait`, `settle`, `admin`, `failed`, `facts`, `control`, `status`, `idempotency` | the methods of [`Broker`], [`Admin`], [`WorkerControl`] [`StatusStore`] and [`IdempotencyStore`] |
 //! | `lua/*.lua`, `script` | the atomic steps, and how they are run |
 //! | `guess` | whether a family that nobody configured fits what is found |
 //! | `receipt` | the bytes that find a reservation again |
@@ -17,7 +17,7 @@ mod control;
 mod facts;
 mod failed;
 mod family_check;
-mod ledger;
+mod idempotency;
 mod link;
 mod push;
 mod receipt;
@@ -25,6 +25,7 @@ mod refusal;
 mod reserve;
 mod script;
 mod settle;
+mod status;
 mod transport;
 mod wait;
 
@@ -36,7 +37,7 @@ use ferry_core::config::{FailedStore, RedisConfig};
 use ferry_core::dialect::{Family, RedisKeys};
 use ferry_core::failed::{FailedJob, FailedPosition};
 use ferry_core::job::{Claim, NewJob, Reservation};
-use ferry_core::{Ledger, QueueName, Result, WorkerControl};
+use ferry_core::{IdempotencyStore, QueueName, Result, StatusStore, WorkerControl};
 
 use crate::family_check::FamilyCheck;
 use crate::link::RedisLink;
@@ -84,7 +85,7 @@ pub struct RedisBroker {
     take: RedisLink,
     wait: WaitLink,
     settle: RedisLink,
-    ledger: RedisLink,
+    status: RedisLink,
 }
 
 impl RedisBroker {
@@ -98,7 +99,7 @@ impl RedisBroker {
             take: RedisLink::default(),
             wait: WaitLink::default(),
             settle: RedisLink::default(),
-            ledger: RedisLink::default(),
+            status: RedisLink::default(),
         }
     }
 
@@ -150,7 +151,7 @@ impl Broker for RedisBroker {
         self.take.close();
         self.settle.close();
         self.wait.close();
-        self.ledger.close();
+        self.status.close();
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -171,7 +172,11 @@ impl Broker for RedisBroker {
         Some(self)
     }
 
-    fn ledger(&self) -> Option<&dyn Ledger> {
+    fn status(&self) -> Option<&dyn StatusStore> {
+        Some(self)
+    }
+
+    fn idempotency(&self) -> Option<&dyn IdempotencyStore> {
         Some(self)
     }
 }

@@ -63,7 +63,7 @@ impl RedisBroker {
 
     /// What the scripts are told of one item.
     fn arguments<'a>(&self, item: &Settle, held: &ReservedMember<'a>) -> Result<(Kind, Vec<Cow<'a, [u8]>>)> {
-        let (how, first, second) = match &item.how {
+        let (how, first, second) = match &item.settlement {
             Settlement::Delete => return Ok((Kind::Delete, vec![Cow::Borrowed(held.member)])),
             Settlement::Bury(_) if self.settings.failed == FailedStore::Discard => {
                 return Ok((Kind::Delete, vec![Cow::Borrowed(held.member)]));

@@ -73,7 +73,8 @@ fn drain(broker: &SqliteBroker, max: usize) -> Result<u32> {
             return Ok(drained);
         }
         drained += jobs.len() as u32;
-        let batch: Vec<Settle> = jobs.into_iter().map(|job| Settle { claim: job.claim, how: Settlement::Delete }).collect();
+        let batch: Vec<Settle> =
+            jobs.into_iter().map(|job| Settle { claim: job.claim, settlement: Settlement::Delete }).collect();
         broker.settle(&batch)?;
     }
 }

@@ -119,7 +119,8 @@ impl<'a> Entry<'a> {
 pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
     let none = String::new();
     Some(match event {
-        Event::Looping | Event::Ready => return None,
+        // Tasks have a host, and lines, of their own.
+        Event::Looping | Event::Ready | Event::Task(_) => return None,
         Event::Processing(job) => Entry::job(LogLevel::Info, "processing", job, "Processing:", none),
         Event::Processed(job) => Entry::job(LogLevel::Info, "processed", job, "Processed:", none),
         Event::TimedOut(job, timeout) => {
@@ -132,15 +133,19 @@ pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
         Event::Lost(job) => Entry::job(LogLevel::Warning, "lost", job, "Lost:", " (another worker has it)".to_owned()),
         Event::Exception(job, _) if job.has_failed() => return None,
         Event::Exception(job, why) => Entry::job(LogLevel::Warning, "exception", job, "Exception:", because(why)),
-        Event::BrokerTrouble(error) => Entry::trouble("broker_trouble", format!("{error}; trying again")),
-        Event::BrokerBack => Entry::trouble("broker_back", "the broker answers again".to_owned()),
-        Event::BrokerGone(error) => Entry::trouble("broker_gone", format!("{error}; leaving")),
+        Event::BrokerError(error) => Entry::trouble("broker_error", format!("{error}; trying again")),
+        Event::BrokerRecovered => Entry::trouble("broker_recovered", "the broker answers again".to_owned()),
+        Event::BrokerLost(error) => Entry::trouble("broker_lost", format!("{error}; the worker stops")),
         Event::Unsettled(job, error) => Entry::trouble("unsettled", unsettled(job, error)),
-        Event::FleetTrouble(error) => {
-            Entry::trouble("fleet_trouble", format!("the flags of the fleet cannot be read: {error}; work goes on without"))
+        Event::ControlError(error) => {
+            Entry::trouble("control_error", format!("the control flags cannot be read: {error}; jobs go on without"))
         }
-        Event::LedgerTrouble(error) => {
-            Entry::trouble("ledger_trouble", format!("the status of jobs cannot be kept: {error}; work goes on without"))
+        Event::StatusError(error) => {
+            Entry::trouble("status_error", format!("the status of jobs cannot be written: {error}; jobs go on without"))
+        }
+        Event::Notice(notice) => Entry::trouble("warning", notice.to_owned()),
+        Event::ThreadPanicked(panic) => {
+            Entry::worker(LogLevel::Error, "thread_panicked", format!("{panic}; the worker stops"), Vec::new())
         }
         Event::SettleLost { id, queue } => {
             Entry::trouble("settle_lost", format!("job {id} of `{queue}` was done, but its lease had ended: it may run again"))

@@ -69,7 +69,7 @@ impl Log {
     /// Says what there is to say about an event; `exception` is the object that goes with it, for a logger.
     ///
     /// Fails only when a logger throws.
-    pub fn tell(&self, event: Event<'_>, exception: impl FnOnce() -> Option<Zval>) -> Called<()> {
+    pub fn event(&self, event: Event<'_>, exception: impl FnOnce() -> Option<Zval>) -> Called<()> {
         entry::of(event).map_or(Ok(()), |entry| self.write(&entry, exception))
     }
 
@@ -80,8 +80,8 @@ impl Log {
         banner::entries(options, config, any_class).iter().try_for_each(|entry| self.write(entry, || None))
     }
 
-    /// Trouble that has no event of its own. Fails only when a logger throws.
-    pub fn trouble(&self, text: &str) -> Called<()> {
+    /// Logs an error that has no event of its own. Fails only when a logger throws.
+    pub fn error(&self, text: &str) -> Called<()> {
         guarded(|| self.write(&Entry::trouble("error", text.to_owned()), || None))
     }
 

@@ -1,7 +1,7 @@
 //! Plays every case on a driver and compares answer and store with the recording, or with the table of deviations.
 //!
 //! An answer is JSON: `"stored"`, `{"stored": n}`, `{"size": n}`, `"nothing"`, `{"reserved": {"body", "attempts"}}`,
-//! `{"settled": ["Done" | "Lost", ..]}` or `{"error": kind}`.
+//! `{"settled": ["Applied" | "Lost", ..]}` or `{"error": kind}`.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -173,7 +173,7 @@ fn settle(stage: &dyn Stage, case: Case<'_>, hows: &[Settlement]) -> Value {
     stage.break_link(case);
     let mut settled = Vec::new();
     for how in hows {
-        match worker.settle(&[Settle { claim: claim.clone(), how: how.clone() }]) {
+        match worker.settle(&[Settle { claim: claim.clone(), settlement: how.clone() }]) {
             Ok(answers) => settled.extend(answers.into_iter().map(|answer| format!("{answer:?}"))),
             Err(error) => return show_error(&error),
         }

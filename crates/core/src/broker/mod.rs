@@ -1,0 +1,176 @@
+//! What a broker must be able to do: one trait for jobs, and one each for what only some brokers offer.
+//! `docs/decisions/0001-the-broker-contract.md` says why they are shaped like this.
+//!
+//! | file | trait |
+//! |---|---|
+//! | `mod.rs` | `Broker`: push, reserve, settle |
+//! | `admin.rs` | `Admin`: failed jobs, waiting payloads, facts about the server |
+//! | `control.rs` | `WorkerControl`: pause, resume, restart, stop, reports of workers |
+//! | `status.rs` | `StatusStore`: what became of a job |
+//! | `idempotency.rs` | `IdempotencyStore`: work that must be done once |
+//! | `tasks.rs` | `TaskReceiver`: the tasks of one consumer |
+
+mod admin;
+pub mod control;
+mod idempotency;
+mod status;
+pub mod tasks;
+
+pub use admin::{Admin, Fact, State};
+pub use control::WorkerControl;
+pub use idempotency::IdempotencyStore;
+pub use status::StatusStore;
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::failed::Failure;
+use crate::job::{Claim, NewJob, Reservation};
+use crate::queue::QueueName;
+
+/// A remote system that keeps jobs. Every operation blocks, takes `&self` and may be called from any thread.
+///
+/// `reserve` never delays `settle`, `extend` or `push` on another thread: a driver keeps separate sockets for them.
+pub trait Broker: Send + Sync {
+    /// Stores one job in one round trip. Returns the number the broker gave it, where it gives one.
+    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> Result<Option<i64>>;
+
+    /// Stores jobs in order and returns how many. An error says how many were stored before it.
+    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64>;
+
+    /// Takes up to `max` jobs atomically, all from the first of `queues` that has any.
+    ///
+    /// When there is none it may wait up to `wait`, at most one second; waiting never takes. A job that
+    /// [`crate::batch::stands_alone`] comes alone.
+    fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>>;
+
+    /// Ends reservations. The answer has one entry per item, in order. Items that are no longer ours change nothing.
+    ///
+    /// After an error some items may have been carried out; repeating the batch is safe and answers `Lost` for those.
+    fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>>;
+
+    /// Lets the leases run `retry_after` from now. The answer has one entry per claim, in order.
+    fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>>;
+
+    /// Counts the jobs of a queue by state.
+    fn size(&self, queue: &QueueName) -> Result<Sizes>;
+
+    /// Returns prefetched jobs to the broker, because the worker will not reserve for a while. Nothing to do where `reserve` prefetches nothing.
+    fn release_prefetched(&self) {}
+
+    /// What an operator should know and no call returned, in order. Each call removes what it returns; a worker logs it as warnings.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The process is about to fork: closes what a child must not inherit. The next operation opens it again.
+    fn before_fork(&self) {}
+
+    /// Closes every connection. The next operation opens a new one.
+    fn close(&self);
+
+    /// What callers must know beforehand.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The operations for operators, where this broker has them.
+    fn admin(&self) -> Option<&dyn Admin> {
+        None
+    }
+
+    /// Flags and reports of the workers, where this broker has a place for them.
+    fn control(&self) -> Option<&dyn WorkerControl> {
+        None
+    }
+
+    /// The statuses of jobs, where this broker has a place for them.
+    fn status(&self) -> Option<&dyn StatusStore> {
+        None
+    }
+
+    /// The claims of work, where this broker has a place for them.
+    fn idempotency(&self) -> Option<&dyn IdempotencyStore> {
+        None
+    }
+}
+
+/// How one reservation ends.
+#[derive(Debug, Clone)]
+pub struct Settle {
+    /// Which reservation.
+    pub claim: Claim,
+    /// How it ends.
+    pub settlement: Settlement,
+}
+
+/// The ways in which a reservation ends.
+#[derive(Debug, Clone)]
+pub enum Settlement {
+    /// Done: the job is removed.
+    Delete,
+    /// The job becomes ready again after `delay` seconds, with the attempts it has now.
+    Release {
+        /// Seconds; negative means in the past, which is due at once.
+        delay: i64,
+    },
+    /// The job goes to the failed store. If the store refuses, the job stays reserved.
+    Bury(Box<Failure>),
+    /// The job was never started: its original bytes go back to the head of the ready jobs and no attempt is burnt.
+    ///
+    /// A batch lists them in the order in which they were reserved.
+    GiveBack,
+    /// The handler returned without settling: the job stays reserved and comes back after `retry_after`.
+    Leave,
+}
+
+/// What became of a settle item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettleResult {
+    /// It was ours and is settled.
+    Applied,
+    /// It was no longer ours; nothing changed.
+    Lost,
+}
+
+/// What became of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtendResult {
+    /// It runs on.
+    Kept,
+    /// The reservation is no longer ours.
+    Lost,
+}
+
+/// Jobs of one queue by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// Waiting for a worker.
+    pub ready: u64,
+    /// Waiting for their due time.
+    pub delayed: u64,
+    /// Held by a worker, or left by a dead one.
+    pub reserved: u64,
+    /// In the failed store.
+    pub failed: u64,
+}
+
+impl Sizes {
+    /// What think-queue calls the size: everything that still has to be worked (`redis/size`).
+    pub fn total(&self) -> u64 {
+        self.ready + self.delayed + self.reserved
+    }
+}
+
+/// What callers must know about a driver beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The payload carries `id` and fresh `attempts` (Redis, AMQP); otherwise the broker numbers its jobs (a table).
+    pub id_in_payload: bool,
+    /// Attempts rise inside the payload (Redis); otherwise the broker keeps them beside it (a column, a header).
+    pub counts_in_payload: bool,
+    /// Reservations expire by themselves, and any process may settle or extend them. Otherwise they end with their connection.
+    pub leases: bool,
+    /// `size`, `peek` and `clear` reach delayed and reserved jobs; otherwise `size` says 0 for them.
+    pub sees_all_states: bool,
+    /// What is given back goes ahead of the ready jobs; otherwise behind them.
+    pub gives_back_to_head: bool,
+}
