@@ -45,7 +45,7 @@ $said = function (array $options): string {
     (new Ferry\Worker($options + ['status' => 60, 'stop_when_empty' => true, 'sleep' => 0]))->run();
     return ob_get_clean();
 };
-holds('the banner', 'object jobs may make objects of any class', $said([]));
+holds('the banner', 'object_jobs any class', $said([]));
 check('not with a list', !str_contains($said(['allowed_classes' => []]), 'any class'));
 done();
 ?>

@@ -13,14 +13,14 @@ use super::entry::{Entry, LogLevel, Values};
 ///
 /// `any_class`: object jobs may make objects of any class.
 pub fn entries(options: &Options, config: &ConnectionConfig, any_class: bool) -> Vec<Entry<'static>> {
-    let settings = settings(options, config);
+    let mut settings = settings(options, config);
+    if any_class {
+        // A payload may name any class whose code then runs; `allowed_classes` is the answer.
+        settings.push(("object_jobs", "any class".into()));
+    }
     let listed: Vec<String> = settings.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect();
     let text = format!("worker {} starts: {}", std::process::id(), listed.join(", "));
     let mut entries = vec![Entry::worker(LogLevel::Notice, "starting", text, settings)];
-    if any_class {
-        let text = "object jobs may make objects of any class; name those you push in `allowed_classes`";
-        entries.push(Entry::worker(LogLevel::Notice, "any_class", text.to_owned(), Vec::new()));
-    }
     entries.extend(warnings(options, config).into_iter().map(|text| Entry::trouble("warning", text)));
     entries
 }
