@@ -8,6 +8,7 @@ mod process_state;
 mod resident;
 mod resolver;
 mod stop_requests;
+pub mod sync;
 pub mod tasks;
 
 use std::collections::HashMap;

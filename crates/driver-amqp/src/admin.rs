@@ -1,10 +1,10 @@
 //! Counting, clearing, and the failed store: a queue that is walked by taking its messages and putting them back.
 
-use std::collections::HashSet;
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use ferry_core::broker::{Fact, Sizes};
-use ferry_core::failed::{FailedJob, FailedPosition};
+use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::{Error, ErrorKind, QueueName, Result};
 use lapin::message::Delivery;
 use lapin::options::{
@@ -75,7 +75,7 @@ pub fn failed(hub: &AmqpConnections, queue: &QueueName, offset: u64, limit: u64)
     let mut walk = walk;
     walk.each(newest, |at, delivery| {
         if at >= oldest {
-            page.push(message::record(&delivery.properties, &delivery.data, queue.as_str(), at));
+            page.push(message::record(&delivery.properties, &delivery.data, queue.as_str()));
         }
         Visit::Keep
     })?;
@@ -83,30 +83,26 @@ pub fn failed(hub: &AmqpConnections, queue: &QueueName, offset: u64, limit: u64)
     Ok(page)
 }
 
-/// Failed jobs, oldest first, behind those that were passed.
-pub fn oldest_failed(
-    hub: &AmqpConnections,
-    queue: &QueueName,
-    passed: Option<&FailedPosition>,
-    limit: u64,
-) -> Result<Option<Vec<FailedJob>>> {
-    let begin = passed.map_or(0, |passed| passed.count);
-    let Some(mut walk) = Walk::begin(hub, queue)? else { return Ok((begin == 0).then(Vec::new)) };
-    let (mut page, mut found) = (Vec::new(), begin == 0);
-    walk.each(begin.saturating_add(limit), |at, delivery| {
-        if at >= begin {
-            page.push(message::record(&delivery.properties, &delivery.data, queue.as_str(), at));
-        } else if at + 1 == begin {
-            found = passed.is_some_and(|passed| message::id_of(&delivery.properties, &delivery.data) == passed.last);
+/// The oldest failed job with this id.
+pub fn failed_job(hub: &AmqpConnections, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
+    let Some(mut walk) = Walk::begin(hub, queue)? else { return Ok(None) };
+    let mut found = None;
+    walk.each(u64::MAX, |_, delivery| {
+        if message::id_of(&delivery.properties, &delivery.data) != id {
+            return Visit::Keep;
         }
-        Visit::Keep
+        found = Some(message::record(&delivery.properties, &delivery.data, queue.as_str()));
+        Visit::TakeAndStop
     })?;
-    Ok(found.then_some(page))
+    Ok(found)
 }
 
 /// Makes failed jobs ready again: published, confirmed, then acked. A process that dies between leaves the job in both queues.
-pub fn retry(hub: &AmqpConnections, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-    remove(hub, queue, jobs, |names, taken| {
+pub fn retry(hub: &AmqpConnections, queue: &QueueName, which: &Filter, before: &mut dyn FnMut(&[FailedJob])) -> Result<u64> {
+    remove(hub, queue, which, |names, taken| {
+        let jobs: Vec<FailedJob> =
+            taken.iter().map(|delivery| message::record(&delivery.properties, &delivery.data, queue.as_str())).collect();
+        before(&jobs);
         let items: Vec<Publish<'_>> = taken
             .iter()
             .map(|delivery| Publish {
@@ -123,33 +119,34 @@ pub fn retry(hub: &AmqpConnections, queue: &QueueName, jobs: &[FailedJob]) -> Re
 }
 
 /// Removes failed jobs for good.
-pub fn forget(hub: &AmqpConnections, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-    remove(hub, queue, jobs, |_, taken| Ok((vec![true; taken.len()], None)))
+pub fn forget(hub: &AmqpConnections, queue: &QueueName, which: &Filter) -> Result<u64> {
+    remove(hub, queue, which, |_, taken| Ok((vec![true; taken.len()], None)))
 }
 
 /// Which of the taken ones may go, and why others may not.
 type Verdict = (Vec<bool>, Option<Error>);
 
+/// Removes what matches, of the messages that there are when it begins.
 fn remove(
     hub: &AmqpConnections,
     queue: &QueueName,
-    jobs: &[FailedJob],
-    before: impl Fn(&Names, &[Delivery]) -> Result<Verdict>,
+    which: &Filter,
+    mut before: impl FnMut(&Names, &[Delivery]) -> Result<Verdict>,
 ) -> Result<u64> {
-    let mut wanted: HashSet<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
-    if wanted.is_empty() {
+    let most = which.most().unwrap_or(usize::MAX);
+    if most == 0 {
         return Ok(0);
     }
     let Some(mut walk) = Walk::begin(hub, queue)? else { return Ok(0) };
-    let mut removed = 0;
+    let (mut removed, mut met) = (0, 0);
     loop {
-        let mut taken = Vec::new();
+        let mut taken = 0;
         walk.each(u64::MAX, |_, delivery| {
-            if !wanted.remove(message::id_of(&delivery.properties, &delivery.data).as_str()) {
+            if !which.matches(&message::record(&delivery.properties, &delivery.data, queue.as_str())) {
                 return Visit::Keep;
             }
-            taken.push(());
-            if wanted.is_empty() || taken.len() == RETRIED { Visit::TakeAndStop } else { Visit::Take }
+            (taken, met) = (taken + 1, met + 1);
+            if met == most || taken == RETRIED { Visit::TakeAndStop } else { Visit::Take }
         })?;
         let taken = std::mem::take(&mut walk.taken);
         if taken.is_empty() {
@@ -164,7 +161,7 @@ fn remove(
         }
         match error {
             Some(error) => return Err(error),
-            None if wanted.is_empty() => return Ok(removed),
+            None if met == most => return Ok(removed),
             None => {}
         }
     }
@@ -189,6 +186,8 @@ struct Walk {
     /// Messages there were at the beginning.
     count: u64,
     at: u64,
+    /// Got with a page, not yet visited.
+    unseen: VecDeque<Delivery>,
     taken: Vec<Delivery>,
     took: bool,
 }
@@ -200,40 +199,47 @@ impl Walk {
         let Some(count @ 1..) = hub.count(&names.failed)? else { return Ok(None) };
         let link = hub.consumer()?;
         let channel = link.channel()?;
-        Ok(Some(Self { link, channel, names, count: u64::from(count), at: 0, taken: Vec::new(), took: false }))
+        Ok(Some(Self {
+            link,
+            channel,
+            names,
+            count: u64::from(count),
+            at: 0,
+            unseen: VecDeque::new(),
+            taken: Vec::new(),
+            took: false,
+        }))
     }
 
     /// Shows messages from where the walk stands up to number `end`.
     fn each(&mut self, end: u64, mut visit: impl FnMut(u64, &Delivery) -> Visit) -> Result<()> {
         let end = end.min(self.count);
         while self.at < end {
-            let gets = (0..PAGE.min(end - self.at))
-                .map(|_| self.channel.basic_get(short(&self.names.failed), BasicGetOptions::default()));
-            let page: lapin::Result<Vec<Option<lapin_message::BasicGetMessage>>> =
-                self.link.ask(async { Ok(wait::all(gets).await.into_iter().collect()) })?;
-            let page = page.map_err(|error| {
-                Error::new(ErrorKind::Connection, "the walk through failed jobs broke").with_source(error.to_string())
-            })?;
-            let mut stop = false;
-            let mut empty = true;
-            for delivery in page.into_iter().flatten().map(|message| message.delivery) {
-                empty = false;
-                self.took = true;
-                if stop {
-                    // Taken with the page, not looked at; it goes back at the end, and another walk will meet it.
-                    continue;
-                }
-                let wish = visit(self.at, &delivery);
-                self.at += 1;
-                if wish != Visit::Keep {
-                    self.taken.push(delivery);
-                }
-                stop = wish == Visit::TakeAndStop;
+            if self.unseen.is_empty() {
+                self.get(PAGE.min(end - self.at))?;
             }
-            if stop || empty {
+            let Some(delivery) = self.unseen.pop_front() else { return Ok(()) };
+            let wish = visit(self.at, &delivery);
+            self.at += 1;
+            if wish != Visit::Keep {
+                self.taken.push(delivery);
+            }
+            if wish == Visit::TakeAndStop {
                 return Ok(());
             }
         }
+        Ok(())
+    }
+
+    fn get(&mut self, count: u64) -> Result<()> {
+        let gets = (0..count).map(|_| self.channel.basic_get(short(&self.names.failed), BasicGetOptions::default()));
+        let page: lapin::Result<Vec<Option<lapin_message::BasicGetMessage>>> =
+            self.link.ask(async { Ok(wait::all(gets).await.into_iter().collect()) })?;
+        let page = page.map_err(|error| {
+            Error::new(ErrorKind::Connection, "the walk through failed jobs broke").with_source(error.to_string())
+        })?;
+        self.unseen.extend(page.into_iter().flatten().map(|message| message.delivery));
+        self.took |= !self.unseen.is_empty();
         Ok(())
     }
 

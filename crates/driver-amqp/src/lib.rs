@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Fact, Settle, SettleResult, Sizes, State};
 use ferry_core::config::{AmqpConfig, FailedStore};
-use ferry_core::failed::{FailedJob, FailedPosition};
+use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::job::{Claim, NewJob, Reservation};
 use ferry_core::{Error, ErrorKind, QueueName, Result};
 
@@ -168,16 +168,16 @@ impl Admin for AmqpBroker {
         admin::failed(&self.hub, queue, offset, limit)
     }
 
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
-        admin::oldest_failed(&self.hub, queue, passed, limit)
+    fn failed_job(&self, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
+        admin::failed_job(&self.hub, queue, id)
     }
 
-    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        admin::retry(&self.hub, queue, jobs)
+    fn retry(&self, queue: &QueueName, which: &Filter, before: &mut dyn FnMut(&[FailedJob])) -> Result<u64> {
+        admin::retry(&self.hub, queue, which, before)
     }
 
-    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        admin::forget(&self.hub, queue, jobs)
+    fn forget(&self, queue: &QueueName, which: &Filter) -> Result<u64> {
+        admin::forget(&self.hub, queue, which)
     }
 
     fn peek(&self, _queue: &QueueName, _state: State, _offset: u64, _limit: u64) -> Result<Vec<Vec<u8>>> {

@@ -1,10 +1,10 @@
--- Takes ready jobs of one queue: due and expired ones are made ready first, then a batch moves from ready to reserved.
+-- Reserves jobs of one queue: due and expired ones are made ready first, then a batch moves from ready to reserved.
 --
 -- KEYS   1 ready list, 2 delayed set, 3 reserved set
 -- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever; 3 most jobs to take;
 --        4 when attempts rise: "reserve" (v3), or "return" (v1 and v2), where an expired reservation is raised on its way back
--- answer { the server's second, its microseconds, then for each job: body as it lay ready, 0-based offset of its attempts
---          digits or -1, what the member in the reserved set says of attempts }
+-- answer { the server's second, its microseconds, then for each job: body as it was ready, 0-based offset of its attempts
+--          digits or -1, attempts in the member of the reserved set }
 --
 -- A write that may be refused always comes before the removal it belongs to, so a refusal loses nothing.
 

@@ -1,14 +1,12 @@
-//! One link to one Redis server: requests as packed bytes out, parsed replies in.
+//! One connection to one Redis server: requests as packed bytes out, parsed replies in.
 //!
 //! Packing and parsing are redis-rs's; the socket is ours, because its `Connection` hides three things that decide what an error
-//! means: whether an idle link was closed before we wrote, whether a request was out when the link broke, and every timeout.
-//! What to do about a broken link is decided in `lane`, what a server's refusal means in `refusal`.
+//! means: whether an idle connection was closed before we wrote, whether a request was out when it broke, and every timeout.
+//! What to do about a broken connection is decided in `link`, what a server's refusal means in `refusal`.
 
-mod connect;
 mod login;
 mod resp;
 mod socket;
-mod tls;
 
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -18,22 +16,23 @@ use ferry_core::{Error, ErrorKind, Result};
 use redis::{Parser, Value};
 
 use self::resp::RespStream;
+use self::socket::ByteStream;
 
-/// An open, logged-in link. Not shared: one request at a time.
+/// An open, logged-in connection. Not shared: one request at a time.
 pub struct RedisSocket {
-    wire: RespStream,
+    stream: RespStream,
     parser: Parser,
     io_timeout: Duration,
 }
 
-/// A link that broke during a request. It must be dropped.
+/// A connection that broke during a request. It must be dropped.
 #[derive(Debug)]
 pub struct Broken {
     /// Some of the request had left: the server may have acted on it.
     pub request_out: bool,
-    /// The server was silent for too long; the link itself may be well.
+    /// The server did not answer in time; the connection itself may be intact.
     pub timed_out: bool,
-    /// What happened, without secrets.
+    /// The failure, without secrets.
     pub cause: String,
 }
 
@@ -47,20 +46,21 @@ impl RedisSocket {
                 .with_source(e)
                 .with_advice(advice)
         };
-        let tls = config.tls.as_ref().map(|tls| tls::client(tls, &config.address)).transpose()?;
-        let socket = connect::open(&config.address, deadline, config.io_timeout).map_err(unreached)?;
-        let wire = match tls {
+        let tls = config.tls.as_ref().map(|tls| ferry_support::tls::client(tls, &config.address)).transpose()?;
+        let socket = ferry_support::net::connect(&config.address, deadline, config.io_timeout).map_err(unreached)?;
+        let socket = ByteStream::new(socket);
+        let stream = match tls {
             None => RespStream::Plain(socket),
             Some(tls) => RespStream::secured(socket, tls, deadline).map_err(unreached)?,
         };
-        let mut link = Self { wire, parser: Parser::new(), io_timeout: config.io_timeout };
-        login::log_in(&mut link, config, deadline)?;
-        Ok(link)
+        let mut socket = Self { stream, parser: Parser::new(), io_timeout: config.io_timeout };
+        login::log_in(&mut socket, config, deadline)?;
+        Ok(socket)
     }
 
-    /// Whether the link is open and owes us nothing, seen without waiting. One cheap system call.
+    /// Whether the connection is open and silent. Does not wait: one cheap system call.
     pub fn is_idle(&mut self) -> bool {
-        self.wire.is_idle()
+        self.stream.is_idle()
     }
 
     /// Sends a request, which may be several commands, and reads as many replies.
@@ -78,27 +78,27 @@ impl RedisSocket {
 
     /// Sends a request without waiting for its reply.
     pub fn send(&mut self, request: &[u8]) -> Result<(), Broken> {
-        self.wire.write_all(request, Instant::now() + self.io_timeout).map_err(|unsent| Broken {
+        self.stream.write_all(request, Instant::now() + self.io_timeout).map_err(|unsent| Broken {
             request_out: unsent.partly_out,
             timed_out: unsent.error.kind() == io::ErrorKind::TimedOut,
             cause: unsent.error.to_string(),
         })
     }
 
-    /// Waits until a reply to what was sent begins to arrive, or the link ends. False when `until` came first.
+    /// Waits until a reply to what was sent begins to arrive, or the connection ends. False when `until` came first.
     pub fn wait_readable(&mut self, until: Instant) -> io::Result<bool> {
-        self.wire.wait_readable(until)
+        self.stream.wait_readable(until)
     }
 
     /// Reads one reply.
     pub fn receive(&mut self) -> Result<Value, Broken> {
         let deadline = Instant::now() + self.io_timeout;
-        let mut incoming = Incoming { wire: &mut self.wire, deadline, direct: true, failure: None };
+        let mut incoming = Incoming { stream: &mut self.stream, deadline, direct: true, failure: None };
         parse(&mut self.parser, &mut incoming)
     }
 
     fn receive_all(&mut self, replies: usize, deadline: Instant, direct: bool) -> Result<Vec<Value>, Broken> {
-        let mut incoming = Incoming { wire: &mut self.wire, deadline, direct, failure: None };
+        let mut incoming = Incoming { stream: &mut self.stream, deadline, direct, failure: None };
         (0..replies).map(|_| parse(&mut self.parser, &mut incoming)).collect()
     }
 }
@@ -112,9 +112,9 @@ fn parse(parser: &mut Parser, incoming: &mut Incoming<'_>) -> Result<Value, Brok
     })
 }
 
-/// The reply side of a wire, as the parser wants it; keeps the failure that the parser would wrap.
+/// The receiving side of a stream, as the parser reads it. Keeps the failure that the parser would wrap.
 struct Incoming<'a> {
-    wire: &'a mut RespStream,
+    stream: &'a mut RespStream,
     deadline: Instant,
     direct: bool,
     failure: Option<io::Error>,
@@ -123,7 +123,7 @@ struct Incoming<'a> {
 impl Read for Incoming<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let direct = std::mem::replace(&mut self.direct, false);
-        let failure = match self.wire.read(buffer, self.deadline, direct) {
+        let failure = match self.stream.read(buffer, self.deadline, direct) {
             Ok(0) => io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"),
             Ok(count) => return Ok(count),
             Err(error) => error,

@@ -1,8 +1,8 @@
 //! Failed jobs: shown, made ready again, forgotten.
 
-use ferry_core::failed::{FailedJob, FailedPosition};
+use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::payload::with_fresh_attempts;
-use ferry_core::{NewJob, QueueName};
+use ferry_core::{Error, NewJob, QueueName};
 
 use super::args::Args;
 use super::push;
@@ -26,16 +26,18 @@ pub(super) fn newest(
     Ok(session.rows(sql, args)?.iter().map(failed_job).collect())
 }
 
+/// Rows that are read, and handed on, at a time.
+const PAGE: u64 = 200;
+
 /// A page of failed jobs, oldest first, behind a row. Its place is never lost: ids only grow.
 pub(super) fn oldest(
     session: &mut Session,
     tables: &Tables,
     queue: &QueueName,
-    passed: Option<&FailedPosition>,
+    behind: i64,
     limit: u64,
 ) -> Result<Vec<FailedJob>, Fault> {
     let Some(sql) = tables.oldest_failed() else { return Ok(Vec::new()) };
-    let behind = passed.and_then(|passed| passed.last.parse().ok()).unwrap_or(i64::MIN);
     let args = Args::default().text(queue.as_str())?.int(behind)?.int(clamped(limit))?;
     Ok(session.rows(sql, args)?.iter().map(failed_job).collect())
 }
@@ -56,9 +58,46 @@ fn failed_job(row: &Fields) -> FailedJob {
         exception: exception.to_owned(),
         attempts,
         failed_at: row.int(5).unwrap_or_default(),
-        record: Vec::new(),
-        older: 0,
     }
+}
+
+/// The failed job with this id.
+pub(super) fn find(session: &mut Session, tables: &Tables, queue: &QueueName, id: &str) -> Result<Option<FailedJob>, Fault> {
+    // What is no number is no id of a row.
+    let Ok(number) = id.parse::<i64>() else { return Ok(None) };
+    let next = oldest(session, tables, queue, number.saturating_sub(1), 1)?.pop();
+    Ok(next.filter(|job| job.id == id))
+}
+
+/// Hands the failed jobs that match to `remove`, oldest first, and returns how many it removed.
+///
+/// `newest` is the newest one at the beginning: those that fail meanwhile are left alone. `page` reads behind an id.
+pub(super) fn sweep(
+    which: &Filter,
+    newest: Option<&FailedJob>,
+    mut page: impl FnMut(i64, u64) -> Result<Vec<FailedJob>, Error>,
+    mut remove: impl FnMut(&[FailedJob]) -> Result<u64, Error>,
+) -> Result<u64, Error> {
+    let number = |job: &FailedJob| job.id.parse::<i64>().unwrap_or(i64::MAX);
+    let Some(end) = newest.map(number) else { return Ok(0) };
+    let (mut behind, mut removed) = (i64::MIN, 0);
+    while which.most().is_none_or(|most| removed < most as u64) {
+        let rows = page(behind, PAGE)?;
+        let Some(last) = rows.last().map(number) else { break };
+        let matching: Vec<FailedJob> = rows.into_iter().filter(|job| number(job) <= end && which.matches(job)).collect();
+        if !matching.is_empty() {
+            removed += remove(&matching).map_err(|error| counted(error, removed))?;
+        }
+        behind = last;
+        if last >= end {
+            break;
+        }
+    }
+    Ok(removed)
+}
+
+fn counted(error: Error, removed: u64) -> Error {
+    if removed == 0 { error } else { error.within(format!("{removed} jobs were done before this")) }
 }
 
 /// Makes those that are still there ready again, a chunk a transaction.

@@ -27,7 +27,7 @@ use std::time::Duration;
 use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Fact, Settle, SettleResult, Sizes, State};
 use ferry_core::config::SqliteConfig;
 use ferry_core::control::{ControlCommand, FleetFlags, WorkerControl, WorkerReport};
-use ferry_core::failed::{FailedJob, FailedPosition};
+use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::idempotency::{ClaimOutcome, ClaimTtl};
 use ferry_core::status::{Status, StatusUpdate};
 use ferry_core::{Claim, ErrorKind, IdempotencyStore, NewJob, QueueName, Reservation, Result, StatusStore};
@@ -223,23 +223,37 @@ impl WorkerControl for SqliteBroker {
     }
 }
 
+impl SqliteBroker {
+    fn sweep_failed(&self, queue: &QueueName, which: &Filter, remove: impl FnMut(&[FailedJob]) -> Result<u64>) -> Result<u64> {
+        let page = |behind, limit| {
+            self.look.with(&self.place, &self.tables, |session, _| failed::oldest(session, &self.tables, queue, behind, limit))
+        };
+        failed::sweep(which, self.failed(queue, 0, 1)?.first(), page, remove)
+    }
+}
+
 impl Admin for SqliteBroker {
     fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
         self.look.with(&self.place, &self.tables, |session, _| failed::newest(session, &self.tables, queue, offset, limit))
     }
 
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
-        self.look
-            .with(&self.place, &self.tables, |session, _| failed::oldest(session, &self.tables, queue, passed, limit).map(Some))
+    fn failed_job(&self, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
+        self.look.with(&self.place, &self.tables, |session, _| failed::find(session, &self.tables, queue, id))
     }
 
-    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+    fn retry(&self, queue: &QueueName, which: &Filter, before: &mut dyn FnMut(&[FailedJob])) -> Result<u64> {
         let now = self.settings.now();
-        self.look.with(&self.place, &self.tables, |session, _| failed::retry(session, &self.tables, queue, jobs, now))
+        self.sweep_failed(queue, which, |jobs| {
+            // Not while the connection is held: the caller may write statuses to this very file.
+            before(jobs);
+            self.look.with(&self.place, &self.tables, |session, _| failed::retry(session, &self.tables, queue, jobs, now))
+        })
     }
 
-    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        self.look.with(&self.place, &self.tables, |session, _| failed::forget(session, &self.tables, queue, jobs))
+    fn forget(&self, queue: &QueueName, which: &Filter) -> Result<u64> {
+        self.sweep_failed(queue, which, |jobs| {
+            self.look.with(&self.place, &self.tables, |session, _| failed::forget(session, &self.tables, queue, jobs))
+        })
     }
 
     fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {
