@@ -9,7 +9,7 @@
 //! | `lua/*.lua`, `script` | the atomic steps, and how they are run |
 //! | `family_check` | whether a family that nobody configured fits what is on the server |
 //! | `receipt` | the bytes that find a reservation again |
-//! | `link` | a connection that is opened again after it broke |
+//! | `link`, `silence` | a connection that is opened again after it broke; a server that does not answer |
 //! | `transport`, `reply`, `refusal` | the socket, what the server answers, and what its errors mean |
 //!
 //! Key names and attempts accounting belong to `ferry_core::dialect`; retries of jobs belong to the worker.
@@ -28,6 +28,7 @@ mod reply;
 mod reserve;
 mod script;
 mod settle;
+mod silence;
 mod status;
 mod transport;
 mod wait;
@@ -44,6 +45,7 @@ use ferry_core::{Error, ErrorKind, IdempotencyStore, QueueName, Result, StatusSt
 
 use crate::family_check::FamilyCheck;
 use crate::link::RedisLink;
+use crate::silence::Silence;
 use crate::wait::WaitLink;
 
 /// Settings of a broker besides the address of its server.
@@ -95,7 +97,8 @@ impl RedisBroker {
     /// A broker that connects at its first operation.
     pub fn new(config: RedisConfig, settings: Settings) -> Self {
         let config = Arc::new(config);
-        let link = || RedisLink::new(Arc::clone(&config));
+        let silence = Arc::new(Silence::new());
+        let link = || RedisLink::new(Arc::clone(&config), Arc::clone(&silence));
         Self {
             family_check: FamilyCheck::new(settings.family_is_a_guess),
             settings,

@@ -1,6 +1,7 @@
 //! One connection to the server that is opened when it is first needed, and again after it broke.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use ferry_core::config::RedisConfig;
 use ferry_core::{Error, ErrorKind, Result};
@@ -8,6 +9,7 @@ use ferry_support::sync;
 use redis::{Cmd, Value};
 
 use crate::refusal;
+use crate::silence::Silence;
 use crate::transport::{Broken, RedisSocket};
 
 /// What a request does on the server, which decides what its lost reply means.
@@ -36,13 +38,14 @@ pub struct RedisRequest<'a> {
 /// One connection behind a lock. The next request opens it again after it broke or was closed.
 pub struct RedisLink {
     config: Arc<RedisConfig>,
+    silence: Arc<Silence>,
     slot: Mutex<Option<RedisSocket>>,
 }
 
 impl RedisLink {
     /// A link that connects at its first request.
-    pub fn new(config: Arc<RedisConfig>) -> Self {
-        Self { config, slot: Mutex::default() }
+    pub fn new(config: Arc<RedisConfig>, silence: Arc<Silence>) -> Self {
+        Self { config, silence, slot: Mutex::default() }
     }
 
     /// The answers to commands that only read. The first refusal is an error.
@@ -70,7 +73,7 @@ impl RedisLink {
     pub fn exchange(&self, request: &RedisRequest<'_>) -> Result<Vec<Value>> {
         // The socket is out of the slot while it is used, so a panic leaves an empty slot behind.
         let mut slot = sync::lock(&self.slot);
-        let first = match attempt(&mut slot, &self.config, request)? {
+        let first = match self.attempt(&mut slot, request)? {
             Ok(values) => return Ok(values),
             Err(broken) => broken,
         };
@@ -78,7 +81,7 @@ impl RedisLink {
         if !may_repeat {
             return Err(self.lost(&first, request));
         }
-        match attempt(&mut slot, &self.config, request) {
+        match self.attempt(&mut slot, request) {
             Ok(Ok(values)) => Ok(values),
             Ok(Err(second)) => {
                 Err(self.lost(&Broken { request_out: first.request_out || second.request_out, ..second }, request))
@@ -95,6 +98,49 @@ impl RedisLink {
         *sync::lock(&self.slot) = None;
     }
 
+    /// One try over an idle connection, or a new one.
+    ///
+    /// After a failover an idle connection may lead to a server that is a replica by now. That one refuses and carries nothing
+    /// out, so the request goes over a new connection, which finds the primary where the address follows it.
+    fn attempt(&self, slot: &mut Option<RedisSocket>, request: &RedisRequest<'_>) -> Result<Result<Vec<Value>, Broken>> {
+        if let Some(socket) = slot.take().and_then(|mut socket| socket.is_idle().then_some(socket)) {
+            let outcome = self.send_over(slot, socket, request);
+            if !outcome.as_ref().is_ok_and(|values| values.iter().all(is_misplaced)) {
+                return Ok(outcome);
+            }
+        }
+        Ok(self.send_over(slot, self.open()?, request))
+    }
+
+    fn open(&self) -> Result<RedisSocket> {
+        let (begun, limit) = (Instant::now(), self.silence.limit(self.config.connect_timeout));
+        let opened = RedisSocket::open(&self.config, limit);
+        if opened.is_err() && begun.elapsed() >= limit {
+            self.silence.begin(limit);
+        }
+        opened
+    }
+
+    /// Sends over this socket. It returns to its slot only if the exchange ended well.
+    fn send_over(
+        &self,
+        slot: &mut Option<RedisSocket>,
+        mut socket: RedisSocket,
+        request: &RedisRequest<'_>,
+    ) -> Result<Vec<Value>, Broken> {
+        let limit = self.silence.limit(self.config.io_timeout);
+        let values = socket.exchange(request.bytes, request.replies, limit).inspect_err(|broken| {
+            if broken.timed_out {
+                self.silence.begin(limit);
+            }
+        })?;
+        self.silence.end();
+        if !values.iter().any(is_misplaced) {
+            *slot = Some(socket);
+        }
+        Ok(values)
+    }
+
     fn lost(&self, broken: &Broken, request: &RedisRequest<'_>) -> Error {
         let at = &self.config.address;
         let error = match (broken.request_out, request.effect) {
@@ -108,33 +154,6 @@ impl RedisLink {
         };
         error.with_source(broken.cause.clone())
     }
-}
-
-/// One try over an idle connection, or a new one.
-///
-/// After a failover an idle connection may lead to a server that is a replica by now. That one refuses and carries nothing out, so
-/// the request goes over a new connection, which finds the primary where the address follows it.
-fn attempt(
-    slot: &mut Option<RedisSocket>,
-    config: &RedisConfig,
-    request: &RedisRequest<'_>,
-) -> Result<Result<Vec<Value>, Broken>> {
-    if let Some(socket) = slot.take().and_then(|mut socket| socket.is_idle().then_some(socket)) {
-        let outcome = send_over(slot, socket, request);
-        if !outcome.as_ref().is_ok_and(|values| values.iter().all(is_misplaced)) {
-            return Ok(outcome);
-        }
-    }
-    Ok(send_over(slot, RedisSocket::open(config)?, request))
-}
-
-/// Sends over this socket. It returns to its slot only if the exchange ended well.
-fn send_over(slot: &mut Option<RedisSocket>, mut socket: RedisSocket, request: &RedisRequest<'_>) -> Result<Vec<Value>, Broken> {
-    let values = socket.exchange(request.bytes, request.replies)?;
-    if !values.iter().any(is_misplaced) {
-        *slot = Some(socket);
-    }
-    Ok(values)
 }
 
 fn is_misplaced(value: &Value) -> bool {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ferry_core::dialect::Counting;
 use ferry_core::job::{Claim, Reservation};
 use ferry_core::{QueueName, Result};
-use redis::Value;
+use redis::{Cmd, Value, cmd};
 
 use crate::RedisBroker;
 use crate::link::Effect;
@@ -16,12 +16,20 @@ use crate::script::{self, Call};
 use crate::wait::{ServerClock, Waiter};
 
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// So many queues behind the first are tried one by one.
+const FEW_QUEUES: usize = 3;
+/// So many are asked in one write whether they have something.
+const PROBED_QUEUES: usize = 500;
 const IN_DOUBT: &str = "jobs may have been reserved; they come back after `retry_after`";
 
 /// What one script call answered.
 struct Reserved {
     jobs: Vec<Reservation>,
+    /// The second in which this happened.
+    second: i64,
     clock: ServerClock,
+    /// How long it took to ask many queues whether they have something.
+    probing: Duration,
 }
 
 /// Reserves jobs of the first of `queues` that has any.
@@ -41,20 +49,60 @@ pub fn reserve(broker: &RedisBroker, queues: &[QueueName], max: usize, wait: Dur
         if Instant::now() >= until {
             return Ok(Vec::new());
         }
-        waiter.pause(&reserved.clock, until);
+        waiter.pause(&reserved.clock, reserved.probing, until);
     }
 }
 
 /// Reserves from the first queue that has any. Never waits.
+///
+/// The first queue is simply tried. Of many others it is asked in a few writes which of them have something due, so that a worker
+/// of thousands of queues does not need a round trip for each.
 fn reserve_now(broker: &RedisBroker, queues: &[QueueName], max: usize) -> Result<Reserved> {
     let mut reserved = reserve_from(broker, &queues[0], max)?;
-    for queue in &queues[1..] {
+    let others = &queues[1..];
+    if others.len() <= FEW_QUEUES {
+        return reserve_first(broker, others, max, reserved);
+    }
+    let begun = Instant::now();
+    for queues in others.chunks(PROBED_QUEUES) {
+        if !reserved.jobs.is_empty() {
+            break;
+        }
+        let due = probe(broker, queues, reserved.second)?;
+        reserved = reserve_first(broker, due, max, reserved)?;
+    }
+    Ok(Reserved { probing: begun.elapsed(), ..reserved })
+}
+
+/// `reserved`, or what the first of `queues` that has any gives.
+fn reserve_first<'a>(
+    broker: &RedisBroker,
+    queues: impl IntoIterator<Item = &'a QueueName>,
+    max: usize,
+    mut reserved: Reserved,
+) -> Result<Reserved> {
+    for queue in queues {
         if !reserved.jobs.is_empty() {
             break;
         }
         reserved = reserve_from(broker, queue, max)?;
     }
     Ok(reserved)
+}
+
+/// Those of `queues` that have a job that is ready, or due in this second of the server.
+fn probe<'a>(broker: &RedisBroker, queues: &'a [QueueName], second: i64) -> Result<Vec<&'a QueueName>> {
+    let commands: Vec<Cmd> = queues
+        .iter()
+        .flat_map(|queue| {
+            let keys = broker.keys(queue);
+            let due = |key: &str| cmd("ZCOUNT").arg(key).arg("-inf").arg(second).clone();
+            [cmd("LLEN").arg(&keys.ready).clone(), due(&keys.delayed), due(&keys.reserved)]
+        })
+        .collect();
+    let counts = broker.reserve.read(&commands)?;
+    let has_any = |counts: &[Value]| counts.iter().any(|count| *count != Value::Int(0));
+    Ok(queues.iter().zip(counts.chunks(3)).filter(|(_, counts)| has_any(counts)).map(|(queue, _)| queue).collect())
 }
 
 fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize) -> Result<Reserved> {
@@ -90,5 +138,5 @@ fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value) -> Option
         // The attempts in the reserved member are what the handler sees, in every family.
         jobs.push(Reservation { claim, body, attempts: offset.map(|_| attempts), number: None, reserved_at });
     }
-    Some(Reserved { jobs, clock })
+    Some(Reserved { jobs, second: reserved_at, clock, probing: Duration::ZERO })
 }

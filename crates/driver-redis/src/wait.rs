@@ -28,6 +28,8 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// The longest pause between reserve calls on one queue and at several.
 const LONGEST_POLL_ONE: Duration = Duration::from_secs(1);
 const LONGEST_POLL_MANY: Duration = Duration::from_millis(50);
+/// The pause after many queues were asked, in times of how long that took: an idle worker takes a twentieth of the server at most.
+const REST_OF_PROBING: u32 = 19;
 /// The longest pause after a wake that found nothing: one push wakes every waiter.
 const LONGEST_STEP_BACK: Duration = Duration::from_millis(20);
 
@@ -81,18 +83,19 @@ impl<'a> Waiter<'a> {
         }
     }
 
-    /// Waits until reserving again is worth while, at most until `until`. The call before it found nothing.
-    pub fn pause(&mut self, clock: &ServerClock, until: Instant) {
+    /// Waits until reserving again is worth while, at most until `until`. The call before it found nothing, and took `probing` to
+    /// ask many queues.
+    pub fn pause(&mut self, clock: &ServerClock, probing: Duration, until: Instant) {
         let until = until.min(clock.next_second + BEHIND_THE_SECOND);
         if std::mem::take(&mut self.woken) {
             self.step_back(until);
         }
-        let Some(queue) = self.queue else { return self.poll(until) };
+        let Some(queue) = self.queue else { return self.poll(probing * REST_OF_PROBING, until) };
         let ready = self.broker.keys(queue).ready;
         match self.broker.wait.wait(&self.broker.config, &ready, until) {
             WaitEnd::Woken => self.woken = true,
             WaitEnd::Over => {}
-            WaitEnd::CannotWait => self.poll(until),
+            WaitEnd::CannotWait => self.poll(Duration::ZERO, until),
         }
     }
 
@@ -104,8 +107,8 @@ impl<'a> Waiter<'a> {
         sleep_until((Instant::now() + pause).min(until));
     }
 
-    fn poll(&mut self, until: Instant) {
-        sleep_until((Instant::now() + self.poll.next_pause()).min(until));
+    fn poll(&mut self, shortest: Duration, until: Instant) {
+        sleep_until((Instant::now() + self.poll.next_pause().max(shortest)).min(until));
     }
 }
 
@@ -143,7 +146,7 @@ impl WaitLink {
         else {
             return WaitEnd::CannotWait;
         };
-        let (end, keep) = match waiting.wait(key, until) {
+        let (end, keep) = match waiting.wait(key, until, config.io_timeout) {
             Ok(Some(Value::ServerError(error))) => {
                 // A replica may become the primary and a busy server may recover: only these errors are final.
                 state.refused = refusal::is_unknown_command(&error) || error.code() == "NOPERM";
@@ -167,7 +170,7 @@ impl WaitLink {
 
 /// Failing to connect is no error here: the reserve call that follows meets the same server and reports it.
 fn open(config: &RedisConfig) -> Option<Waiting> {
-    RedisSocket::open(config).ok().map(|socket| Waiting { socket, on: None })
+    RedisSocket::open(config, config.connect_timeout).ok().map(|socket| Waiting { socket, on: None })
 }
 
 impl Waiting {
@@ -182,7 +185,7 @@ impl Waiting {
     }
 
     /// The answer to a `BLMOVE` on `key`; `None` when `until` came first and it is still outstanding.
-    fn wait(&mut self, key: &str, until: Instant) -> Result<Option<Value>, Broken> {
+    fn wait(&mut self, key: &str, until: Instant, io_timeout: Duration) -> Result<Option<Value>, Broken> {
         loop {
             if self.on.is_none() {
                 let request = cmd("BLMOVE").arg(key).arg(key).arg("LEFT").arg("LEFT").arg(BLOCK_SECONDS).get_packed_command();
@@ -193,7 +196,7 @@ impl Waiting {
             if !self.socket.wait_readable(until).map_err(broken)? {
                 return Ok(None);
             }
-            let answer = self.socket.receive()?;
+            let answer = self.socket.receive(io_timeout)?;
             self.on = None;
             // Nil is the server's own timeout: nothing came, ask again.
             if answer != Value::Nil {

@@ -4,6 +4,7 @@
 //! means: whether an idle connection was closed before we wrote, whether a request was out when it broke, and every timeout.
 //! What to do about a broken connection is decided in `link`, what a server's refusal means in `refusal`.
 
+mod bounds;
 mod login;
 mod resp;
 mod socket;
@@ -15,6 +16,7 @@ use ferry_core::config::{Address, RedisConfig};
 use ferry_core::{Error, ErrorKind, Result};
 use redis::{Parser, Value};
 
+use self::bounds::AnswerBounds;
 use self::resp::RespStream;
 use self::socket::ByteStream;
 
@@ -22,6 +24,7 @@ use self::socket::ByteStream;
 pub struct RedisSocket {
     stream: RespStream,
     parser: Parser,
+    bounds: AnswerBounds,
     io_timeout: Duration,
 }
 
@@ -37,9 +40,9 @@ pub struct Broken {
 }
 
 impl RedisSocket {
-    /// Connects, secures and logs in within the configured time.
-    pub fn open(config: &RedisConfig) -> Result<Self> {
-        let deadline = Instant::now() + config.connect_timeout;
+    /// Connects, secures and logs in within `limit`.
+    pub fn open(config: &RedisConfig, limit: Duration) -> Result<Self> {
+        let deadline = Instant::now() + limit;
         let unreached = |e: io::Error| {
             let advice = advice_on_connect(&e, config);
             Error::new(ErrorKind::Connection, format!("connect to Redis at {}", config.address))
@@ -53,7 +56,7 @@ impl RedisSocket {
             None => RespStream::Plain(socket),
             Some(tls) => RespStream::secured(socket, tls, deadline).map_err(unreached)?,
         };
-        let mut socket = Self { stream, parser: Parser::new(), io_timeout: config.io_timeout };
+        let mut socket = Self { stream, parser: Parser::new(), bounds: AnswerBounds::default(), io_timeout: config.io_timeout };
         login::log_in(&mut socket, config, deadline)?;
         Ok(socket)
     }
@@ -63,17 +66,16 @@ impl RedisSocket {
         self.stream.is_idle()
     }
 
-    /// Sends a request, which may be several commands, and reads as many replies.
-    pub fn exchange(&mut self, request: &[u8], replies: usize) -> Result<Vec<Value>, Broken> {
+    /// Sends a request, which may be several commands, and reads as many replies. Each reply may take `limit`.
+    pub fn exchange(&mut self, request: &[u8], replies: usize, limit: Duration) -> Result<Vec<Value>, Broken> {
         self.send(request)?;
-        let deadline = Instant::now() + self.io_timeout;
-        self.receive_all(replies, deadline, true)
+        (0..replies).map(|_| self.receive(limit)).collect()
     }
 
-    /// The same with a deadline that is sharper than the socket's own timeout.
+    /// The same with one deadline for all replies.
     fn exchange_before(&mut self, deadline: Instant, request: &[u8], replies: usize) -> Result<Vec<Value>, Broken> {
         self.send(request)?;
-        self.receive_all(replies, deadline, false)
+        (0..replies).map(|_| self.receive_before(deadline, false)).collect()
     }
 
     /// Sends a request without waiting for its reply.
@@ -90,16 +92,15 @@ impl RedisSocket {
         self.stream.wait_readable(until)
     }
 
-    /// Reads one reply.
-    pub fn receive(&mut self) -> Result<Value, Broken> {
-        let deadline = Instant::now() + self.io_timeout;
-        let mut incoming = Incoming { stream: &mut self.stream, deadline, direct: true, failure: None };
-        parse(&mut self.parser, &mut incoming)
+    /// Reads one reply within `limit`.
+    pub fn receive(&mut self, limit: Duration) -> Result<Value, Broken> {
+        self.receive_before(Instant::now() + limit, limit >= self.io_timeout)
     }
 
-    fn receive_all(&mut self, replies: usize, deadline: Instant, direct: bool) -> Result<Vec<Value>, Broken> {
-        let mut incoming = Incoming { stream: &mut self.stream, deadline, direct, failure: None };
-        (0..replies).map(|_| parse(&mut self.parser, &mut incoming)).collect()
+    /// `direct` as in [`ByteStream::directly_until`].
+    fn receive_before(&mut self, deadline: Instant, direct: bool) -> Result<Value, Broken> {
+        let (stream, bounds) = (&mut self.stream, &mut self.bounds);
+        parse(&mut self.parser, &mut Incoming { stream, bounds, deadline, late: 0, direct, failure: None })
     }
 }
 
@@ -112,25 +113,47 @@ fn parse(parser: &mut Parser, incoming: &mut Incoming<'_>) -> Result<Value, Brok
     })
 }
 
+/// So many bytes of a reply may be read after its deadline: those that came in while this process was stopped.
+const LATE: usize = 8 << 20;
+
 /// The receiving side of a stream, as the parser reads it. Keeps the failure that the parser would wrap.
 struct Incoming<'a> {
     stream: &'a mut RespStream,
+    bounds: &'a mut AnswerBounds,
     deadline: Instant,
+    /// Bytes read after the deadline.
+    late: usize,
     direct: bool,
     failure: Option<io::Error>,
 }
 
+impl Incoming<'_> {
+    fn read_within_bounds(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let direct = std::mem::replace(&mut self.direct, false);
+        let count = self.stream.read(buffer, self.deadline, direct)?;
+        if count == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
+        }
+        self.bounds
+            .check(&buffer[..count])
+            .map_err(|bound| io::Error::new(io::ErrorKind::InvalidData, format!("the answer is not Redis protocol: {bound}")))?;
+        if Instant::now() > self.deadline {
+            self.late += count;
+        }
+        if self.late > LATE {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the answer did not end within the time allowed"));
+        }
+        Ok(count)
+    }
+}
+
 impl Read for Incoming<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let direct = std::mem::replace(&mut self.direct, false);
-        let failure = match self.stream.read(buffer, self.deadline, direct) {
-            Ok(0) => io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"),
-            Ok(count) => return Ok(count),
-            Err(error) => error,
-        };
-        let kind = failure.kind();
-        self.failure = Some(failure);
-        Err(kind.into())
+        self.read_within_bounds(buffer).map_err(|failure| {
+            let kind = failure.kind();
+            self.failure = Some(failure);
+            kind.into()
+        })
     }
 }
 
@@ -147,5 +170,70 @@ fn advice_on_connect(error: &io::Error, config: &RedisConfig) -> String {
         (_, Address::Unix(_)) => "is Redis running, with `unixsocket` at this path?".to_owned(),
         _ if config.tls.is_some() => "is Redis running there, and does this port speak TLS?".to_owned(),
         _ => "is Redis running there? check `host` and `port`".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(300);
+
+    /// A socket to a server that answers with what `answer` writes.
+    fn socket_to(answer: impl FnOnce(TcpStream) + Send + 'static) -> RedisSocket {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || answer(listener.accept().unwrap().0));
+        let address = Address::Tcp { host: "127.0.0.1".into(), port };
+        let socket = ferry_support::net::connect(&address, Instant::now() + Duration::from_secs(5), LIMIT).unwrap();
+        let stream = RespStream::Plain(ByteStream::new(socket));
+        RedisSocket { stream, parser: Parser::new(), bounds: AnswerBounds::default(), io_timeout: LIMIT }
+    }
+
+    fn repeat(mut stream: TcpStream, bytes: &[u8], pause: Duration) {
+        while stream.write_all(bytes).is_ok() {
+            thread::sleep(pause);
+        }
+    }
+
+    #[test]
+    fn a_server_that_never_ends_a_line_is_refused_and_not_read_for_ever() {
+        let mut socket = socket_to(|stream| repeat(stream, &[b'+'; 4096], Duration::ZERO));
+        let broken = socket.exchange(b"PING", 1, LIMIT).unwrap_err();
+        assert!(broken.cause.contains("a line is longer than 16 KiB"), "{}", broken.cause);
+    }
+
+    #[test]
+    fn a_server_that_drips_has_one_deadline_for_an_answer() {
+        let mut socket = socket_to(|stream| repeat(stream, b"+", LIMIT / 30));
+        let begun = Instant::now();
+        let broken = socket.exchange(b"PING", 1, LIMIT).unwrap_err();
+        assert!(broken.timed_out, "{}", broken.cause);
+        assert!(begun.elapsed() >= LIMIT);
+    }
+
+    #[test]
+    fn an_endless_list_ends_with_its_deadline() {
+        let mut socket = socket_to(|mut stream| {
+            stream.write_all(b"*9999999\r\n").unwrap();
+            repeat(stream, b":1\r\n", LIMIT / 30);
+        });
+        assert!(socket.exchange(b"PING", 1, LIMIT).unwrap_err().timed_out);
+    }
+
+    #[test]
+    fn each_of_several_answers_has_a_deadline_of_its_own() {
+        let mut socket = socket_to(|mut stream| {
+            for _ in 0..3 {
+                thread::sleep(LIMIT * 2 / 3);
+                stream.write_all(b"+OK\r\n").unwrap();
+            }
+            thread::sleep(LIMIT);
+        });
+        assert_eq!(socket.exchange(b"PING", 3, LIMIT).unwrap().len(), 3);
     }
 }
