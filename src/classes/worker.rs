@@ -156,7 +156,7 @@ impl Drop for Running<'_> {
 impl PhpWorker {
     fn worker(&self, options: Options) -> Result<Worker, Error> {
         let client = self.setup.handle.get()?;
-        let broker = client.broker()?.clone();
+        let broker = client.broker_for_worker()?.clone();
         let bell = Arc::new(PhpInterrupter::hang(self.wishes.clone()));
         let fleet = self.setup.control.broker(&client)?;
         let config = client.config();

@@ -10,6 +10,7 @@ mod process_state;
 mod resident;
 mod resolver;
 mod stop_requests;
+pub mod sync;
 pub mod tasks;
 
 use std::cell::{Cell, RefCell};
