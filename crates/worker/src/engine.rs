@@ -120,19 +120,23 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// Runs until somebody asks it to stop, or a limit is reached.
-    pub fn run(mut self, source: &mut dyn Source) -> RunEnd {
+    /// Runs until somebody asks it to stop, or a limit is reached. Returns how it ended and how many units it ran.
+    pub fn run(mut self, source: &mut dyn Source) -> (RunEnd, u64) {
         let end = self.serve(source).unwrap_or_else(RunEnd::Halted);
         if !self.generation.is_forked() {
             self.control.deregister();
         }
-        self.shutdown(source, end)
+        let processed = self.counters.processed;
+        (self.shutdown(source, end), processed)
     }
 
     /// Settles what is open and turns the end into the answer of [`Engine::run`].
+    #[allow(clippy::mem_forget)]
     pub fn shutdown(self, source: &mut dyn Source, end: RunEnd) -> RunEnd {
         if self.generation.is_forked() {
             source.forget();
+            // Its thread does not exist in this process.
+            std::mem::forget(self);
             return end;
         }
         let closed = self.emit_all(|emit| {
@@ -231,14 +235,19 @@ impl<'a> Engine<'a> {
     }
 
     /// A unit of a batch from `queue` is done: counts it, serves signals, and says what comes next.
-    pub fn after_unit(&mut self, failed: bool, queue: &QueueName, source: &dyn Source) -> std::result::Result<Flow, Halt> {
+    pub fn after_unit(
+        &mut self,
+        failed: bool,
+        queue: Option<&QueueName>,
+        source: &dyn Source,
+    ) -> std::result::Result<Flow, Halt> {
         self.counters.count(failed);
         self.poll_signals()?;
         self.poll_control(source)?;
         if let Some(code) = self.limit_reached() {
             return Ok(Flow::Stop(code));
         }
-        let is_paused = self.host.paused() || self.control.is_paused(queue);
+        let is_paused = self.host.paused() || queue.is_some_and(|queue| self.control.is_paused(queue));
         Ok(if is_paused { Flow::Pause } else { Flow::Continue })
     }
 

@@ -7,6 +7,7 @@ use ferry_core::Error;
 use ferry_core::backoff::Backoff;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
+use ferry_core::task::Task;
 use ferry_support::threads::ThreadPanic;
 
 use crate::in_flight::InFlightJob;
@@ -48,6 +49,57 @@ pub trait JobHost: Host {
 
     /// Calls the `failed()` method of the handler, if it has one: its job failed for good.
     fn failed(&self, job: &Rc<HeldJob>, cause: &FailureCause) -> Result<CallEnd, Halt>;
+}
+
+/// The side that runs the handlers of tasks. It keeps the PHP object of the task at hand from `open` to `release`.
+pub trait TaskHost: Host {
+    /// Makes the PHP object of a task. The inner error says why PHP cannot read it.
+    fn open(&self, task: &Task, body: &[u8]) -> Result<Result<(), String>, Halt>;
+
+    /// Runs the task's handler.
+    fn run(&self, task: &Task) -> TaskEnd;
+
+    /// How many executions the task may have and the unix second at which it expires, as its handler left them.
+    fn limits(&self, task: &Task) -> (i64, i64);
+
+    /// The bytes of the next execution, with `count` failed ones. Others than `body` when the handler changed the task.
+    fn next_body(&self, task: &Task, body: &[u8], count: i64) -> Vec<u8>;
+
+    /// The task at hand is over and settled.
+    fn release(&self) -> Result<(), Halt>;
+
+    /// Logs an event without calling PHP code: the process is on its way out.
+    fn log(&self, event: TaskEvent<'_>);
+
+    /// The unix second.
+    fn now(&self) -> i64;
+
+    /// The time as `Y-m-d H:i:s`, in PHP's time zone.
+    fn stamp(&self) -> String;
+}
+
+/// How the handler of a task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// Its result says that it succeeded.
+    Succeeded,
+    /// Its result says that it failed, or is no result; the text says why.
+    Failed(String),
+    /// It threw, or there is no handler.
+    Threw {
+        /// For the log.
+        line: String,
+        /// For the dead letter.
+        why: String,
+        /// The trace of the exception, or nothing.
+        trace: String,
+    },
+    /// The watchdog stopped it.
+    TimedOut,
+    /// It ended the process in an orderly way: `exit()`. No further PHP code may run.
+    Exited,
+    /// A fatal error ended it. No further PHP code may run.
+    Died(String),
 }
 
 /// How a call into a handler ended.
@@ -110,7 +162,44 @@ pub struct Summary {
     pub uptime: Duration,
 }
 
-/// What happened to a job. One event per transition.
+/// What happened to a task. One event per transition.
+#[derive(Debug, Clone, Copy)]
+pub enum TaskEvent<'a> {
+    /// It is about to be handed to its handler.
+    Starting(&'a Task),
+    /// Its handler succeeded.
+    Succeeded(&'a Task),
+    /// Its handler threw; the text is for the log.
+    Error(&'a Task, &'a str),
+    /// It is run again.
+    Retry {
+        /// The task.
+        task: &'a Task,
+        /// Executions that failed.
+        count: i64,
+        /// Executions allowed.
+        most: i64,
+        /// Seconds until then.
+        pause: i64,
+    },
+    /// It failed for good and is a dead letter; the text says why.
+    Failed(&'a Task, &'a str),
+    /// It expired before it was run, and is a dead letter.
+    Expired(&'a Task),
+    /// It is no task, and is a dead letter.
+    Poison {
+        /// What named the message, if anything did.
+        id: &'a str,
+        /// What was wrong with it.
+        why: &'a str,
+    },
+    /// It ran longer than its timeout and was stopped.
+    TimedOut(&'a Task, Duration),
+    /// The consumer is to stop and interrupted it; it goes back, uncounted.
+    GivenBack(&'a Task),
+}
+
+/// What happened to a worker or to a job. One event per transition.
 #[derive(Clone, Copy)]
 pub enum Event<'a> {
     /// The broker answered for the first time.
@@ -158,6 +247,8 @@ pub enum Event<'a> {
     Unsettled(&'a Rc<HeldJob>, &'a Error),
     /// The driver has something to say to the operator.
     Notice(&'a str),
+    /// Something happened to a task.
+    Task(TaskEvent<'a>),
     /// A thread of the worker panicked, and the worker stops.
     ThreadPanicked(&'a ThreadPanic),
     /// The worker stops with this exit code.

@@ -122,7 +122,7 @@ impl Source for JobSource<'_> {
 
     fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<Flow, Halt> {
         while let Some(failed) = self.run_next()? {
-            match engine.after_unit(failed, &self.queue, &*self)? {
+            match engine.after_unit(failed, Some(&self.queue), &*self)? {
                 Flow::Continue => {}
                 Flow::Pause => {
                     if let Some(threads) = &self.threads {

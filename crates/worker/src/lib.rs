@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `engine.rs` | the loop of every worker; asks a source for work once a batch |
 //! | `worker.rs`, `job_source.rs` | a worker on one connection; the jobs of its broker as a source |
+//! | `task_source.rs` | the tasks of a consumer as a source |
 //! | `execution.rs` | the execution of one job: start it or not, run it, settle it, report it |
 //! | `host.rs` | what the worker needs from PHP |
 //! | `options.rs`, `exit.rs` | options and exit codes |
@@ -42,6 +43,7 @@ mod lease_renewer;
 mod options;
 mod outage;
 mod status_writer;
+mod task_source;
 mod threads;
 mod watchdog;
 mod worker;
@@ -49,10 +51,11 @@ mod worker;
 pub use delete_batcher::{DeleteBatcher, Deletion};
 pub use engine::{Engine, Flow, RunEnd, Source};
 pub use fork_generation::ForkGeneration;
-pub use host::{CallEnd, Event, FailureCause, Halt, Host, JobHost, Summary};
+pub use host::{CallEnd, Event, FailureCause, Halt, Host, JobHost, Summary, TaskEnd, TaskEvent, TaskHost};
 pub use in_flight::{InFlightJob, InFlightJobs};
 pub use job::{Direct, Discarding, HeldJob, Settler};
 pub use options::Options;
 pub use status_writer::{StatusQueue, StatusReporter, StatusWriter};
+pub use task_source::{OpenReceiver, TaskSource};
 pub use watchdog::{Interrupter, ShutdownPolicy, StopRequest, TimeoutFired, TimeoutSchedule, TimeoutStage, Watchdog};
-pub use worker::{Worker, work_now};
+pub use worker::{Consumer, Worker, work_now};

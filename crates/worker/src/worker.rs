@@ -1,4 +1,4 @@
-//! A worker on one connection: assembles source and engine.
+//! Workers and consumers: they assemble a source and an engine.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,17 +7,19 @@ use std::time::Instant;
 use ferry_core::broker::Broker;
 use ferry_core::queue::QueueName;
 use ferry_core::{Claim, Receipt, Reservation, Result};
+use ferry_support::threads::PanicSlot;
 
 use crate::engine::{Engine, RunEnd, control_broker};
 use crate::execution::JobExecution;
 use crate::exit;
 use crate::fork_generation::ForkGeneration;
-use crate::host::{Halt, JobHost};
+use crate::host::{Halt, JobHost, TaskHost};
 use crate::in_flight::InFlightJob;
 use crate::job::{Discarding, HeldJob};
 use crate::job_source::JobSource;
 use crate::options::Options;
 use crate::status_writer::StatusReporter;
+use crate::task_source::{OpenReceiver, TaskSource};
 use crate::threads::{StatusTarget, WorkerThreads};
 use crate::watchdog::Interrupter;
 
@@ -69,7 +71,7 @@ impl Worker {
         {
             return engine.shutdown(&mut source, RunEnd::NotStarted(error));
         }
-        engine.run(&mut source)
+        engine.run(&mut source).0
     }
 
     /// Runs one job if one is ready. Returns whether there was one, or how the worker ended instead.
@@ -90,6 +92,49 @@ impl Worker {
         let (jobs, panics) = (threads.shared.jobs.clone(), threads.panics().clone());
         let source = JobSource::new(host, &self.options, self.broker.clone(), self.generation, threads);
         Ok((source, Engine::new(host, &self.options, self.generation, panics), jobs))
+    }
+}
+
+/// A consumer of tasks.
+pub struct Consumer<'a> {
+    options: &'a Options,
+    generation: fn() -> u64,
+    interrupter: Option<Arc<dyn Interrupter>>,
+    control: Option<Arc<dyn Broker>>,
+}
+
+impl<'a> Consumer<'a> {
+    /// A consumer that has not started: no thread, no I/O.
+    pub fn new(options: &'a Options, generation: fn() -> u64) -> Self {
+        Self { options, generation, interrupter: None, control: None }
+    }
+
+    /// Follows the control flags that `broker` keeps, if it keeps any, and reports there.
+    #[must_use]
+    pub fn with_control(self, broker: Option<Arc<dyn Broker>>) -> Self {
+        Self { control: broker, ..self }
+    }
+
+    /// Lets a watchdog stop tasks that run too long, through `interrupter`.
+    #[must_use]
+    pub fn with_interrupter(self, interrupter: Arc<dyn Interrupter>) -> Self {
+        Self { interrupter: Some(interrupter), ..self }
+    }
+
+    /// Runs tasks until somebody asks it to stop, or a limit is reached. Returns how it ended and how many tasks it took.
+    pub fn run(&self, host: &'a dyn TaskHost, open: Box<OpenReceiver<'a>>) -> (RunEnd, u64) {
+        let panics = PanicSlot::default();
+        let mut source = TaskSource::new(host, self.options, self.generation, open);
+        let mut engine = Engine::new(host, self.options, ForkGeneration::here(self.generation), panics.clone());
+        let watched = self.interrupter.clone().map_or(Ok(()), |interrupter| source.start_watchdog(interrupter, &panics));
+        let joined = watched.and_then(|()| match control_broker(self.control.clone(), None) {
+            Some(control) => engine.join_control(control, source.running()),
+            None => Ok(()),
+        });
+        match joined {
+            Ok(()) => engine.run(&mut source),
+            Err(error) => (engine.shutdown(&mut source, RunEnd::NotStarted(error)), 0),
+        }
     }
 }
 

@@ -96,6 +96,7 @@ impl Host for FakeHost {
             Event::BrokerRecovered => "recovered".to_owned(),
             Event::BrokerLost(error) => format!("broker lost {error}"),
             Event::Unsettled(job, error) => format!("unsettled {} {error}", job.id()),
+            Event::Task(_) => return Ok(()),
             Event::Notice(notice) => format!("notice {notice}"),
             Event::ThreadPanicked(panic) => format!("panicked {panic}"),
             Event::Stopping(code) => format!("stopping {code}"),

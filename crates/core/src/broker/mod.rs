@@ -8,11 +8,13 @@
 //! | `control.rs` | `WorkerControl`: pause, resume, restart, stop, reports of workers |
 //! | `status.rs` | `StatusStore`: what became of a job |
 //! | `idempotency.rs` | `IdempotencyStore`: work that must be done once |
+//! | `tasks.rs` | `TaskReceiver`: the tasks of one consumer |
 
 mod admin;
 pub mod control;
 mod idempotency;
 mod status;
+pub mod tasks;
 
 pub use admin::{Admin, Fact, State};
 pub use control::WorkerControl;
