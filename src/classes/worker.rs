@@ -42,7 +42,7 @@ impl PhpWorker {
         let log = Rc::new(std::mem::replace(&mut setup.log, Log::silent()));
         let wishes = Arc::new(StopRequests::default());
         wishes.work_for(setup.parent);
-        Ok(Self { setup, resolver, log, listeners: Listeners::default(), wishes, running: Cell::new(false) })
+        Ok(Self { setup, resolver, log, listeners: Listeners::new(&EVENT_NAMES), wishes, running: Cell::new(false) })
     }
 
     /// Works until somebody asks it to stop, or a limit is reached. Answers the exit code.

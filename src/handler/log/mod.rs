@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use ext_php_rs::ffi::php_output_write;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_core::config::ConnectionConfig;
-use ferry_worker::{Event, Options};
+use ferry_worker::{Event, Options, TaskEvent};
 
 use crate::zend::call::{self, Called, guarded};
 use crate::zend::dates::formatted;
@@ -76,9 +76,18 @@ impl Log {
         let _ = guarded(|| self.write(&Entry::trouble("error", text.to_owned()), || None));
     }
 
+    /// Logs an event while PHP is on its way out: a logger is not called.
+    pub fn event_at_exit(&self, event: Event<'_>) {
+        if !self.calls_php() {
+            // Without a logger nothing can throw.
+            let _ = self.event(event, || None);
+        }
+    }
+
     /// The lines of every job are the hot ones: with a higher level they cost a comparison.
     pub fn skips(&self, event: &Event<'_>) -> bool {
-        let of_every_job = matches!(event, Event::Looping | Event::Processing(_) | Event::Processed(_));
+        let of_every_job = matches!(event, Event::Looping | Event::Processing(_) | Event::Processed(_))
+            || matches!(event, Event::Task(TaskEvent::Starting(_) | TaskEvent::Succeeded(_)));
         of_every_job && (self.least > LogLevel::Info || matches!(self.sink, Sink::None))
     }
 
@@ -115,6 +124,7 @@ impl Log {
         let now = self.now();
         match &entry.subject {
             Subject::Job { job, word, more } => format!("[{now}][{}] {word:<11} {}{more}\n", job.id(), job.payload().job),
+            Subject::Task { text, .. } => format!("[Task] {text}\n"),
             Subject::Worker { text, .. } => format!("[{now}] ferry: {text}\n"),
         }
     }
