@@ -211,7 +211,7 @@ impl ConnectionHandle {
         let lease = InFlightJob::new(reservation, Instant::now());
         let job =
             HeldJob::open(lease, name, Arc::new(Direct(client.broker().clone())), ForkGeneration::here(process::generation));
-        let job = job.told_alone(self.status_reporter()?);
+        let job = job.with_status_unattended(self.status_reporter()?);
         Ok(Some(PhpJob::new(Rc::new(job), self.resolver(), None)))
     }
 

@@ -22,8 +22,8 @@ pub fn run(
 ) -> PhpResult<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
     let (end, thrown) = {
-        let mut host = PhpHost::inside_push(resolver);
-        let end = work_now(connection, queue, payload, now, &mut host, process::generation, statuses);
+        let host = PhpHost::inside_push(resolver);
+        let end = work_now(connection, queue, payload, now, &host, process::generation, statuses);
         (end, host.take_thrown().or_else(|| host.take_ending()))
     };
     match (end, thrown) {

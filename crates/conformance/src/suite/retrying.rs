@@ -6,7 +6,7 @@ use ferry_core::broker::{Admin, SettleResult, Settlement};
 use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::{Broker, NewJob, QueueName};
 
-use super::Exam;
+use super::Fixture;
 use super::tools::*;
 
 /// Pushes, reserves and buries one job after the other.
@@ -47,29 +47,26 @@ fn ready(worker: &dyn Broker, queue: &QueueName) -> Vec<u32> {
     drain(worker, queue).iter().map(|job| number(&job.body)).collect()
 }
 
-pub fn a_retried_job_is_ready_again_and_was_never_tried(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_retried_job_is_ready_again_and_was_never_tried(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     fail(&*worker, &mail, [job(1)]);
     assert_eq!(retry(&*worker, &mail, &oldest(&*worker, &mail, 9)), 1);
-    assert_eq!(size(&*worker, &mail), sizes(1, 0, 0, 0));
+    assert_sizes!(&*worker, &mail, sizes(1, 0, 0, 0));
     let held = take_one(&*worker, &mail);
     assert_eq!((held.attempts, held.body.as_slice()), (Some(1), job(1).as_slice()));
     assert_eq!(settle(&*worker, &held, Settlement::Delete), SettleResult::Applied);
 }
 
-pub fn a_job_that_was_tried_often_begins_anew(exam: &dyn Exam) {
-    if !exam.has_a_clock_to_turn() {
-        return;
-    }
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_job_that_was_tried_often_begins_anew(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     push(&*worker, &mail, 1);
     let mut second = super::START;
     for _ in 0..3 {
-        let worker = exam.at(second);
+        let worker = fixture.at(second);
         release(&*worker, &take_one(&*worker, &mail), 1);
         second += 1;
     }
-    let worker = exam.at(second);
+    let worker = fixture.at(second);
     let held = take_one(&*worker, &mail);
     assert_eq!(held.attempts, Some(4));
     assert_eq!(settle(&*worker, &held, bury(&held)), SettleResult::Applied);
@@ -78,16 +75,16 @@ pub fn a_job_that_was_tried_often_begins_anew(exam: &dyn Exam) {
     assert_eq!((held.attempts, held.body.as_slice()), (Some(1), job(1).as_slice()));
 }
 
-pub fn retried_jobs_go_behind_the_ready_ones_in_the_order_in_which_they_failed(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn retried_jobs_go_behind_the_ready_ones_in_the_order_in_which_they_failed(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     fail(&*worker, &mail, (1..=5).map(job));
     push(&*worker, &mail, 9);
     assert_eq!(retry(&*worker, &mail, &oldest(&*worker, &mail, 9)), 5);
     assert_eq!(ready(&*worker, &mail), [9, 1, 2, 3, 4, 5]);
 }
 
-pub fn poison_is_retried_with_its_bytes(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn poison_is_retried_with_its_bytes(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     for body in [&b"\xff\x00\r\n"[..], b"null", b""] {
         fail(&*worker, &mail, [body.to_vec()]);
         assert_eq!(retry(&*worker, &mail, &oldest(&*worker, &mail, 9)), 1);
@@ -95,8 +92,8 @@ pub fn poison_is_retried_with_its_bytes(exam: &dyn Exam) {
     }
 }
 
-pub fn a_job_that_is_not_failed_any_more_is_neither_retried_nor_forgotten(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_job_that_is_not_failed_any_more_is_neither_retried_nor_forgotten(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     fail(&*worker, &mail, (1..=3).map(job));
     let jobs = oldest(&*worker, &mail, 9);
     assert_eq!(forget(&*worker, &mail, &jobs[1..2]), 1);
@@ -107,8 +104,8 @@ pub fn a_job_that_is_not_failed_any_more_is_neither_retried_nor_forgotten(exam: 
     assert_eq!(ready(&*worker, &mail), [1, 3]);
 }
 
-pub fn a_job_named_twice_is_retried_once(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_job_named_twice_is_retried_once(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     fail(&*worker, &mail, (1..=2).map(job));
     let first = oldest(&*worker, &mail, 1).remove(0);
     assert_eq!(retry(&*worker, &mail, &[first.clone(), first]), 1);
@@ -116,29 +113,29 @@ pub fn a_job_named_twice_is_retried_once(exam: &dyn Exam) {
     assert_eq!(size(&*worker, &mail).failed, 1);
 }
 
-pub fn a_forgotten_job_is_gone_and_the_others_stay(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_forgotten_job_is_gone_and_the_others_stay(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     fail(&*worker, &mail, (1..=3).map(job));
     let newest = admin(&*worker).failed(&mail, 0, 1).unwrap();
     assert_eq!(forget(&*worker, &mail, &newest), 1);
     let left: Vec<u32> = oldest(&*worker, &mail, 9).iter().map(|job| number(&job.payload)).collect();
     assert_eq!(left, [1, 2]);
-    assert_eq!(size(&*worker, &mail), sizes(0, 0, 0, 2));
+    assert_sizes!(&*worker, &mail, sizes(0, 0, 0, 2));
 }
 
-pub fn failed_jobs_of_another_queue_are_left_alone(exam: &dyn Exam) {
-    let (worker, mail, other) = (exam.worker(), queue("mail"), queue("other"));
+pub fn failed_jobs_of_another_queue_are_left_alone(fixture: &Fixture) {
+    let (worker, mail, other) = (fixture.worker(), queue("mail"), queue("other"));
     fail(&*worker, &mail, [job(1)]);
     fail(&*worker, &other, [job(2)]);
     let jobs = oldest(&*worker, &mail, 9);
     assert_eq!(retry(&*worker, &other, &jobs), 0);
     assert_eq!(forget(&*worker, &other, &jobs), 0);
-    assert_eq!(size(&*worker, &mail), sizes(0, 0, 0, 1));
-    assert_eq!(size(&*worker, &other), sizes(0, 0, 0, 1));
+    assert_sizes!(&*worker, &mail, sizes(0, 0, 0, 1));
+    assert_sizes!(&*worker, &other, sizes(0, 0, 0, 1));
 }
 
-pub fn jobs_of_a_class_are_retried_and_forgotten_among_many_others(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn jobs_of_a_class_are_retried_and_forgotten_among_many_others(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     let class = |number: u32| if number.is_multiple_of(3) { "K" } else { "J" };
     let body = |number| String::from_utf8(job(number)).expect("JSON").replacen("\"J\"", &format!("\"{}\"", class(number)), 1);
     fail(&*worker, &mail, (0..30).map(|number| body(number).into_bytes()));
@@ -148,11 +145,11 @@ pub fn jobs_of_a_class_are_retried_and_forgotten_among_many_others(exam: &dyn Ex
     assert_eq!((retried, seen), (10, 10));
     assert_eq!(ready(&*worker, &mail), (0..30).step_by(3).collect::<Vec<_>>());
     assert_eq!(admin(&*worker).forget(&mail, &of_class("J")).expect("forget"), 20);
-    assert_eq!(size(&*worker, &mail), sizes(0, 0, 0, 0));
+    assert_sizes!(&*worker, &mail, sizes(0, 0, 0, 0));
 }
 
-pub fn a_failed_job_is_found_by_its_id(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_failed_job_is_found_by_its_id(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     fail(&*worker, &mail, (0..3).map(job));
     for failed in oldest(&*worker, &mail, 3) {
         assert_eq!(admin(&*worker).failed_job(&mail, &failed.id).expect("failed_job"), Some(failed));
@@ -160,31 +157,31 @@ pub fn a_failed_job_is_found_by_its_id(exam: &dyn Exam) {
     assert_eq!(admin(&*worker).failed_job(&mail, "none").expect("failed_job"), None);
 }
 
-pub fn a_job_that_fails_again_while_others_are_retried_is_retried_once(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_job_that_fails_again_while_others_are_retried_is_retried_once(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     fail(&*worker, &mail, (0..3).map(job));
     let mut added = false;
     let mut before = |_: &[FailedJob]| {
         if !std::mem::replace(&mut added, true) {
-            fail(&*exam.worker(), &mail, [job(9)]);
+            fail(&*fixture.worker(), &mail, [job(9)]);
         }
     };
     assert_eq!(admin(&*worker).retry(&mail, &Filter::all(), &mut before).expect("retry"), 3);
-    assert_eq!(size(&*worker, &mail), sizes(3, 0, 0, 1));
+    assert_sizes!(&*worker, &mail, sizes(3, 0, 0, 1));
 }
 
-pub fn of_several_who_retry_at_once_one_gets_each_job(exam: &dyn Exam) {
+pub fn of_several_who_retry_at_once_one_gets_each_job(fixture: &Fixture) {
     let mail = queue("mail");
-    fail(&*exam.worker(), &mail, (0..200).map(job));
+    fail(&*fixture.worker(), &mail, (0..200).map(job));
     let retried: u64 = thread::scope(|scope| {
-        let retriers: Vec<_> = (0..4).map(|_| scope.spawn(|| retry_all(&*exam.worker(), &mail))).collect();
+        let retriers: Vec<_> = (0..4).map(|_| scope.spawn(|| retry_all(&*fixture.worker(), &mail))).collect();
         retriers.into_iter().map(|retrier| retrier.join().expect("no retrier panics")).sum()
     });
-    let worker = exam.worker();
+    let worker = fixture.worker();
     let mut all = ready(&*worker, &mail);
     all.sort_unstable();
     assert_eq!((retried, all), (200, (0..200).collect::<Vec<_>>()));
-    assert_eq!(size(&*worker, &mail), sizes(0, 0, 0, 0));
+    assert_sizes!(&*worker, &mail, sizes(0, 0, 0, 0));
 }
 
 fn retry_all(worker: &dyn Broker, queue: &QueueName) -> u64 {
