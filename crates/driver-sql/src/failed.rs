@@ -30,22 +30,49 @@ pub(crate) fn failed(broker: &SqlBroker<impl Database>, queue: &QueueName, offse
 pub(crate) fn failed_job(broker: &SqlBroker<impl Database>, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
     // What is no number is no id of a row.
     let Ok(number) = id.parse::<i64>() else { return Ok(None) };
-    let next = oldest(broker, queue, number.saturating_sub(1), 1)?.pop();
+    let next = behind(broker, queue, number.saturating_sub(1), 1)?.pop();
     Ok(next.filter(|job| job.id == id))
 }
 
-/// A page of failed jobs, oldest first, behind a row. The position is never lost: ids only grow.
-fn oldest(broker: &SqlBroker<impl Database>, queue: &QueueName, last: i64, limit: u64) -> Result<Vec<FailedJob>> {
-    let page = Values::new().text(queue.as_str()).int(last).int(clamped(limit));
+/// A page of failed jobs behind an id, oldest first.
+fn behind(broker: &SqlBroker<impl Database>, queue: &QueueName, id: i64, limit: u64) -> Result<Vec<FailedJob>> {
+    let page = Values::new().text(queue.as_str()).int(id).int(clamped(limit));
     read_page(broker, broker.tables.oldest_failed(), page)
+}
+
+/// Hands the failed jobs that match to `remove`, oldest first, and returns how many it removed. Ids only grow, so no place is ever
+/// lost, and those that fail meanwhile are behind the newest one of the beginning: they are left alone.
+fn sweep(
+    broker: &SqlBroker<impl Database>,
+    queue: &QueueName,
+    which: &Filter,
+    mut remove: impl FnMut(&[FailedJob]) -> Result<u64>,
+) -> Result<u64> {
+    let number = |job: &FailedJob| job.id.parse::<i64>().unwrap_or(i64::MAX);
+    let Some(newest) = failed(broker, queue, 0, 1)?.first().map(number) else { return Ok(0) };
+    let (mut passed, mut removed) = (i64::MIN, 0);
+    while passed < newest && which.most().is_none_or(|most| removed < most as u64) {
+        let page = behind(broker, queue, passed, PAGE)?;
+        let Some(last) = page.last().map(number) else { break };
+        let matching: Vec<FailedJob> = page.into_iter().filter(|job| number(job) <= newest && which.matches(job)).collect();
+        if !matching.is_empty() {
+            removed += remove(&matching).map_err(|error| counted(error, removed))?;
+        }
+        passed = last;
+    }
+    Ok(removed)
+}
+
+fn counted(error: Error, removed: u64) -> Error {
+    if removed == 0 { error } else { error.within(format!("{removed} jobs were done before this")) }
 }
 
 fn read_page(broker: &SqlBroker<impl Database>, sql: Option<String>, page: Values<'_>) -> Result<Vec<FailedJob>> {
     let Some(sql) = sql else { return Ok(Vec::new()) };
-    broker.run(Role::Query, |session| Ok(session.query(sql, page)?.iter().map(record).collect()))
+    broker.run(Role::Query, |session| Ok(session.query(sql, page)?.iter().map(read_row).collect()))
 }
 
-fn record(row: &impl Row) -> FailedJob {
+fn read_row(row: &impl Row) -> FailedJob {
     let column = row.text(4);
     let (exception, reason, attempts) = trailer::split(&column);
     FailedJob {
@@ -60,60 +87,38 @@ fn record(row: &impl Row) -> FailedJob {
     }
 }
 
-/// Makes those that match ready again, a chunk a transaction.
-///
-/// The payload is read again inside: a row that has changed meanwhile is retried as it is now.
+/// Makes failed jobs ready again.
 pub(crate) fn retry(
     broker: &SqlBroker<impl Database>,
     queue: &QueueName,
     which: &Filter,
     before: &mut dyn FnMut(&[FailedJob]),
 ) -> Result<u64> {
-    let (now, tables) = (broker.settings.now(), &broker.tables);
     sweep(broker, queue, which, |jobs| {
-        // Not while the connection is held: the caller may write statuses to this very database.
+        // No connection is held here: the caller may write statuses to this very database.
         before(jobs);
-        in_chunks(broker, jobs, |session, ids| {
-            let Some(sql) = tables.failed_payloads(ids.len()) else { return Ok(0) };
-            let rows = session.query(sql, Values::new().text(queue.as_str()).ints(ids))?;
-            let back: Vec<NewJob<'_>> =
-                rows.iter().map(|row| NewJob::ready(with_fresh_attempts(&row.bytes(0), NO_ATTEMPTS))).collect();
-            insert_all(session, tables, queue, &back, now)?;
-            remove(session, tables, queue, ids)
-        })
+        make_ready(broker, queue, jobs)
     })
 }
 
-/// Removes those that match, a chunk a transaction.
+/// Makes those that are still there ready again, a chunk a transaction.
+///
+/// The payload is read again inside: a row that has changed meanwhile is retried as it is now.
+fn make_ready(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+    let (now, tables) = (broker.settings.now(), &broker.tables);
+    in_chunks(broker, jobs, |session, ids| {
+        let Some(sql) = tables.failed_payloads(ids.len()) else { return Ok(0) };
+        let rows = session.query(sql, Values::new().text(queue.as_str()).ints(ids))?;
+        let back: Vec<NewJob<'_>> =
+            rows.iter().map(|row| NewJob::ready(with_fresh_attempts(&row.bytes(0), NO_ATTEMPTS))).collect();
+        insert_all(session, tables, queue, &back, now)?;
+        remove(session, tables, queue, ids)
+    })
+}
+
+/// Removes failed jobs for good, a chunk a transaction.
 pub(crate) fn forget(broker: &SqlBroker<impl Database>, queue: &QueueName, which: &Filter) -> Result<u64> {
     sweep(broker, queue, which, |jobs| in_chunks(broker, jobs, |session, ids| remove(session, &broker.tables, queue, ids)))
-}
-
-/// Hands the failed jobs that match to `remove`, oldest first, and returns how many it removed. Those that fail after the sweep
-/// began are left alone.
-fn sweep(
-    broker: &SqlBroker<impl Database>,
-    queue: &QueueName,
-    which: &Filter,
-    mut remove: impl FnMut(&[FailedJob]) -> Result<u64>,
-) -> Result<u64> {
-    let number = |job: &FailedJob| job.id.parse::<i64>().unwrap_or(i64::MAX);
-    let Some(end) = failed(broker, queue, 0, 1)?.first().map(number) else { return Ok(0) };
-    let (mut last, mut removed) = (i64::MIN, 0);
-    while last < end && which.most().is_none_or(|most| removed < most as u64) {
-        let rows = oldest(broker, queue, last, PAGE)?;
-        let Some(row) = rows.last() else { break };
-        last = number(row);
-        let matching: Vec<FailedJob> = rows.into_iter().filter(|job| number(job) <= end && which.matches(job)).collect();
-        if !matching.is_empty() {
-            removed += remove(&matching).map_err(|error| counted(error, removed))?;
-        }
-    }
-    Ok(removed)
-}
-
-fn counted(error: Error, removed: u64) -> Error {
-    if removed == 0 { error } else { error.within(format!("{removed} jobs were done before this")) }
 }
 
 fn remove(session: &mut impl Session, tables: &Tables, queue: &QueueName, ids: &[i64]) -> Result<u64, SqlError> {

@@ -241,7 +241,7 @@ fn among_thousands_of_queues_the_first_with_a_job_wins() {
     push(1400, Due::After(-1));
     push(700, Due::After(60));
     push(3, Due::Now);
-    let mut next = || {
+    let next = || {
         let jobs = broker.reserve(&queues, 10, Duration::ZERO).unwrap();
         jobs.iter().map(|job| String::from_utf8(job.body.clone()).unwrap()).collect::<String>()
     };
