@@ -46,6 +46,8 @@ impl<D: Database> SqlBroker<D> {
     }
 
     /// Runs `work` on the connection of `role`.
+    ///
+    /// The texts of statements are asked for inside of `work`: which columns the tables have is known when the connection is open.
     pub(crate) fn run<T>(&self, role: Role, work: impl FnOnce(&mut D::Session) -> Result<T, SqlError>) -> Result<T> {
         self.slots[role as usize].run(&self.database, &self.tables, || (), |session, ()| work(session))
     }

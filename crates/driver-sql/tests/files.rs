@@ -143,7 +143,8 @@ fn a_lock_that_outlasts_the_timeout_is_refused_with_its_likely_cause() {
     assert_eq!(broker.size(&QueueName::default()).unwrap().ready, 1, "reading goes on");
     writer.end();
     push(&broker, "c");
-    assert_eq!(bodies(&reserve(&broker, 9)), ["a", "uncommitted", "c"]);
+    // The uncommitted one was due long before.
+    assert_eq!(bodies(&reserve(&broker, 9)), ["uncommitted", "a", "c"]);
 }
 
 #[test]

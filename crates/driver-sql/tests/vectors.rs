@@ -14,6 +14,7 @@ use serde_json::Value;
 /// What we do on purpose where a vector records a bug, or what is not this crate's to do.
 const DEVIATIONS: &[(&str, &str)] = &[
     ("sqlite/push-invalid-utf8", "refused by the encoder in front of the driver; nothing reaches it"),
+    ("sqlite/pop-order-by-id-not-available-time", "the job that became due first comes first"),
     ("sqlite/release-after-another-worker-took-it", "fenced: the claim is lost and the row stays the other worker's"),
 ];
 
@@ -123,9 +124,19 @@ fn every_case_leaves_the_recorded_state_behind() {
 }
 
 #[test]
-fn a_row_that_another_worker_took_is_not_touched() {
+fn the_job_that_became_due_first_is_reserved_first() {
     let all = cases();
     let case = all.iter().find(|case| case["name"] == DEVIATIONS[1].0).unwrap();
+    let folder = Folder::new();
+    prepare(&folder.file(), case);
+    let numbers: Vec<_> = reserve(&broker_at(&folder.file(), NOW), 9).iter().map(|job| job.number.unwrap()).collect();
+    assert_eq!(numbers, [2, 1]);
+}
+
+#[test]
+fn a_row_that_another_worker_took_is_not_touched() {
+    let all = cases();
+    let case = all.iter().find(|case| case["name"] == DEVIATIONS[2].0).unwrap();
     let folder = Folder::new();
     prepare(&folder.file(), case);
     let broker = broker_at(&folder.file(), NOW);
