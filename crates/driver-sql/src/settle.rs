@@ -1,5 +1,7 @@
 //! Ending and prolonging reservations, each batch behind one check of the fence.
 
+use std::collections::BTreeMap;
+
 use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement};
 use ferry_core::failed::Failure;
 use ferry_core::{Claim, Result};
@@ -82,14 +84,12 @@ fn fence<'a>(session: &mut impl Session, tables: &Tables, claims: impl Iterator<
 fn apply(session: &mut impl Session, tables: &Tables, ours: &[(ReservedRow, Indexed<'_>)], now: i64) -> Result<(), SqlError> {
     let mut removed = Vec::new();
     let mut given_back = Vec::new();
+    // By the second at which they are due again.
+    let mut released: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     for (held, (_, item)) in ours {
         match &item.settlement {
             Settlement::Delete => removed.push(held.id),
-            Settlement::Release { delay } => {
-                let due = now.saturating_add(*delay);
-                session.execute(tables.copy_for_release(), Values::new().int(due).int(now).int(held.id))?;
-                removed.push(held.id);
-            }
+            Settlement::Release { delay } => released.entry(now.saturating_add(*delay)).or_default().push(held.id),
             Settlement::Bury(failure) => {
                 bury(session, tables, &item.claim, failure, now)?;
                 removed.push(held.id);
@@ -97,6 +97,11 @@ fn apply(session: &mut impl Session, tables: &Tables, ours: &[(ReservedRow, Inde
             // It keeps its id and with it its position at the head.
             Settlement::GiveBack => given_back.push(held.id),
             Settlement::Leave => {}
+        }
+    }
+    for (due, ids) in released {
+        for ids in padded(&ids) {
+            session.execute(tables.release(ids.len()), Values::new().int(due).ints(&ids))?;
         }
     }
     for ids in padded(&given_back) {

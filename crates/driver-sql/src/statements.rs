@@ -235,16 +235,16 @@ impl Tables {
         format!("DELETE FROM {} WHERE id IN ({})", self.jobs(), marks(1, ids))
     }
 
-    /// The released job under a new id. Parameters: due second, now, id of the old row.
-    ///
-    /// Copied before the old row goes, so that the new id differs in a table without AUTOINCREMENT too.
-    pub(crate) fn copy_for_release(&self) -> String {
-        let (jobs, (columns, free)) = (self.jobs(), self.new_row());
+    /// Parameters: due second, ids.
+    pub(crate) fn release(&self, ids: usize) -> String {
+        let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
+        let reserved = reserved.map(|reserved| format!(", {reserved} = 0")).unwrap_or_default();
         // Tried once more, whenever the family counts it.
         let raise = 1 - self.attempts_held(0);
         format!(
-            "INSERT INTO {jobs} (queue, payload, {columns}) \
-             SELECT queue, payload, attempts + {raise}, {free}, ?1, ?2 FROM {jobs} WHERE id = ?3"
+            "UPDATE {} SET {reserved_at} = NULL, attempts = attempts + {raise}, {available_at} = ?1{reserved} WHERE id IN ({})",
+            self.jobs(),
+            marks(2, ids)
         )
     }
 

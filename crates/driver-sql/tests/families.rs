@@ -52,7 +52,7 @@ fn a_row_of_v1_is_reserved_without_being_counted_and_counted_when_it_comes_back(
     assert_eq!(jobs_table(&folder.file()), json!([row(1, 1, 1, (NOW + 60).into(), NOW, NOW)]));
 
     assert_eq!(settle(&later, &job, Settlement::Release { delay: 5 }), SettleResult::Applied);
-    assert_eq!(jobs_table(&folder.file()), json!([row(2, 2, 0, Value::Null, NOW + 65, NOW + 60)]));
+    assert_eq!(jobs_table(&folder.file()), json!([row(1, 2, 0, Value::Null, NOW + 65, NOW)]));
     let last = think1(&folder.file(), NOW + 65);
     assert_eq!(reserve(&last, 1)[0].attempts, Some(3));
 }
