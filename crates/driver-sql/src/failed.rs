@@ -2,6 +2,7 @@
 
 use ferry_core::failed::{FailedJob, FailedPosition};
 use ferry_core::payload::with_fresh_attempts;
+use ferry_core::timezone::TimeZone;
 use ferry_core::{NewJob, QueueName, Result};
 
 use crate::admin::clamped;
@@ -41,12 +42,15 @@ fn read_page(
     page: Values<'_>,
 ) -> Result<Vec<FailedJob>> {
     broker.run(Role::Query, |session| match statement(&broker.tables) {
-        Some(sql) => Ok(session.query(sql, page)?.iter().map(failed_job).collect()),
+        Some(sql) => {
+            let zone = broker.zone.get();
+            Ok(session.query(sql, page)?.iter().map(|row| failed_job(row, &zone)).collect())
+        }
         None => Ok(Vec::new()),
     })
 }
 
-fn failed_job(row: &impl Row) -> FailedJob {
+fn failed_job(row: &impl Row, zone: &TimeZone) -> FailedJob {
     let column = row.text(4);
     let (exception, reason, attempts) = trailer::split(&column);
     FailedJob {
@@ -57,7 +61,7 @@ fn failed_job(row: &impl Row) -> FailedJob {
         reason: reason.to_owned(),
         exception: exception.to_owned(),
         attempts,
-        failed_at: row.int(5).unwrap_or_default(),
+        failed_at: row.int(5).map(|local| zone.to_unix(local)).unwrap_or_default(),
         record: Vec::new(),
         older: 0,
     }

@@ -266,7 +266,7 @@ impl Tables {
         format!("UPDATE {} SET {} = ?1 WHERE id IN ({})", self.jobs(), self.columns().reserved_at, marks(2, ids))
     }
 
-    /// Parameters: connection, queue, payload, exception, now. `None` when failed jobs are discarded.
+    /// Parameters: connection, queue, payload, exception, the local second. `None` when failed jobs are discarded.
     pub(crate) fn bury(&self) -> Option<String> {
         let failed = self.failed()?;
         Some(format!(
