@@ -25,6 +25,7 @@ use crate::convert::which::Which;
 use crate::convert::{self, delay};
 use crate::handler::{PhpHost, Resolver};
 use crate::zend::call::{self, CallFailure};
+use crate::zend::dates;
 use crate::zend::objects::{self, text};
 
 /// One connection, and everything one can ask of it.
@@ -284,6 +285,7 @@ impl ConnectionHandle {
         if self.is_sync() {
             return Ok(None);
         }
+        dates::share_timezone();
         let client = self.client()?;
         let Some(reservation) = client.reserve_one(&queue).map_err(|error| exception(&error))? else { return Ok(None) };
         let broker = client.broker().map_err(|error| exception(&error))?;

@@ -8,6 +8,7 @@ use ferry_core::failed::FailedJob;
 use crate::classes::connection::{ConnectionHandle, count};
 use crate::convert::errors::exception;
 use crate::convert::which::{self, Which};
+use crate::zend::dates;
 use crate::zend::objects::{self, text};
 
 impl ConnectionHandle {
@@ -18,6 +19,7 @@ impl ConnectionHandle {
         if self.is_sync() {
             return Ok(Vec::new());
         }
+        dates::share_timezone();
         let jobs = self.client()?.failed(&queue, offset, limit).map_err(|error| exception(&error))?;
         jobs.iter().map(record).collect()
     }
@@ -28,6 +30,7 @@ impl ConnectionHandle {
         if self.is_sync() {
             return Ok(None);
         }
+        dates::share_timezone();
         let job = self.client()?.failed_job(&queue, &id).map_err(|error| exception(&error))?;
         job.as_ref().map(record).transpose()
     }
@@ -38,6 +41,7 @@ impl ConnectionHandle {
         if self.is_sync() {
             return Ok(0);
         }
+        dates::share_timezone();
         let retried = if self.is_tracked() {
             self.retry_tracked(&queue, &filter)?
         } else {
@@ -52,6 +56,7 @@ impl ConnectionHandle {
         if self.is_sync() {
             return Ok(0);
         }
+        dates::share_timezone();
         let forgotten = self.client()?.forget_failed(&queue, &filter).map_err(|error| exception(&error))?;
         Ok(i64::try_from(forgotten).unwrap_or(i64::MAX))
     }
