@@ -10,8 +10,8 @@
 //! The driver links the system's libsqlite3 (`sqlx` with `sqlite-unbundled`), because that is the copy PHP's own PDO uses. POSIX
 //! locks belong to the process, not to the file handle: with two copies of the library on one file, closing a handle of one
 //! silently drops the locks of the other, and the file is corrupted (sqlite.org, How To Corrupt, 2.2.1). With one copy, PHP code
-//! may use PDO on the very same file in the same process. For the same reason nothing here ever opens the database file by
-//! itself; it only asks for its metadata.
+//! may use PDO on the very same file in the same process. For the same reason nothing here ever opens an existing
+//! database file by itself; it only asks for its metadata.
 //!
 //! # The tables
 //!
