@@ -24,6 +24,7 @@ use crate::convert::spec::{EncodedJob, SharedData};
 use crate::convert::which::Which;
 use crate::convert::{self, delay};
 use crate::handler::{Resolver, sync};
+use crate::zend::dates;
 use crate::zend::objects::{self, text};
 
 /// One connection.
@@ -205,6 +206,7 @@ impl ConnectionHandle {
     /// The next job, without waiting. It is not renewed: settle it within `retry_after`.
     pub fn pop(&self, queue: Option<&[u8]>) -> PhpResult<Option<PhpJob>> {
         let queue = self.queue(queue)?;
+        dates::share_timezone();
         let client = self.client()?;
         let Some(reservation) = client.reserve_one(&queue).map_err(|error| exception(&error))? else { return Ok(None) };
         let name = Arc::from(self.0.config().name.as_str());

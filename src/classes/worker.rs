@@ -18,6 +18,7 @@ use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::worker::{self, WorkerOptions};
 use crate::handler::{EVENT_NAMES, Listeners, Log, PhpHost, Resolver, StopRequests};
 use crate::zend::call::{self, CallFailure};
+use crate::zend::dates;
 use crate::zend::interrupter::PhpInterrupter;
 use crate::zend::signals::{self, SignalWatch};
 
@@ -170,6 +171,7 @@ impl PhpWorker {
         let _running = Running::begin(&self.running)?;
         // Handlers typed `think\queue\Job` are checked without autoloading: make the name known, Composer's or ours.
         let _ = call::guarded(|| call::class("think\\queue\\Job"));
+        dates::share_timezone();
         let signals = SignalWatch::start();
         let host = PhpHost::new(self.resolver.clone(), &self.listeners, self.log.clone(), self.wishes.clone());
         let result = work(&host);

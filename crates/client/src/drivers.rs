@@ -39,15 +39,7 @@ pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Arc<dyn Broker>> {
             },
         )),
         #[cfg(feature = "sqlite")]
-        DriverConfig::Sqlite(file) => Arc::new(ferry_driver_sql::SqliteBroker::new(
-            file.clone(),
-            ferry_driver_sql::Settings {
-                family: config.family,
-                retry_after: config.retry_after,
-                failed: config.failed,
-                now: None,
-            },
-        )),
+        DriverConfig::Sqlite(file) => Arc::new(sqlite(config, file)),
         #[cfg(feature = "amqp")]
         DriverConfig::Amqp(server) => Arc::new(ferry_driver_amqp::AmqpBroker::new(
             server.clone(),
@@ -65,6 +57,13 @@ pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Arc<dyn Broker>> {
         DriverConfig::Sqlite(_) => return Err(not_built_in(config)),
         DriverConfig::Mysql(_) | DriverConfig::Postgres(_) => return Err(not_built_in(config)),
     })
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(config: &ConnectionConfig, file: &ferry_core::config::SqliteConfig) -> ferry_driver_sql::SqliteBroker {
+    let settings =
+        ferry_driver_sql::Settings { family: config.family, retry_after: config.retry_after, failed: config.failed, now: None };
+    ferry_driver_sql::SqliteBroker::new(file.clone(), settings).in_zone(crate::process::timezone().clone())
 }
 
 /// Waits for operations under way in other threads, and holds new ones up until [`after_fork`].

@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use ferry_core::config::{ConnectionConfig, DriverConfig};
+use ferry_core::timezone::SharedTimeZone;
 use ferry_core::{Broker, Result};
 use ferry_support::sync;
 use once_cell::sync::OnceCell;
@@ -42,6 +43,12 @@ pub fn after_fork() {
 /// How many forks lie between the process that loaded the library and this one.
 pub fn generation() -> u64 {
     PROCESS.generation()
+}
+
+/// The zone in which other programs write times into tables that they share with us. Set from PHP's thread.
+pub fn timezone() -> &'static SharedTimeZone {
+    static ZONE: LazyLock<SharedTimeZone> = LazyLock::new(SharedTimeZone::default);
+    &ZONE
 }
 
 /// Lets go of every connection, at the end of the process. A child that never used one lets go of nothing: they are its parent's.

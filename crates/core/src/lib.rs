@@ -22,6 +22,7 @@ pub mod signals;
 pub mod status;
 pub mod sync;
 pub mod task;
+pub mod timezone;
 
 pub use broker::{Admin, Broker, IdempotencyStore, StatusStore, WorkerControl, control};
 pub use error::{Error, ErrorKind, Result};

@@ -2,6 +2,7 @@
 
 use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::payload::with_fresh_attempts;
+use ferry_core::timezone::TimeZone;
 use ferry_core::{Error, NewJob, QueueName, Result};
 
 use crate::admin::clamped;
@@ -23,7 +24,7 @@ const PAGE: u64 = 200;
 /// A page of failed jobs, newest first.
 pub(crate) fn failed(broker: &SqlBroker<impl Database>, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
     let page = Values::new().text(queue.as_str()).int(clamped(limit)).int(clamped(offset));
-    read_page(broker, broker.tables.newest_failed(), page)
+    read_page(broker, Tables::newest_failed, page)
 }
 
 /// The failed job with this id.
@@ -37,7 +38,7 @@ pub(crate) fn failed_job(broker: &SqlBroker<impl Database>, queue: &QueueName, i
 /// A page of failed jobs behind an id, oldest first.
 fn behind(broker: &SqlBroker<impl Database>, queue: &QueueName, id: i64, limit: u64) -> Result<Vec<FailedJob>> {
     let page = Values::new().text(queue.as_str()).int(id).int(clamped(limit));
-    read_page(broker, broker.tables.oldest_failed(), page)
+    read_page(broker, Tables::oldest_failed, page)
 }
 
 /// Hands the failed jobs that match to `remove`, oldest first, and returns how many it removed. Ids only grow, so no place is ever
@@ -67,12 +68,21 @@ fn counted(error: Error, removed: u64) -> Error {
     if removed == 0 { error } else { error.within(format!("{removed} jobs were done before this")) }
 }
 
-fn read_page(broker: &SqlBroker<impl Database>, sql: Option<String>, page: Values<'_>) -> Result<Vec<FailedJob>> {
-    let Some(sql) = sql else { return Ok(Vec::new()) };
-    broker.run(Role::Query, |session| Ok(session.query(sql, page)?.iter().map(read_row).collect()))
+fn read_page(
+    broker: &SqlBroker<impl Database>,
+    statement: impl FnOnce(&Tables) -> Option<String>,
+    page: Values<'_>,
+) -> Result<Vec<FailedJob>> {
+    broker.run(Role::Query, |session| match statement(&broker.tables) {
+        Some(sql) => {
+            let zone = broker.zone.get();
+            Ok(session.query(sql, page)?.iter().map(|row| read_row(row, &zone)).collect())
+        }
+        None => Ok(Vec::new()),
+    })
 }
 
-fn read_row(row: &impl Row) -> FailedJob {
+fn read_row(row: &impl Row, zone: &TimeZone) -> FailedJob {
     let column = row.text(4);
     let (exception, reason, attempts) = trailer::split(&column);
     FailedJob {
@@ -83,7 +93,7 @@ fn read_row(row: &impl Row) -> FailedJob {
         reason: reason.to_owned(),
         exception: exception.to_owned(),
         attempts,
-        failed_at: row.int(5).unwrap_or_default(),
+        failed_at: row.int(5).map(|local| zone.to_unix(local)).unwrap_or_default(),
     }
 }
 

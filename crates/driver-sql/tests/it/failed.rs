@@ -6,6 +6,7 @@ use std::thread;
 use ferry_core::broker::{Admin, Broker, SettleResult, Settlement};
 use ferry_core::config::FailedStore;
 use ferry_core::failed::{FailedJob, Failure, Filter};
+use ferry_core::timezone::{SharedTimeZone, TimeZone};
 use ferry_core::{ErrorKind, NewJob, QueueName, Result};
 use ferry_driver_sql::{Settings, SqliteBroker};
 
@@ -52,6 +53,23 @@ fn payloads(jobs: &[FailedJob]) -> Vec<&[u8]> {
 
 fn failed_table(path: &Path) -> serde_json::Value {
     rows(path, "SELECT id, queue FROM tp_failed_jobs ORDER BY id")
+}
+
+#[test]
+fn the_time_of_a_failed_job_is_written_and_read_in_the_zone_that_think_queue_writes() {
+    let folder = Folder::new();
+    let shanghai = SharedTimeZone::default();
+    shanghai.set(TimeZone::sampled(NOW, NOW + 1, |_| 8 * 3600));
+    let broker = broker_at(&folder.file(), NOW).in_zone(shanghai);
+    fail(&broker, &[b"p"]);
+    assert_eq!(rows(&folder.file(), "SELECT fail_time FROM tp_failed_jobs")[0]["fail_time"], "2023-11-15 06:13:20");
+    // What `date('Y-m-d H:i:s')` wrote there an hour later.
+    sql(
+        &folder.file(),
+        "INSERT INTO tp_failed_jobs (connection, queue, payload, exception, fail_time) VALUES \
+         ('sqlite', 'default', 'p', 'e', '2023-11-15 07:13:20')",
+    );
+    assert_eq!(oldest(&broker, 9).iter().map(|job| job.failed_at).collect::<Vec<_>>(), [NOW, NOW + 3600]);
 }
 
 #[test]
