@@ -41,7 +41,7 @@ impl PhpJob {
     /// The payload as a PHP array. An error is poison.
     fn decoded(&self) -> PhpResult<Zval> {
         let body = [self.held.body(), b"\0"].concat();
-        json::decode(&body).map_err(|error| match error {
+        json::decode_payload(&body).map_err(|error| match error {
             JsonError::Said(why) => exceptions::make(Class::Poison, format!("the payload cannot be decoded: {why}")),
             JsonError::Threw => pending(),
         })

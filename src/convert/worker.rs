@@ -220,10 +220,8 @@ impl Given {
         let Some(value) = self.get(name) else { return Ok(None) };
         let seconds = value.double().or_else(|| value.long().map(|seconds| seconds as f64));
         let seconds = seconds.or_else(|| value.string().and_then(|text| text.trim().parse().ok()));
-        match seconds.map(Duration::try_from_secs_f64) {
-            Some(Ok(duration)) => Ok(Some(duration)),
-            _ => Err(self.wrong(name, "a number of seconds, 0 or more")),
-        }
+        let duration = seconds.and_then(ferry_core::clock::duration);
+        duration.map(Some).ok_or_else(|| self.wrong(name, "a number of seconds, 0 or more"))
     }
 
     /// `plain`, `json`, `none` or a PSR-3 logger.

@@ -20,7 +20,6 @@ use std::sync::Arc;
 
 use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
 use ferry_core::backoff::Backoff;
-use ferry_core::dialect::Family;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
 use ferry_worker::{CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, JobHost};
@@ -227,8 +226,7 @@ impl JobHost for PhpHost<'_> {
     }
 
     fn failed(&self, job: &Rc<HeldJob>, cause: &FailureCause) -> Result<CallEnd, Halt> {
-        // Inside push only v1 and v2 call `failed()` (`sync/sync-push-throws` of v2).
-        let is_skipped = self.inside_push && self.resolver.family != Family::Think1;
+        let is_skipped = self.inside_push && !self.resolver.family.calls_failed_inside_push();
         if is_skipped || matches!(cause.reason, Reason::Poison | Reason::NoHandler) {
             return Ok(CallEnd::Returned);
         }

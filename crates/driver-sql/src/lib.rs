@@ -1,8 +1,9 @@
 //! Jobs in SQL databases, in the tables of think-queue.
 //!
-//! This room holds what the databases have in common (settings, receipts, the record of a failed job) and one folder a
-//! database: [`SqliteBroker`] today; MySQL/MariaDB and PostgreSQL get folders of their own beside `sqlite/`. What a word of the
-//! contract means, and what becomes of a job, is decided in `ferry-core`; nothing here knows PHP.
+//! One file for each trait that the driver carries out (`push`, `reserve`, `settle`, `failed`, `admin`, `control`, `status`,
+//! `idempotency`), and one folder for each database with what only it has: SQLite today. `docs/decisions/0012-one-sql-driver.md`
+//! says how they fit together. What a method of the contract means, and what becomes of a job, is decided in `ferry-core`; nothing
+//! here knows PHP.
 //!
 //! # One SQLite in the process
 //!
@@ -12,18 +13,38 @@
 //! may use PDO on the very same file in the same process. For the same reason nothing here ever opens the database file by
 //! itself; it only asks for its metadata.
 //!
-//! # What is on disk
+//! # The tables
 //!
 //! `jobs`: `id, queue, payload, attempts, reserve_time, available_time, create_time`, and `failed_jobs`: `id, connection, queue,
 //! payload, exception, fail_time`, as think-queue 3.0.3 has them; before, `reserved_at, available_at, created_at` and `failed_at`,
-//! and in v1 and v2 `reserved` beside them. A table of another family than the connection's is an error. Missing tables and our index `ferry_<table>_due` are created. A payload
-//! is TEXT when it is UTF-8, so that PHP sees a string, and BLOB otherwise. `fail_time` is UTC (think-queue writes PHP's local
-//! time). Reason and attempts of a failed job are the last line of `exception`, so the table keeps its six columns.
+//! and in v1 and v2 `reserved` beside them. A table of another family than the connection's is an error. In SQLite, missing tables
+//! and our index `ferry_<table>_due` are created. A payload is TEXT when it is UTF-8, so that PHP sees a string, and BLOB otherwise.
+//! `fail_time` is UTC (think-queue writes PHP's local time). Reason and attempts of a failed job are the last line of `exception`,
+//! so the table keeps its six columns.
 
+mod admin;
+mod broker;
+mod connection_slot;
+mod control;
+mod database;
+mod dialect;
+mod error;
+mod expiring;
+mod failed;
+mod idempotency;
+mod push;
 mod receipt;
+mod reserve;
+mod schema;
+mod session;
 mod settings;
+mod settle;
 mod sqlite;
+mod statements;
+mod status;
 mod trailer;
+mod values;
 
+pub use broker::SqlBroker;
 pub use settings::Settings;
 pub use sqlite::{SqliteBroker, fork_gate};

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use ferry_core::{Due, QueueName};
+use ferry_testkit::Fault;
 use serde_json::{Value, json};
 
 use super::NOW;
-use crate::servers::Fault;
 
 /// A file of recorded cases.
 #[derive(Debug)]
@@ -203,7 +203,7 @@ impl<'a> Case<'a> {
     fn expected_settlements(self) -> Vec<&'static str> {
         let replies = self.recorded["replies"].as_array().into_iter().flatten();
         let removals = self.commands().iter().zip(replies).filter(|(command, _)| command[0] == "ZREM");
-        let settled: Vec<_> = removals.map(|(_, reply)| if reply == 1 { "Done" } else { "Lost" }).collect();
-        if settled.is_empty() { vec!["Done"] } else { settled }
+        let settled: Vec<_> = removals.map(|(_, reply)| if reply == 1 { "Applied" } else { "Lost" }).collect();
+        if settled.is_empty() { vec!["Applied"] } else { settled }
     }
 }

@@ -1,7 +1,7 @@
 //! Plays every case on a driver and compares answer and store with the recording, or with the table of deviations.
 //!
 //! An answer is JSON: `"stored"`, `{"stored": n}`, `{"size": n}`, `"nothing"`, `{"reserved": {"body", "attempts"}}`,
-//! `{"settled": ["Done" | "Lost", ..]}` or `{"error": kind}`.
+//! `{"settled": ["Applied" | "Lost", ..]}` or `{"error": kind}`.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

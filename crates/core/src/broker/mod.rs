@@ -58,13 +58,13 @@ pub trait Broker: Send + Sync {
     /// Returns prefetched jobs to the broker, because the worker will not reserve for a while. Nothing to do where `reserve` prefetches nothing.
     fn release_prefetched(&self) {}
 
-    /// The process is about to fork: closes what a child must not inherit. The next operation opens it again.
-    fn before_fork(&self) {}
-
-    /// Takes what the driver has to tell the operator since the last call: it has no log of its own.
+    /// What an operator should know and no call returned, in order. Each call removes what it returns; a worker logs it as warnings.
     fn notices(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// The process is about to fork: closes what a child must not inherit. The next operation opens it again.
+    fn before_fork(&self) {}
 
     /// Closes every connection. The next operation opens a new one.
     fn close(&self);

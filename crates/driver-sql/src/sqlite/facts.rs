@@ -2,16 +2,19 @@
 
 use ferry_core::broker::Fact;
 
-use super::args::Args;
-use super::session::{Fault, Place, Session};
+use super::file::DatabaseFile;
+use super::session::SqliteSession;
+use crate::error::SqlError;
+use crate::session::{Row, Session};
+use crate::values::Values;
 
-pub(super) fn ask(session: &mut Session, place: &Place) -> Result<Vec<(&'static str, Fact)>, Fault> {
+pub(super) fn facts(session: &mut SqliteSession, file: &DatabaseFile) -> Result<Vec<(&'static str, Fact)>, SqlError> {
     let mut facts = vec![
         ("driver", Fact::Text("sqlite".to_owned())),
-        ("version", Fact::Text(word(session, "SELECT sqlite_version()")?)),
-        ("path", Fact::Text(place.path.display().to_string())),
-        ("journal_mode", Fact::Text(word(session, "PRAGMA journal_mode")?)),
-        ("busy_timeout", Fact::Seconds(place.busy_timeout.as_secs_f64())),
+        ("version", Fact::Text(text(session, "SELECT sqlite_version()")?)),
+        ("path", Fact::Text(file.path.display().to_string())),
+        ("journal_mode", Fact::Text(text(session, "PRAGMA journal_mode")?)),
+        ("busy_timeout", Fact::Seconds(file.busy_timeout.as_secs_f64())),
     ];
     // 2 is FULL: what was committed survives the loss of power.
     facts.push(("synchronous", Fact::Text(synchronous(number(session, "PRAGMA synchronous")?).to_owned())));
@@ -20,9 +23,10 @@ pub(super) fn ask(session: &mut Session, place: &Place) -> Result<Vec<(&'static 
     {
         facts.push((name, Fact::Number(number(session, pragma)?)));
     }
-    let system = nix::sys::statfs::statfs(&place.path).ok();
-    facts
-        .extend(system.and_then(|system| kind(system.filesystem_type())).map(|kind| ("filesystem", Fact::Text(kind.to_owned()))));
+    let system = nix::sys::statfs::statfs(&file.path).ok();
+    facts.extend(
+        system.and_then(|system| filesystem(system.filesystem_type())).map(|name| ("filesystem", Fact::Text(name.to_owned()))),
+    );
     facts.extend(system.map(|system| {
         let free = system.blocks_available().saturating_mul(u64::try_from(system.block_size()).unwrap_or_default());
         ("disk_free", Fact::Number(i64::try_from(free).unwrap_or(i64::MAX)))
@@ -30,8 +34,8 @@ pub(super) fn ask(session: &mut Session, place: &Place) -> Result<Vec<(&'static 
     Ok(facts)
 }
 
-/// The names of those that an operator should know: on some a lock is only a hope.
-fn kind(found: nix::sys::statfs::FsType) -> Option<&'static str> {
+/// The names of those that an operator should know: on some of them locks do not work.
+fn filesystem(found: nix::sys::statfs::FsType) -> Option<&'static str> {
     use nix::sys::statfs as kinds;
     let known = [
         (kinds::EXT4_SUPER_MAGIC, "ext"),
@@ -55,10 +59,10 @@ fn synchronous(level: i64) -> &'static str {
     }
 }
 
-fn word(session: &mut Session, sql: &'static str) -> Result<String, Fault> {
-    Ok(session.rows(sql, Args::default())?.first().map_or_else(String::new, |row| row.text(0)))
+fn text(session: &mut SqliteSession, sql: &'static str) -> Result<String, SqlError> {
+    Ok(session.query(sql, Values::new())?.first().map_or_else(String::new, |row| row.text(0)))
 }
 
-fn number(session: &mut Session, sql: &'static str) -> Result<i64, Fault> {
-    Ok(session.rows(sql, Args::default())?.first().and_then(|row| row.int(0)).unwrap_or_default())
+fn number(session: &mut SqliteSession, sql: &'static str) -> Result<i64, SqlError> {
+    Ok(session.query(sql, Values::new())?.first().and_then(|row| row.int(0)).unwrap_or_default())
 }

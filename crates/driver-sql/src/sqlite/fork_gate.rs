@@ -1,10 +1,12 @@
-//! Keeps forks apart from words in other threads: a fork waits until no word is under way, and holds up those that follow.
+//! Keeps forks apart from operations in other threads: a fork waits until no operation is under way, and holds up those that follow.
 //!
-//! A child that is forked in the middle of a word inherits SQLite's mutexes and its table of locks as they are at that moment,
-//! without the thread that would let go of them.
+//! A child that is forked in the middle of an operation inherits SQLite's mutexes and its table of locks as they are at that moment,
+//! without the thread that would release them.
 
 use std::cell::Cell;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use ferry_support::sync;
 
 static GATE: RwLock<()> = RwLock::new(());
 
@@ -12,18 +14,18 @@ thread_local! {
     static SHUT: Cell<Option<RwLockWriteGuard<'static, ()>>> = const { Cell::new(None) };
 }
 
-/// Held while a word is under way.
-pub(super) fn operation() -> RwLockReadGuard<'static, ()> {
-    GATE.read().unwrap_or_else(PoisonError::into_inner)
+/// Held while an operation is under way.
+pub(crate) fn operation() -> RwLockReadGuard<'static, ()> {
+    sync::read(&GATE)
 }
 
-/// Waits for the words under way and holds up the next. Never called beneath a word.
+/// Waits for the operations under way and holds up the next. Never called from inside an operation.
 pub fn shut() {
     // A thread that is ending has no place for it; then the fork goes ahead as if nothing were under way.
-    let _ = SHUT.try_with(|shut| shut.set(Some(GATE.write().unwrap_or_else(PoisonError::into_inner))));
+    let _ = SHUT.try_with(|shut| shut.set(Some(sync::write(&GATE))));
 }
 
-/// Lets words go on, in the parent and in the child. On the thread that called [`shut`].
+/// Lets operations go on, in the parent and in the child. On the thread that called [`shut`].
 pub fn open() {
     let _ = SHUT.try_with(Cell::take);
 }

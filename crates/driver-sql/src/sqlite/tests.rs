@@ -1,12 +1,19 @@
 //! What can only be brought about from inside: limits that belong to one connection.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use ferry_core::config::FailedStore;
+use ferry_core::config::{FailedStore, SqliteConfig};
 use ferry_core::dialect::Family;
 
-use super::args::Args;
-use super::*;
+use ferry_core::broker::{Broker, Settle, SettleResult};
+use ferry_core::{ErrorKind, NewJob, QueueName, Result};
+
+use super::SqliteBroker;
+use crate::broker::Role;
+use crate::session::{Row, Session};
+use crate::settings::Settings;
+use crate::values::Values;
 
 fn broker(path: PathBuf) -> SqliteBroker {
     let config =
@@ -14,9 +21,9 @@ fn broker(path: PathBuf) -> SqliteBroker {
     SqliteBroker::new(config, Settings { family: Family::Think3, retry_after: Some(60), failed: FailedStore::Keep, now: None })
 }
 
-fn limit_pages(line: &ConnectionSlot, broker: &SqliteBroker, pages: u32) {
+fn limit_pages(role: Role, broker: &SqliteBroker, pages: u32) {
     let pragma = format!("PRAGMA max_page_count = {pages}");
-    line.with(&broker.place, &broker.tables, |session, _| session.rows(pragma, Args::default())).unwrap();
+    broker.run(role, |session| session.query(pragma, Values::new())).unwrap();
 }
 
 fn push(broker: &SqliteBroker, payload: &str) -> Result<Option<i64>> {
@@ -24,12 +31,12 @@ fn push(broker: &SqliteBroker, payload: &str) -> Result<Option<i64>> {
 }
 
 #[test]
-fn a_full_disk_refuses_whole_words_and_the_next_word_works_again() {
+fn a_full_disk_refuses_whole_operations_and_the_next_one_works_again() {
     let folder = std::env::temp_dir().join(format!("ferry-sql-full-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let broker = broker(folder.join("q.db"));
     push(&broker, "first").unwrap();
-    limit_pages(&broker.push, &broker, 12);
+    limit_pages(Role::Push, &broker, 12);
 
     let jobs = vec![NewJob::ready(vec![b'x'; 4000]); 100];
     let error = broker.push_many(&QueueName::default(), &jobs).unwrap_err();
@@ -53,7 +60,7 @@ fn a_failed_store_that_refuses_leaves_the_job_and_holds_up_nothing_else() {
     push(&broker, "one").unwrap();
     push(&broker, "two").unwrap();
     let jobs = broker.reserve(&[QueueName::default()], 2, Duration::ZERO).unwrap();
-    limit_pages(&broker.settle, &broker, 12);
+    limit_pages(Role::Settle, &broker, 12);
 
     let failure = Failure {
         connection: "sqlite".into(),
@@ -84,9 +91,9 @@ fn both_ways_to_the_head_of_a_queue_find_the_same_rows() {
         .collect();
     broker.push_many(&QueueName::default(), &jobs).unwrap();
     let found = |walk| {
-        let args = Args::default().text("default").unwrap().ints(&[2000, 1000, 64]).unwrap();
+        let values = Values::new().text("default").ints(&[2000, 1000, 64]);
         let sql = broker.tables.candidates(walk);
-        let rows = broker.look.with(&broker.place, &broker.tables, |session, _| session.rows(sql, args)).unwrap();
+        let rows = broker.run(Role::Query, |session| session.query(sql, values)).unwrap();
         rows.iter().filter_map(|row| row.int(0)).collect::<Vec<_>>()
     };
     assert_eq!(found(true), found(false));

@@ -1,0 +1,62 @@
+//! What a kind of database supplies to the broker.
+
+use std::time::Instant;
+
+use ferry_core::Error;
+use ferry_core::broker::Fact;
+
+use crate::dialect::Dialect;
+use crate::error::SqlError;
+use crate::session::Session;
+
+/// A database as configured. It opens nothing before it is asked to.
+pub trait Database: Send + Sync {
+    /// Its connections.
+    type Session: Session + Send;
+    /// How a `reserve` waits.
+    type Waiter: Waiter + Send;
+    /// Held while an operation is under way.
+    type OperationGuard;
+
+    /// Its spelling.
+    fn dialect(&self) -> &'static dyn Dialect;
+
+    /// Begins an operation.
+    fn operation(&self) -> Self::OperationGuard;
+
+    /// Opens a connection.
+    fn open(&self) -> Result<Self::Session, SqlError>;
+
+    /// Made when the connection that reserves is open, and dropped with it.
+    fn waiter(&self) -> Self::Waiter;
+
+    /// The error for the caller: what failed, where, what to do.
+    fn explain(&self, error: SqlError) -> Error;
+
+    /// What an operator should know of the database.
+    fn facts(&self, session: &mut Self::Session) -> Result<Vec<(&'static str, Fact)>, SqlError>;
+}
+
+/// Waits until there may be something to reserve. Waiting never reserves.
+pub trait Waiter {
+    /// A call of `reserve` begins.
+    fn begin(&mut self);
+
+    /// Before each query, so that whatever is committed from here on may end the next wait.
+    fn before_query(&mut self);
+
+    /// Waits until a query may find something new, until `deadline` at most.
+    fn wait(&mut self, deadline: Instant) -> Wakeup;
+
+    /// The call of `reserve` ends.
+    fn end(&mut self, found_jobs: bool);
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wakeup {
+    /// It is time to query again.
+    QueryAgain,
+    /// A signal arrived.
+    Interrupted,
+}

@@ -1,0 +1,99 @@
+//! What databases spell differently. Statements are written once, in `statements` and beside the tables of our own, and ask here.
+
+use std::fmt::Write;
+
+use ferry_core::dialect::JobColumns;
+
+/// The spelling of one database.
+pub trait Dialect: Sync {
+    /// A name as an identifier.
+    fn quoted(&self, name: &str) -> String;
+
+    /// What follows an INSERT to change the row that has the same `key` instead. Assignments follow.
+    fn on_conflict(&self, key: &str) -> String;
+
+    /// In such an assignment, the value that could not be inserted.
+    fn inserted(&self, column: &str) -> String;
+
+    /// A time stamp out of a parameter that is a unix second.
+    fn timestamp(&self, parameter: &str) -> String;
+
+    /// The unix second of a column that is a time stamp.
+    fn seconds(&self, column: &str) -> String;
+
+    /// Asks for the names of a table's columns in lower case; no rows when there is no such table. Parameter: the table.
+    fn columns_of_table(&self) -> &'static str;
+
+    /// Asks for a row when there is an index. Parameter: its name.
+    fn index_exists(&self) -> &'static str;
+
+    /// Creates a table of jobs.
+    fn create_jobs(&self, table: &str, columns: &JobColumns) -> String;
+
+    /// Creates a table of failed jobs.
+    fn create_failed(&self, table: &str, failed_at: &str) -> String;
+
+    /// Creates an index, unless there is one of this name.
+    fn create_index(&self, index: &str, table: &str, columns: &[&str]) -> String;
+
+    /// Creates a table of our own, unless there is one.
+    fn create_own(&self, table: &OwnTable) -> String;
+}
+
+/// A table of our own. Its first column is the key.
+#[derive(Debug)]
+pub struct OwnTable {
+    /// Its name.
+    pub name: &'static str,
+    /// Its columns.
+    pub columns: &'static [(&'static str, Kind)],
+}
+
+/// What a column of such a table holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A short text that is compared byte for byte.
+    Key,
+    /// A whole number.
+    Int,
+    /// A text.
+    Text,
+    /// A text or NULL.
+    OptionalText,
+}
+
+impl OwnTable {
+    pub(crate) fn key(&self) -> &'static str {
+        self.columns[0].0
+    }
+
+    /// Inserts a row, or gives the one with the same key these values. Parameters: the columns in order.
+    pub(crate) fn upsert(&self, dialect: &dyn Dialect) -> String {
+        let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
+        let changed: Vec<String> = names[1..].iter().map(|name| format!("{name} = {}", dialect.inserted(name))).collect();
+        format!(
+            "INSERT INTO {} ({}) VALUES ({}) {} {}",
+            self.name,
+            names.join(", "),
+            marks(1, names.len()),
+            dialect.on_conflict(self.key()),
+            changed.join(", ")
+        )
+    }
+
+    /// Parameter: the key.
+    pub(crate) fn delete(&self) -> String {
+        format!("DELETE FROM {} WHERE {} = ?1", self.name, self.key())
+    }
+}
+
+/// `count` parameters from number `first` on.
+pub(crate) fn marks(first: usize, count: usize) -> String {
+    let mut marks = String::with_capacity(count * 5);
+    for number in first..first + count {
+        let comma = if number == first { "" } else { "," };
+        // Writing to a string cannot fail.
+        let _ = write!(marks, "{comma}?{number}");
+    }
+    marks
+}

@@ -1,0 +1,170 @@
+//! Reserving jobs: count without a lock, reserve under one, wait without reserving.
+
+use std::time::{Duration, Instant};
+
+use ferry_core::{Claim, QueueName, Reservation, Result, batch};
+
+use crate::broker::SqlBroker;
+use crate::database::{Database, Waiter, Wakeup};
+use crate::error::SqlError;
+use crate::receipt::ReservedRow;
+use crate::session::{Row, Session};
+use crate::settings::Settings;
+use crate::statements::{FEW, Tables, padded};
+use crate::values::Values;
+
+/// The longest wait of one call, as the contract says.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Reserves from the first queue that has any job, or waits up to `wait` for one to have.
+pub(crate) fn reserve(
+    broker: &SqlBroker<impl Database>,
+    queues: &[QueueName],
+    max: usize,
+    wait: Duration,
+) -> Result<Vec<Reservation>> {
+    let deadline = Instant::now() + wait.min(LONGEST_WAIT);
+    broker.run_waiting(|session, waiter| reserve_before(deadline, session, waiter, broker, queues, max))
+}
+
+fn reserve_before(
+    deadline: Instant,
+    session: &mut impl Session,
+    waiter: &mut impl Waiter,
+    broker: &SqlBroker<impl Database>,
+    queues: &[QueueName],
+    max: usize,
+) -> Result<Vec<Reservation>, SqlError> {
+    waiter.begin();
+    loop {
+        waiter.before_query();
+        let jobs = reserve_first(session, broker, queues, max)?;
+        if !jobs.is_empty() || Instant::now() >= deadline {
+            waiter.end(!jobs.is_empty());
+            return Ok(jobs);
+        }
+        match waiter.wait(deadline) {
+            Wakeup::QueryAgain => {}
+            // The caller has to look at the signal.
+            Wakeup::Interrupted => return Ok(Vec::new()),
+        }
+    }
+}
+
+fn reserve_first(
+    session: &mut impl Session,
+    broker: &SqlBroker<impl Database>,
+    queues: &[QueueName],
+    max: usize,
+) -> Result<Vec<Reservation>, SqlError> {
+    for queue in queues {
+        let cutoffs = Cutoffs::now(&broker.settings);
+        let due = count_due(session, &broker.tables, queue, cutoffs)?;
+        if due.is_empty() {
+            continue;
+        }
+        let jobs = session.transaction(|session| reserve_from(session, &broker.tables, queue, max, cutoffs, due))?;
+        if !jobs.is_empty() {
+            return Ok(jobs);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The seconds that decide what is due and what has expired.
+#[derive(Clone, Copy)]
+struct Cutoffs {
+    now: i64,
+    expired: Option<i64>,
+}
+
+impl Cutoffs {
+    fn now(settings: &Settings) -> Self {
+        let now = settings.now();
+        Self { now, expired: settings.expired_before(now) }
+    }
+
+    fn values(self, queue: &QueueName) -> Values<'_> {
+        // No reservation is older than the least number, so none has expired.
+        Values::new().text(queue.as_str()).int(self.now).int(self.expired.unwrap_or(i64::MIN))
+    }
+}
+
+/// How many rows of a queue could be reserved a moment ago.
+#[derive(Clone, Copy)]
+struct DueCount {
+    ready: i64,
+    has_expired: bool,
+}
+
+impl DueCount {
+    fn is_empty(self) -> bool {
+        self.ready == 0 && !self.has_expired
+    }
+}
+
+fn count_due(session: &mut impl Session, tables: &Tables, queue: &QueueName, cutoffs: Cutoffs) -> Result<DueCount, SqlError> {
+    let rows = session.query(tables.count_due(), cutoffs.values(queue))?;
+    Ok(rows.first().map_or(DueCount { ready: 0, has_expired: false }, |row| DueCount {
+        ready: row.int(0).unwrap_or_default(),
+        has_expired: row.int(1) == Some(1),
+    }))
+}
+
+/// Reserves what is there now; another worker may have been quicker.
+///
+/// Attempts are read before payloads: a queue of large jobs that are all retried one by one would otherwise be read whole each time.
+fn reserve_from(
+    session: &mut impl Session,
+    tables: &Tables,
+    queue: &QueueName,
+    max: usize,
+    cutoffs: Cutoffs,
+    due: DueCount,
+) -> Result<Vec<Reservation>, SqlError> {
+    let limit = i64::try_from(max).unwrap_or(i64::MAX);
+    let rows = session.query(tables.candidates(due.ready > FEW), cutoffs.values(queue).int(limit))?;
+    let found: Vec<Candidate> = rows.iter().filter_map(|row| Some(Candidate { id: row.int(0)?, tried: row.int(1)? })).collect();
+    let untried = batch::take(max, found.iter().map(|row| batch::stands_alone(count(row.tried), b"")));
+    let found = &found[..untried.min(found.len())];
+
+    let bodies = payloads(session, tables, found)?;
+    let alone = found.iter().zip(&bodies).map(|(row, body)| batch::stands_alone(count(row.tried), body));
+    let taken = batch::take(max, alone);
+    let ids: Vec<i64> = found[..taken].iter().map(|row| row.id).collect();
+    for ids in padded(&ids) {
+        session.execute(tables.mark_reserved(ids.len()), Values::new().int(cutoffs.now).ints(&ids))?;
+    }
+    let reservation = |(row, body): (&Candidate, Vec<u8>)| {
+        let held = ReservedRow { id: row.id, attempts: tables.attempts_held(row.tried) };
+        Reservation {
+            claim: Claim { queue: queue.clone(), receipt: held.to_receipt() },
+            body,
+            attempts: Some(count(row.tried + 1)),
+            number: Some(row.id),
+            reserved_at: cutoffs.now,
+        }
+    };
+    Ok(found.iter().zip(bodies).take(taken).map(reservation).collect())
+}
+
+/// A row that can be reserved, and how often it was tried.
+struct Candidate {
+    id: i64,
+    tried: i64,
+}
+
+/// The payloads of `rows`, in their order, which is that of their ids.
+fn payloads(session: &mut impl Session, tables: &Tables, rows: &[Candidate]) -> Result<Vec<Vec<u8>>, SqlError> {
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    let mut bodies = Vec::with_capacity(ids.len());
+    for ids in padded(&ids) {
+        let rows = session.query(tables.payloads(ids.len()), Values::new().ints(&ids))?;
+        bodies.extend(rows.iter().map(|row| row.bytes(1)));
+    }
+    Ok(bodies)
+}
+
+fn count(attempts: i64) -> u32 {
+    u32::try_from(attempts.max(0)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,108 @@
+//! The tables: created when missing, checked when present.
+
+use ferry_core::dialect::Family;
+
+use crate::dialect::Dialect;
+use crate::error::SqlError;
+use crate::session::{Row, Session};
+use crate::statements::{FAILED_COLUMNS, JOB_COLUMNS, Tables};
+use crate::values::Values;
+
+/// Makes sure that the tables and our index exist, and remembers which of the family's columns they have. Takes no lock when they
+/// exist.
+pub(crate) fn ensure(session: &mut impl Session, tables: &Tables) -> Result<(), SqlError> {
+    let jobs = state_of_jobs(session, tables)?;
+    let failed = match tables.failed_name() {
+        Some(name) => state_of_failed(session, tables, name)?,
+        None => TableState::Present,
+    };
+    let indexed = session.query(tables.dialect().index_exists(), Values::new().text(&tables.due_index()))?;
+    if jobs == TableState::Present && failed == TableState::Present && !indexed.is_empty() {
+        return Ok(());
+    }
+    session.transaction(|session| {
+        let statements = [
+            (jobs == TableState::Missing).then(|| tables.create_jobs()),
+            (jobs == TableState::Missing).then(|| tables.create_queue_index()),
+            (failed == TableState::Missing).then(|| tables.create_failed()).flatten(),
+            Some(tables.create_due_index()),
+        ];
+        statements.into_iter().flatten().try_for_each(|sql| session.execute(sql, Values::new()).map(|_| ()))
+    })
+}
+
+/// The statements that make a new store, for those who run them themselves.
+pub(crate) fn statements(tables: &Tables) -> Vec<String> {
+    let failed = tables.create_failed();
+    [tables.create_jobs(), tables.create_queue_index(), tables.create_due_index()].into_iter().chain(failed).collect()
+}
+
+/// Whether there is such a table.
+pub(crate) fn table_exists(session: &mut impl Session, dialect: &dyn Dialect, table: &str) -> Result<bool, SqlError> {
+    Ok(!session.query(dialect.columns_of_table(), Values::new().text(table))?.is_empty())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TableState {
+    Present,
+    Missing,
+}
+
+fn state_of_jobs(session: &mut impl Session, tables: &Tables) -> Result<TableState, SqlError> {
+    let Some(found) = FoundTable::read(session, tables.dialect(), tables.jobs_name())? else {
+        tables.use_job_columns(0);
+        return Ok(TableState::Missing);
+    };
+    found.must_have(JOB_COLUMNS)?;
+    let family = tables.family();
+    if let Some(index) = family.job_columns().iter().position(|columns| columns.fit(|name| found.has(name))) {
+        tables.use_job_columns(index);
+        return Ok(TableState::Present);
+    }
+    Err(
+        match Family::ALL.into_iter().find(|other| other.job_columns().iter().any(|columns| columns.fit(|name| found.has(name))))
+        {
+            Some(fitting) => SqlError::OtherFamily { table: found.table, family, fitting },
+            None => found.lacks(family.job_columns()[0].missing_in(|name| found.has(name)).unwrap_or_default()),
+        },
+    )
+}
+
+fn state_of_failed(session: &mut impl Session, tables: &Tables, name: &str) -> Result<TableState, SqlError> {
+    let Some(found) = FoundTable::read(session, tables.dialect(), name)? else {
+        tables.use_failed_at(0);
+        return Ok(TableState::Missing);
+    };
+    found.must_have(FAILED_COLUMNS)?;
+    let names = tables.family().failed_at_columns();
+    let index = names.iter().position(|name| found.has(name)).ok_or_else(|| found.lacks(names[0]))?;
+    tables.use_failed_at(index);
+    Ok(TableState::Present)
+}
+
+/// A table that exists.
+struct FoundTable {
+    table: String,
+    /// Lower case.
+    columns: Vec<String>,
+}
+
+impl FoundTable {
+    fn read(session: &mut impl Session, dialect: &dyn Dialect, table: &str) -> Result<Option<Self>, SqlError> {
+        let rows = session.query(dialect.columns_of_table(), Values::new().text(table))?;
+        let columns: Vec<String> = rows.iter().map(|row| row.text(0)).collect();
+        Ok((!columns.is_empty()).then(|| Self { table: table.to_owned(), columns }))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column == name)
+    }
+
+    fn must_have(&self, needed: &[&'static str]) -> Result<(), SqlError> {
+        needed.iter().find(|needed| !self.has(needed)).map_or(Ok(()), |column| Err(self.lacks(column)))
+    }
+
+    fn lacks(&self, column: &'static str) -> SqlError {
+        SqlError::MissingColumn { table: self.table.clone(), column }
+    }
+}

@@ -1,0 +1,48 @@
+//! One connection to a database, with blocking calls.
+
+use crate::error::SqlError;
+use crate::values::Values;
+
+/// An open connection. After an error it is closed, which rolls back what was open; so no path needs a ROLLBACK of its own.
+///
+/// Statements number their parameters from `?1` and may repeat one. A session whose server wants them otherwise translates.
+pub trait Session: Sized {
+    /// A row of an answer.
+    type Row: Row;
+
+    /// Runs one statement that answers with rows.
+    fn query(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<Vec<Self::Row>, SqlError>;
+
+    /// Runs one statement that changes rows, and returns how many.
+    fn execute(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<u64, SqlError>;
+
+    /// Runs one statement that inserts rows, and returns the id of the last.
+    fn insert(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<i64, SqlError>;
+
+    /// Does `work` in one transaction.
+    fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError>;
+
+    /// From now on, commits of this connection do not wait for the disk. For what may be lost with the power: statuses, reports
+    /// of workers. They must not hold up whoever renews a lease.
+    fn relax_durability(&mut self) -> Result<(), SqlError>;
+
+    /// Before each operation: whether the connection may still be used.
+    fn check(&self) -> Result<(), SqlError>;
+
+    /// Closes the connection and waits until it is closed.
+    fn close(self);
+}
+
+/// One row of an answer. Columns are read as what they should be, whatever another program stored.
+pub trait Row {
+    /// The whole number in a column; `None` for NULL.
+    fn int(&self, column: usize) -> Option<i64>;
+
+    /// The bytes in a column; none for NULL.
+    fn bytes(&self, column: usize) -> Vec<u8>;
+
+    /// The text in a column; bytes that are no UTF-8 are replaced.
+    fn text(&self, column: usize) -> String {
+        String::from_utf8_lossy(&self.bytes(column)).into_owned()
+    }
+}

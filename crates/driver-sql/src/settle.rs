@@ -1,0 +1,117 @@
+//! Ending and prolonging reservations, each batch behind one check of the fence.
+
+use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement};
+use ferry_core::failed::Failure;
+use ferry_core::{Claim, Result};
+
+use crate::broker::{Role, SqlBroker};
+use crate::database::Database;
+use crate::error::SqlError;
+use crate::receipt::{Fence, ReservedRow};
+use crate::session::{Row, Session};
+use crate::statements::{Tables, padded};
+use crate::trailer;
+use crate::values::Values;
+
+/// Settles the batch in one transaction; burials get one of their own behind it, so that a failed store that refuses holds up
+/// nothing else.
+pub(crate) fn settle(broker: &SqlBroker<impl Database>, batch: &[Settle]) -> Result<Vec<SettleResult>> {
+    let now = broker.settings.now();
+    let mut results = vec![SettleResult::Lost; batch.len()];
+    let (burials, others): (Vec<_>, Vec<_>) =
+        batch.iter().enumerate().partition(|(_, item)| matches!(item.settlement, Settlement::Bury(_)));
+    broker.run(Role::Settle, |session| {
+        for part in [others, burials] {
+            for index in settle_part(session, &broker.tables, &part, now)? {
+                results[index] = SettleResult::Applied;
+            }
+        }
+        Ok(results)
+    })
+}
+
+/// The reservations that are still ours run from now again.
+pub(crate) fn extend(broker: &SqlBroker<impl Database>, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
+    if claims.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (now, tables) = (broker.settings.now(), &broker.tables);
+    broker.run(Role::Settle, |session| {
+        session.transaction(|session| {
+            let mut fence = fence(session, tables, claims.iter())?;
+            let kept: Vec<Option<ReservedRow>> = claims.iter().map(|claim| fence.pass(&claim.receipt)).collect();
+            let ids: Vec<i64> = kept.iter().flatten().map(|held| held.id).collect();
+            for ids in padded(&ids) {
+                session.execute(tables.extend(ids.len()), Values::new().int(now).ints(&ids))?;
+            }
+            Ok(kept.iter().map(|kept| if kept.is_some() { ExtendResult::Kept } else { ExtendResult::Lost }).collect())
+        })
+    })
+}
+
+/// An item and its index in the batch.
+type Indexed<'a> = (usize, &'a Settle);
+
+/// Settles some items and returns the indexes of those that were ours.
+fn settle_part<S: Session>(session: &mut S, tables: &Tables, items: &[Indexed<'_>], now: i64) -> Result<Vec<usize>, SqlError> {
+    let changes = items.iter().any(|(_, item)| !matches!(item.settlement, Settlement::Leave));
+    let work = |session: &mut S| {
+        let mut fence = fence(session, tables, items.iter().map(|(_, item)| &item.claim))?;
+        let ours: Vec<(ReservedRow, Indexed<'_>)> =
+            items.iter().filter_map(|(index, item)| Some((fence.pass(&item.claim.receipt)?, (*index, *item)))).collect();
+        apply(session, tables, &ours, now)?;
+        Ok(ours.iter().map(|(_, (index, _))| *index).collect())
+    };
+    match (items.is_empty(), changes) {
+        (true, _) => Ok(Vec::new()),
+        (false, true) => session.transaction(work),
+        (false, false) => work(session),
+    }
+}
+
+fn fence<'a>(session: &mut impl Session, tables: &Tables, claims: impl Iterator<Item = &'a Claim>) -> Result<Fence, SqlError> {
+    let ids: Vec<i64> = claims.filter_map(|claim| ReservedRow::of(&claim.receipt)).map(|held| held.id).collect();
+    let mut reserved = Vec::with_capacity(ids.len());
+    for ids in padded(&ids) {
+        let rows = session.query(tables.reserved(ids.len()), Values::new().ints(&ids))?;
+        reserved.extend(rows.iter().filter_map(|row| Some(ReservedRow { id: row.int(0)?, attempts: row.int(1)? })));
+    }
+    Ok(Fence::of(reserved))
+}
+
+fn apply(session: &mut impl Session, tables: &Tables, ours: &[(ReservedRow, Indexed<'_>)], now: i64) -> Result<(), SqlError> {
+    let mut removed = Vec::new();
+    let mut given_back = Vec::new();
+    for (held, (_, item)) in ours {
+        match &item.settlement {
+            Settlement::Delete => removed.push(held.id),
+            Settlement::Release { delay } => {
+                let due = now.saturating_add(*delay);
+                session.execute(tables.copy_for_release(), Values::new().int(due).int(now).int(held.id))?;
+                removed.push(held.id);
+            }
+            Settlement::Bury(failure) => {
+                bury(session, tables, &item.claim, failure, now)?;
+                removed.push(held.id);
+            }
+            // It keeps its id and with it its position at the head.
+            Settlement::GiveBack => given_back.push(held.id),
+            Settlement::Leave => {}
+        }
+    }
+    for ids in padded(&given_back) {
+        session.execute(tables.give_back(ids.len()), Values::new().int(now).ints(&ids))?;
+    }
+    for ids in padded(&removed) {
+        session.execute(tables.delete(ids.len()), Values::new().ints(&ids))?;
+    }
+    Ok(())
+}
+
+fn bury(session: &mut impl Session, tables: &Tables, claim: &Claim, failure: &Failure, now: i64) -> Result<(), SqlError> {
+    let Some(sql) = tables.bury() else { return Ok(()) };
+    let exception = trailer::with_trailer(failure);
+    let values =
+        Values::new().text(&failure.connection).text(claim.queue.as_str()).bytes(&failure.payload).text(&exception).int(now);
+    session.execute(sql, values).map(|_| ())
+}

@@ -1,0 +1,369 @@
+//! The text of every statement on think-queue's tables, in one place. `fixtures/think-queue-v3.json`, `sqlite/*`, shows the
+//! originals, and `fixtures/think-queue-v1.json`, `mariadb/*`, those of v1 and v2. Which columns there are and when attempts rise is
+//! decided by the family; what databases spell differently, by the dialect; here both become SQL.
+//!
+//! Two indexes serve them. `<table>_queue` on (queue) is think-queue's own; it walks a queue in the order of ids. Ours,
+//! `ferry_<table>_due` on (queue, reserve_time, available_time), finds due and expired rows without touching others; where a
+//! column of its own says whether a row is reserved, that one stands behind the queue. Measured
+//! with 100,000 rows: walking finds the head of a long backlog at once but needs 14 ms past as many delayed rows; sorting what
+//! is due costs 0.1 us a row. So [`Tables::count_due`] counts the due rows first, up to [`FEW`], and the cheaper way is taken.
+//!
+//! Lists of ids are padded to powers of two by repeating their last, so that few different texts fill the statement cache.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ferry_core::broker::State;
+use ferry_core::dialect::{Counting, Family, JobColumns};
+
+use crate::dialect::{Dialect, marks};
+
+/// Columns that every table of jobs has.
+pub(crate) const JOB_COLUMNS: &[&str] = &["id", "queue", "payload", "attempts"];
+
+/// Columns that every table of failed jobs has.
+pub(crate) const FAILED_COLUMNS: &[&str] = &["id", "connection", "queue", "payload", "exception"];
+
+/// Up to so many due rows are sorted; more are found by walking.
+pub(crate) const FEW: i64 = 1024;
+
+/// The most ids or rows in one statement. Old libraries know 999 parameters.
+pub(crate) const CHUNK: usize = 256;
+
+/// The names of the tables and their columns.
+pub(crate) struct Tables {
+    dialect: &'static dyn Dialect,
+    family: Family,
+    jobs: String,
+    failed: Option<String>,
+    /// Which of the family's columns were found. Looked at whenever a connection is made, so that a migrated table is noticed.
+    job_columns: AtomicUsize,
+    failed_at: AtomicUsize,
+}
+
+impl Tables {
+    /// `failed` is `None` when failed jobs are discarded.
+    pub(crate) fn new(dialect: &'static dyn Dialect, family: Family, jobs: &str, failed: Option<&str>) -> Self {
+        let failed = failed.map(str::to_owned);
+        Self { dialect, family, jobs: jobs.to_owned(), failed, job_columns: AtomicUsize::new(0), failed_at: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn dialect(&self) -> &'static dyn Dialect {
+        self.dialect
+    }
+
+    pub(crate) fn family(&self) -> Family {
+        self.family
+    }
+
+    pub(crate) fn jobs_name(&self) -> &str {
+        &self.jobs
+    }
+
+    pub(crate) fn failed_name(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+
+    pub(crate) fn due_index(&self) -> String {
+        format!("ferry_{}_due", self.jobs)
+    }
+
+    /// Settles for the family's columns number `index`.
+    pub(crate) fn use_job_columns(&self, index: usize) {
+        self.job_columns.store(index, Ordering::Relaxed);
+    }
+
+    /// Settles for the family's name number `index` of the time of a failed job.
+    pub(crate) fn use_failed_at(&self, index: usize) {
+        self.failed_at.store(index, Ordering::Relaxed);
+    }
+
+    fn columns(&self) -> &'static JobColumns {
+        let all = self.family.job_columns();
+        all.get(self.job_columns.load(Ordering::Relaxed)).unwrap_or(&all[0])
+    }
+
+    fn failed_at(&self) -> &'static str {
+        let all = self.family.failed_at_columns();
+        all.get(self.failed_at.load(Ordering::Relaxed)).unwrap_or(&all[0])
+    }
+
+    fn failed(&self) -> Option<String> {
+        Some(self.dialect.quoted(self.failed.as_deref()?))
+    }
+
+    fn jobs(&self) -> String {
+        self.dialect.quoted(&self.jobs)
+    }
+
+    /// The columns of a new row behind `queue, payload`, and the values of one that is not reserved.
+    fn new_row(&self) -> (String, &'static str) {
+        let JobColumns { reserved, reserved_at, available_at, created_at } = self.columns();
+        match reserved {
+            Some(reserved) => (format!("attempts, {reserved}, {reserved_at}, {available_at}, {created_at}"), "0,NULL"),
+            None => (format!("attempts, {reserved_at}, {available_at}, {created_at}"), "NULL"),
+        }
+    }
+
+    /// That a row is not reserved. `plain` is a plus sign to keep the planner off the index, or nothing.
+    fn is_free(&self, plain: &str) -> String {
+        match self.columns().reserved {
+            Some(reserved) => format!("{plain}{reserved} = 0"),
+            None => format!("{plain}{} IS NULL", self.columns().reserved_at),
+        }
+    }
+
+    fn is_reserved(&self) -> String {
+        match self.columns().reserved {
+            Some(reserved) => format!("{reserved} = 1"),
+            None => format!("{} IS NOT NULL", self.columns().reserved_at),
+        }
+    }
+
+    fn is_ready(&self, plain: &str) -> String {
+        format!("queue = ?1 AND {} AND {plain}{} <= ?2", self.is_free(plain), self.columns().available_at)
+    }
+
+    fn is_delayed(&self) -> String {
+        let available_at = self.columns().available_at;
+        format!("{} AND ({available_at} > ?2 OR {available_at} IS NULL)", self.is_free(""))
+    }
+
+    fn has_expired(&self) -> String {
+        let JobColumns { reserved, reserved_at, .. } = self.columns();
+        let reserved = reserved.map(|reserved| format!("{reserved} = 1 AND ")).unwrap_or_default();
+        format!("queue = ?1 AND {reserved}{reserved_at} <= ?3")
+    }
+
+    /// How often a row that can be taken was tried. In v1 an expired reservation is counted only now, when it returns.
+    fn tried(&self) -> String {
+        match (self.family.counting(), self.columns().reserved) {
+            (Counting::AtReturn, Some(reserved)) => format!("coalesce(attempts, 0) + CASE WHEN {reserved} = 1 THEN 1 ELSE 0 END"),
+            (Counting::AtReturn | Counting::AtReserve, _) => "coalesce(attempts, 0)".to_owned(),
+        }
+    }
+
+    /// What becomes of a row's attempts when it is reserved, out of how often it was tried.
+    pub(crate) fn attempts_held(&self, tried: i64) -> i64 {
+        match self.family.counting() {
+            Counting::AtReserve => tried + 1,
+            Counting::AtReturn => tried,
+        }
+    }
+
+    // Creation.
+
+    pub(crate) fn create_jobs(&self) -> String {
+        self.dialect.create_jobs(&self.jobs, self.columns())
+    }
+
+    pub(crate) fn create_queue_index(&self) -> String {
+        self.dialect.create_index(&format!("{}_queue", self.jobs), &self.jobs, &["queue"])
+    }
+
+    pub(crate) fn create_due_index(&self) -> String {
+        let JobColumns { reserved, reserved_at, available_at, .. } = *self.columns();
+        match reserved {
+            Some(reserved) => {
+                self.dialect.create_index(&self.due_index(), &self.jobs, &["queue", reserved, available_at, reserved_at])
+            }
+            None => self.dialect.create_index(&self.due_index(), &self.jobs, &["queue", reserved_at, available_at]),
+        }
+    }
+
+    pub(crate) fn create_failed(&self) -> Option<String> {
+        Some(self.dialect.create_failed(self.failed.as_deref()?, self.failed_at()))
+    }
+
+    // Push.
+
+    /// Parameters: queue, now, then payload and due second of each row.
+    pub(crate) fn insert(&self, rows: usize) -> String {
+        let (columns, free) = self.new_row();
+        let values: Vec<String> = (0..rows).map(|row| format!("(?1,?{},0,{free},?{},?2)", 3 + 2 * row, 4 + 2 * row)).collect();
+        format!("INSERT INTO {} (queue, payload, {columns}) VALUES {}", self.jobs(), values.join(","))
+    }
+
+    // Reserve. Parameters of the first four: queue, now, and the second before which reservations have expired (NULL: never).
+
+    /// Answers how many rows are due, [`FEW`] + 1 at most, and whether any reservation has expired. Takes no write lock.
+    pub(crate) fn count_due(&self) -> String {
+        let (jobs, ready, expired) = (self.jobs(), self.is_ready(""), self.has_expired());
+        format!(
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM {jobs} WHERE {ready} LIMIT {}) AS due), \
+             CASE WHEN EXISTS (SELECT 1 FROM {jobs} WHERE {expired}) THEN 1 ELSE 0 END",
+            FEW + 1
+        )
+    }
+
+    /// Id and tries so far of the first `?4` rows to take. `walk`: by id, for many due rows; otherwise by sorting the due ones.
+    pub(crate) fn candidates(&self, walk: bool) -> String {
+        let (jobs, expired, tried) = (self.jobs(), self.has_expired(), self.tried());
+        let ready = if walk {
+            // The plus signs keep the planner off the index on due times; the result is the same.
+            format!("{jobs} WHERE {} ORDER BY id LIMIT ?4", self.is_ready("+"))
+        } else {
+            format!("{jobs} WHERE {} ORDER BY +id LIMIT ?4", self.is_ready(""))
+        };
+        format!(
+            "SELECT id, {tried} FROM {jobs} WHERE id IN (SELECT id FROM (SELECT id FROM {ready}) UNION ALL \
+             SELECT id FROM (SELECT id FROM {jobs} WHERE {expired} ORDER BY +id LIMIT ?4)) ORDER BY id LIMIT ?4"
+        )
+    }
+
+    /// Id and payload.
+    pub(crate) fn payloads(&self, ids: usize) -> String {
+        format!("SELECT id, payload FROM {} WHERE id IN ({}) ORDER BY id", self.jobs(), marks(1, ids))
+    }
+
+    /// Parameters: now, ids.
+    pub(crate) fn mark_reserved(&self, ids: usize) -> String {
+        let JobColumns { reserved, reserved_at, .. } = self.columns();
+        let reserved = reserved.map(|reserved| format!(", {reserved} = 1")).unwrap_or_default();
+        let raise = self.attempts_held(0);
+        format!(
+            "UPDATE {} SET {reserved_at} = ?1, attempts = {} + {raise}{reserved} WHERE id IN ({})",
+            self.jobs(),
+            self.tried(),
+            marks(2, ids)
+        )
+    }
+
+    // Settle and extend, by id, inside a transaction that has looked at the fence.
+
+    /// The fence: id and attempts of those that are reserved.
+    pub(crate) fn reserved(&self, ids: usize) -> String {
+        format!("SELECT id, attempts FROM {} WHERE id IN ({}) AND {}", self.jobs(), marks(1, ids), self.is_reserved())
+    }
+
+    pub(crate) fn delete(&self, ids: usize) -> String {
+        format!("DELETE FROM {} WHERE id IN ({})", self.jobs(), marks(1, ids))
+    }
+
+    /// The released job under a new id. Parameters: due second, now, id of the old row.
+    ///
+    /// Copied before the old row goes, so that the new id differs in a table without AUTOINCREMENT too.
+    pub(crate) fn copy_for_release(&self) -> String {
+        let (jobs, (columns, free)) = (self.jobs(), self.new_row());
+        // Tried once more, whenever the family counts it.
+        let raise = 1 - self.attempts_held(0);
+        format!(
+            "INSERT INTO {jobs} (queue, payload, {columns}) \
+             SELECT queue, payload, attempts + {raise}, {free}, ?1, ?2 FROM {jobs} WHERE id = ?3"
+        )
+    }
+
+    /// Parameters: now, ids. The due second is lowered to now: a row can have been taken before it (`sqlite/pop-reserve_time-0`).
+    pub(crate) fn give_back(&self, ids: usize) -> String {
+        let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
+        let reserved = reserved.map(|reserved| format!(", {reserved} = 0")).unwrap_or_default();
+        let raise = self.attempts_held(0);
+        format!(
+            "UPDATE {} SET {reserved_at} = NULL, attempts = attempts - {raise}, \
+             {available_at} = CASE WHEN {available_at} > ?1 THEN ?1 ELSE {available_at} END{reserved} WHERE id IN ({})",
+            self.jobs(),
+            marks(2, ids)
+        )
+    }
+
+    /// Parameters: now, ids.
+    pub(crate) fn extend(&self, ids: usize) -> String {
+        format!("UPDATE {} SET {} = ?1 WHERE id IN ({})", self.jobs(), self.columns().reserved_at, marks(2, ids))
+    }
+
+    /// Parameters: connection, queue, payload, exception, now. `None` when failed jobs are discarded.
+    pub(crate) fn bury(&self) -> Option<String> {
+        let failed = self.failed()?;
+        Some(format!(
+            "INSERT INTO {failed} (connection, queue, payload, exception, {}) VALUES (?1, ?2, ?3, ?4, {})",
+            self.failed_at(),
+            self.dialect.timestamp("?5")
+        ))
+    }
+
+    // For operators. Parameters: queue, and now where a due time matters.
+
+    /// Ready, delayed, reserved.
+    pub(crate) fn size(&self) -> String {
+        format!(
+            "SELECT {}, {}, {} FROM {} WHERE queue = ?1",
+            count_if(&self.is_ready("")),
+            count_if(&self.is_delayed()),
+            count_if(&self.is_reserved()),
+            self.jobs()
+        )
+    }
+
+    pub(crate) fn failed_size(&self) -> Option<String> {
+        Some(format!("SELECT count(*) FROM {} WHERE queue = ?1", self.failed()?))
+    }
+
+    /// Parameters: queue, limit, offset.
+    pub(crate) fn newest_failed(&self) -> Option<String> {
+        Some(format!("{} WHERE queue = ?1 ORDER BY id DESC LIMIT ?2 OFFSET ?3", self.select_failed()?))
+    }
+
+    /// Parameters: queue, id of the row behind which to begin, limit.
+    pub(crate) fn oldest_failed(&self) -> Option<String> {
+        Some(format!("{} WHERE queue = ?1 AND id > ?2 ORDER BY id LIMIT ?3", self.select_failed()?))
+    }
+
+    fn select_failed(&self) -> Option<String> {
+        let failed = self.failed()?;
+        let failed_at = self.dialect.seconds(self.failed_at());
+        Some(format!("SELECT id, connection, queue, payload, exception, {failed_at} FROM {failed}"))
+    }
+
+    /// Payloads of those that are there, in the order of their ids. Parameters: queue, ids.
+    pub(crate) fn failed_payloads(&self, ids: usize) -> Option<String> {
+        let failed = self.failed()?;
+        Some(format!("SELECT payload FROM {failed} WHERE queue = ?1 AND id IN ({}) ORDER BY id", marks(2, ids)))
+    }
+
+    /// Parameters: queue, ids.
+    pub(crate) fn forget(&self, ids: usize) -> Option<String> {
+        let failed = self.failed()?;
+        Some(format!("DELETE FROM {failed} WHERE queue = ?1 AND id IN ({})", marks(2, ids)))
+    }
+
+    /// Payloads. Parameters: queue, now, limit, offset.
+    pub(crate) fn peek(&self, state: State) -> String {
+        let JobColumns { reserved_at, available_at, .. } = self.columns();
+        let which = match state {
+            State::Ready => format!("{} ORDER BY id", self.is_ready("")),
+            State::Delayed => format!("{} ORDER BY {available_at}, id", self.is_delayed()),
+            State::Reserved => format!("{} ORDER BY {reserved_at}, id", self.is_reserved()),
+        };
+        format!("SELECT payload FROM {} WHERE queue = ?1 AND {which} LIMIT ?3 OFFSET ?4", self.jobs())
+    }
+
+    pub(crate) fn clear(&self) -> String {
+        format!("DELETE FROM {} WHERE queue = ?1", self.jobs())
+    }
+}
+
+/// Counts the rows that meet a condition.
+fn count_if(condition: &str) -> String {
+    format!("count(CASE WHEN {condition} THEN 1 END)")
+}
+
+/// Lists of ids for single statements, each padded to a power of two by repeating its last.
+pub(crate) fn padded(ids: &[i64]) -> impl Iterator<Item = Vec<i64>> {
+    ids.chunks(CHUNK).map(|chunk| {
+        let mut ids = chunk.to_vec();
+        ids.resize(chunk.len().next_power_of_two(), chunk[chunk.len() - 1]);
+        ids
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_ids_is_padded_without_naming_another_row() {
+        assert_eq!(padded(&[]).count(), 0);
+        assert_eq!(padded(&[1, 2, 3]).collect::<Vec<_>>(), [vec![1, 2, 3, 3]]);
+        let many: Vec<i64> = (0..300).collect();
+        assert_eq!(padded(&many).map(|ids| ids.len()).collect::<Vec<_>>(), [256, 64]);
+    }
+}
