@@ -12,9 +12,14 @@ if test "$PHP_FERRY" != "no"; then
     AC_MSG_ERROR([Ferry is built with Rust 1.94 or later, and there is no cargo in PATH: install Rust with rustup])
   fi
 
+  dnl Without --with-php-config, PHP_CONFIG is the bare word `php-config`; the binding crate takes it for a path.
+  FERRY_PHP_CONFIG=`command -v "$PHP_CONFIG"`
+  if test -z "$FERRY_PHP_CONFIG"; then
+    AC_MSG_ERROR([there is no $PHP_CONFIG: install the headers of PHP (Debian: php-dev), or name it with --with-php-config=/path/to/php-config])
+  fi
+
   dnl The PHP that php-config belongs to, which need not be the first in PATH.
-  FERRY_PHP=`$PHP_CONFIG --php-binary`
-  FERRY_PHP_CONFIG=$PHP_CONFIG
+  FERRY_PHP=`$FERRY_PHP_CONFIG --php-binary`
   PHP_SUBST([FERRY_CARGO])
   PHP_SUBST([FERRY_PHP])
   PHP_SUBST([FERRY_PHP_CONFIG])

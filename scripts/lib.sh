@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 PHP=${PHP:-php}
-FERRY_SO=${FERRY_SO:-$PWD/target/release/libferry.so}
+# What is tested is built with thin LTO; the minutes of fat LTO are for a release.
+FERRY_SO=${FERRY_SO:-$PWD/target/ci/libferry.so}
 export FERRY_SO
 
 say() { printf '\n== %s\n' "$*"; }
@@ -35,15 +36,16 @@ need_build() {
     need php-config php-dev
     need /usr/include/sqlite3.h libsqlite3-dev
     need cargo cargo
-    # The binding crate wants the whole path.
-    PHP=$(command -v "$PHP")
-    export PHP
+    # Whole paths, as the binding crate wants them. They are those that config.m4 hands to cargo, so that one build serves both.
+    PHP_CONFIG=$(command -v "${PHP_CONFIG:-php-config}")
+    if [ "$PHP" = php ]; then PHP=$("$PHP_CONFIG" --php-binary); else PHP=$(command -v "$PHP"); fi
+    export PHP PHP_CONFIG
 }
 
 build() {
     need_build
     say "building the extension"
-    cargo build --release -p ferry
+    cargo build --profile ci -p ferry
 }
 
 # end PID: ends a process and waits until it is gone, so that it writes no file any more.

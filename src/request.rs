@@ -33,6 +33,11 @@ pub fn configure(value: &Value) -> Result<()> {
     Ok(())
 }
 
+/// What the configuration holds that is not read or cannot be used.
+pub fn notices() -> Result<Vec<String>> {
+    Ok(config()?.notices().map(str::to_owned).collect())
+}
+
 /// Forgets everything. Called when the request ends.
 pub fn end() {
     REQUEST.take();

@@ -27,7 +27,9 @@ class Queue
      * Without it the environment variable `FERRY_URL` counts, then the ini setting `ferry.url`; each holds a DSN.
      *
      * @param string|array<string, mixed> $config think-queue's `config/queue.php` (v3, or the flat array of v1 and v2), or a DSN
-     * @throws ConfigException an unknown key (the nearest known one is named), a wrong value, a missing one
+     * A connection is checked when it is used.
+     *
+     * @throws ConfigException no connections, a default that is not among them, a misspelt key beside them, a wrong DSN
      * @throws InvalidArgumentException neither an array nor a string
      */
     public static function configure(mixed $config): void
@@ -35,9 +37,19 @@ class Queue
     }
 
     /**
+     * What the configuration holds that is ignored, and why connections cannot be used. A sentence each, none is an error.
+     *
+     * @return list<string>
+     * @throws ConfigException nothing is configured
+     */
+    public static function notices(): array
+    {
+    }
+
+    /**
      * A connection by name, the default one without.
      *
-     * @throws ConfigException there is no such connection, or none at all
+     * @throws ConfigException there is no such connection, or none at all; an unknown key, a wrong value, a missing one
      */
     public static function connection(?string $name = null): Connection
     {

@@ -23,7 +23,7 @@ pub fn check(bytes: &[u8]) {
             if builder.only_where_secrets_belong {
                 secret::assert_hidden(&format!("{config:?}"));
             }
-            config.unusable.iter().for_each(|unusable| secret::assert_hidden(&unusable.why));
+            config.notices().for_each(secret::assert_hidden);
             assert_eq!(parse(&array).ok(), Some(config), "the same array means something else the second time");
         }
         Err(error) => {
@@ -34,7 +34,7 @@ pub fn check(bytes: &[u8]) {
 }
 
 fn is_whole(config: &Config) {
-    assert!(config.find(&config.default).is_ok(), "the default connection cannot be used");
+    assert!(config.names().any(|name| name == config.default), "the default connection is not configured");
     for connection in &config.connections {
         assert_eq!(config.connection(&connection.name), Some(connection), "two connections have one name");
         cannot_be_wrong(connection);

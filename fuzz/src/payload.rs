@@ -1,8 +1,9 @@
 //! The envelope: what we read of a payload is what a JSON parser reads.
 
-use ferry_core::ErrorKind;
+use ferry_core::clock::LONGEST;
 use ferry_core::failed::class_of;
 use ferry_core::payload::Payload;
+use ferry_core::{Due, ErrorKind};
 use serde_json::{Map, Value};
 
 use crate::whole;
@@ -11,7 +12,10 @@ use crate::whole;
 pub fn check(body: &[u8]) {
     let decoded = Payload::decode(body);
     match &decoded {
-        Ok(payload) => stands_in_its_body(payload, body),
+        Ok(payload) => {
+            stands_in_its_body(payload, body);
+            is_bounded(payload);
+        }
         Err(error) => assert_eq!(error.kind(), ErrorKind::Poison, "{error}"),
     }
     assert_eq!(class_of(body).is_some(), decoded.is_ok(), "a job has a class, poison has none");
@@ -40,6 +44,12 @@ fn agrees_with_the_parser(decoded: Option<Payload>, fields: &Map<String, Value>,
     if let Some(Value::String(id)) = fields.get("id") {
         assert_eq!(payload.id.as_ref(), Some(id), "another id");
     }
-    let second = fields.get("timeoutAt").and_then(Value::as_i64);
+    let second = fields.get("timeoutAt").and_then(Value::as_i64).map(|second| second.clamp(0, Due::LATEST));
     assert!(second.is_none() || payload.timeout_at == second, "another deadline");
+}
+
+/// Whatever the numbers are, times can be added to now and to each other.
+fn is_bounded(payload: &Payload) {
+    assert!(payload.timeout.is_none_or(|timeout| timeout <= LONGEST), "a timeout of more than ten years");
+    assert!(payload.timeout_at.is_none_or(|second| (0..=Due::LATEST).contains(&second)), "a deadline out of range");
 }

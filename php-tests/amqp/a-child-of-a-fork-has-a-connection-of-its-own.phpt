@@ -8,7 +8,7 @@ require __DIR__ . '/../support/rabbit.php';
 
 use Ferry\Queue;
 
-$server = RabbitNode::start();
+$server = RabbitNode::shared();
 Queue::configure(['connections' => ['amqp' => $server->config()]]);
 Queue::push('J', 1);
 $held = Queue::pop();

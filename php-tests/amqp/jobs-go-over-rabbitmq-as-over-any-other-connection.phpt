@@ -41,7 +41,7 @@ class Sleeps
     }
 }
 
-$server = RabbitNode::start();
+$server = RabbitNode::shared();
 Queue::configure(['connections' => ['amqp' => $server->config(['retry_after' => 2, 'heartbeat' => 1])]]);
 
 $id = Queue::push('Marks', ['n' => 1]);

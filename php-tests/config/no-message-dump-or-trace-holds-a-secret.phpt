@@ -61,7 +61,7 @@ $bad = [
     "amqp://u:$secret@h",
     " redis://:$secret@h",
     "$secret",
-    ['type' => 'redis', 'password' => $secret, 'colour' => 1],
+    ['type' => 'redis', 'password' => $secret, 'prot' => 1],
     ['type' => 'redis', 'password' => $secret, 'port' => 'x'],
     ['type' => 'redis', 'password' => [$secret]],
     ['type' => 'redis', 'host' => "redis://:$secret@h"],
@@ -83,6 +83,11 @@ foreach ($bad as $config) {
 }
 
 check('nearly all are refused', $refused >= 48, $refused);
+
+// A key that is not read is named, its value is not.
+Queue::configure(['connections' => ['x' => ['type' => 'redis', 'password' => $secret, 'colour' => $secret]]]);
+holds('what is not read', '`colour`', implode(Queue::notices()));
+check('no secret in a notice', !str_contains(implode(Queue::notices()), SECRET));
 
 // A refused or failed connection.
 $unreachable = new Connection("redis://user:$secret@127.0.0.1:1/0?timeout=1");

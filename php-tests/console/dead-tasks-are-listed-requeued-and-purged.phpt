@@ -9,8 +9,8 @@ require __DIR__ . '/../support/tasks.php';
 
 use Ferry\Task\{Schema, TaskMessage, TaskProducer, TaskResult};
 
-$node = RabbitNode::start();
-$ferry = Ferry::on(['type' => 'amqp', 'host' => '127.0.0.1', 'port' => $node->port]);
+$node = RabbitNode::shared();
+$ferry = Ferry::on($node->config());
 Schema::declare($node->dsn());
 same('none', "No dead tasks.\n", $ferry->run(['dead'])->well('dead')->out);
 
@@ -27,10 +27,12 @@ same('as JSON', ['image', 'mail'], (function (array $types) { sort($types); retu
 holds('shown', '"n":1', $ferry->run(['dead', 'show', $id])->well('show')->out);
 $ferry->run(['dead', 'show', 'nobody'])->refused('nobody', 1, 'there is no dead task nobody');
 $ferry->run(['dead', 'nonsense'])->refused('nonsense', 2, 'dead requeue ID|TYPE|all');
-same('requeued', "1 task published anew.\n", $ferry->run(['dead', 'requeue', 'mail'])->well('requeue')->out);
+$ferry->run(['dead', 'requeue', 'nobody'])->refused('requeue nobody', 1, 'there is no dead task with the id or type nobody');
+same('requeued', "1 task published again.\n", $ferry->run(['dead', 'requeue', 'mail'])->well('requeue')->out);
 wait_until(fn () => $node->ready('task.high') === 1, 'it lies in its queue again');
-$ferry->run(['dead', 'purge', '-n'])->refused('purge without an answer', 1, 'say --force');
+$ferry->run(['dead', 'purge', '-n'])->refused('purge without an answer', 1, 'use --force');
 same('purged', "1 task removed.\n", $ferry->run(['dead', 'purge', '--force'])->well('purge')->out);
+same('all of none', "0 tasks published again.\n", $ferry->run(['dead', 'requeue', 'all'])->well('all of none')->out);
 same('gone', [], $ferry->run(['dead', '--json'])->json());
 
 $printed = $ferry->run(['schema', 'amqp', '--vhost=app'])->well('schema')->out;

@@ -1,7 +1,7 @@
 --TEST--
 Failed jobs are listed, shown, retried, forgotten, flushed and pruned, on SQLite and Redis
 --SKIPIF--
-<?php require __DIR__ . '/skip.php'; needs_console('redis-server'); ?>
+<?php require __DIR__ . '/skip.php'; needs_console('redis-server', 'posix'); ?>
 --FILE--
 <?php
 require __DIR__ . '/console.php';
@@ -56,7 +56,7 @@ foreach (shared_brokers() as $name => $config) {
     // Retry: by id, by condition, by question.
     $ferry->run(['retry', '--queue=mail'])->refused("$name: retry nothing", 2, 'which jobs?');
     $ferry->run(['retry', 'all', '--class=Fails', '--queue=mail'])->refused("$name: retry twice over", 2, 'name ids, or conditions');
-    $ferry->run(['retry', 'all', '--before=yesteryore', '--queue=mail'])->refused("$name: no date", 2, '--before wants a date');
+    $ferry->run(['retry', 'all', '--before=yesteryore', '--queue=mail'])->refused("$name: no date", 2, '--before needs a date');
     $ferry->run(['retry', 'nobody', $all[2]['id'], '--queue=mail'])->refused("$name: one of two ids", 1, '1 job ready again; not among the failed jobs of this queue: nobody');
     same("$name: one ready", 1, $connection->size('mail'));
     same("$name: retry by class", "1 job ready again.\n", $ferry->run(['retry', '--class=\\alsofails', '--queue=other,mail'])->well("$name: retry by class")->out);
@@ -69,28 +69,60 @@ foreach (shared_brokers() as $name => $config) {
     holds("$name: asks with the job's name", 'Fails  asked  RuntimeException: no route for', $asked->err);
     same("$name: one was wanted", [0, "1 job ready again.\n"], [$asked->code, $asked->out]);
     same("$name: the others stay", 2, $connection->stats('mail')['failed']);
-    $ferry->run(['retry', '--ask', '--queue=mail'])->refused("$name: nobody answers", 1, 'nobody answered');
-    $ferry->run(['retry', '--ask', '--queue=mail', '-n'])->refused("$name: nobody may be asked", 1, 'nobody is there to be asked');
+    $ferry->run(['retry', '--ask', '--queue=mail'])->refused("$name: nobody answers", 1, 'no answer');
+    $ferry->run(['retry', '--ask', '--queue=mail', '-n'])->refused("$name: nobody may be asked", 1, 'nobody can be asked here');
     bury($connection, []);
     $only = $ferry->run(['retry', '--ask', '--class=alsofails', '--queue=mail'], "n\n");
-    same("$name: conditions narrow the questions", 1, substr_count($only->err, 'again?'));
+    same("$name: conditions narrow the questions", 1, substr_count($only->err, 'retry?'));
 
     // Forget, prune, flush.
     [$first, $second] = array_column($ferry->run(['failed', '--queue=mail', '--json'])->json(), 'id');
     same("$name: forget", "Forgotten: $first\n", $ferry->run(['forget', $first, '--queue=mail'])->well("$name: forget")->out);
     $ferry->run(['forget', $first, '--queue=mail'])->refused("$name: forget twice", 1, $first);
-    $ferry->run(['forget'])->refused("$name: forget nothing", 2, 'missing: "id"');
+    $ferry->run(['forget', '--queue=mail'])->refused("$name: forget nothing", 2, 'name the jobs by ids');
+    $ferry->run(['forget', $second, '--class=Fails', '--queue=mail'])->refused("$name: forget twice over", 2, 'name the jobs by ids');
     holds("$name: nothing is that old", '0 failed jobs', $ferry->run(['prune', '--queue=mail'])->well("$name: prune")->out);
-    $ferry->run(['prune', '--hours=-1', '--queue=mail'])->refused("$name: no age", 2, '--hours wants a number');
+    $ferry->run(['prune', '--hours=-1', '--queue=mail'])->refused("$name: no age", 2, '--hours needs a number');
     same("$name: still there", 2, $connection->stats('mail')['failed']);
-    $ferry->run(['flush', '--queue=mail', '-n'])->refused("$name: flush without an answer", 1, 'say --force');
+    $ferry->run(['flush', '--queue=mail', '-n'])->refused("$name: flush without an answer", 1, 'use --force');
     $ferry->run(['flush', '--queue=mail'], "no\n")->refused("$name: flush, no", 1, 'nothing was done');
     same("$name: still there", 2, $connection->stats('mail')['failed']);
     holds("$name: flush, yes", '2 failed jobs removed', $ferry->run(['flush', '--queue=mail'], "y\n")->out);
+    // By class and time: listed, forgotten; a class that nobody has is a mistake.
+    bury($connection, ['a' => 'Fails', 'b' => 'AlsoFails', 'c' => 'Fails']);
+    $classes = fn (Said $said) => array_column($said->json(), 'job');
+    same("$name: listed by class", ['Fails', 'Fails'], $classes($ferry->run(['failed', '--queue=mail', '--class=\\fails', '--json'])->well("$name: listed by class")));
+    same("$name: the second of them", 1, count($classes($ferry->run(['failed', '--queue=mail', '--class=Fails', '--limit=5', '--offset=1', '--json']))));
+    same("$name: listed by time", [], $classes($ferry->run(['failed', '--queue=mail', '--after=+1hour', '--json'])));
+    foreach (['failed', 'retry', 'forget'] as $command) {
+        $said = $ferry->run([$command, '--class=Flails', '--queue=mail'])->refused("$name: $command of an unknown class", 1, 'no failed job of the class Flails (did you mean Fails?)');
+        holds("$name: $command: which there are", 'AlsoFails', $said->err);
+    }
+    same("$name: a known class, at no time", "0 jobs ready again.\n", $ferry->run(['retry', '--class=Fails', '--after=+1 hour', '--queue=mail'])->well("$name: at no time")->out);
+    same("$name: forget by class", "2 failed jobs removed.\n", $ferry->run(['forget', '--class=Fails', '--before=+1hour', '--queue=mail'])->well("$name: forget by class")->out);
+    same("$name: the other stays", ['AlsoFails'], $classes($ferry->run(['failed', '--queue=mail', '--json'])));
+    same("$name: forget by time", "1 failed job removed.\n", $ferry->run(['forget', '--before=+1hour', '--queue=mail'])->well("$name: forget by time")->out);
+    $ferry->run(['flush', '--queue=mail'])->well("$name: nothing to flush, nothing to ask");
+
     bury($connection, ['four' => 'Fails']);
     wait_until(fn () => time() > $connection->failed('mail')[0]['failed_at'], 'a second has passed');
     holds("$name: prune what is older than nothing", '1 failed job ', $ferry->run(['prune', '--hours=0', '--queue=mail'])->well("$name: prune all")->out);
     same("$name: gone", 0, $connection->stats('mail')['failed']);
+
+    // A terminal of 80 columns, which `script` lends: no line is longer, and the id is whole.
+    bury($connection, ['five' => 'Fails']);
+    [$one] = $connection->failed('mail');
+    // The ids of SQLite are short enough for a table in 80 columns; those of Redis have 32 letters.
+    foreach ([80 => $name === 'sqlite', 200 => true] as $columns => $isTable) {
+        $command = implode(' ', array_map('escapeshellarg', $ferry->command(['failed', '--queue=mail', '--no-ansi'])));
+        $screen = Child::start(['script', '-qefc', $command, '/dev/null'], temp_dir() . "/screen-$columns", ['FERRY_URL' => Ferry::url($config), 'TERM' => 'xterm', 'COLUMNS' => "$columns"]);
+        $screen->wait();
+        $shown = array_map('rtrim', explode("\n", rtrim(str_replace("\r", '', $screen->out()), "\n")));
+        check("$name: $columns columns are enough", max(array_map('mb_strlen', $shown)) <= $columns, $shown);
+        check("$name: the id is whole", preg_grep('/^' . preg_quote($one['id']) . ' /', $shown) !== [], $shown);
+        check("$name: a table, or two lines for each", str_starts_with($shown[0], 'Id ') === $isTable, $shown);
+    }
+    $ferry->run(['flush', '--queue=mail', '--force'])->well("$name: flush again");
 
     // Bytes that are no text steer no terminal and break no JSON.
     $connection->pushRaw("\xff\x1b[2J<error>{\"job\"", 'mail');

@@ -16,8 +16,16 @@ foreach (shared_brokers(['queue' => 'own']) as $name => $config) {
     wait_until(fn () => count($connection->workers()) >= 2, 'they report');
 
     same("$name: pause", "Paused: `a` on `default`.\n", $ferry->run(['pause', 'a'])->well("$name: pause")->out);
-    $ferry->run(['pause', '--queue=x,y'])->well("$name: pause two");
-    $ferry->run(['pause'])->well("$name: pause the own queue");
+    same("$name: pause two", 0, $ferry->run(['pause', '--queue=x,y'])->code);
+    same("$name: pause the default queue", "Paused: `own` on `default`.\n", $ferry->run(['pause'])->well("$name: pause the default queue")->out);
+    // A queue that nothing knows is paused all the same, with a warning.
+    $connection->push('Note', 'waits', 'filled');
+    $ferry->run(['pause', 'filled'])->well("$name: a queue with jobs");
+    $typo = $ferry->run(['pause', 'ownn']);
+    same("$name: a typing mistake", [0, "Paused: `ownn` on `default`.\n"], [$typo->code, $typo->out]);
+    holds("$name: a typing mistake is noticed", 'no worker works the queue `ownn`, and it holds no jobs (did you mean own?)', $typo->err);
+    holds("$name: and one of resume", 'the queue `filed` was not paused (did you mean filled?)', $ferry->run(['resume', 'filed'])->err);
+    $ferry->run(['resume', 'ownn', 'filled'])->well("$name: both again");
     same("$name: flags", ['a', 'own', 'x', 'y'], array_keys($connection->flags()['paused']));
     // Flags are looked at once a second: by then all have seen them.
     $seen = clock() + 2;
@@ -39,7 +47,7 @@ foreach (shared_brokers(['queue' => 'own']) as $name => $config) {
     same("$name: the doctor warns", 'warn', $found['Queue a']['level']);
     holds("$name: and says what to do", '`ferry resume a`', $found['Queue a']['change']);
 
-    same("$name: resume", "Goes on: `a` on `default`.\n", $ferry->run(['resume', 'a'])->well("$name: resume")->out);
+    same("$name: resume", "Resumed: `a` on `default`.\n", $ferry->run(['resume', 'a'])->well("$name: resume")->out);
     $book->waitFor('paused by');
     $ferry->run(['resume', '--all'])->well("$name: resume all");
     same("$name: nothing is paused", [], $connection->flags()['paused']);
@@ -56,7 +64,7 @@ foreach (shared_brokers(['queue' => 'own']) as $name => $config) {
     wait_until(fn () => array_diff($second, array_column($connection->workers(), 'pid')) === [], 'the new ones report');
     $ferry->run(['stop'])->well("$name: stop");
     same("$name: the master leaves with", 0, $master->wait());
-    holds("$name: and says why", 'the fleet was told to stop', $master->out());
+    holds("$name: and says why", 'all workers were told to stop', $master->out());
     same("$name: the listener leaves with", 0, $listener->wait());
 }
 

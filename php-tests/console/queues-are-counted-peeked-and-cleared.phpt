@@ -15,9 +15,9 @@ foreach (shared_brokers() as $name => $config) {
     $connection->pop('mail');
 
     $counts = ['queue' => 'mail', 'ready' => 1, 'delayed' => 1, 'reserved' => 1, 'failed' => 0, 'size' => 3];
-    $none = ['queue' => null, 'ready' => 0, 'delayed' => 0, 'reserved' => 0, 'failed' => 0, 'size' => 0];
+    $none = ['queue' => 'default', 'ready' => 0, 'delayed' => 0, 'reserved' => 0, 'failed' => 0, 'size' => 0];
     same("$name: size as JSON", [$counts], $ferry->run(['size', '--queue=mail', '--json'])->well("$name: size")->json());
-    same("$name: the own queue", [$none], $ferry->run(['size', '--json'])->json());
+    same("$name: the default queue has its name", [$none], $ferry->run(['size', '--json'])->json());
     $table = $ferry->run(['size', '--queue=mail,other'])->well("$name: size of two")->out;
     check("$name: size as a table", preg_match('/^mail +1 +1 +1 +0 +3/m', $table) && preg_match('/^other +0 +0 +0 +0 +0/m', $table), $table);
 
@@ -28,15 +28,27 @@ foreach (shared_brokers() as $name => $config) {
     }
     same("$name: peek prints the payload", $connection->peek('mail')[0] . "\n", $ferry->run(['peek', '--queue=mail'])->out);
     same("$name: nothing left", "No ready jobs.\n", $ferry->run(['peek', '--queue=mail', '--offset=1'])->out);
-    $ferry->run(['peek', '--state=failed'])->refused("$name: no such state", 2, '--state wants');
-    $ferry->run(['peek', '--limit=-1'])->refused("$name: no such limit", 2, '--limit wants');
+    $ferry->run(['peek', '--state=failed'])->refused("$name: no such state", 2, '--state needs');
+    $ferry->run(['peek', '--limit=-1'])->refused("$name: no such limit", 2, '--limit needs');
     same("$name: nothing was changed", 3, $connection->size('mail'));
 
-    $ferry->run(['clear', '--queue=mail', '-n'])->refused("$name: clear without an answer", 1, 'say --force');
+    $ferry->run(['clear', '--queue=mail', '-n'])->refused("$name: clear without an answer", 1, 'use --force');
     $ferry->run(['clear', '--queue=mail'], "n\n")->refused("$name: clear, no", 1, 'nothing was done');
     same("$name: still there", 3, $connection->size('mail'));
     same("$name: clear", "3 jobs removed from `mail` on `default`.\n", $ferry->run(['clear', '--queue=mail', '--force'])->well("$name: clear")->out);
     same("$name: gone", 0, $connection->size('mail'));
+    same("$name: nothing to clear, nothing to ask", "0 jobs removed from `mail` on `default`.\n", $ferry->run(['clear', '--queue=mail', '-n'])->well("$name: nothing to ask")->out);
+    same("$name: the default queue has its name", "0 failed jobs removed from `default` on `default`.\n", $ferry->run(['flush'])->well("$name: flush")->out);
+
+    // A list with a space or a comma too many would be another queue, or the default one.
+    foreach (['high, mail' => '` mail`', 'mail ' => '`mail `', ',' => 'an empty queue name', 'mail,' => 'an empty queue name', '' => 'an empty queue name'] as $list => $why) {
+        foreach (['size', 'peek', 'clear', 'flush', 'failed', 'retry', 'pause', 'monitor', 'doctor'] as $command) {
+            $more = ['clear' => ['--force'], 'flush' => ['--force'], 'retry' => ['all'], 'monitor' => ['--once']][$command] ?? [];
+            $ferry->run([$command, "--queue=$list", ...$more])->refused("$name: $command --queue=$list", 2, $why);
+        }
+    }
+    $ferry->run(['work', '--once', '--queue=high, mail'])->refused("$name: work", 2, '` mail`');
+    $ferry->run(['pause', ' mail'])->refused("$name: pause", 2, '` mail`');
 }
 
 // The SQL is the driver's, with the names of the connection, and creates what the driver itself creates.

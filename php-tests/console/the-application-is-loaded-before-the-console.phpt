@@ -51,19 +51,44 @@ holds('-c chooses', '`other`', $ferry->run(['clear', '--force', "--bootstrap=$bo
 file_put_contents(temp_dir() . '/queue.php', '<?php return ["default" => "filed", "connections" => ["filed" => ["type" => "memory"]]];');
 holds('--config wins', '`filed`', $ferry->run(['clear', '--force', "--bootstrap=$boot", '--config=queue.php'])->well('config')->out);
 
-// What is wrong.
-$ferry->run(['size', '--bootstrap=nowhere.php'])->refused('no bootstrap file', 1, 'there is no file nowhere.php (--bootstrap)');
+// What is wrong: 2 for the command line, the configuration and the code, 1 for what may pass.
+$ferry->run(['size', '--bootstrap=nowhere.php'])->refused('no bootstrap file', 2, 'there is no file nowhere.php (--bootstrap)');
 $ferry->run(['size', '--bootstrap=' . bootstrap('throw new Exception("no database");')])->refused('a bootstrap file that throws', 1, 'the bootstrap file failed: Exception: no database');
+$ferry->run(['size', '--bootstrap=' . bootstrap('no_such_function();')])->refused('a bootstrap file with a mistake', 2, 'the bootstrap file failed: Error: Call to undefined function no_such_function()');
+$ferry->run(['size', '--bootstrap='])->refused('no name', 2, '--bootstrap needs a file name');
+foreach (['return "boot.php";' => 'string', 'return 7;' => 'int', 'return false;' => 'bool'] as $code => $type) {
+    $ferry->run(['size', '--bootstrap=' . bootstrap($code)])->refused("a bootstrap file that returns $type", 2, "the bootstrap file returned a value of type $type");
+}
+foreach (['', 'return;', 'return true;', 'return new stdClass();', 'return [];'] as $code) {
+    $ferry->run(['size', '--bootstrap=' . bootstrap($code)])->well("a bootstrap file with `$code`");
+}
+$ferry->run(['work', '--once', '--bootstrap=' . bootstrap('return ["on" => "processed"];')])->refused('listeners that are none', 2, '`on` in the array of the bootstrap file');
+foreach (['exit();', 'exit(0);', 'exit(7);', 'register_shutdown_function(fn () => print("the application says goodbye")); exit();'] as $code) {
+    $said = $ferry->run(['size', '--bootstrap=' . bootstrap($code)])->refused("a bootstrap file with `$code`", 1, 'the bootstrap file ended the process');
+    same("`$code`: its own shutdown functions run", str_contains($code, 'goodbye') ? 'the application says goodbye' : '', $said->out);
+}
+$ferry->run(['size', '--config=' . bootstrap('exit();')])->refused('a config file that ends the process', 1, 'the file of --config ended the process');
+$said = $ferry->run(['size', '--config=' . bootstrap('return ["host" => env("HOST")];')])->refused('a config file that needs the framework', 2, 'Call to undefined function env()');
+holds('what to do', '--bootstrap=FILE', $said->err);
+$ferry->run(['size', '--bootstrap=' . bootstrap('throw new Exception("esc \x1b[31m\nferry: forged");')])->refused('nothing steers the terminal', 1, 'esc \u{1B}[31m\nferry: forged');
 $ferry->run(['size', '--config=nowhere.php'])->refused('no config file', 2, 'there is no file nowhere.php (--config)');
 $ferry->run(['size', '--config=' . bootstrap('return 7;')])->refused('a config file without an array', 2, 'does not return an array');
 $ferry->run(['size', '-c', 'nobody'])->refused('no such connection', 2, 'nobody');
 (new Ferry(['FERRY_URL' => 'redis://127.0.0.1:1']))->run(['size'])->refused('no broker', 1, 'Connection refused');
 (new Ferry(['FERRY_URL' => 'redis://:secret@127.0.0.1:1?hots=1']))->run(['size'])->refused('a wrong DSN', 2, '`hots`');
 $ferry->run(['nothing'])->refused('no such command', 2, 'Command "nothing" is not defined');
-$ferry->run(['size', '--jsn'])->refused('no such option', 2, '"--jsn" option does not exist');
-$ferry->run(['work', '--tries=many'])->refused('a wrong value', 2, 'tries');
-$ferry->run(['work', 'one', '--connection=two'])->refused('two connections', 2, 'the connection is said twice');
-$ferry->run(['work', '--processes=0'])->refused('no processes', 2, '--processes wants a number from 1 to 1000');
+$ferry->run(['size', '--jsn'])->refused('no such option', 2, '"--jsn" option does not exist (did you mean --json?)');
+$ferry->run(['work', '--trys=3'])->refused('an option of the bootstrap file', 2, '(did you mean --tries?)');
+$ferry->run(['work', '--max_jobs', '3'])->refused('underscores', 2, '(did you mean --max-jobs?)');
+$ferry->run(['size', '--no-ansi', '--no-interaction', '-c', 'default'])->well('options of symfony/console');
+foreach (['queue:work' => 'work', 'queue:failed-table' => 'schema', 'queue:prune-failed' => 'prune'] as $there => $here) {
+    $ferry->run([$there, "--tries=3"])->refused("think-queue's $there", 2, "here it is `ferry $here`");
+}
+$ferry->run(['work', '--tries=many'])->refused('a wrong value', 2, '--tries needs a number without a unit, for example --tries=3, not `many`');
+$ferry->run(['work', '--memory=128M'])->refused('a unit', 2, 'for example --memory=128');
+$ferry->run(['listen', '--timeout=1min'])->refused('a unit, for the listener', 2, 'for example --timeout=300');
+$ferry->run(['work', 'one', '--connection=two'])->refused('two connections', 2, 'two connections are named');
+$ferry->run(['work', '--processes=0'])->refused('no processes', 2, '--processes needs a number from 1 to 300');
 $ferry->run(['work', '--processes=2', '--health-file=/tmp/x'])->refused('one file for two', 2, '{slot}');
 
 $secret = bootstrap('return "redis://:topsecret@127.0.0.1:1?hots=1";');
@@ -72,9 +97,27 @@ holds('where it came from', 'Connections.php', $traced->err);
 check('no secret', !str_contains($traced->err, 'topsec'), $traced->err);
 
 // Without what it needs.
-$bare = [getenv('FERRY_PHP'), '-n', project('php/bin/ferry'), 'size'];
-$ferry->run_command($bare)->refused('without mbstring and intl', 1, 'symfony/console needs mbstring and intl');
-$ferry->run_command([getenv('FERRY_PHP'), '-n', ...Ferry::needed(alone: true), project('php/bin/ferry'), 'size'])->refused('without the extension', 1, 'the extension ferry is not loaded');
+$bare = [getenv('FERRY_PHP'), '-n'];
+$ferry->run_command([...$bare, '-d', 'extension=' . getenv('FERRY_SO'), project('php/bin/ferry'), 'size'])->refused('without mbstring and intl', 1, 'symfony/console needs mbstring and intl');
+$uses = bootstrap('Ferry\Queue::configure("memory:");');
+$said = $ferry->run_command([...$bare, ...Ferry::needed(alone: true), project('php/bin/ferry'), 'size', "--bootstrap=$uses"])->refused('without the extension', 1, 'the extension ferry is not loaded');
+check('said before the bootstrap file fails for want of it', !str_contains($said->err, 'Ferry\\Queue'), $said->err);
+
+// A worker without an application fails all its jobs, so it says that it has none.
+unlink(temp_dir() . '/vendor/autoload.php');
+foreach ([['work', '--once', '--sleep=0'], ['work', '--once', '--sleep=0', '-p1']] as $words) {
+    $words = [...$words, '--status=0', '--queue=a'];
+    $file = Ferry::on(['type' => 'sqlite', 'path' => temp_dir() . '/nobody.sqlite']);
+    $said = $file->run($words);
+    same(implode(' ', $words) . ': it runs', 0, $said->code);
+    same(implode(' ', $words) . ': it says so once', 1, substr_count($said->err, 'no application is loaded'));
+    holds('where it looked', 'no vendor/autoload.php in ' . realpath(temp_dir()), $said->err);
+    same('with a bootstrap file', '', $file->run([...$words, '--bootstrap=' . bootstrap('')])->well('bootstrapped')->err);
+    $file->run([...$words, '-q'])->well('quiet');
+}
+touch(temp_dir() . '/vendor/autoload.php');
+Ferry::on(['type' => 'sqlite', 'path' => temp_dir() . '/nobody.sqlite'])->run(['work', '--once', '--sleep=0', '--status=0'])->well('with an autoloader');
+$said = Ferry::on(['type' => 'sqlite', 'path' => temp_dir() . '/nobody.sqlite'])->run(['size'])->well('size needs no application');
 done();
 --EXPECT--
 ok

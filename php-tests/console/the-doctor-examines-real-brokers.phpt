@@ -46,6 +46,17 @@ $redis->config('SET', 'appendonly', 'yes');
 // Settings, wherever they stand.
 same('from the DSN', 'warn', found(Ferry::on($server->config(['retry_after' => 5]))->run(['doctor', '--json']))['retry_after']);
 same('from the option', 'warn', found($ferry->run(['doctor', '--json', '--retry-after=never']))['retry_after']);
+// The configuration that counts, wherever another one stands.
+same('a bootstrap file before FERRY_URL', 'warn', found(Ferry::on($server->config(['retry_after' => 60]))->run(['doctor', '--json', '--bootstrap=' . bootstrap('Ferry\Queue::configure(' . var_export('redis://127.0.0.1:' . $server->port . '?retry_after=5', true) . ');')]))['retry_after']);
+$ferry->run(['doctor', '--retry-after=soon'])->refused('no such lease', 2, '--retry-after needs');
+// The configuration of a whole application holds more than Ferry reads: worth a note, no warning.
+if (method_exists(Ferry\Queue::class, 'notices')) {
+    file_put_contents(temp_dir() . '/whole.php', '<?php return ' . var_export(['default' => 'redis', 'prefix' => 'app', 'connections' => ['redis' => $server->config(), 'old' => ['type' => 'topthink']]], true) . ';');
+    $whole = $ferry->run(['doctor', '--json', '--config=whole.php'])->well('a whole application');
+    $notes = array_filter($whole->json()['findings'], fn ($finding) => $finding['topic'] === 'Configuration');
+    same('two notes', ['note', 'note'], array_column($notes, 'level'));
+    check('the key and the connection', preg_match('/`prefix`.*`old`/s', implode(' ', array_column($notes, 'means'))) === 1, $notes);
+}
 same('no timeout', 'warn', found($ferry->run(['doctor', '--json', '--timeout=0']))['Timeout']);
 file_put_contents(temp_dir() . '/queue.php', '<?php return ' . var_export(['default' => 'redis', 'connections' => ['redis' => $server->config(['retry_after' => 7200])]], true) . ';');
 same('from --config', 'warn', found($ferry->run(['doctor', '--json', '--config=queue.php']))['retry_after']);
@@ -73,7 +84,7 @@ $server->stop();
 $gone = $ferry->run(['doctor', '--json']);
 same('no broker', [2, 'bad'], [$gone->code, found($gone)['Broker']]);
 (new Ferry(['FERRY_URL' => 'redis://h?hots=1']))->run(['doctor'])->refused('a wrong DSN', 2, '`hots`');
-$ferry->run(['doctor', '--timeout=soon'])->refused('a wrong call', 2, '--timeout wants');
+$ferry->run(['doctor', '--timeout=soon'])->refused('a wrong call', 2, '--timeout needs');
 
 // SQLite.
 $config = ['type' => 'sqlite', 'path' => temp_dir() . '/jobs.sqlite'];

@@ -14,7 +14,6 @@ use Ferry\Console\Doctor\Checks;
 use Ferry\Console\Doctor\Finding;
 use Ferry\Console\Doctor\RedisChecks as Redis_;
 use Ferry\Console\Doctor\SqliteChecks as Sqlite_;
-use Ferry\Console\Settings;
 
 function level(?Finding $finding): ?string
 {
@@ -32,7 +31,8 @@ function levels(array $findings): array
 foreach ([[null, null], ['3.9.29', 'bad'], ['3.10.8', 'ok'], ['4.1.0', 'warn']] as [$version, $level]) {
     same("RabbitMQ $version", $level, level(Amqp_::version($version)));
 }
-same('alarm', ['bad', 'ok', null], [level(Amqp_::blocked(true)), level(Amqp_::blocked(false)), level(Amqp_::blocked(null))]);
+// The server tells only those who publish: what it does not tell is not known.
+same('alarm', ['bad', 'note', null], [level(Amqp_::blocked(true)), level(Amqp_::blocked(false)), level(Amqp_::blocked(null))]);
 same('round trip', ['ok', 'warn', null], [level(Amqp_::trip(0.001)), level(Amqp_::trip(0.2)), level(Amqp_::trip(null))]);
 same('heartbeat', ['ok', 'warn', null], [level(Amqp_::heartbeat(60.0)), level(Amqp_::heartbeat(0.0)), level(Amqp_::heartbeat(null))]);
 foreach ([[null, 60, null], [1800, 60, 'ok'], [1800, 1700, 'bad'], [1800, 0, 'bad'], [0, 0, 'ok']] as [$limit, $timeout, $level]) {
@@ -66,7 +66,7 @@ same('nothing known, nothing judged', [], Sqlite_::all([]));
 foreach ([[0.2, 'ok'], [-0.9, 'ok'], [1.5, 'warn'], [-4.0, 'warn'], [31.0, 'bad'], [-3600.0, 'bad'], [null, null]] as [$skew, $level]) {
     same("clock $skew", $level, level(Checks::clock($skew)));
 }
-foreach ([[60, 60.0, ['ok', 'ok']], [60, 3600.0, ['ok', 'ok']], ['never', 60.0, ['warn', 'ok']], [5, 60.0, ['warn', 'ok']], [7200, 60.0, ['warn', 'ok']], [null, 60.0, ['warn', 'ok']], [60, 0.0, ['ok', 'warn']]] as [$lease, $timeout, $found]) {
+foreach ([[60, 60.0, ['ok', 'ok']], [60, 3600.0, ['ok', 'ok']], ['never', 60.0, ['warn', 'ok']], [5, 60.0, ['warn', 'ok']], [7200, 60.0, ['warn', 'ok']], [60, 0.0, ['ok', 'warn']]] as [$lease, $timeout, $found]) {
     same('leases ' . json_encode([$lease, $timeout]), $found, levels(Checks::leases($lease, $timeout)));
 }
 // Ours, their retry_after, their timeout.
@@ -89,6 +89,7 @@ same('nobody works', ['warn'], levels(Checks::queue('mail', $stats, [$worker(99,
 same('nothing to do', ['ok'], levels(Checks::queue('mail', ['ready' => 0] + $stats, [], [], 100)));
 same('who works is not known', ['ok'], levels(Checks::queue('mail', $stats, null, [], 100)));
 same('paused', ['warn'], levels(Checks::queue('mail', $stats, [], ['mail' => 50], 100)));
+same('counts that the broker tells', '3 ready, 0 failed', Checks::queue('mail', ['delayed' => null, 'reserved' => null] + $stats, null, [], 100)[0]->means);
 same('failed jobs', ['ok', 'warn'], levels(Checks::queue('mail', ['ready' => 0, 'failed' => 2] + $stats, [], [], 100)));
 same('workers', ['ok', 'ok', 'warn', 'warn'], [level(Checks::workers([], 100)), level(Checks::workers([$worker(95)], 100)), level(Checks::workers([$worker(95), $worker(60)], 100)), level(Checks::workers(null, 100))]);
 
@@ -99,30 +100,8 @@ foreach ([['pcntl' => false], ['memory_limit' => 32 << 20], ['files' => 100]] as
 }
 same('no processes', 2, Finding::worst(Checks::php(['proc_open' => false] + $php)));
 same('no findings', 0, Finding::worst([]));
-
-// What is read of a configuration.
-foreach ([
-    [['connections' => ['a' => ['type' => 'redis', 'retry_after' => '90'], 'b' => ['type' => 'redis', 'retry_after' => 'never'], 'c' => []], 'default' => 'a'], ['' => 90, 'b' => 'never', 'c' => 60]],
-    [['connections' => ['a' => ['url' => 'redis://h?retry_after=30', 'retry_after' => 90], 'b' => ['url' => 'redis://h', 'retry_after' => 90]]], ['' => 30, 'b' => 90]],
-    [['connector' => 'Redis', 'expire' => null], ['' => 'never']],
-    [['connector' => 'Redis'], ['' => 60]],
-    ['redis://h?retry_after=7', ['' => 7]],
-    [null, ['' => 45]],
-] as [$config, $expected]) {
-    foreach ($expected as $name => $seconds) {
-        same('retry_after of ' . json_encode($config) . " $name", $seconds, (new Settings($config, 'sqlite:/x?retry_after=45'))->retryAfter($name === '' ? null : $name));
-    }
-}
-same('configured elsewhere', [null, null], [(new Settings(null, ''))->retryAfter(null), (new Settings(null, ''))->queue(null)]);
-foreach ([
-    ['default', ['connections' => ['a' => ['type' => 'redis', 'queue' => '']]]],
-    ['mail', ['connections' => ['a' => ['type' => 'redis', 'queue' => 'mail']]]],
-    ['high', ['connections' => ['a' => ['url' => 'redis://h?queue=high', 'queue' => 'mail']]]],
-    ['old', ['connector' => 'Redis', 'default' => 'old']],
-    ['dsn', 'sqlite:/x?queue=dsn'],
-] as [$queue, $config]) {
-    same('own queue of ' . json_encode($config), $queue, (new Settings($config, ''))->queue(null));
-}
+same('notices change nothing', [0, ['note', 'note']], [Finding::worst(Checks::configuration(['a', 'b'])), array_column(Checks::configuration(['a', 'b']), 'level')]);
+same('what is not known is no warning', 0, Finding::worst([Amqp_::blocked(false)]));
 done();
 --EXPECT--
 ok

@@ -54,7 +54,7 @@ RedisServer::startOn($server->port);
 wait_until(fn () => substr_count($monitor->out(), 'queue=mail') > $lines + 1, 'it goes on');
 $monitor->signal(SIGKILL);
 (new Ferry(['FERRY_URL' => 'redis://127.0.0.1:1']))->run(['monitor'])->refused('no broker from the beginning', 1, 'Connection refused');
-Ferry::on(['type' => 'memory'])->run(['monitor', '--interval=0'])->refused('too often', 2, '--interval wants');
+Ferry::on(['type' => 'memory'])->run(['monitor', '--interval=0'])->refused('too often', 2, '--interval needs');
 
 // On a terminal, which `script` lends us: colours, bars, and a table in place of the last one.
 $config = ['type' => 'sqlite', 'path' => temp_dir() . '/term.sqlite'];

@@ -51,8 +51,8 @@ foreach (shared_brokers() as $name => $config) {
     $follower = $ferry->start(['status', $bad, '--follow']);
     same("$name: a failure has a code of its own", 3, $follower->wait());
     holds("$name: and says why", 'DomainException: no picture', $follower->out());
-    $ferry->run(['status', 'nobody'])->refused("$name: unknown", 1, 'nothing is known of the job nobody');
-    $ferry->run(['status', $bad, '--interval=0'])->refused("$name: no interval", 2, '--interval wants');
+    $ferry->run(['status', 'nobody'])->refused("$name: unknown", 1, 'there is no status of the job nobody');
+    $ferry->run(['status', $bad, '--interval=0'])->refused("$name: no interval", 2, '--interval needs');
     $worker->signal(SIGTERM);
     same("$name: the worker leaves", 0, $worker->wait());
 }

@@ -12,19 +12,26 @@ require __DIR__ . '/console.php';
 load_console();
 require_once '/usr/share/php/Symfony/Component/Console/autoload.php';
 
+use Ferry\Console\Column;
+use Ferry\Console\Grid;
 use Ferry\Console\Launch;
 use Ferry\Console\Monitor\Snapshot;
 use Ferry\Console\Monitor\Trend;
 use Ferry\Console\Monitor\View;
 use Ferry\Console\Payload;
+use Ferry\Console\Process\Child as Process;
 use Ferry\Console\Process\LineBuffer;
 use Ferry\Console\Process\Limits;
 use Ferry\Console\Process\RespawnPolicy;
+use Ferry\Console\Process\Slot;
+use Ferry\Console\QueueCounts;
 use Ferry\Console\Start;
+use Ferry\Console\Suggestion;
 use Ferry\Console\Text;
 use Ferry\Console\WorkerOptions;
 use Symfony\Component\Console\Input\ArrayInput;
 use Symfony\Component\Console\Input\InputDefinition;
+use Symfony\Component\Console\Output\BufferedOutput;
 
 // The flags of php stand before the script, in all their spellings.
 foreach ([
@@ -55,7 +62,16 @@ same('for the worker', ['queue' => 'high,mail', 'backoff' => '1,5', 'once' => tr
 same('for a child', ['--queue=high,mail', '--backoff=1,5', '--once', '--max-jobs=0', '--health-file=/run/3', '--handlers=mail=app\Mail', '--handlers=app\Other', '--allowed-classes=A', '--allowed-classes=B'], WorkerOptions::words($given, 3));
 same('exponential', ['base' => 2, 'cap' => 600, 'jitter' => 0.5], WorkerOptions::forWorker($input(['--backoff' => 'base:2,cap:600,jitter:0.5']))['backoff']);
 foreach (['base:x', 'bass:2', 'base:2,cap'] as $wrong) {
-    holds("--backoff=$wrong", '--backoff wants', thrown(fn () => WorkerOptions::forWorker($input(['--backoff' => $wrong]))));
+    holds("--backoff=$wrong", '--backoff needs', thrown(fn () => WorkerOptions::forWorker($input(['--backoff' => $wrong]))));
+}
+// An option reaches the worker when somebody typed it, and only then: its default may be another one than that of the console.
+same('no delay was typed', [], WorkerOptions::forWorker($input([])));
+same('a delay of 0 was typed', [['delay' => '0'], ['--delay=0']], [WorkerOptions::forWorker($input(['--delay' => '0'])), WorkerOptions::words($input(['--delay' => '0']))]);
+foreach (WorkerOptions::definition() as $option) {
+    same("{$option->getName()} has no default of the console", [], array_diff_key(['' => $option->getDefault()], $option->acceptValue() && !$option->isArray() ? ['' => $option->getDefault() === null] : ['' => true]));
+}
+foreach (['tries' => 'three', 'memory' => '128M', 'max-time' => '1h', 'timeout' => ''] as $name => $wrong) {
+    holds("--$name=$wrong", "--$name needs a number without a unit, for example --$name=", thrown(fn () => WorkerOptions::forWorker($input(["--$name" => $wrong]))));
 }
 // Every option of the worker that a command line can say is there, in its own spelling.
 $words = array_map(fn ($option) => strtr($option->getName(), '-', '_'), WorkerOptions::definition());
@@ -89,6 +105,34 @@ foreach ([
     same("$kind $code after $lived s", [$over, $deaths, $delay], [$policy->isOver($code), $after, $policy->delay($after)]);
 }
 
+// Work that is to end by itself ends when its process only fails; other work is tried again for ever.
+foreach ([[RespawnPolicy::ENDLESS, 99, false], [RespawnPolicy::FRESH, 99, false], [RespawnPolicy::UNTIL_EMPTY, 4, false], [RespawnPolicy::UNTIL_EMPTY, 5, true], [RespawnPolicy::ONE_RUN, 5, true]] as [$kind, $deaths, $hopeless]) {
+    same("$kind after $deaths failures", $hopeless, (new RespawnPolicy($kind))->isHopeless($deaths));
+}
+
+// Why a process could not be started, as proc_open() says it, and what helps.
+foreach ([
+    ['proc_open(): Unable to create pipe Too many open files', 'Unable to create pipe Too many open files (raise `ulimit -n`; systemd: LimitNOFILE)'],
+    ['proc_open(): Fork failed - Resource temporarily unavailable', 'Fork failed - Resource temporarily unavailable (too many processes: raise `ulimit -u`; systemd: TasksMax)'],
+    ['proc_open(): Fork failed - Cannot allocate memory', 'Fork failed - Cannot allocate memory (start fewer processes, or add memory)'],
+    ['', 'proc_open() failed without a reason'],
+] as [$warning, $reason]) {
+    same($warning, $reason, Process::startFailure($warning));
+}
+
+// With HUP after HUP every worker has its turn: the one that has begun, then the oldest.
+$slots = array_map(fn ($number) => new Slot($number), [1, 2, 3]);
+$bare = (new ReflectionClass(Process::class));
+foreach ([2, 0, 1] as $at => $generation) {
+    $slots[$at]->child = $bare->newInstanceWithoutConstructor();
+    (new ReflectionProperty(Process::class, 'generation'))->setValue($slots[$at]->child, $generation);
+}
+same('the oldest first', 2, Slot::toReplace($slots, 3)?->number);
+same('none is old', null, Slot::toReplace($slots, 0));
+same('not those of this generation', 2, Slot::toReplace($slots, 1)?->number);
+$slots[2]->successor = $slots[2]->child;
+same('what has begun is finished', 3, Slot::toReplace($slots, 3)?->number);
+
 // When those who were told to leave are killed.
 foreach ([[null, 1, null], [5.0, 1, 18.0], [5.0, 2, 13.0], [null, 2, 13.0], [null, 3, 0.0], [0.0, 1, 13.0]] as [$stop, $times, $seconds]) {
     same('killed after ' . json_encode([$stop, $times]), $seconds, (new Limits(60, $stop, 3))->untilKill($times));
@@ -104,13 +148,55 @@ same('a plain job', 'app\Mail@send', Payload::job('{"job":"app\\\\Mail@send","da
 same('an object job', 'app\Mail', Payload::job('{"job":"think\\\\queue\\\\CallQueuedHandler@call","data":{"commandName":"app\\\\Mail"}}'));
 same('poison', '', Payload::job("\xff"));
 same('no text', '', Payload::job('{"job":7}'));
+same('its class', ['app\Mail', 'app\Mail'], [Payload::className('{"job":"\\\\app\\\\Mail@send"}'), Payload::className('{"job":"app\\\\Mail"}')]);
 check('of a class', Payload::isOf('{"job":"App\\\\Mail@send"}', '\app\mail'));
 same('spans', ['0 s', '119 s', '2 min', '2 h', '2 d'], array_map([Text::class, 'span'], [0.4, 119.9, 120, 7200, 172_800]));
 same('sizes', ['0 B', '1023 B', '1.5 KiB', '64 MiB', '2.0 TiB'], array_map([Text::class, 'bytes'], [0, 1023, 1536, 64 << 20, 2 << 40]));
 same('nothing steers a terminal', '\u{1B}[0m\n\u{202E}x?', Text::clean("\x1b[0m\n\u{202E}x\xff"));
 
+same('nothing is left of C1 and line separators', '\u{9B}31m \u{85} \u{2028} \u{7F} \u{200E}', Text::clean("\u{9b}31m \u{85} \u{2028} \x7f \u{200e}"));
+same('text of many languages stays', 'Größe 任务 ✓', Text::clean('Größe 任务 ✓'));
+same('what is kept', "a\n\\tb", Text::clean("a\n\tb", keep: "\n"));
+same('no tag of symfony/console', '\<error>x\</error>', strtr(Text::cell('<error>x</error>'), ['\>' => '>']));
+same('JSON on a terminal', '"\u009b31m\u007f\u202e\u001b 任务"', Text::json("\u{9b}31m\x7f\u{202e}\x1b 任务"));
+same('JSON of what is no UTF-8', "\u{FFFD}", json_decode(Text::json("\xff")));
+same('no line of a block passes for one of the console', ['    one', '    ferry: two', '    \u{1B}three'], explode("\n", Text::block("one\r\nferry: two\n\x1bthree\n")));
+same('cut', ['app\job\S…', '…\SendMail', 'short', '…'], [Text::cut('app\job\SendMail', 10), Text::cut('app\job\SendMail', 10, keepEnd: true), Text::cut('short', 10), Text::cut('abc', 1, keepEnd: true)]);
+$long = str_repeat('x', 8 << 20);
+same('a long text in a short time', ['xxxx…', '…xxxx'], [Text::cut($long, 5), Text::cut($long, 5, keepEnd: true)]);
+same('wide characters', ['任务…', 7], [Text::cut('任务任务', 6), mb_strwidth(Text::cut('x任务任务', 7, keepEnd: true))]);
+
+// What somebody may have meant.
+same('near', ['tries', 'Flaky', 'max-jobs', null, null], [Suggestion::nearest('trys', ['queue', 'tries']), Suggestion::nearest('flakky', ['Mail', 'Flaky']), Suggestion::nearest('max_jobs', ['max-time', 'max-jobs']), Suggestion::nearest('x', ['queue']), Suggestion::nearest('x', [])]);
+same('as a hint', [' (did you mean --tries?)', ''], [Suggestion::hint('trys', ['tries'], '--%s'), Suggestion::hint('trys', ['connection'])]);
+
+// What a broker does not count is not 0.
+$stats = ['ready' => 2, 'delayed' => 0, 'reserved' => 0, 'failed' => 1];
+same('RabbitMQ', ['ready' => 2, 'delayed' => null, 'reserved' => null, 'failed' => 1, 'size' => 2], QueueCounts::known($stats, 'amqp'));
+same('others', $stats + ['size' => 2], QueueCounts::known($stats, 'redis'));
+
+// A table fits: cells are cut, the longest first; then columns go, or rows take two lines.
+$drawn = function (array $columns, ?int $width, array ...$rows): array {
+    $output = new BufferedOutput();
+    (new Grid($columns, $width))->render($output, $rows);
+    return array_map('rtrim', explode("\n", rtrim($output->fetch(), "\n")));
+};
+$columns = [new Column('Id'), new Column('Name', least: 6, keepEnd: true), new Column('Note', least: 4, most: 20, rank: 1)];
+$row = ['12345', 'a-long-name', 'a note of many words, cut'];
+same('no limit but its own', ['Id    Name        Note', '12345 a-long-name a note of many word…'], $drawn($columns, null, $row));
+same('the longest is cut first', ['Id    Name        Note', '12345 a-long-name a note of m…'], $drawn($columns, 31, $row));
+same('then all that may be', ['Id    Name   Note', '12345 …-name a not…'], $drawn($columns, 20, $row));
+same('then a column goes', ['Id    Name', '12345 …g-name'], $drawn($columns, 14, $row));
+same('what may not be cut stays', ['Id    Name', '12345 …-name'], $drawn($columns, 3, $row));
+$columns = [new Column('Id', leads: true), new Column('Tries'), new Column('Why', least: 30)];
+same('two lines', ['12345', '    tries 3  a reason t…'], $drawn($columns, 24, ['12345', 3, 'a reason that is long']));
+same('nothing steers the terminal or starts a tag', ['Id', '\u{1B}[2J<error>x'], $drawn([new Column('Id')], null, ["\x1b[2J<error>x"]));
+$coloured = new BufferedOutput(decorated: true);
+(new Grid([new Column('Id')], null))->render($coloured, [[['<b>', 'fg=red']]]);
+holds('a style', "\x1b[31m<b>\x1b[39m", $coloured->fetch());
+
 // Rates come of two looks.
-$queue = fn (int $ready, ?string $head) => ['ready' => $ready, 'delayed' => 1, 'reserved' => 0, 'failed' => 0, 'head' => $head, 'paused' => false];
+$queue = fn (int $ready, ?string $head) => ['ready' => $ready, 'delayed' => 1, 'reserved' => 0, 'failed' => 0, 'size' => $ready + 1, 'head' => $head, 'paused' => false];
 $worker = fn (string $id, int $processed) => ['id' => $id, 'processed' => $processed, 'failed' => 0];
 $trend = new Trend();
 $first = $trend->add(new Snapshot(100.0, ['mail' => $queue(5, 'a')], [$worker('x', 10)]));
@@ -120,6 +206,29 @@ same('the second has', [7.0, -1.0, 2.0], [$second['processed_per_second'], $seco
 $third = $trend->add(new Snapshot(103.0, ['mail' => $queue(3, 'b')], [$worker('new', 1)]));
 same('a new head, a worker that began anew', [0.0, 0.0], [$third['queues'][0]['head_waits_at_least'], $third['processed_per_second']]);
 same('an empty queue has no head', null, $trend->add(new Snapshot(104.0, ['mail' => $queue(0, null)], []))['queues'][0]['head_waits_at_least']);
+
+$unknown = $trend->add(new Snapshot(105.0, ['mail' => ['delayed' => null, 'reserved' => null] + $queue(1, null)], null));
+same('workers that nobody reports', [null, null], [$unknown['workers'], $unknown['processed_per_second']]);
+$lines = View::lines($unknown);
+check('what is not known is no number', str_contains($lines[0], 'ready=1 delayed=- reserved=-') && str_contains($lines[1], 'workers=- done/s=-'), $lines);
+
+// A screen of 80 columns, and narrower ones.
+$report = ['time' => 0, 'processed_per_second' => 12345.6, 'failed_per_second' => 0.1, 'queues' => [
+    ['queue' => 'default', 'ready' => 123456, 'delayed' => 30, 'reserved' => 64, 'failed' => 2, 'size' => 123550, 'paused' => false, 'growth_per_second' => -1234.5, 'head_waits_at_least' => 100.0],
+    ['queue' => 'a-queue-with-a-name-of-more-than-forty-letters', 'ready' => 1, 'delayed' => null, 'reserved' => null, 'failed' => 0, 'size' => 1, 'paused' => true, 'growth_per_second' => null, 'head_waits_at_least' => null],
+], 'workers' => [['host' => 'web-01.example.internal', 'pid' => 1234567, 'queues' => ['high', 'default', 'low'], 'state' => 'working', 'job' => 'app\\job\\SendInvoiceByMail', 'processed' => 1234567, 'failed' => 12, 'memory' => 345 << 20, 'started' => 0, 'seen' => 0]]];
+foreach ([200, 150, 92, 80, 60, 50] as $width) {
+    $screen = View::screen($report, 'a connection with a long name', 32, false, $width);
+    foreach (explode("\n", $screen) as $line) {
+        check("$width columns are enough", mb_strwidth(rtrim($line)) <= $width, mb_strwidth(rtrim($line)) . ": $line");
+    }
+    foreach (['default', '123456', '…', ':1234567', 'working'] as $piece) {
+        holds("in $width columns", $piece, $screen . '…');
+    }
+}
+foreach (['█', 'app', 'Oldest'] as $piece) {
+    holds('with room enough', $piece, View::screen($report, 'c', 32, false, 150));
+}
 
 $bar = fn (int $ready, int $reserved, int $delayed, int $most) => strip_tags(View::bar(['ready' => $ready, 'reserved' => $reserved, 'delayed' => $delayed], $most));
 same('no jobs, no bar', '', $bar(0, 0, 0, 1));

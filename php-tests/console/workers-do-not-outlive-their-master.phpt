@@ -50,7 +50,7 @@ $book = new Book();
 $config = ['type' => 'sqlite', 'path' => temp_dir() . '/deaf.sqlite'];
 $master = Ferry::on($config)->withFlags(['-d', 'disable_functions=pcntl_signal'])->start(['work', '--processes=2', '--bootstrap=' . $book->bootstrap(), '--queue=a']);
 $children = wait_for_children($master, 2);
-holds('it says so', 'this PHP has no pcntl, so the master hears no signal', $master->err());
+holds('it says so', 'this PHP has no pcntl, so the master cannot handle signals', $master->err());
 use_broker($config)->push('Note', 'deaf', 'a');
 $book->waitFor('deaf by');
 $master->signal(SIGTERM);

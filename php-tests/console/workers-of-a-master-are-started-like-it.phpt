@@ -39,8 +39,9 @@ same('all were worked', 0, $connection->size());
 $lines = array_map(fn ($line) => json_decode($line, true, 512, JSON_THROW_ON_ERROR), explode("\n", trim($said->out)));
 same('a line each for begin and end', 40, count(array_filter($lines, fn ($line) => in_array($line['event'], ['processing', 'processed'], true))));
 same('quiet', '', $ferry->run(['work', '--stop-when-empty', '-q'])->well('quiet')->out);
-$wrong = $ferry->run(['work', '--processes=2', '--once', '--bootstrap=' . bootstrap('if (str_contains(implode(" ", $_SERVER["argv"]), "--parent")) { exit(7); }')]);
-same('the highest code of workers that have one run', 7, $wrong->code);
+$connection->push('Leaves');
+$wrong = $ferry->run(['work', '--processes=2', '--once', '--tries=1', '--sleep=0.1', '--bootstrap=' . bootstrap('class Leaves { public function fire($job, $data) { exit(7); } }')]);
+same('the highest code of workers that have one run', 13, $wrong->code);
 
 // Limits recycle a worker, and 12 is one of them.
 $master = Ferry::on($config)->start(['work', '--processes=1', '--max-jobs=1', '--bootstrap=' . $book->bootstrap()]);
@@ -49,7 +50,7 @@ foreach (['first', 'second'] as $data) {
     $book->waitFor("$data by");
 }
 check('a process each', explode(' by ', array_values(preg_grep('/^first by/', $book->lines()))[0])[1] !== explode(' by ', array_values(preg_grep('/^second by/', $book->lines()))[0])[1]);
-holds('told', 'ended with 0', $master->out());
+holds('told', 'ended with exit code 0', $master->out());
 same('no trouble', '', $master->err());
 $master->signal(SIGTERM);
 same('left', 0, $master->wait());
@@ -101,7 +102,7 @@ $book->waitFor('ran one');
 [$old] = wait_for_children($master, 1);
 $point('broken');
 $master->signal(SIGHUP);
-wait_until(fn () => substr_count($master->err(), 'the old one goes on') >= 3, 'the broken release is tried, more and more seldom');
+wait_until(fn () => substr_count($master->err(), 'the old one continues') >= 3, 'the broken release is tried, more and more seldom');
 holds('why', 'no such table', $master->err());
 $connection->push('Which');
 wait_until(fn () => count(preg_grep('/^ran one$/', $book->lines())) === 2, 'the old code still works');

@@ -1,14 +1,35 @@
 <?php
-// A RabbitMQ node of the test's own: its own name, ports, folder and port mapper, gone with the test.
+// A RabbitMQ node: one of the test's own, with its own name, ports, folder and port mapper, gone with the test; or a virtual host on the
+// node that scripts/test starts for all, because a node takes seconds to start.
 
 require_once __DIR__ . '/child.php';
 
 final class RabbitNode
 {
-    private function __construct(public readonly int $port, private string $folder, private Child $node, private Child $mapper)
-    {
+    private function __construct(
+        public readonly int $port,
+        public readonly string $folder,
+        private ?Child $node,
+        public readonly string $vhost = '/',
+    ) {
     }
 
+    /** For a test that needs nothing but a broker: an empty virtual host on the node that FERRY_TEST_AMQP names, or else a node. */
+    public static function shared(): self
+    {
+        $place = (string) getenv('FERRY_TEST_AMQP');
+        if ($place === '') {
+            return self::start();
+        }
+        [$port, $folder] = explode(':', $place, 2);
+        $node = new self((int) $port, $folder, null, 'php-' . getmypid() . '-' . bin2hex(random_bytes(4)));
+        $all = '<<".*">>';
+        $node->ctl('eval', "rabbit_vhost:add(<<\"{$node->vhost}\">>, <<\"guest\">>), "
+            . "rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, <<\"{$node->vhost}\">>, $all, $all, $all, <<\"guest\">>).");
+        return $node;
+    }
+
+    /** A node of the test's own, for one that kills or reconfigures it. */
     public static function start(): self
     {
         // Somebody may take a port between our look and the node's start; then others are tried.
@@ -19,7 +40,7 @@ final class RabbitNode
             at_the_end(fn () => exec('rm -rf ' . escapeshellarg($folder)));
             $env = self::environment($folder, $port);
             $mapper = Child::start(['epmd', '-address', '127.0.0.1', '-port', (string) ($port + 2)], "$folder/mapper", $env);
-            $node = new self($port, $folder, Child::start([self::program('rabbitmq-server')], "$folder/node", $env), $mapper);
+            $node = new self($port, $folder, Child::start([self::program('rabbitmq-server')], "$folder/node", $env));
             if ($node->isUp()) {
                 return $node;
             }
@@ -52,7 +73,7 @@ final class RabbitNode
         mkdir("$folder/home", 0777, true);
         file_put_contents("$folder/plugins", "[].\n");
         file_put_contents("$folder/rabbit.conf", "loopback_users = none\n");
-        file_put_contents("$folder/home/.erlang.cookie", 'FERRYPHPTESTS');
+        file_put_contents("$folder/home/.erlang.cookie", 'FERRYTESTS');
         chmod("$folder/home/.erlang.cookie", 0400);
     }
 
@@ -106,31 +127,33 @@ final class RabbitNode
     /** The settings of a Ferry connection to it. */
     public function config(array $more = []): array
     {
-        return $more + ['type' => 'amqp', 'host' => '127.0.0.1', 'port' => $this->port];
+        return $more + ['type' => 'amqp', 'host' => '127.0.0.1', 'port' => $this->port, 'vhost' => $this->vhost];
     }
 
     public function dsn(string $query = ''): string
     {
-        return "amqp://guest:guest@127.0.0.1:{$this->port}/" . ($query === '' ? '' : "?$query");
+        $vhost = $this->vhost === '/' ? '' : $this->vhost;
+        return "amqp://guest:guest@127.0.0.1:{$this->port}/$vhost" . ($query === '' ? '' : "?$query");
     }
 
     /** Ends every connection, as a network that breaks would. */
     public function cutConnections(): void
     {
-        $this->ctl('close_all_connections', 'cut by the test');
+        $this->ctl('close_all_connections', '--vhost', $this->vhost, 'cut by the test');
     }
 
     /** A client that knows nothing of Ferry: php-amqplib. */
     public function amqplib(): PhpAmqpLib\Channel\AMQPChannel
     {
         require_once '/usr/share/php/PhpAmqpLib/autoload.php';
-        return (new PhpAmqpLib\Connection\AMQPStreamConnection('127.0.0.1', $this->port, 'guest', 'guest'))->channel();
+        return (new PhpAmqpLib\Connection\AMQPStreamConnection('127.0.0.1', $this->port, 'guest', 'guest', $this->vhost))->channel();
     }
 
     /** Another one: the extension amqp. */
     public function pecl(): AMQPChannel
     {
-        $connection = new AMQPConnection(['host' => '127.0.0.1', 'port' => $this->port, 'login' => 'guest', 'password' => 'guest']);
+        $place = ['host' => '127.0.0.1', 'port' => $this->port, 'vhost' => $this->vhost];
+        $connection = new AMQPConnection($place + ['login' => 'guest', 'password' => 'guest']);
         $connection->connect();
         return new AMQPChannel($connection);
     }

@@ -9,7 +9,7 @@ require __DIR__ . '/../support/tasks.php';
 use Ferry\Task\{TaskMessage, TaskProducer, TaskResult};
 use PhpAmqpLib\Message\AMQPMessage;
 
-$node = RabbitNode::start();
+$node = RabbitNode::shared();
 $dsn = $node->dsn('max_payload=100000');
 $producer = new TaskProducer($dsn, ['gzip' => 2000]);
 $seen = [];

@@ -11,7 +11,7 @@ use Ferry\Task\{TaskMessage, TaskProducer};
 
 $cases = array_column(fixture('task-message.json')['cases'], null, 'name');
 $listed = array_column(fixture('deviations.json')['deviations'], null, 'case');
-$node = RabbitNode::start();
+$node = RabbitNode::shared();
 $producer = new TaskProducer($node->dsn());
 
 // The original declared first: ours must fit on it.

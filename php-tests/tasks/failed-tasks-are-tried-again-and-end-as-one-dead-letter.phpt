@@ -8,7 +8,7 @@ require __DIR__ . '/../support/tasks.php';
 
 use Ferry\Task\{TaskMessage, TaskResult};
 
-$node = RabbitNode::start();
+$node = RabbitNode::shared();
 $channel = $node->amqplib();
 original_topology($channel);
 

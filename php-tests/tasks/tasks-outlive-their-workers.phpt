@@ -8,7 +8,7 @@ require __DIR__ . '/../support/tasks.php';
 
 use Ferry\Task\{TaskMessage, TaskProducer, TaskResult};
 
-$node = RabbitNode::start();
+$node = RabbitNode::shared();
 $dsn = $node->dsn('heartbeat=1');
 $log = temp_dir() . '/log';
 $note = fn (string $line) => file_put_contents($log, "$line\n", FILE_APPEND | LOCK_EX);

@@ -40,7 +40,7 @@ same('one line for the outage', 1, substr_count($child->err(), 'trying again'));
 $again->stop();
 same('it gives up in the end', 15, $child->wait());
 same('one line for the second outage', 2, substr_count($child->err(), 'trying again'));
-same('and one for the end', 1, preg_match_all('/; leaving$/m', $child->err()));
+same('and one for the end', 1, preg_match_all('/; the worker stops$/m', $child->err()));
 check('the health file is gone', !file_exists($health));
 done();
 ?>

@@ -292,7 +292,7 @@ impl ConnectionHandle {
         let name = Arc::from(self.0.config().name.as_str());
         let lease = InFlightJob::new(reservation, Instant::now());
         let job = HeldJob::open(lease, name, Arc::new(Direct(broker.clone())), ForkGeneration::here(process::generation));
-        let job = job.told_alone(self.chronicle()?);
+        let job = job.with_status_unattended(self.chronicle()?);
         Ok(Some(PhpJob::new(Rc::new(job), self.resolver(), None)))
     }
 
@@ -367,8 +367,8 @@ impl ConnectionHandle {
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
         let chronicle = self.chronicle()?;
         let (end, thrown) = {
-            let mut host = PhpHost::inside_push(self.resolver());
-            let end = work_now(&self.0.config().name, queue, body, now, &mut host, process::generation, chronicle);
+            let host = PhpHost::inside_push(self.resolver());
+            let end = work_now(&self.0.config().name, queue, body, now, &host, process::generation, chronicle);
             (end, host.take_thrown().or_else(|| host.take_ending()))
         };
         match (end, thrown) {

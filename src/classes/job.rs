@@ -41,7 +41,7 @@ impl PhpJob {
     /// The payload as a PHP array. An error is poison.
     fn decoded(&self) -> PhpResult<Zval> {
         let body = [self.held.body(), b"\0"].concat();
-        json::decode(&body).map_err(|error| match error {
+        json::decode_payload(&body).map_err(|error| match error {
             JsonError::Said(why) => exceptions::make(Class::Poison, format!("the payload cannot be decoded: {why}")),
             JsonError::Threw => pending(),
         })
@@ -104,7 +104,7 @@ impl PhpJob {
     /// Says how far it is, for its status.
     pub fn progress(&self, percent: Number, message: OptionalText) {
         let percent = u8::try_from(percent.0.clamp(0, 100)).unwrap_or(100);
-        self.held.say_progress(percent, message.text());
+        self.held.report_progress(percent, message.text());
     }
 
     /// Keeps a result for its status.

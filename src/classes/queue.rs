@@ -37,6 +37,11 @@ impl PhpQueue {
         request::configure(&value).map_err(|error| exception(&error))
     }
 
+    /// What the configuration holds that is not read or cannot be used.
+    pub fn notices() -> PhpResult<Vec<String>> {
+        request::notices().map_err(|error| exception(&error))
+    }
+
     /// A connection by name, the default one without.
     pub fn connection(name: OptionalText) -> PhpResult<PhpConnection> {
         let handle: Rc<ferry_client::Handle> = request::connection(name.text().as_deref()).map_err(|error| exception(&error))?;

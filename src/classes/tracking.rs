@@ -105,7 +105,7 @@ struct LoggingStatusWriter {
 }
 
 impl StatusWriter for LoggingStatusWriter {
-    fn take(&self, note: StatusUpdate) {
-        tell(self.client.say(&*self.statuses, &[note]));
+    fn write(&self, update: StatusUpdate) {
+        tell(self.client.say(&*self.statuses, &[update]));
     }
 }

@@ -59,7 +59,7 @@ impl PhpWorker {
                 std::mem::forget(worker);
             }
             if let RunEnd::NotStarted(error) = &end {
-                host.complain(&format!("could not start: {error}"));
+                host.log_error(&format!("could not start: {error}"));
             }
             Ok(end)
         })?;
@@ -78,8 +78,9 @@ impl PhpWorker {
             let mut worker = self.worker(options)?;
             match worker.work_one(host) {
                 Ok(found) => Ok(Ok(found)),
-                Err((Some(error), _)) => Err(error),
-                Err((None, halt)) => {
+                Err(RunEnd::NotStarted(error)) => Err(error),
+                Err(RunEnd::Code(_)) => Ok(Ok(false)),
+                Err(RunEnd::Halted(halt)) => {
                     if process::generation() != born {
                         std::mem::forget(worker);
                     }
@@ -166,14 +167,14 @@ impl PhpWorker {
     }
 
     /// Runs `work` with a host; once at a time, with our signal handlers in place.
-    fn guard<T>(&self, work: impl FnOnce(&mut PhpHost<'_>) -> Result<T, Error>) -> PhpResult<T> {
+    fn guard<T>(&self, work: impl FnOnce(&PhpHost<'_>) -> Result<T, Error>) -> PhpResult<T> {
         let _running = Running::begin(&self.running)?;
         // Handlers typed `think\queue\Job` are checked without autoloading: make the name known, Composer's or ours.
         let _ = call::guarded(|| call::class("think\\queue\\Job"));
         dates::share_timezone();
         let signals = SignalWatch::start();
-        let mut host = PhpHost::new(self.resolver.clone(), &self.listeners, self.log.clone(), self.wishes.clone());
-        let result = work(&mut host);
+        let host = PhpHost::new(self.resolver.clone(), &self.listeners, self.log.clone(), self.wishes.clone());
+        let result = work(&host);
         let ending = host.take_ending();
         drop(host);
         drop(signals);

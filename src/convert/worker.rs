@@ -93,7 +93,7 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
     let defaults = Options::new(config.name.clone(), queues);
     let options = Options {
         tries: given.number("tries", 0, i64::MAX)?.map_or(defaults.tries, Tries::from_number),
-        verdict: config.family.verdict(),
+        exhaustion: config.family.verdict(),
         backoff: given.backoff(config.family)?,
         timeout: given.duration("timeout")?.map_or(defaults.timeout, |timeout| (!timeout.is_zero()).then_some(timeout)),
         warning: given.duration("warn_before")?.filter(|warning| !warning.is_zero()),
@@ -191,10 +191,8 @@ impl Given {
         let Some(value) = self.get(name) else { return Ok(None) };
         let seconds = value.double().or_else(|| value.long().map(|seconds| seconds as f64));
         let seconds = seconds.or_else(|| value.string().and_then(|text| text.trim().parse().ok()));
-        match seconds.map(Duration::try_from_secs_f64) {
-            Some(Ok(duration)) => Ok(Some(duration)),
-            _ => Err(wrong(name, "a number of seconds, 0 or more")),
-        }
+        let duration = seconds.and_then(ferry_core::clock::duration);
+        duration.map(Some).ok_or_else(|| wrong(name, "a number of seconds, 0 or more"))
     }
 
     /// `plain`, `json`, `none` or a PSR-3 logger.

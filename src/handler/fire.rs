@@ -3,7 +3,6 @@
 use ext_php_rs::ffi::core_globals;
 use ext_php_rs::types::{ZendObject, ZendStr, Zval};
 use ferry_core::backoff::Backoff;
-use ferry_core::dialect::Family;
 use ferry_worker::{CallEnd, HeldJob};
 
 use crate::classes::call_queued_handler::CallQueuedHandler;
@@ -48,7 +47,7 @@ pub fn tell_failed(resolver: &Resolver, job: &HeldJob, exception: &Zval) -> Call
     let mut handler = resolver.handler(&class, &data)?;
     if let Some(handler) = handler.object_mut().filter(|handler| objects::has_method(handler, "failed")) {
         let mut arguments = vec![data];
-        if resolver.family != Family::Think1 {
+        if resolver.family.hands_exception_to_failed() {
             arguments.push(exception.shallow_clone());
         }
         call::method(handler, "failed", &mut arguments)?;

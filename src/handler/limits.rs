@@ -35,5 +35,5 @@ pub fn class_in(job: &InFlightJob) -> Option<String> {
 
 fn seconds(value: &Zval) -> Option<Duration> {
     let number = value.double().or_else(|| integer(value).map(|seconds| seconds as f64))?;
-    Duration::try_from_secs_f64(number).ok()
+    ferry_core::clock::duration(number)
 }

@@ -1,4 +1,6 @@
-//! The worker's host: hands jobs to PHP handlers and tells PHP listeners.
+//! The worker's host: calls PHP handlers and PHP listeners.
+//!
+//! Everything that changes lies in cells, and none of them is borrowed while PHP code runs: a handler may call back into its worker.
 
 mod fire;
 mod limits;
@@ -10,6 +12,7 @@ mod resolver;
 mod stop_requests;
 pub mod tasks;
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,10 +20,9 @@ use std::sync::Arc;
 use ext_php_rs::ffi::zend_function;
 use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
 use ferry_core::backoff::Backoff;
-use ferry_core::dialect::Family;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
-use ferry_worker::{CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, StopRequest};
+use ferry_worker::{CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, JobHost, StopRequest};
 
 pub use fire::{describe, fire_for_caller, tell_failed};
 pub use listeners::{Listeners, NAMES as EVENT_NAMES};
@@ -42,27 +44,27 @@ pub struct PhpHost<'a> {
     resolver: Rc<Resolver>,
     listeners: Option<&'a Listeners>,
     log: Rc<Log>,
-    wishes: Arc<StopRequests>,
+    requests: Arc<StopRequests>,
     /// Inside push: `failed()` is not called, except in v1 and v2, and the exception goes to the caller.
     inside_push: bool,
     /// `pcntl_signal_dispatch`, when pcntl is loaded.
     dispatch: Option<*mut zend_function>,
     /// What the handler threw, until the next job.
-    thrown: Option<Zval>,
-    /// What the handler failed its job with, until it is told.
+    thrown: RefCell<Option<Zval>>,
+    /// What the handler failed its job with, until the event has fired.
     cause: CauseSlot,
     /// What a listener or a signal handler threw: it ends the run and goes to its caller.
-    ending: Option<Zval>,
+    ending: RefCell<Option<Zval>>,
     /// The PHP object of the job at hand.
-    job: Option<(Rc<HeldJob>, Zval)>,
+    job: RefCell<Option<(Rc<HeldJob>, Zval)>>,
     /// The handler class and limits of job names seen so far.
-    known: HashMap<String, Prepared>,
-    /// What the handler's `backoff()` said when it failed.
-    backoff: Option<Backoff>,
+    known: RefCell<HashMap<String, Prepared>>,
+    /// What the handler's `backoff()` returned when it failed.
+    backoff: Cell<Option<Backoff>>,
     /// Working directory and locale, to be put back after a job that was stopped.
-    surroundings: Option<ProcessState>,
+    process_state: Option<ProcessState>,
     /// Whether a handler ran since cycles were last collected.
-    untidy: bool,
+    has_garbage: Cell<bool>,
     /// What the process uses beside PHP's allocator.
     resident: Resident,
 }
@@ -76,14 +78,14 @@ struct Prepared {
 
 impl<'a> PhpHost<'a> {
     /// The host of a worker.
-    pub fn new(resolver: Rc<Resolver>, listeners: &'a Listeners, log: Rc<Log>, wishes: Arc<StopRequests>) -> Self {
+    pub fn new(resolver: Rc<Resolver>, listeners: &'a Listeners, log: Rc<Log>, requests: Arc<StopRequests>) -> Self {
         Self {
             listeners: Some(listeners),
             log,
-            wishes,
+            requests,
             inside_push: false,
             dispatch: call::find_function("pcntl_signal_dispatch"),
-            surroundings: Some(ProcessState::now()),
+            process_state: Some(ProcessState::now()),
             ..Self::inside_push(resolver)
         }
     }
@@ -94,109 +96,117 @@ impl<'a> PhpHost<'a> {
             resolver,
             listeners: None,
             log: Rc::new(Log::silent()),
-            wishes: Arc::default(),
+            requests: Arc::default(),
             inside_push: true,
             dispatch: None,
-            thrown: None,
+            thrown: RefCell::default(),
             cause: CauseSlot::default(),
-            ending: None,
-            job: None,
-            known: HashMap::new(),
-            backoff: None,
-            surroundings: None,
-            untidy: false,
+            ending: RefCell::default(),
+            job: RefCell::default(),
+            known: RefCell::default(),
+            backoff: Cell::default(),
+            process_state: None,
+            has_garbage: Cell::new(false),
             resident: Resident::default(),
         }
     }
 
     /// The exception that ended the run.
-    pub fn take_ending(&mut self) -> Option<Zval> {
+    pub fn take_ending(&self) -> Option<Zval> {
         self.ending.take()
     }
 
     /// What the last handler threw.
-    pub fn take_thrown(&mut self) -> Option<Zval> {
+    pub fn take_thrown(&self) -> Option<Zval> {
         self.thrown.take()
     }
 
-    /// Tells an error that has no event of its own.
-    pub fn complain(&self, text: &str) {
-        self.log.trouble(text);
+    /// Logs an error that has no event of its own.
+    pub fn log_error(&self, text: &str) {
+        self.log.error(text);
     }
 
     /// The PHP object of a job; the same one for its handler and its listeners.
-    fn job_object(&mut self, job: &Rc<HeldJob>) -> Zval {
-        match &self.job {
-            Some((known, object)) if Rc::ptr_eq(known, job) => object.shallow_clone(),
-            _ => {
+    fn job_object(&self, job: &Rc<HeldJob>) -> Zval {
+        let known =
+            self.job.borrow().as_ref().filter(|(known, _)| Rc::ptr_eq(known, job)).map(|(_, object)| object.shallow_clone());
+        match known {
+            Some(object) => object,
+            None => {
                 let object = ZendClassObject::new(PhpJob::new(job.clone(), self.resolver.clone(), Some(self.cause.clone())));
                 let object = objects::owned_object(ZendObject::from_class_object(object));
-                self.job = Some((job.clone(), object.shallow_clone()));
+                // What was there is dropped after the borrow: its destructor is PHP code.
+                drop(self.job.replace(Some((job.clone(), object.shallow_clone()))));
                 object
             }
         }
     }
 
     /// The same for the log, which leaves the cause to the listeners that come after it.
-    fn exception_to_show(&mut self, why: &FailureCause) -> Zval {
-        let exception = self.exception(why);
-        if why.reason == Reason::Asked {
+    fn exception_to_show(&self, cause: &FailureCause) -> Zval {
+        let exception = self.exception(cause);
+        if cause.reason == Reason::Asked {
             self.cause.replace(Some(exception.shallow_clone()));
         }
         exception
     }
 
     /// The exception object that goes with a failure: the thrown one, or one that says what we saw.
-    fn exception(&mut self, why: &FailureCause) -> Zval {
-        if why.reason == Reason::Asked
-            && let Some(cause) = self.cause.take()
+    fn exception(&self, cause: &FailureCause) -> Zval {
+        if cause.reason == Reason::Asked
+            && let Some(asked) = self.cause.take()
         {
-            return cause;
+            return asked;
         }
-        if let Some(thrown) = &self.thrown {
+        if let Some(thrown) = self.thrown.borrow().as_ref() {
             return thrown.shallow_clone();
         }
-        let class = match why.reason {
+        let class = match cause.reason {
             Reason::MaxAttempts => Class::MaxAttemptsExceeded,
             Reason::Poison => Class::Poison,
             Reason::NoHandler => Class::HandlerNotFound,
             Reason::Timeout => Class::Timeout,
             Reason::Exception | Reason::Exited | Reason::Asked => Class::Broker,
         };
-        let made = guarded(|| call::instantiate(exceptions::class(class), &mut [objects::text(why.text.as_bytes())]));
+        let made = guarded(|| call::instantiate(exceptions::class(class), &mut [objects::text(cause.text.as_bytes())]));
         let exception = made.unwrap_or_else(|_| Zval::null());
-        self.thrown = Some(exception.shallow_clone());
+        self.keep_thrown(Some(exception.shallow_clone()));
         exception
     }
 
+    fn keep_thrown(&self, exception: Option<Zval>) {
+        // What was there is dropped after the borrow: its destructor is PHP code.
+        drop(self.thrown.replace(exception));
+    }
+
     /// Turns trouble in a listener or a signal handler into the end of the run.
-    fn halt(&mut self, trouble: CallFailure) -> Halt {
+    fn halt(&self, trouble: CallFailure) -> Halt {
         match trouble {
             CallFailure::Threw(exception) => {
-                self.ending = Some(exception);
+                self.ending.replace(Some(exception));
                 Halt::Threw
             }
             CallFailure::Exited => Halt::Exited,
             CallFailure::Died => Halt::Died,
             CallFailure::Missing(what) => {
-                self.complain(&what);
+                self.log_error(&what);
                 Halt::Threw
             }
         }
     }
 
     /// Turns trouble in a handler into the end of a call, and keeps what it threw.
-    fn end_of_call(&mut self, trouble: CallFailure) -> CallEnd {
+    fn end_of_call(&self, trouble: CallFailure) -> CallEnd {
         match trouble {
             // Our clock asked for this exit: the worker goes on.
             CallFailure::Exited if interrupter::asked() && call::cancel_exit() => CallEnd::TimedOut,
             CallFailure::Threw(exception) if exceptions::is(&exception, Class::Timeout) => {
-                self.thrown = Some(exception);
+                self.keep_thrown(Some(exception));
                 CallEnd::TimedOut
             }
             CallFailure::Threw(exception) => {
                 let text = describe(&exception);
-                self.thrown = Some(exception);
+                self.keep_thrown(Some(exception));
                 match text {
                     Ok(text) => CallEnd::Threw(text),
                     Err(CallFailure::Exited) => CallEnd::Exited,
@@ -212,54 +222,54 @@ impl<'a> PhpHost<'a> {
         }
     }
 
-    /// Lets the log speak; a logger is PHP code, and what it throws ends the run like what a listener throws.
-    fn say(&mut self, event: Event<'_>) -> Result<(), Halt> {
+    /// Logs an event; a logger is PHP code, and what it throws ends the run like what a listener throws.
+    fn log_event(&self, event: Event<'_>) -> Result<(), Halt> {
         let log = self.log.clone();
         if log.skips(&event) {
             return Ok(());
         }
         let exception = match event {
-            Event::Exception(_, why) | Event::Failed(_, why) if log.calls_php() => Some(self.exception_to_show(why)),
+            Event::Exception(_, cause) | Event::Failed(_, cause) if log.calls_php() => Some(self.exception_to_show(cause)),
             _ => None,
         };
-        guarded(|| log.tell(event, || exception)).map_err(|trouble| self.halt(trouble))
+        guarded(|| log.event(event, || exception)).map_err(|trouble| self.halt(trouble))
     }
 
-    fn tell(&mut self, name: &'static str, arguments: impl FnOnce(&mut Self) -> Vec<Zval>) -> Result<(), Halt> {
+    fn emit(&self, name: &'static str, arguments: impl FnOnce(&Self) -> Vec<Zval>) -> Result<(), Halt> {
         let Some(listeners) = self.listeners.and_then(|listeners| listeners.of(name)) else { return Ok(()) };
         let arguments = arguments(self);
         for listener in listeners {
-            let told = guarded(|| {
+            let called = guarded(|| {
                 let mut arguments: Vec<Zval> = arguments.iter().map(Zval::shallow_clone).collect();
                 call::callable(&listener, &mut arguments)
             });
-            told.map_err(|trouble| self.halt(trouble))?;
+            called.map_err(|trouble| self.halt(trouble))?;
         }
         Ok(())
     }
 }
 
-impl Host for PhpHost<'_> {
-    fn prepare(&mut self, job: &InFlightJob) -> Result<HandlerLimits, CallEnd> {
-        if let Some(known) = self.known.get(&job.payload.job) {
+impl JobHost for PhpHost<'_> {
+    fn prepare(&self, job: &InFlightJob) -> Result<HandlerLimits, CallEnd> {
+        if let Some(known) = self.known.borrow().get(&job.payload.job) {
             return Ok(known.limits.clone());
         }
         let resolver = self.resolver.clone();
         let prepared = guarded(|| prepare(&resolver, job)).map_err(|trouble| self.end_of_call(trouble))?;
         let limits = prepared.limits.clone();
         if limits::class_in(job).is_none() {
-            self.known.insert(job.payload.job.clone(), prepared);
+            self.known.borrow_mut().insert(job.payload.job.clone(), prepared);
         }
         Ok(limits)
     }
 
-    fn call(&mut self, job: &Rc<HeldJob>) -> CallEnd {
-        self.thrown = None;
-        self.backoff = None;
-        self.untidy = true;
+    fn call(&self, job: &Rc<HeldJob>) -> CallEnd {
+        self.keep_thrown(None);
+        self.backoff.set(None);
+        self.has_garbage.set(true);
         let object = self.job_object(job);
         let resolver = self.resolver.clone();
-        let class = self.known.get(&job.payload().job).map(|known| known.class.clone());
+        let class = self.known.borrow().get(&job.payload().job).map(|known| known.class.clone());
         let level = output_level();
         let mut pause = None;
         let fired = guarded(|| {
@@ -267,15 +277,15 @@ impl Host for PhpHost<'_> {
                 class.as_deref().map_or_else(|| resolver.class(job.payload().target().0), |class| Ok(class.to_owned()))?;
             fire(&resolver, &class, job, &object, &mut pause)
         });
-        self.backoff = pause;
+        self.backoff.set(pause);
         let ended = fired.unwrap_or_else(|trouble| self.end_of_call(trouble));
         if matches!(ended, CallEnd::Exited | CallEnd::Died(_)) {
             return ended;
         }
         if ended == CallEnd::TimedOut
-            && let Some(surroundings) = &self.surroundings
+            && let Some(process_state) = &self.process_state
         {
-            surroundings.restore();
+            process_state.restore();
         }
         match close_output(level) {
             Ok(()) => ended,
@@ -283,75 +293,78 @@ impl Host for PhpHost<'_> {
         }
     }
 
-    fn backoff(&mut self) -> Option<Backoff> {
+    fn backoff(&self) -> Option<Backoff> {
         self.backoff.take()
     }
 
-    fn failed(&mut self, job: &Rc<HeldJob>, why: &FailureCause) -> Result<CallEnd, Halt> {
-        // Inside push only v1 and v2 tell the handler (`sync/sync-push-throws` of v2).
-        let kept_quiet = self.inside_push && self.resolver.family != Family::Think1;
-        if kept_quiet || matches!(why.reason, Reason::Poison | Reason::NoHandler) {
+    fn failed(&self, job: &Rc<HeldJob>, cause: &FailureCause) -> Result<CallEnd, Halt> {
+        let is_skipped = self.inside_push && !self.resolver.family.calls_failed_inside_push();
+        if is_skipped || matches!(cause.reason, Reason::Poison | Reason::NoHandler) {
             return Ok(CallEnd::Returned);
         }
-        let exception = self.exception(why);
+        let exception = self.exception(cause);
         let resolver = self.resolver.clone();
         match guarded(|| tell_failed(&resolver, job, &exception)) {
             Ok(()) => Ok(CallEnd::Returned),
             Err(CallFailure::Threw(thrown)) => {
                 let text = describe(&thrown).unwrap_or_default();
-                self.complain(&format!("failed() of {} threw: {text}", job.payload().job));
+                self.log_error(&format!("failed() of {} threw: {text}", job.payload().job));
                 Ok(CallEnd::Threw(text))
             }
-            // A handler whose class is gone has no failed() to be told.
+            // A handler whose class is gone has no failed().
             Err(CallFailure::Missing(_)) => Ok(CallEnd::Returned),
             Err(CallFailure::Exited) => Ok(CallEnd::Exited),
             Err(CallFailure::Died) => Ok(CallEnd::Died(last_error())),
         }
     }
+}
 
-    fn event(&mut self, event: Event<'_>) -> Result<(), Halt> {
-        self.say(event)?;
+impl Host for PhpHost<'_> {
+    fn event(&self, event: Event<'_>) -> Result<(), Halt> {
+        self.log_event(event)?;
         match event {
-            Event::Ready => self.tell("ready", |_| Vec::new()),
-            Event::Looping => self.tell("looping", |_| Vec::new()),
-            Event::Paused => self.tell("paused", |_| Vec::new()),
-            Event::Resumed => self.tell("resumed", |_| Vec::new()),
+            Event::Ready => self.emit("ready", |_| Vec::new()),
+            Event::Looping => self.emit("looping", |_| Vec::new()),
+            Event::Paused => self.emit("paused", |_| Vec::new()),
+            Event::Resumed => self.emit("resumed", |_| Vec::new()),
             Event::Processing(job) => {
-                self.thrown = None;
+                self.keep_thrown(None);
                 self.cause.take();
-                self.tell("processing", |host| vec![host.job_object(job)])
+                self.emit("processing", |host| vec![host.job_object(job)])
             }
             Event::TimedOut(job, timeout) => {
-                self.tell("timeout", |host| vec![host.job_object(job), objects::float(timeout.as_secs_f64())])
+                self.emit("timeout", |host| vec![host.job_object(job), objects::float(timeout.as_secs_f64())])
             }
-            Event::Processed(job) => self.tell("processed", |host| vec![host.job_object(job)]),
-            Event::Exception(job, why) => self.tell("exception", |host| vec![host.job_object(job), host.exception(why)]),
-            Event::Failed(job, why) => {
+            Event::Processed(job) => self.emit("processed", |host| vec![host.job_object(job)]),
+            Event::Exception(job, cause) => self.emit("exception", |host| vec![host.job_object(job), host.exception(cause)]),
+            Event::Failed(job, cause) => {
                 if self.inside_push {
-                    self.exception(why);
+                    self.exception(cause);
                 }
-                let told = self.tell("failed", |host| vec![host.job_object(job), host.exception(why)]);
+                let emitted = self.emit("failed", |host| vec![host.job_object(job), host.exception(cause)]);
                 // Nobody may have asked for it.
                 self.cause.take();
-                told
+                emitted
             }
-            Event::Released(job, delay) => self.tell("released", |host| vec![host.job_object(job), objects::number(delay)]),
-            Event::Lost(job) => self.tell("lost", |host| vec![host.job_object(job)]),
+            Event::Released(job, delay) => self.emit("released", |host| vec![host.job_object(job), objects::number(delay)]),
+            Event::Lost(job) => self.emit("lost", |host| vec![host.job_object(job)]),
             Event::SettleLost { id, queue } => {
-                self.tell("settle_lost", |_| vec![objects::text(id.as_bytes()), objects::text(queue.as_bytes())])
+                self.emit("settle_lost", |_| vec![objects::text(id.as_bytes()), objects::text(queue.as_bytes())])
             }
-            Event::BrokerTrouble(_)
-            | Event::BrokerBack
-            | Event::BrokerGone(_)
+            Event::BrokerError(_)
+            | Event::BrokerRecovered
+            | Event::BrokerLost(_)
             | Event::Unsettled(..)
-            | Event::ControlTrouble(_)
-            | Event::StatusTrouble(_)
+            | Event::ControlError(_)
+            | Event::StatusError(_)
+            | Event::ThreadPanicked(_)
+            | Event::Notice(_)
             | Event::Status(_) => Ok(()),
-            Event::Stopping(code) => self.tell("stopping", |_| vec![objects::number(i64::from(code))]),
+            Event::Stopping(code) => self.emit("stopping", |_| vec![objects::number(i64::from(code))]),
         }
     }
 
-    fn poll_signals(&mut self) -> Result<(), Halt> {
+    fn poll_signals(&self) -> Result<(), Halt> {
         // Calling any internal function also lets the engine serve its pending interrupts.
         let Some(dispatch) = self.dispatch else { return Ok(()) };
         match guarded(|| call::call_found(dispatch, &mut [])) {
@@ -361,15 +374,15 @@ impl Host for PhpHost<'_> {
     }
 
     fn stopping(&self) -> bool {
-        self.wishes.stops() || signals::asked() != StopRequest::No || self.wishes.is_orphan()
+        self.requests.stops() || signals::asked() != StopRequest::No || self.requests.is_orphan()
     }
 
     fn paused(&self) -> bool {
-        self.wishes.pauses() || signals::paused()
+        self.requests.pauses() || signals::paused()
     }
 
-    fn idle(&mut self) -> Result<(), Halt> {
-        if !std::mem::take(&mut self.untidy) {
+    fn idle(&self) -> Result<(), Halt> {
+        if !self.has_garbage.take() {
             return Ok(());
         }
         // Cycles that handlers left behind; their destructors are PHP code.
@@ -386,10 +399,10 @@ impl Host for PhpHost<'_> {
     }
 }
 
-/// Finds the handler class of a job and reads what it says.
+/// Finds the handler class of a job and reads its limits.
 fn prepare(resolver: &Resolver, job: &InFlightJob) -> Called<Prepared> {
     let class = resolver.class(job.payload.target().0)?;
-    let speaker = limits::class_in(job);
-    let limits = limits::of_class(speaker.as_deref().unwrap_or(&class))?;
+    let object_class = limits::class_in(job);
+    let limits = limits::of_class(object_class.as_deref().unwrap_or(&class))?;
     Ok(Prepared { class: class.into(), limits })
 }

@@ -46,8 +46,7 @@ impl Resolver {
 
     /// The class that a name in a payload means.
     ///
-    /// A name without backslash is looked for as `<namespace>\job\<Studly>` and `module/Name` as `<namespace>\module\job\Name`,
-    /// as think-queue does (`worker/worker-studly-short-name`), then as it stands. v1 and v2 took `<namespace>\job\<name>`.
+    /// A name without backslash is looked for in the application's namespace, as [`Family::job_class`] says, then as it stands.
     pub fn class(&self, name: &str) -> Called<String> {
         let name = name.strip_prefix('\\').unwrap_or(name);
         if let Some((_, class)) = self.handlers.iter().find(|(known, _)| known == name) {
@@ -58,11 +57,7 @@ impl Resolver {
             return Err(CallFailure::Missing(format!("{name} is not in the worker's list of handlers")));
         }
         if let (Some(namespace), false) = (&self.namespace, name.contains('\\')) {
-            let full = match name.split_once('/') {
-                Some((module, name)) => format!("{namespace}\\{module}\\job\\{name}"),
-                None if self.family == Family::Think1 => format!("{namespace}\\job\\{name}"),
-                None => format!("{namespace}\\job\\{}", studly(name)),
-            };
+            let full = self.family.job_class(namespace, name);
             if call::class(&full)?.is_some() {
                 return Ok(full);
             }
@@ -81,9 +76,8 @@ impl Resolver {
             return Ok(objects::owned_object(ZendObject::from_class_object(handler)));
         }
         match call::class(class)? {
-            // v1 and v2 made handlers without arguments.
-            Some(class) if self.family == Family::Think1 => call::instantiate(class, &mut []),
-            Some(class) => call::instantiate(class, &mut [data.shallow_clone()]),
+            Some(class) if self.family.constructs_with_data() => call::instantiate(class, &mut [data.shallow_clone()]),
+            Some(class) => call::instantiate(class, &mut []),
             None => Err(CallFailure::Missing(format!("class {class} does not exist"))),
         }
     }
@@ -98,13 +92,4 @@ impl Resolver {
         }
         call::callable(wanted, &mut [job.shallow_clone()])
     }
-}
-
-/// `send_mail` and `send-mail` are `SendMail`.
-fn studly(name: &str) -> String {
-    let upper = |word: &str| {
-        let mut letters = word.chars();
-        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-    };
-    name.split(['-', '_', ' ']).map(upper).collect()
 }

@@ -7,6 +7,7 @@ use ext_php_rs::ffi::{
 };
 use ext_php_rs::flags::IniEntryPermission;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs, ModuleEntry};
+use ferry_core::dialect::Family;
 
 use crate::zend::engine::{display_ini_entries, zend_ini_string_ex};
 
@@ -58,6 +59,7 @@ fn value(name: &CStr) -> Option<String> {
 /// The phpinfo section.
 pub extern "C" fn info(module: *mut ModuleEntry) {
     let drivers = std::ffi::CString::new(ferry_client::drivers().join(", ")).unwrap_or_default();
+    let families = std::ffi::CString::new(Family::ALL.map(Family::name).join(", ")).unwrap_or_default();
     let version = concat!(env!("CARGO_PKG_VERSION"), "\0");
     // SAFETY: each row takes as many NUL-terminated strings as it is told.
     unsafe {
@@ -66,7 +68,7 @@ pub extern "C" fn info(module: *mut ModuleEntry) {
         php_info_print_table_row(2, c"Version".as_ptr(), version.as_ptr());
         php_info_print_table_row(2, c"Drivers".as_ptr(), drivers.as_ptr());
         php_info_print_table_row(2, c"TLS".as_ptr(), c"rustls (ring), verified by default".as_ptr());
-        php_info_print_table_row(2, c"Wire families".as_ptr(), c"think3".as_ptr());
+        php_info_print_table_row(2, c"Wire families".as_ptr(), families.as_ptr());
         php_info_print_table_end();
         display_ini_entries(module.cast());
     }

@@ -68,14 +68,14 @@ fn kick() -> c_int {
 }
 
 impl Interrupter for PhpInterrupter {
-    fn ring(&self, step: TimeoutStage) {
-        let due = match step {
+    fn enter(&self, stage: TimeoutStage) {
+        let due = match stage {
             TimeoutStage::Warn => WARN,
-            TimeoutStage::Ask => ASK,
-            TimeoutStage::Make => MAKE,
-            TimeoutStage::End => leave(),
+            TimeoutStage::GracefulExit => ASK,
+            TimeoutStage::UnwindExit => MAKE,
+            TimeoutStage::KillProcess => leave(),
         };
-        if step == TimeoutStage::Ask {
+        if stage == TimeoutStage::GracefulExit {
             ASKED.store(true, Ordering::SeqCst);
         }
         DUE.store(due, Ordering::SeqCst);
@@ -83,20 +83,20 @@ impl Interrupter for PhpInterrupter {
         if let Some(flag) = unsafe { FLAG.load(Ordering::Relaxed).as_ref() } {
             flag.store(true, Ordering::SeqCst);
         }
-        if step != TimeoutStage::Make {
+        if stage != TimeoutStage::UnwindExit {
             // SAFETY: PHP's thread runs the worker for as long as its clock rings; the signal has a handler.
             unsafe { libc::pthread_kill(THREAD.load(Ordering::Relaxed), kick()) };
         }
     }
 
-    fn asked(&self) -> StopRequest {
+    fn stop_request(&self) -> StopRequest {
         match signals::asked() {
             StopRequest::No if self.wishes.stops() => StopRequest::Politely,
             asked => asked,
         }
     }
 
-    fn interrupt(&self) {
+    fn begin_interruption(&self) {
         INTERRUPTED.store(true, Ordering::SeqCst);
     }
 

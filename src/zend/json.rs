@@ -53,6 +53,15 @@ pub fn encode(value: &Zval) -> Result<Vec<u8>, JsonError> {
 
 /// Decodes JSON text with objects as arrays. `text` must end with a NUL byte, which the engine's scanner reads.
 pub fn decode(text: &[u8]) -> Result<Zval, JsonError> {
+    decode_to(text, DEPTH_OF_DATA)
+}
+
+/// Decodes a whole payload: one level more than [`decode`], so that it is read whenever its data is.
+pub fn decode_payload(text: &[u8]) -> Result<Zval, JsonError> {
+    decode_to(text, DEPTH_OF_DATA + 1)
+}
+
+fn decode_to(text: &[u8], depth: i64) -> Result<Zval, JsonError> {
     let Some((0, json)) = text.split_last() else {
         return Err(JsonError::Said("the text does not end with a NUL byte".to_owned()));
     };
@@ -60,7 +69,7 @@ pub fn decode(text: &[u8]) -> Result<Zval, JsonError> {
     // SAFETY: `json` is readable up to and including its NUL byte, and `value` is a fresh zval for the result.
     unsafe {
         json_globals.error_code = 0;
-        php_json_decode_ex(&raw mut value, json.as_ptr().cast::<c_char>(), json.len(), OBJECT_AS_ARRAY, DEPTH_OF_DATA);
+        php_json_decode_ex(&raw mut value, json.as_ptr().cast::<c_char>(), json.len(), OBJECT_AS_ARRAY, depth);
         match json_globals.error_code {
             0 => Ok(value),
             _ => Err(JsonError::Said(last_error())),

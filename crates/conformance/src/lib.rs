@@ -1,10 +1,10 @@
-//! The exam every driver sits.
+//! The suite that every driver passes.
 //!
-//! - `suite`: one function per behaviour of `Broker`, each named as a sentence; `exam!` turns them into tests of one driver.
-//! - `servers`: starts the real servers that the tests need, and links to them that break on demand.
+//! - `suite`: one function per behaviour of `Broker`, each named as a sentence, and what makes them tests of a driver.
+//! - `servers`: the configurations of our drivers for the servers of `ferry-testkit`.
 //! - `vectors`: reads the recordings in `fixtures/` and the table of what we do differently on purpose.
 //!
-//! No behaviour of PHP is examined here: `php-tests/` does that.
+//! No behaviour of PHP is tested here: `php-tests/` does that.
 
 pub mod servers;
 pub mod suite;

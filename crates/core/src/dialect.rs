@@ -170,7 +170,45 @@ impl Family {
     /// Whether data that goes into a payload beside id and attempts was decoded and encoded again first, so that `{}` becomes
     /// `[]` (`redis/push-data-empty-object-becomes-array` of v1). Tables keep it (`mariadb/push-empty-object-kept`).
     pub fn recodes_data(self) -> bool {
-        self == Family::Think1
+        match self {
+            Family::Think3 | Family::Think3Legacy => false,
+            Family::Think1 => true,
+        }
+    }
+
+    /// Whether the constructor of a handler gets the job's data. v1 and v2 made handlers without arguments.
+    pub fn constructs_with_data(self) -> bool {
+        match self {
+            Family::Think3 | Family::Think3Legacy => true,
+            Family::Think1 => false,
+        }
+    }
+
+    /// Whether a handler's `failed` gets the exception behind the data.
+    pub fn hands_exception_to_failed(self) -> bool {
+        match self {
+            Family::Think3 | Family::Think3Legacy => true,
+            Family::Think1 => false,
+        }
+    }
+
+    /// Whether a handler's `failed` is called for a job that fails inside push (`sync/sync-push-throws` of v2 and v3).
+    pub fn calls_failed_inside_push(self) -> bool {
+        match self {
+            Family::Think3 | Family::Think3Legacy => false,
+            Family::Think1 => true,
+        }
+    }
+
+    /// The class that a name without backslash means below an application's namespace: `module/Name` is
+    /// `<namespace>\module\job\Name` everywhere; `some_name` is `<namespace>\job\SomeName` since v3
+    /// (`worker/worker-studly-short-name`) and `<namespace>\job\some_name` before.
+    pub fn job_class(self, namespace: &str, name: &str) -> String {
+        match (name.split_once('/'), self) {
+            (Some((module, name)), _) => format!("{namespace}\\{module}\\job\\{name}"),
+            (None, Family::Think3 | Family::Think3Legacy) => format!("{namespace}\\job\\{}", studly(name)),
+            (None, Family::Think1) => format!("{namespace}\\job\\{name}"),
+        }
     }
 
     /// When a job that used up its tries is given up.
@@ -182,9 +220,44 @@ impl Family {
     }
 }
 
+/// `some-name`, `some_name` and `some name` as `SomeName`, as think-helper writes them.
+fn studly(name: &str) -> String {
+    let upper = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    };
+    name.split(['-', '_', ' ']).map(upper).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn handlers_are_made_and_called_as_their_think_queue_does() {
+        let behaviour = |family: Family| {
+            (
+                family.constructs_with_data(),
+                family.hands_exception_to_failed(),
+                family.calls_failed_inside_push(),
+                family.recodes_data(),
+            )
+        };
+        assert_eq!(
+            Family::ALL.map(behaviour),
+            [(true, true, false, false), (true, true, false, false), (false, false, true, true)]
+        );
+    }
+
+    #[test]
+    fn a_short_name_is_studly_since_v3_and_stays_as_written_before() {
+        for (family, class) in
+            [(Family::Think3, "SendMailNow"), (Family::Think3Legacy, "SendMailNow"), (Family::Think1, "send_mail now")]
+        {
+            assert_eq!(family.job_class("app", "send_mail now"), format!("app\\job\\{class}"));
+            assert_eq!(family.job_class("app", "admin/SendMail"), "app\\admin\\job\\SendMail");
+        }
+    }
 
     #[test]
     fn every_family_is_found_by_its_name() {

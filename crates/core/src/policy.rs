@@ -1,8 +1,10 @@
-//! What becomes of a job: pure decisions over values.
+//! How often a job is tried and how its reservation ends: pure decisions over values.
 
 use std::time::Duration;
 
 use crate::backoff::Backoff;
+use crate::broker::Settlement;
+use crate::failed::Failure;
 
 /// How often a job may be attempted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,7 +24,7 @@ impl Tries {
     }
 }
 
-/// What a handler class says of its jobs.
+/// The limits that a handler class sets for its jobs.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HandlerLimits {
     /// `public $tries`
@@ -44,7 +46,7 @@ pub enum ExhaustionRule {
     AtTheNextReserve,
 }
 
-/// What one job may do. The payload's word counts before the handler's, and that before the worker's.
+/// What one job may do. The payload is asked first, then the handler, then the worker.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RetryPolicy {
     /// Attempts allowed.
@@ -54,7 +56,9 @@ pub struct RetryPolicy {
     /// How long until the next attempt.
     pub backoff: Backoff,
     /// When it is given up.
-    pub verdict: ExhaustionRule,
+    pub exhaustion: ExhaustionRule,
+    /// What it means when the handler returns without settling the job.
+    pub on_return: OnReturn,
 }
 
 impl RetryPolicy {
@@ -76,52 +80,27 @@ impl RetryPolicy {
 
     /// Whether the job is given up when this attempt fails.
     pub fn exhausted(&self, attempts: u32, now: i64) -> bool {
-        match self.verdict {
+        match self.exhaustion {
             ExhaustionRule::InTheLastAttempt => self.is_last(attempts, now),
             ExhaustionRule::AtTheNextReserve => false,
         }
     }
 }
 
-/// How a handler ended.
+/// How a handler ended that left its job to the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It deleted, released or failed the job itself.
-    Settled,
-    /// It returned without a word.
+    /// It returned without settling the job.
     Returned,
-    /// We stopped it before it could finish, because its worker was told to leave.
+    /// It threw, ran longer than its timeout, or ended the process.
+    Failed,
+    /// The worker stopped it before it could finish, because the worker itself was asked to stop.
     Interrupted,
-    /// Somebody else holds the job now.
-    Lost,
-    /// It threw.
-    Threw,
-    /// It ran longer than its timeout and was stopped.
-    TimedOut,
-    /// It ended the process: `exit()` or a fatal error.
-    Exited,
-    /// There is no such class or method.
-    NoHandler,
+    /// It could not be called: there is no such class or method, or the payload cannot be decoded.
+    NotCallable,
 }
 
-/// What the worker does with the reservation then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// Nothing: it is settled, or not ours.
-    Nothing,
-    /// It stays reserved and comes back after `retry_after`.
-    Leave,
-    /// It is removed.
-    Delete,
-    /// It comes back after so many seconds.
-    Release(i64),
-    /// It goes back as it came: its original bytes, at the head of the queue, no attempt burnt.
-    GiveBack,
-    /// It goes to the failed store.
-    Bury,
-}
-
-/// What a handler that returned without a word means.
+/// What a handler means that returns without settling its job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnReturn {
     /// The job stays reserved and comes back after `retry_after`, as in think-queue.
@@ -131,48 +110,69 @@ pub enum OnReturn {
     Delete,
 }
 
-/// What becomes of a reservation once its handler is finished.
+/// How the reservation ends once its handler has ended.
 ///
-/// `random` is drawn from 0.0 to 1.0, for a backoff with jitter.
-pub fn decide(outcome: Outcome, attempts: u32, policy: &RetryPolicy, on_return: OnReturn, now: i64, random: f64) -> Decision {
+/// `random` is drawn from 0.0 to 1.0, for a backoff with jitter. `failure` is asked only when the job goes to the failed store.
+pub fn decide(
+    outcome: Outcome,
+    attempts: u32,
+    policy: &RetryPolicy,
+    now: i64,
+    random: f64,
+    failure: impl FnOnce() -> Failure,
+) -> Settlement {
     match outcome {
-        Outcome::Settled | Outcome::Lost => Decision::Nothing,
-        Outcome::Returned => match on_return {
-            OnReturn::Leave => Decision::Leave,
-            OnReturn::Delete => Decision::Delete,
+        Outcome::Returned => match policy.on_return {
+            OnReturn::Leave => Settlement::Leave,
+            OnReturn::Delete => Settlement::Delete,
         },
-        Outcome::Interrupted => Decision::GiveBack,
-        Outcome::NoHandler => Decision::Bury,
-        Outcome::Threw | Outcome::TimedOut | Outcome::Exited if policy.exhausted(attempts, now) => Decision::Bury,
-        Outcome::Threw | Outcome::TimedOut | Outcome::Exited => Decision::Release(policy.backoff.seconds(attempts, random)),
+        Outcome::Interrupted => Settlement::GiveBack,
+        Outcome::Failed if !policy.exhausted(attempts, now) => {
+            Settlement::Release { delay: policy.backoff.seconds(attempts, random) }
+        }
+        Outcome::Failed | Outcome::NotCallable => Settlement::Bury(Box::new(failure())),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failed::Reason;
 
     fn tries(n: i64) -> RetryPolicy {
         RetryPolicy { tries: Tries::from_number(n), backoff: Backoff::Fixed(5), ..RetryPolicy::default() }
     }
 
-    fn after_throw(attempts: u32, policy: &RetryPolicy, now: i64) -> Decision {
-        decide(Outcome::Threw, attempts, policy, OnReturn::Leave, now, 0.0)
+    fn failure() -> Failure {
+        Failure { connection: "c".into(), payload: Vec::new(), reason: Reason::Exception, exception: "boom".into(), attempts: 1 }
+    }
+
+    /// The settlement in short, so that tests can compare it.
+    fn ends(outcome: Outcome, attempts: u32, policy: &RetryPolicy, now: i64) -> String {
+        match decide(outcome, attempts, policy, now, 0.0, failure) {
+            Settlement::Bury(failure) => format!("bury {}", failure.exception),
+            Settlement::Release { delay } => format!("release {delay}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    fn after_failure(attempts: u32, policy: &RetryPolicy, now: i64) -> String {
+        ends(Outcome::Failed, attempts, policy, now)
     }
 
     #[test]
-    fn a_throw_releases_until_the_last_attempt_buries() {
-        assert_eq!(after_throw(1, &tries(3), 0), Decision::Release(5));
-        assert_eq!(after_throw(3, &tries(3), 0), Decision::Bury);
-        assert_eq!(after_throw(9999, &tries(0), 0), Decision::Release(5));
+    fn a_failure_releases_until_the_last_attempt_buries() {
+        assert_eq!(after_failure(1, &tries(3), 0), "release 5");
+        assert_eq!(after_failure(3, &tries(3), 0), "bury boom");
+        assert_eq!(after_failure(9999, &tries(0), 0), "release 5");
     }
 
     #[test]
-    fn in_v1_every_throw_releases_and_the_next_reserve_gives_up() {
-        let policy = RetryPolicy { verdict: ExhaustionRule::AtTheNextReserve, ..tries(3) };
-        assert_eq!(after_throw(3, &policy, 0), Decision::Release(5));
+    fn in_v1_every_failure_releases_and_the_next_reserve_gives_up() {
+        let policy = RetryPolicy { exhaustion: ExhaustionRule::AtTheNextReserve, ..tries(3) };
+        assert_eq!(after_failure(3, &policy, 0), "release 5");
         assert!(policy.is_last(3, 0) && !policy.is_last(2, 0), "a release only leads to its burial");
-        assert_eq!(decide(Outcome::NoHandler, 1, &policy, OnReturn::Leave, 0, 0.0), Decision::Bury);
+        assert_eq!(ends(Outcome::NotCallable, 1, &policy, 0), "bury boom");
         assert!(policy.may_start(3, 0));
         assert!(!policy.may_start(4, 0));
     }
@@ -191,31 +191,18 @@ mod tests {
         assert!(policy.may_start(51, 99));
         assert!(policy.may_start(6, 100));
         assert!(!policy.may_start(1, 101));
-        assert_eq!(after_throw(1, &RetryPolicy { deadline: Some(100), ..tries(0) }, 100), Decision::Bury);
-        assert_eq!(after_throw(5, &RetryPolicy { deadline: Some(199), ..tries(3) }, 100), Decision::Bury);
+        assert_eq!(after_failure(1, &RetryPolicy { deadline: Some(100), ..tries(0) }, 100), "bury boom");
+        assert_eq!(after_failure(5, &RetryPolicy { deadline: Some(199), ..tries(3) }, 100), "bury boom");
     }
 
     #[test]
-    fn a_silent_return_leaves_the_job_unless_told_otherwise() {
-        assert_eq!(decide(Outcome::Returned, 1, &tries(1), OnReturn::Leave, 0, 0.0), Decision::Leave);
-        assert_eq!(decide(Outcome::Returned, 1, &tries(1), OnReturn::Delete, 0, 0.0), Decision::Delete);
+    fn a_silent_return_leaves_the_job_unless_configured_otherwise() {
+        assert_eq!(ends(Outcome::Returned, 1, &tries(1), 0), "Leave");
+        assert_eq!(ends(Outcome::Returned, 1, &RetryPolicy { on_return: OnReturn::Delete, ..tries(1) }, 0), "Delete");
     }
 
     #[test]
-    fn an_exit_counts_as_a_throw() {
-        assert_eq!(decide(Outcome::Exited, 3, &tries(3), OnReturn::Leave, 0, 0.0), Decision::Bury);
-        assert_eq!(decide(Outcome::Exited, 2, &tries(3), OnReturn::Leave, 0, 0.0), Decision::Release(5));
-    }
-
-    #[test]
-    fn what_we_interrupted_burns_no_attempt_not_even_the_last() {
-        assert_eq!(decide(Outcome::Interrupted, 3, &tries(3), OnReturn::Delete, 0, 0.0), Decision::GiveBack);
-    }
-
-    #[test]
-    fn what_is_settled_or_lost_is_not_touched() {
-        for outcome in [Outcome::Settled, Outcome::Lost] {
-            assert_eq!(decide(outcome, 9, &tries(1), OnReturn::Delete, 0, 0.0), Decision::Nothing);
-        }
+    fn an_interruption_burns_no_attempt_not_even_the_last() {
+        assert_eq!(ends(Outcome::Interrupted, 3, &RetryPolicy { on_return: OnReturn::Delete, ..tries(3) }, 0), "GiveBack");
     }
 }

@@ -1,6 +1,6 @@
-//! A thread that looks after what PHP has no time for: deliveries nobody asked for, jobs the broker is about to take away.
+//! A thread that does what PHP has no time for: it gives back deliveries that nobody asks for, settles again what could not be settled, and
+//! notices jobs that the broker takes away.
 
-use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -8,32 +8,49 @@ use std::time::{Duration, Instant};
 use ferry_core::{Error, ErrorKind, Result, signals};
 
 use crate::connections::AmqpConnections;
-use crate::job_deliveries::JobDeliveries;
+use crate::reserve::JobDeliveries;
+use crate::settle;
 use crate::unacked::{ConsumerChannel, UnackedRegistry};
 
-/// How often it looks.
+/// The time between two checks.
 const PERIOD: Duration = Duration::from_millis(500);
-/// How long deliveries may lie here.
+/// How long deliveries are kept that nobody asks for.
 const IDLE: Duration = Duration::from_secs(2);
+/// The longest pause before a settlement that was refused is tried again. It doubles from the period.
+const MAX_SETTLE_PAUSE: Duration = Duration::from_secs(30);
 
-/// The thread, and the way to stop it.
+/// The thread, and how to stop it.
 pub struct ChannelMonitor {
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// What the thread works on.
+struct Monitored {
+    connections: Arc<AmqpConnections>,
+    registry: Arc<UnackedRegistry>,
+    deliveries: Arc<Mutex<JobDeliveries>>,
+    settle_at: Instant,
+    settle_pause: Duration,
+}
+
 impl ChannelMonitor {
-    /// Starts it.
-    pub fn start(hub: Arc<AmqpConnections>, shelf: Arc<UnackedRegistry>, taker: Arc<Mutex<JobDeliveries>>) -> Result<Self> {
+    /// Starts the thread, with all signals blocked.
+    pub fn start(
+        connections: Arc<AmqpConnections>,
+        registry: Arc<UnackedRegistry>,
+        deliveries: Arc<Mutex<JobDeliveries>>,
+    ) -> Result<Self> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let stopped = Arc::clone(&stop);
+        let mut monitored = Monitored { connections, registry, deliveries, settle_at: Instant::now(), settle_pause: PERIOD };
         let run = move || {
-            while !rest(&stopped) {
-                check(&hub, &shelf, &taker);
+            while !sleep_unless_stopped(&stopped) {
+                monitored.check();
             }
         };
-        let spawn = || std::thread::Builder::new().name("ferry-amqp-mind".into()).spawn(run);
-        let failed = |e| Error::new(ErrorKind::Refused, "start the thread that minds AMQP deliveries").with_source(e);
+        let spawn = || std::thread::Builder::new().name("ferry-amqp-mon".into()).spawn(run);
+        let failed = |e| Error::new(ErrorKind::Refused, "start the thread that monitors AMQP channels").with_source(e);
         Ok(Self { stop, thread: Some(signals::blocked(spawn).map_err(failed)?) })
     }
 }
@@ -43,81 +60,96 @@ impl Drop for ChannelMonitor {
         *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stop.1.notify_all();
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing left to tell.
+            // A panic of that thread was reported when it happened.
             let _ = thread.join();
         }
     }
 }
 
-/// Waits for the next look. Whether to stop instead.
-fn rest(stop: &(Mutex<bool>, Condvar)) -> bool {
+/// Waits for the next check. True when the thread is to stop.
+fn sleep_unless_stopped(stop: &(Mutex<bool>, Condvar)) -> bool {
     let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
     let (stopped, _) = stop.1.wait_timeout_while(stopped, PERIOD, |stopped| !*stopped).unwrap_or_else(PoisonError::into_inner);
     *stopped
 }
 
-fn check(hub: &AmqpConnections, shelf: &UnackedRegistry, taker: &Mutex<JobDeliveries>) {
-    // Somebody who takes right now needs no minding.
-    if let Ok(mut taker) = taker.try_lock()
-        && taker.is_open()
-    {
-        taker.give_back_idle(hub, IDLE);
+impl Monitored {
+    fn check(&mut self) {
+        self.release_idle();
+        self.settle_again();
+        let limit =
+            Some(Duration::from_secs(u64::from(self.connections.config.consumer_timeout))).filter(|limit| !limit.is_zero());
+        for channel in self.registry.all() {
+            if let Some(limit) = limit {
+                self.note_long_jobs(&channel, limit);
+            }
+            if !channel.is_alive() {
+                self.note_lost_jobs(&channel, limit);
+                self.registry.remove(&channel);
+            } else if channel.is_finished() {
+                self.registry.remove(&channel);
+            }
+        }
     }
-    for ledger in shelf.all() {
-        if let Some(limit) = limit(hub) {
-            warn_of_long_jobs(&ledger, limit);
+
+    fn release_idle(&self) {
+        // While a call of `reserve` runs, its queues are not idle.
+        if let Ok(mut deliveries) = self.deliveries.try_lock()
+            && deliveries.holds_any()
+        {
+            deliveries.release_idle(&self.connections, IDLE);
         }
-        if !ledger.is_alive() {
-            tell_of_the_lost(&ledger, limit(hub));
-            shelf.remove(&ledger);
-        } else if ledger.is_over() {
-            shelf.remove(&ledger);
+    }
+
+    fn settle_again(&mut self) {
+        if Instant::now() < self.settle_at {
+            return;
         }
+        // The worker reported the error of the first try, and the jobs are still ours.
+        match settle::settle_again(&self.connections, &self.registry) {
+            Ok(()) => self.settle_pause = PERIOD,
+            Err(_) => {
+                self.settle_at = Instant::now() + self.settle_pause;
+                self.settle_pause = (self.settle_pause * 2).min(MAX_SETTLE_PAUSE);
+            }
+        }
+    }
+
+    fn note_long_jobs(&self, channel: &ConsumerChannel, limit: Duration) {
+        let now = Instant::now();
+        for job in channel.held().values_mut().filter(|job| !job.warned && is_long(now - job.since, limit)) {
+            job.warned = true;
+            self.connections.notices.add(format!(
+                "a job of `{}` has been held for {} s; after {} s (`consumer_timeout`) RabbitMQ takes it away and it runs again",
+                channel.queue,
+                (now - job.since).as_secs(),
+                limit.as_secs()
+            ));
+        }
+    }
+
+    /// Says why the unacked jobs of a closed channel are lost. The worker learns from `extend` that they are.
+    fn note_lost_jobs(&self, channel: &ConsumerChannel, limit: Option<Duration>) {
+        let now = Instant::now();
+        let Some(longest) = channel.held().values().map(|job| now - job.since).max() else { return };
+        let reason = match (limit, channel.link.end_reason()) {
+            (_, Some(reason)) => reason,
+            (Some(limit), None) if channel.link.is_alive() && is_long(longest, limit) => {
+                "a job was held longer than RabbitMQ's `consumer_timeout`: raise it in rabbitmq.conf, or make jobs shorter".into()
+            }
+            _ if channel.link.is_alive() => "RabbitMQ closed the channel, see its log".into(),
+            _ => "the connection broke".into(),
+        };
+        let count = channel.held().len();
+        self.connections
+            .notices
+            .add(format!("{count} held jobs of `{}` are lost to this worker and will run again: {reason}", channel.queue));
     }
 }
 
-/// How long the broker lets a job be held.
-fn limit(hub: &AmqpConnections) -> Option<Duration> {
-    Some(Duration::from_secs(u64::from(hub.config.consumer_timeout))).filter(|limit| !limit.is_zero())
-}
-
-/// Whether somebody should be told that a job is held for so long.
+/// Whether a job is held for almost as long as the broker allows.
 fn is_long(held: Duration, limit: Duration) -> bool {
     held >= limit * 9 / 10
-}
-
-fn warn_of_long_jobs(ledger: &ConsumerChannel, limit: Duration) {
-    let now = Instant::now();
-    for held in ledger.held().values_mut().filter(|held| !held.warned && is_long(now - held.since, limit)) {
-        held.warned = true;
-        say(&format!(
-            "a job of `{}` is held for {} s; after {} s (`consumer_timeout`) RabbitMQ takes it away and it runs again",
-            ledger.queue,
-            (now - held.since).as_secs(),
-            limit.as_secs()
-        ));
-    }
-}
-
-/// A channel that was closed while jobs ran: their worker learns that they are lost, and here is why.
-fn tell_of_the_lost(ledger: &ConsumerChannel, limit: Option<Duration>) {
-    let now = Instant::now();
-    let Some(longest) = ledger.held().values().map(|held| now - held.since).max() else { return };
-    let why = match (limit, ledger.link.end()) {
-        (_, Some(end)) => end,
-        (Some(limit), None) if ledger.link.is_alive() && is_long(longest, limit) => {
-            "a job was held longer than RabbitMQ's `consumer_timeout`: raise it in rabbitmq.conf, or let jobs end sooner".into()
-        }
-        _ if ledger.link.is_alive() => "RabbitMQ closed the channel, see its log".into(),
-        _ => "the connection broke".into(),
-    };
-    say(&format!("{} held jobs of `{}` are lost to this worker and will run again: {why}", ledger.held().len(), ledger.queue));
-}
-
-/// One line for the operator. The driver has no other way to speak up while PHP is busy.
-fn say(line: &str) {
-    // A closed stderr is no reason to fail.
-    let _ = writeln!(std::io::stderr(), "ferry: {line}");
 }
 
 #[cfg(test)]

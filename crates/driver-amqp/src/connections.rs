@@ -1,5 +1,6 @@
-//! What the words of one broker share: the engine, two connections, what is declared, and the way out.
+//! What the operations of one broker share: two connections, what is declared on them, and the publishers.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,62 +15,60 @@ use lapin::{BasicProperties, Channel};
 
 use crate::link::AmqpLink;
 use crate::names::{Names, QueueRole, short};
-use crate::publisher::{Publish, PublishOutcome, Publisher, trouble, wait_until_open};
+use crate::notices::Notices;
+use crate::publisher::{PublishOutcome, Publisher, leave_channel_unusable, wait_until_unblocked};
+use crate::route::Route;
 use crate::runtime::AmqpRuntime;
-use crate::topology::{TopologyCache, TopologyItem};
+use crate::topology::{Need, TopologyCache, TopologyItem};
 use crate::{Settings, delay, message};
 
-/// Shared by all words, and by the minder's thread.
+/// The connections of one broker. All operations and the monitor thread share them.
 pub struct AmqpConnections {
     pub config: AmqpConfig,
     pub settings: Settings,
-    engine: Mutex<Option<Arc<AmqpRuntime>>>,
+    pub notices: Notices,
+    runtime: Mutex<Option<Arc<AmqpRuntime>>>,
     producer: Mutex<Option<Arc<AmqpLink>>>,
     consumer: Mutex<Option<Arc<AmqpLink>>>,
-    /// Declared by way of any connection.
+    /// Declared on any connection.
     topology: TopologyCache,
-    /// One outbox for each [`PublishRole`].
-    lanes: [Mutex<Option<Publisher>>; 3],
-    /// A channel for counting, on the connection that consumes.
-    probe: Mutex<Option<Channel>>,
-    /// Queues whose lone jobs became more by our own doing.
+    /// One publisher for each [`PublishRole`].
+    publishers: [Mutex<Option<Publisher>>; 4],
+    /// The channel that counts messages, on the connection that consumes.
+    count_channel: Mutex<Option<Channel>>,
+    /// Queues whose retry queue got a job from us.
     hints: Mutex<HashSet<QueueName>>,
 }
 
-/// How long to leave a young queue to elect its leader before it is asked again.
-const ELECTION: Duration = Duration::from_millis(50);
+/// How long to wait while a new quorum queue elects its leader.
+const ELECTION_PAUSE: Duration = Duration::from_millis(50);
 
-/// Who publishes. Each has a channel of its own, so that a refused push spoils no release.
+/// Who publishes. Each role has a channel of its own, so that a refused push does not break a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishRole {
     /// A push.
     Push,
     /// The end of a job.
     Settle,
-    /// The way of a job to the lone ones, or back. Whoever waits for jobs cannot wait for a blocked broker.
+    /// The end of a job, once more, by the monitor thread. It does not wait for a blocked broker.
+    SettleAgain,
+    /// A delivery that goes to another queue unstarted. A worker that waits for jobs does not wait for a blocked broker.
     Move,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic leaves a connection behind that is found dead, or whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Publishes once more what surely was not stored.
-fn send_again(outbox: &Publisher, items: &[Publish<'_>], fates: &mut [PublishOutcome], which: impl Fn(&PublishOutcome) -> bool) {
-    let back: Vec<usize> = (0..items.len()).filter(|at| which(&fates[*at])).collect();
-    let again: Vec<Publish<'_>> = back.iter().map(|at| items[*at].clone()).collect();
-    for (at, fate) in back.into_iter().zip(outbox.publish(&again)) {
-        fates[at] = fate;
+impl PublishRole {
+    /// How long to wait for a blocked broker.
+    fn patience(self, io_timeout: Duration) -> Duration {
+        match self {
+            Self::Push | Self::Settle => io_timeout,
+            Self::SettleAgain | Self::Move => Duration::ZERO,
+        }
     }
 }
 
-/// Which way a message goes.
-pub struct Route {
-    pub exchange: String,
-    pub key: String,
-    pub properties: BasicProperties,
-    pub need: TopologyItem,
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic leaves a connection behind that is whole, or is found dead at its next use.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl AmqpConnections {
@@ -77,12 +76,13 @@ impl AmqpConnections {
         Self {
             config,
             settings,
-            engine: Mutex::default(),
+            notices: Notices::default(),
+            runtime: Mutex::default(),
             producer: Mutex::default(),
             consumer: Mutex::default(),
             topology: TopologyCache::default(),
-            lanes: [Mutex::default(), Mutex::default(), Mutex::default()],
-            probe: Mutex::default(),
+            publishers: [const { Mutex::new(None) }; 4],
+            count_channel: Mutex::default(),
             hints: Mutex::default(),
         }
     }
@@ -92,35 +92,39 @@ impl AmqpConnections {
         self.settings.now.unwrap_or_else(|| SystemClock.now())
     }
 
-    fn engine(&self) -> Result<Arc<AmqpRuntime>> {
-        let mut engine = lock(&self.engine);
-        if engine.is_none() {
-            *engine = Some(Arc::new(AmqpRuntime::start()?));
+    fn runtime(&self) -> Result<Arc<AmqpRuntime>> {
+        let mut runtime = lock(&self.runtime);
+        match &*runtime {
+            Some(running) => Ok(Arc::clone(running)),
+            None => {
+                let started = Arc::new(AmqpRuntime::start(self.settings.transport)?);
+                *runtime = Some(Arc::clone(&started));
+                Ok(started)
+            }
         }
-        engine.clone().ok_or_else(|| unreachable!("it was just started"))
     }
 
-    fn link(&self, place: &Mutex<Option<Arc<AmqpLink>>>, purpose: &str) -> Result<Arc<AmqpLink>> {
-        let mut place = lock(place);
-        if let Some(link) = place.as_ref().filter(|link| link.is_alive()) {
+    fn link(&self, slot: &Mutex<Option<Arc<AmqpLink>>>, purpose: &str) -> Result<Arc<AmqpLink>> {
+        let mut slot = lock(slot);
+        if let Some(link) = slot.as_ref().filter(|link| link.is_alive()) {
             return Ok(Arc::clone(link));
         }
-        *place = None;
-        let engine = self.engine()?;
-        let link = Arc::new(AmqpLink::open(&self.config, &engine, purpose)?);
-        // The broker may be another one now, or have lost what was declared.
+        *slot = None;
+        let runtime = self.runtime()?;
+        let link = Arc::new(AmqpLink::open(&self.config, &runtime, purpose)?);
+        // It may be another broker now, or one that lost what was declared.
         self.topology.forget();
-        *place = Some(Arc::clone(&link));
+        *slot = Some(Arc::clone(&link));
         Ok(link)
     }
 
-    /// The connection that takes jobs.
+    /// The connection that consumes.
     pub fn consumer(&self) -> Result<Arc<AmqpLink>> {
         self.link(&self.consumer, "takes")
     }
 
-    /// Whether the broker told us to publish nothing at present.
-    pub fn blocked(&self) -> bool {
+    /// Whether the broker blocks the connection that publishes.
+    pub fn is_blocked(&self) -> bool {
         lock(&self.producer).as_ref().is_some_and(|link| link.is_alive() && link.blocked().is_some())
     }
 
@@ -129,148 +133,114 @@ impl AmqpConnections {
         self.topology.forget();
     }
 
-    /// Sees to it that something is there.
-    pub fn ensure(&self, link: &AmqpLink, names: &Names, needs: &[TopologyItem]) -> Result<()> {
-        self.topology.ensure(link, &self.config, names, needs)
+    /// Declares what is not known to be declared.
+    pub fn ensure(&self, link: &AmqpLink, names: &Names, items: &[TopologyItem]) -> Result<()> {
+        self.topology.ensure(link, &self.config, names, items)
     }
 
-    /// Lone jobs of this queue became more.
-    pub fn hint(&self, queue: &QueueName) {
+    /// Notes that the retry queue of this queue got a job.
+    pub fn hint_retry_queue(&self, queue: &QueueName) {
         lock(&self.hints).insert(queue.clone());
     }
 
-    /// Whether they did since the last call.
-    pub fn take_hint(&self, queue: &QueueName) -> bool {
+    /// Whether it did since the last call.
+    pub fn take_retry_hint(&self, queue: &QueueName) -> bool {
         lock(&self.hints).remove(queue)
     }
 
-    /// How many ready messages a queue holds. `None` when there is no such queue.
+    /// How many ready messages a RabbitMQ queue has. `None` when there is no such queue.
     pub fn count(&self, name: &str) -> Result<Option<u32>> {
         let link = self.consumer()?;
-        let mut probe = lock(&self.probe);
-        if !probe.as_ref().is_some_and(|channel| channel.status().connected() && link.is_alive()) {
-            *probe = Some(link.channel()?);
-        }
-        let Some(channel) = probe.as_ref() else { return Ok(None) };
+        let mut slot = lock(&self.count_channel);
+        let channel = match slot.take().filter(|channel| channel.status().connected() && link.is_alive()) {
+            Some(channel) => channel,
+            None => link.channel()?,
+        };
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        match link.ask(channel.queue_declare(short(name), passive, FieldTable::default())) {
-            Ok(queue) => Ok(Some(queue.message_count())),
-            Err(error) => {
-                // Whatever it was, the channel is closed or its answer still to come.
-                *probe = None;
-                if error.to_string().contains("no queue") { Ok(None) } else { Err(error) }
-            }
+        let queue = link.request_if_found(channel.queue_declare(short(name), passive, FieldTable::default()))?;
+        // After an error the channel is closed, or its answer is still to come; then it is not kept.
+        if queue.is_some() {
+            *slot = Some(channel);
         }
+        Ok(queue.map(|queue| queue.message_count()))
     }
 
-    /// The way of a job to one of its queues.
-    pub fn route(&self, names: &Names, side: QueueRole, due: Due, properties: BasicProperties) -> Result<Route> {
+    /// The route of a job to one of its queues, at once or through the delay levels.
+    pub fn job_route<'a>(
+        &self,
+        names: &Arc<Names>,
+        role: QueueRole,
+        due: Due,
+        properties: BasicProperties,
+        body: Cow<'a, [u8]>,
+    ) -> Result<Route<'a>> {
         let now = SystemClock.now_ms();
         let due_ms = match due {
             Due::Now => now,
             Due::After(seconds) => now.saturating_add(seconds.saturating_mul(1000)),
             Due::At(second) => second.saturating_mul(1000),
         };
-        let late = due_ms.saturating_sub(now);
-        if late > 0
-            && let Some(pass) = delay::pass(late, due_ms.saturating_add(999) / 1000, &names.address(side)?)
+        let left = due_ms.saturating_sub(now);
+        if left > 0
+            && let Some(pass) = delay::pass(left, due_ms.saturating_add(999) / 1000, &names.address(role)?)
         {
-            let properties = match pass.again {
+            let properties = match pass.due {
                 Some(second) => message::due_at(properties, second),
                 None => properties,
             };
-            return Ok(Route {
-                exchange: delay::name(pass.top),
-                key: pass.key,
-                properties,
-                need: TopologyItem::Delay(pass.top, side),
-            });
+            let need = Need { names: Arc::clone(names), item: TopologyItem::Delay(pass.top, role) };
+            return Ok(Route { exchange: delay::name(pass.top), key: pass.key, body, properties, need });
         }
-        let exchange = if side == QueueRole::Fresh { self.config.exchange.clone() } else { String::new() };
-        Ok(Route { exchange, key: names.on(side).to_owned(), properties, need: TopologyItem::Queue(side) })
+        Ok(Route::to_queue(names, role, properties, body))
     }
 
-    /// Publishes and waits for the fate of each. `needs` are seen to before; what comes back because somebody removed them meanwhile is
-    /// sent once more.
-    pub fn send(&self, lane: PublishRole, items: &[Publish<'_>], needs: &[(Names, TopologyItem)]) -> Result<Vec<PublishOutcome>> {
-        if items.is_empty() {
+    /// Publishes and waits for the outcome of each route. What the routes need is declared before; what is returned because somebody
+    /// removed a queue meanwhile is published once more.
+    pub fn publish(&self, role: PublishRole, routes: &[&Route<'_>]) -> Result<Vec<PublishOutcome>> {
+        if routes.is_empty() {
             return Ok(Vec::new());
         }
-        let mut outbox = lock(&self.lanes[lane as usize]);
+        let mut slot = lock(&self.publishers[role as usize]);
         let link = self.link(&self.producer, "publishes")?;
-        let patience = if lane == PublishRole::Move { Duration::ZERO } else { self.config.io_timeout };
-        wait_until_open(&link, patience)?;
-        if !outbox.as_ref().is_some_and(Publisher::is_alive) {
-            *outbox = None;
-        }
-        self.ensure_all(&link, needs)?;
-        let open = match outbox.take() {
-            Some(open) => open,
+        wait_until_unblocked(&link, role.patience(self.config.io_timeout))?;
+        let needs = Route::needs(routes);
+        self.ensure_all(&link, &needs)?;
+        let publisher = match slot.take().filter(Publisher::is_alive) {
+            Some(publisher) => publisher,
             None => Publisher::open(&link, self.config.io_timeout)?,
         };
-        let mut fates = open.publish(items);
-        let homeless = |fate: &PublishOutcome| matches!(fate, PublishOutcome::Returned(_));
-        if self.config.declare == Declare::Yes && fates.iter().any(homeless) {
+        let mut outcomes = publisher.publish(routes);
+        if self.config.declare == Declare::Yes && outcomes.iter().any(PublishOutcome::is_returned) {
             self.topology.forget();
-            self.ensure_all(&link, needs)?;
-            send_again(&open, items, &mut fates, homeless);
+            self.ensure_all(&link, &needs)?;
+            publisher.publish_again(routes, &mut outcomes, PublishOutcome::is_returned);
         }
-        let refused = |fate: &PublishOutcome| *fate == PublishOutcome::Nacked;
-        while fates.iter().any(refused) && self.topology.is_young() {
-            std::thread::sleep(ELECTION);
-            send_again(&open, items, &mut fates, refused);
+        while outcomes.iter().any(PublishOutcome::is_nacked) && self.topology.may_elect_leader() {
+            std::thread::sleep(ELECTION_PAUSE);
+            publisher.publish_again(routes, &mut outcomes, PublishOutcome::is_nacked);
         }
-        // One that owes us an answer might give it to the next.
-        let owes = |fate: &PublishOutcome| {
-            matches!(fate, PublishOutcome::Unknown(_) | PublishOutcome::Rejected(..) | PublishOutcome::Unsent)
-        };
-        if fates.iter().any(owes) {
-            // A blocked connection tells the next one that it is; only its channel is let go of.
-            if link.blocked().is_none() {
-                link.cut();
-                *lock(&self.producer) = None;
-            }
-        } else {
-            *outbox = Some(open);
+        if !leave_channel_unusable(&outcomes) {
+            *slot = Some(publisher);
+        } else if link.blocked().is_none() {
+            // Nothing that was sent may be stored later. A blocked connection is kept: its late confirms tell what was.
+            link.cut();
+            *lock(&self.producer) = None;
         }
-        Ok(fates)
+        Ok(outcomes)
     }
 
-    fn ensure_all(&self, link: &AmqpLink, needs: &[(Names, TopologyItem)]) -> Result<()> {
-        needs.iter().try_for_each(|(names, need)| self.ensure(link, names, &[*need]))
+    fn ensure_all(&self, link: &AmqpLink, needs: &[Need]) -> Result<()> {
+        needs.iter().try_for_each(|need| self.ensure(link, &need.names, &[need.item]))
     }
 
-    /// Publishes jobs of one queue, with an error that says how many of them were stored.
-    pub fn push(&self, queue: &QueueName, jobs: &[ferry_core::NewJob<'_>]) -> Result<u64> {
-        let names = Names::of(queue)?;
-        let mut items = Vec::with_capacity(jobs.len());
-        let mut needs: Vec<(Names, TopologyItem)> = Vec::new();
-        for job in jobs {
-            let route = self.route(&names, QueueRole::Fresh, job.due, message::pushed(self.config.priority))?;
-            if !needs.iter().any(|(_, need)| *need == route.need) {
-                needs.push((names.clone(), route.need));
-            }
-            items.push(Publish { exchange: route.exchange, key: route.key, body: &job.payload, properties: route.properties });
-        }
-        let fates = self.send(PublishRole::Push, &items, &needs)?;
-        match trouble(&fates) {
-            None => Ok(fates.len() as u64),
-            Some(error) if fates.len() == 1 => Err(error),
-            Some(error) => {
-                let stored = fates.iter().take_while(|fate| **fate == PublishOutcome::Confirmed).count();
-                Err(error.within(format!("{stored} of {} jobs were confirmed", fates.len())))
-            }
-        }
-    }
-
-    /// Lets go of both connections.
+    /// Closes both connections.
     pub fn close(&self) {
-        for lane in &self.lanes {
-            *lock(lane) = None;
+        for publisher in &self.publishers {
+            *lock(publisher) = None;
         }
-        *lock(&self.probe) = None;
-        for place in [&self.producer, &self.consumer] {
-            if let Some(link) = lock(place).take() {
+        *lock(&self.count_channel) = None;
+        for slot in [&self.producer, &self.consumer] {
+            if let Some(link) = lock(slot).take() {
                 link.close();
             }
         }

@@ -1,4 +1,4 @@
-//! Delays as binary levels: which way a message takes. Pure; `topology` declares the ways.
+//! Delays as binary levels: the exchange and routing key of a delayed message. Pure; `topology` declares the levels.
 
 /// Number of levels. The longest takes 2^22 s, all together 2^23 - 1 s: 97 days.
 pub const LEVELS: usize = 23;
@@ -6,26 +6,26 @@ pub const LEVELS: usize = 23;
 /// The longest delay of one pass in seconds.
 pub const LONGEST_PASS: i64 = (1 << LEVELS) - 1;
 
-/// What the words of all levels take of a routing key, dots included.
+/// The bytes of a routing key that the words of all levels take, dots included.
 pub const KEY_BYTES: usize = 2 * LEVELS;
 
 /// The exchange behind the last level.
 pub const DUE: &str = "ferry.due";
 
-/// One pass through the levels.
+/// One pass of a message through the levels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pass {
-    /// The highest level it goes through: where it enters.
+    /// The highest level it waits in: where it enters.
     pub top: usize,
-    /// Its routing key.
+    /// The routing key.
     pub key: String,
-    /// The second in which it is due, when that lies behind this pass.
-    pub again: Option<i64>,
+    /// The unix second at which it is due, when one pass is too short; then it passes again.
+    pub due: Option<i64>,
 }
 
-/// The way of a message that is due in `milliseconds`, or `None` when that is now. `due` is the same as a unix second.
+/// The pass of a message that is due in `milliseconds`, or `None` when that is now. `due` is the same time as a unix second.
 pub fn pass(milliseconds: i64, due: i64, address: &str) -> Option<Pass> {
-    // Rounded up: a second late is allowed, a millisecond early is not.
+    // Rounded up: it may be a second late, but never early.
     let seconds = milliseconds.max(0).checked_add(999)? / 1000;
     if seconds == 0 {
         return None;
@@ -37,20 +37,20 @@ pub fn pass(milliseconds: i64, due: i64, address: &str) -> Option<Pass> {
     }
     key.push_str(address);
     let top = now.ilog2() as usize;
-    Some(Pass { top, key, again: (seconds > LONGEST_PASS).then_some(due) })
+    Some(Pass { top, key, due: (seconds > LONGEST_PASS).then_some(due) })
 }
 
-/// The exchange and the queue of a level.
+/// The name of the exchange and of the queue of a level.
 pub fn name(level: usize) -> String {
     format!("ferry.delay.{level:02}")
 }
 
-/// Where a message goes behind a level.
+/// The exchange that a message enters after a level.
 pub fn below(level: usize) -> String {
     if level == 0 { DUE.to_owned() } else { name(level - 1) }
 }
 
-/// The binding that leads through a level (`1`) or past it (`0`).
+/// The binding pattern that routes through a level (`1`) or past it (`0`).
 pub fn pattern(level: usize, bit: char) -> String {
     let mut pattern = "*.".repeat(LEVELS - 1 - level);
     pattern.push(bit);
@@ -58,12 +58,12 @@ pub fn pattern(level: usize, bit: char) -> String {
     pattern
 }
 
-/// The binding that leads to a queue in the end: exact words.
+/// The binding pattern from the last exchange to a queue.
 pub fn arrival(address: &str) -> String {
     "*.".repeat(LEVELS) + address
 }
 
-/// Milliseconds a level keeps a message.
+/// Milliseconds for which a level keeps a message.
 pub fn ttl(level: usize) -> i64 {
     1000 << level
 }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     /// The seconds that a message with this key spends in the levels, as the bindings say.
-    fn travelled(pass: &Pass) -> i64 {
+    fn seconds_in_levels(pass: &Pass) -> i64 {
         let bits: Vec<&str> = pass.key.split('.').take(LEVELS).collect();
         (0..=pass.top).filter(|level| bits[LEVELS - 1 - level] == "1").map(|level| ttl(level) / 1000).sum()
     }
@@ -82,21 +82,21 @@ mod tests {
     fn every_delay_takes_exactly_its_seconds_rounded_up() {
         for milliseconds in [1, 999, 1000, 1001, 5_000, 65_000, 3_600_000, 86_400_000, 90 * 86_400_000, LONGEST_PASS * 1000] {
             let pass = pass(milliseconds, 0, "q.q").unwrap();
-            assert_eq!(travelled(&pass), (milliseconds + 999) / 1000);
-            assert_eq!(pass.again, None);
+            assert_eq!(seconds_in_levels(&pass), (milliseconds + 999) / 1000);
+            assert_eq!(pass.due, None);
             assert_eq!(pass.key.len(), KEY_BYTES + 3);
         }
     }
 
     #[test]
-    fn what_is_longer_than_a_pass_goes_round_again() {
+    fn a_delay_longer_than_a_pass_passes_again() {
         let long = pass((LONGEST_PASS + 1) * 1000, 77, "q.q").unwrap();
-        assert_eq!((travelled(&long), long.again), (LONGEST_PASS, Some(77)));
-        assert_eq!(pass(i64::MAX - 999, 77, "q.q").unwrap().again, Some(77));
+        assert_eq!((seconds_in_levels(&long), long.due), (LONGEST_PASS, Some(77)));
+        assert_eq!(pass(i64::MAX - 999, 77, "q.q").unwrap().due, Some(77));
     }
 
     #[test]
-    fn what_is_due_goes_no_way_at_all() {
+    fn a_due_message_makes_no_pass() {
         assert_eq!(pass(0, 0, "q.q"), None);
         assert_eq!(pass(-5, 0, "q.q"), None);
     }

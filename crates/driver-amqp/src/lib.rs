@@ -1,16 +1,17 @@
 //! Ferry's driver for RabbitMQ: [`AmqpBroker`]. `docs/decisions/0007-amqp.md` says why it goes this way.
 //!
-//! | room | topic |
+//! | module | topic |
 //! |---|---|
-//! | `taker`, `stream`, `lone`, `settle`, `admin` | the words of [`Broker`] and [`Admin`] |
-//! | `hub` | what they share: two connections, what is declared, the way out |
-//! | `outbox` | publishing with confirms |
-//! | `shelf` | what this process holds, receipts, which acks go together |
-//! | `names`, `message`, `delay` | queue names, headers, the way through the delays: pure |
-//! | `topology` | declaring all that |
-//! | `link`, `refusal`, `engine`, `wait` | the connection itself, what its errors mean, the thread it lives on |
-//! | `tasks` | the tasks of `Ferry\Task`, which are no jobs |
-//! | `minder` | deliveries nobody asked for, jobs the broker is about to take away |
+//! | `push`, `reserve`, `settle`, `failed`, `admin` | the operations of [`Broker`] and [`Admin`] |
+//! | `deliveries`, `subscription` | the consumer of one queue, under jobs and tasks |
+//! | `queue_deliveries`, `reserve_plan`, `retry_queue` | which delivered job is handed out next, and what happens to the others |
+//! | `unacked` | the unacked jobs of this process, receipts, acks |
+//! | `connections`, `publisher`, `late_confirm`, `topology` | two connections, publishing with confirms, declaring |
+//! | `route`, `names`, `message`, `delay` | where a message goes, queue names, headers, delay levels: pure |
+//! | `queue_scan` | looking at the messages of a queue |
+//! | `link`, `refusal`, `runtime`, `wait` | one connection, what its errors mean, the threads under it |
+//! | `channel_monitor`, `notices` | the thread that looks after channels, and what it has to say |
+//! | `tasks` | the tasks of `Ferry\Task` |
 //!
 //! Retries of jobs belong to the worker.
 
@@ -18,13 +19,22 @@ mod admin;
 mod channel_monitor;
 mod connections;
 mod delay;
-mod job_deliveries;
+mod deliveries;
+mod failed;
+mod late_confirm;
 mod link;
 mod message;
 mod names;
+mod notices;
 mod publisher;
+mod push;
+mod queue_deliveries;
+mod queue_scan;
 mod refusal;
+mod reserve;
+mod reserve_plan;
 mod retry_queue;
+mod route;
 mod runtime;
 mod settle;
 mod subscription;
@@ -36,17 +46,17 @@ mod wait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Fact, Settle, SettleResult, Sizes, State};
+use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes};
 use ferry_core::config::{AmqpConfig, FailedStore};
-use ferry_core::failed::{FailedJob, FailedPosition};
 use ferry_core::job::{Claim, NewJob, Reservation};
-use ferry_core::{Error, ErrorKind, QueueName, Result};
+use ferry_core::{QueueName, Result};
 
 use crate::channel_monitor::ChannelMonitor;
 use crate::connections::AmqpConnections;
-use crate::job_deliveries::JobDeliveries;
+use crate::reserve::JobDeliveries;
 use crate::unacked::UnackedRegistry;
 
+pub use crate::link::Transport;
 pub use crate::tasks::{HeldTask, Incoming, Options, StoredDeadLetter, TaskDeliveries, TaskToPublish, Tasks};
 
 /// What a broker must know besides the server.
@@ -56,47 +66,56 @@ pub struct Settings {
     pub retry_after: Option<u32>,
     /// Whether buried jobs are kept. Defaults to keeping them.
     pub failed: FailedStore,
-    /// How often lone jobs are looked for under load. Defaults to 1 s.
-    pub lone_period: Duration,
+    /// How often the retry queue is polled while the main queue has jobs. Defaults to 1 s.
+    pub retry_queue_period: Duration,
     /// A fixed unix second for records and reservations, for tests. Delays always follow the broker's clock. Defaults to none.
     pub now: Option<i64>,
+    /// Which thread waits for sockets. Defaults to lapin's I/O thread.
+    pub transport: Transport,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { retry_after: Some(60), failed: FailedStore::default(), lone_period: Duration::from_secs(1), now: None }
+        Self {
+            retry_after: Some(60),
+            failed: FailedStore::default(),
+            retry_queue_period: Duration::from_secs(1),
+            now: None,
+            transport: Transport::default(),
+        }
     }
 }
 
 /// Queues on a RabbitMQ server.
 pub struct AmqpBroker {
-    minder: Mutex<Option<ChannelMonitor>>,
-    taker: Arc<Mutex<JobDeliveries>>,
-    shelf: Arc<UnackedRegistry>,
-    hub: Arc<AmqpConnections>,
+    monitor: Mutex<Option<ChannelMonitor>>,
+    deliveries: Arc<Mutex<JobDeliveries>>,
+    registry: Arc<UnackedRegistry>,
+    connections: Arc<AmqpConnections>,
 }
 
 impl AmqpBroker {
-    /// A broker that connects when it is first asked for something.
+    /// A broker that connects at its first operation.
     pub fn new(config: AmqpConfig, settings: Settings) -> Self {
         Self {
-            minder: Mutex::default(),
-            taker: Arc::default(),
-            shelf: Arc::default(),
-            hub: Arc::new(AmqpConnections::new(config, settings)),
+            monitor: Mutex::default(),
+            deliveries: Arc::default(),
+            registry: Arc::default(),
+            connections: Arc::new(AmqpConnections::new(config, settings)),
         }
     }
 
-    fn taker(&self) -> MutexGuard<'_, JobDeliveries> {
+    fn deliveries(&self) -> MutexGuard<'_, JobDeliveries> {
         // A panic leaves deliveries behind that go back when their channel closes.
-        self.taker.lock().unwrap_or_else(PoisonError::into_inner)
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the minder with the first job that is taken.
-    fn see_to_minder(&self) -> Result<()> {
-        let mut minder = self.minder.lock().unwrap_or_else(PoisonError::into_inner);
-        if minder.is_none() {
-            *minder = Some(ChannelMonitor::start(Arc::clone(&self.hub), Arc::clone(&self.shelf), Arc::clone(&self.taker))?);
+    /// Starts the monitor thread with the first reservation.
+    fn ensure_monitor(&self) -> Result<()> {
+        let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
+        if monitor.is_none() {
+            let (connections, registry) = (Arc::clone(&self.connections), Arc::clone(&self.registry));
+            *monitor = Some(ChannelMonitor::start(connections, registry, Arc::clone(&self.deliveries))?);
         }
         Ok(())
     }
@@ -110,42 +129,44 @@ impl Drop for AmqpBroker {
 
 impl Broker for AmqpBroker {
     fn push(&self, queue: &QueueName, job: NewJob<'_>) -> Result<Option<i64>> {
-        self.hub.push(queue, std::slice::from_ref(&job)).map(|_| None)
+        push::push(&self.connections, queue, &job)
     }
 
     fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
-        self.hub.push(queue, jobs)
+        push::push_many(&self.connections, queue, jobs)
     }
 
     fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {
-        self.see_to_minder()?;
-        self.taker().reserve(&self.hub, &self.shelf, queues, max, wait)
+        self.ensure_monitor()?;
+        self.deliveries().reserve(&self.connections, &self.registry, queues, max, wait)
     }
 
     fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
-        settle::settle(&self.hub, &self.shelf, batch)
+        settle::settle(&self.connections, &self.registry, batch)
     }
 
     fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
-        Ok(settle::extend(&self.shelf, claims))
+        Ok(settle::extend(&self.registry, claims))
     }
 
     fn size(&self, queue: &QueueName) -> Result<Sizes> {
-        admin::size(&self.hub, queue)
+        admin::size(&self.connections, queue)
     }
 
     fn release_prefetched(&self) {
-        // What cannot go back now is tried again by the minder.
-        self.taker().give_back_idle(&self.hub, Duration::ZERO);
+        // What cannot go back now is kept, and the monitor tries again.
+        self.deliveries().release_idle(&self.connections, Duration::ZERO);
     }
 
     fn close(&self) {
-        // The minder first: it would find everything idle.
-        drop(self.minder.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let mut taker = self.taker();
-        taker.give_back_idle(&self.hub, Duration::ZERO);
-        taker.forget();
-        self.hub.close();
+        // The monitor first: otherwise it would find every queue idle.
+        drop(self.monitor.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let mut deliveries = self.deliveries();
+        deliveries.release_idle(&self.connections, Duration::ZERO);
+        deliveries.forget();
+        // What cannot be settled now is redelivered when the connection closes.
+        let _ = settle::settle_again(&self.connections, &self.registry);
+        self.connections.close();
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -158,38 +179,11 @@ impl Broker for AmqpBroker {
         }
     }
 
+    fn notices(&self) -> Vec<String> {
+        self.connections.notices.take()
+    }
+
     fn admin(&self) -> Option<&dyn Admin> {
         Some(self)
-    }
-}
-
-impl Admin for AmqpBroker {
-    fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        admin::failed(&self.hub, queue, offset, limit)
-    }
-
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
-        admin::oldest_failed(&self.hub, queue, passed, limit)
-    }
-
-    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        admin::retry(&self.hub, queue, jobs)
-    }
-
-    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        admin::forget(&self.hub, queue, jobs)
-    }
-
-    fn peek(&self, _queue: &QueueName, _state: State, _offset: u64, _limit: u64) -> Result<Vec<Vec<u8>>> {
-        Err(Error::new(ErrorKind::Unsupported, "RabbitMQ cannot show waiting jobs: to look at one costs it an attempt")
-            .with_advice("`size` counts them; failed jobs can be shown"))
-    }
-
-    fn clear(&self, queue: &QueueName) -> Result<u64> {
-        admin::clear(&self.hub, queue)
-    }
-
-    fn facts(&self) -> Result<Vec<(&'static str, Fact)>> {
-        admin::facts(&self.hub)
     }
 }

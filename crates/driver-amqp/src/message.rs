@@ -1,12 +1,12 @@
-//! What stands beside a body: properties and headers, read and written.
+//! Properties and headers of messages, read and written. Bodies are left alone.
 
 use ferry_core::failed::{FailedJob, Failure};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-/// Attempts used so far. Absent means none.
+/// The header for attempts used so far. Absent means none.
 const ATTEMPTS: &str = "x-ferry-attempts";
-/// The unix second before which nobody may run it.
+/// The header for the unix second before which the job may not run.
 const DUE: &str = "x-ferry-due";
 const REASON: &str = "x-ferry-reason";
 const EXCEPTION: &str = "x-ferry-exception";
@@ -14,44 +14,44 @@ const FAILED_AT: &str = "x-ferry-failed-at";
 const CONNECTION: &str = "x-ferry-connection";
 const QUEUE: &str = "x-ferry-queue";
 
-/// The most of an exception that is kept, in bytes. All headers must fit into one frame, of 128 KiB as RabbitMQ comes.
+/// The longest exception text that is kept, in bytes. All headers must fit into one frame, by default 128 KiB.
 const LONGEST_EXCEPTION: usize = 64 * 1024;
 
-/// Headers the broker writes on its way; they would tell of a way that is over.
-const OF_THE_BROKER: [&str; 3] = ["x-death", "x-delivery-count", "x-acquired-count"];
+/// Headers that the broker writes while it routes a message. They are stale once the message is published again.
+const BROKER_HEADERS: [&str; 3] = ["x-death", "x-delivery-count", "x-acquired-count"];
 
-/// What all our messages have: they survive a restart, and say what they are.
-fn fresh() -> BasicProperties {
+/// Common to all messages of jobs: persistent, JSON.
+fn job_properties() -> BasicProperties {
     BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into())
 }
 
-/// Those of a job that somebody pushes.
+/// The properties of a pushed job.
 pub fn pushed(priority: Option<u8>) -> BasicProperties {
     match priority {
-        Some(priority) => fresh().with_priority(priority),
-        None => fresh(),
+        Some(priority) => job_properties().with_priority(priority),
+        None => job_properties(),
     }
 }
 
-/// Those of a job that is published once more: as they were, with other attempts.
+/// The original properties with another count of attempts, for a job that is published again.
 ///
-/// Not kept: an expiration, which would lose it, and the name of a user, which the broker compares with ours.
+/// Dropped are the expiration, which could delete the job, and the user id, which the broker compares with ours.
 pub fn with_attempts(original: &BasicProperties, attempts: u32) -> BasicProperties {
     let mut headers = foreign_headers(original);
     if attempts > 0 {
         headers.insert(ATTEMPTS.into(), number(i64::from(attempts)));
     }
-    rewritten(original, headers)
+    with_original(original, headers)
 }
 
-/// The same with the second before which nobody may run it.
+/// The properties with the unix second before which the job may not run.
 pub fn due_at(properties: BasicProperties, second: i64) -> BasicProperties {
     let mut headers = properties.headers().clone().unwrap_or_default();
     headers.insert(DUE.into(), number(second));
     properties.with_headers(headers)
 }
 
-/// Those of a job in the failed store.
+/// The properties of a job in the failed store.
 pub fn buried(original: &BasicProperties, failure: &Failure, id: &str, queue: &str, now: i64) -> BasicProperties {
     let mut headers = foreign_headers(original);
     headers.insert(ATTEMPTS.into(), number(i64::from(failure.attempts)));
@@ -60,10 +60,10 @@ pub fn buried(original: &BasicProperties, failure: &Failure, id: &str, queue: &s
     headers.insert(FAILED_AT.into(), number(now));
     headers.insert(CONNECTION.into(), text(&failure.connection));
     headers.insert(QUEUE.into(), text(queue));
-    rewritten(original, headers).with_message_id(id.into())
+    with_original(original, headers).with_message_id(id.into())
 }
 
-/// Those of a failed job that becomes ready again.
+/// The properties of a failed job that becomes ready again.
 pub fn revived(failed: &BasicProperties) -> BasicProperties {
     let mut headers = FieldTable::default();
     for (key, value) in foreign_headers(failed).inner() {
@@ -71,7 +71,7 @@ pub fn revived(failed: &BasicProperties) -> BasicProperties {
             headers.insert(key.clone(), value.clone());
         }
     }
-    rewritten(failed, headers)
+    with_original(failed, headers)
 }
 
 /// Attempts used so far.
@@ -79,22 +79,22 @@ pub fn attempts(properties: &BasicProperties) -> u32 {
     integer(properties, ATTEMPTS).and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
 }
 
-/// The second before which nobody may run it.
+/// The unix second before which the job may not run.
 pub fn due(properties: &BasicProperties) -> Option<i64> {
     integer(properties, DUE)
 }
 
 /// A message of the failed store as a record.
 pub fn record(properties: &BasicProperties, body: &[u8], queue: &str, older: u64) -> FailedJob {
-    let said = |key| words(properties, key).unwrap_or_default();
-    let named = words(properties, QUEUE).unwrap_or_else(|| queue.to_owned());
+    let header = |key| header_text(properties, key).unwrap_or_default();
+    let original_queue = header_text(properties, QUEUE).unwrap_or_else(|| queue.to_owned());
     FailedJob {
         id: id_of(properties, body),
-        connection: said(CONNECTION),
-        queue: named,
+        connection: header(CONNECTION),
+        queue: original_queue,
         payload: body.to_vec(),
-        reason: said(REASON),
-        exception: said(EXCEPTION),
+        reason: header(REASON),
+        exception: header(EXCEPTION),
         attempts: integer(properties, ATTEMPTS).and_then(|number| u32::try_from(number).ok()),
         failed_at: integer(properties, FAILED_AT).unwrap_or_default(),
         record: Vec::new(),
@@ -102,12 +102,12 @@ pub fn record(properties: &BasicProperties, body: &[u8], queue: &str, older: u64
     }
 }
 
-/// What names a failed job. A message that another program put there is named by what it holds.
+/// The id of a failed job: its message id, or a hash of the body of a message that another program put there.
 pub fn id_of(properties: &BasicProperties, body: &[u8]) -> String {
     match properties.message_id() {
         Some(id) if !id.as_str().is_empty() => id.as_str().to_owned(),
         _ => {
-            // FNV-1a: stable, and good enough to tell strangers apart.
+            // FNV-1a: the same in every version, and few messages need it.
             let hash = body
                 .iter()
                 .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
@@ -116,8 +116,8 @@ pub fn id_of(properties: &BasicProperties, body: &[u8]) -> String {
     }
 }
 
-fn rewritten(original: &BasicProperties, headers: FieldTable) -> BasicProperties {
-    let mut properties = fresh().with_headers(headers);
+fn with_original(original: &BasicProperties, headers: FieldTable) -> BasicProperties {
+    let mut properties = job_properties().with_headers(headers);
     if let Some(kind) = original.content_type() {
         properties = properties.with_content_type(kind.clone());
     }
@@ -148,12 +148,12 @@ fn rewritten(original: &BasicProperties, headers: FieldTable) -> BasicProperties
     properties
 }
 
-/// Headers that are neither the broker's nor our counters.
+/// Headers written neither by the broker nor as our counters.
 pub fn foreign_headers(properties: &BasicProperties) -> FieldTable {
     let mut kept = FieldTable::default();
     let ours = |key: &str| key == ATTEMPTS || key == DUE;
     let brokers =
-        |key: &str| OF_THE_BROKER.contains(&key) || key.starts_with("x-first-death-") || key.starts_with("x-last-death-");
+        |key: &str| BROKER_HEADERS.contains(&key) || key.starts_with("x-first-death-") || key.starts_with("x-last-death-");
     for (key, value) in properties.headers().iter().flat_map(|headers| headers.inner()) {
         if !ours(key.as_str()) && !brokers(key.as_str()) {
             kept.insert(key.clone(), value.clone());
@@ -181,8 +181,8 @@ fn integer(properties: &BasicProperties, key: &str) -> Option<i64> {
     })
 }
 
-/// A header that holds text.
-pub fn words(properties: &BasicProperties, key: &str) -> Option<String> {
+/// The text of a header.
+pub fn header_text(properties: &BasicProperties, key: &str) -> Option<String> {
     match header(properties, key)? {
         AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
         AMQPValue::ShortString(text) => Some(text.as_str().to_owned()),
@@ -194,7 +194,7 @@ fn number(value: i64) -> AMQPValue {
     AMQPValue::LongLongInt(value)
 }
 
-/// Text as a header holds it.
+/// A header value that holds text.
 pub fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(value.into())
 }
@@ -218,14 +218,14 @@ mod tests {
 
     #[test]
     fn attempts_are_none_without_a_header_and_no_other_header_is_lost() {
-        assert_eq!(attempts(&fresh()), 0);
+        assert_eq!(attempts(&job_properties()), 0);
         let mut headers = FieldTable::default();
         headers.insert("x-mine".into(), text("kept"));
         headers.insert("x-death".into(), text("the broker's"));
         headers.insert(DUE.into(), number(9));
-        let again = with_attempts(&fresh().with_headers(headers).with_priority(3).with_expiration("1".into()), 2);
+        let again = with_attempts(&job_properties().with_headers(headers).with_priority(3).with_expiration("1".into()), 2);
         assert_eq!((attempts(&again), due(&again), *again.priority()), (2, None, Some(3)));
-        assert_eq!(words(&again, "x-mine").as_deref(), Some("kept"));
+        assert_eq!(header_text(&again, "x-mine").as_deref(), Some("kept"));
         assert!(header(&again, "x-death").is_none() && again.expiration().is_none());
     }
 
@@ -238,7 +238,7 @@ mod tests {
             exception: "订单".repeat(20_000),
             attempts: 3,
         };
-        let properties = buried(&fresh(), &failure, "id", "mail", 77);
+        let properties = buried(&job_properties(), &failure, "id", "mail", 77);
         let job = record(&properties, b"{}", "mail", 4);
         assert_eq!(
             (job.id.as_str(), job.reason.as_str(), job.attempts, job.failed_at, job.older),

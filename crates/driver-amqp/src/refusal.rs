@@ -1,99 +1,110 @@
-//! What RabbitMQ means when it says no, and what the reader should do about it.
+//! Errors of lapin and refusals of RabbitMQ as our errors, with advice.
 
 use ferry_core::config::{Address, AmqpConfig};
 use ferry_core::{Error, ErrorKind};
 use lapin::protocol::AMQPError;
 
-/// The broker's own words, or those of the network.
-pub fn words_of(error: &lapin::Error) -> String {
+/// The reply code of a connection that an operator or a shutdown closed.
+pub const CONNECTION_FORCED: u16 = 320;
+/// The reply code of something that does not exist.
+pub const NOT_FOUND: u16 = 404;
+/// The reply code of a failure inside the broker. It closes the connection.
+pub const INTERNAL_ERROR: u16 = 541;
+
+/// The text of the broker, or of the network.
+pub fn text_of(error: &lapin::Error) -> String {
     match error.kind() {
-        lapin::ErrorKind::ProtocolError(told) => told.get_message().to_string(),
+        lapin::ErrorKind::ProtocolError(refusal) => refusal.get_message().to_string(),
         lapin::ErrorKind::IOError(io) => io.to_string(),
         _ => error.to_string(),
     }
 }
 
-/// What the broker said, if it was the broker.
-pub fn told(error: &lapin::Error) -> Option<&AMQPError> {
+/// The broker's refusal, if the error came from the broker.
+pub fn refusal_of(error: &lapin::Error) -> Option<&AMQPError> {
     match error.kind() {
-        lapin::ErrorKind::ProtocolError(told) => Some(told),
+        lapin::ErrorKind::ProtocolError(refusal) => Some(refusal),
         _ => None,
     }
 }
 
-/// A connection that did not come about.
+/// Whether the broker says that something does not exist.
+pub fn is_not_found(error: &lapin::Error) -> bool {
+    refusal_of(error).is_some_and(|refusal| refusal.get_id() == NOT_FOUND)
+}
+
+/// The error of a connection that could not be opened.
 pub fn of_login(error: &lapin::Error, config: &AmqpConfig, address: &Address) -> Error {
-    let words = without(&words_of(error), config);
-    let advice = match told(error).map(AMQPError::get_id) {
+    let text = without_password(&text_of(error), config);
+    let advice = match refusal_of(error).map(AMQPError::get_id) {
         Some(403) => Some(format!("check `user` (`{}`) and `password`", config.username)),
-        Some(530) if words.contains("not found") => {
+        Some(530) if text.contains("not found") => {
             Some(format!("create it with `rabbitmqctl add_vhost {}`, or correct `vhost`", config.vhost))
         }
         Some(530) => {
             Some(format!("grant it with `rabbitmqctl set_permissions -p {} {} '.*' '.*' '.*'`", config.vhost, config.username))
         }
-        _ if words.contains("certificate") => Some("check `tls`: `ca_file`, `server_name`".into()),
+        _ if text.contains("certificate") => Some("check `tls`: `ca_file`, `server_name`".into()),
         _ => None,
     };
-    let failed = Error::new(ErrorKind::Connection, format!("connect to RabbitMQ at {address}")).with_source(words);
+    let failed = Error::new(ErrorKind::Connection, format!("connect to RabbitMQ at {address}")).with_source(text);
     match advice {
         Some(advice) => failed.with_advice(advice),
         None => failed,
     }
 }
 
-/// An answer that was an error, to something that stored nothing.
+/// The error of a request that stored nothing.
 pub fn of_answer(error: &lapin::Error, address: &Address) -> Error {
-    let words = words_of(error);
-    let Some(told) = told(error) else {
+    let text = text_of(error);
+    let Some(refusal) = refusal_of(error) else {
         if let lapin::ErrorKind::InvalidChannel(_) | lapin::ErrorKind::InvalidChannelState(..) = error.kind() {
             let closed = format!("a channel to RabbitMQ at {address} was closed");
-            return Error::new(ErrorKind::Connection, closed).with_source(words).with_advice("the next word opens another");
+            return Error::new(ErrorKind::Connection, closed).with_source(text).with_advice("the next call opens a new one");
         }
-        return Error::new(ErrorKind::Connection, format!("the connection to RabbitMQ at {address} broke")).with_source(words);
+        return Error::new(ErrorKind::Connection, format!("the connection to RabbitMQ at {address} broke")).with_source(text);
     };
-    let kind = match told.get_id() {
-        404 | 406 => ErrorKind::Config,
-        // Connection forced, internal error.
-        320 | 541 => ErrorKind::Connection,
+    let kind = match refusal.get_id() {
+        NOT_FOUND | 406 => ErrorKind::Config,
+        CONNECTION_FORCED | INTERNAL_ERROR => ErrorKind::Connection,
         _ => ErrorKind::Refused,
     };
-    let refused = Error::new(kind, format!("RabbitMQ at {address} answered")).with_source(words.clone());
-    match advice(told.get_id(), &words) {
+    let refused = Error::new(kind, format!("RabbitMQ at {address} answered")).with_source(text.clone());
+    match advice(refusal.get_id(), &text) {
         Some(advice) => refused.with_advice(advice),
         None => refused,
     }
 }
 
-/// What to do about a refusal, by code and words.
-pub fn advice(code: u16, words: &str) -> Option<String> {
+/// Advice for a refusal, by reply code and text.
+pub fn advice(code: u16, text: &str) -> Option<String> {
     Some(match code {
-        406 if words.contains("inequivalent arg 'x-queue-type'") => {
+        406 if text.contains("inequivalent arg 'x-queue-type'") => {
             "the queue exists with another type: set `queue_type` to that one, or `declare` => 'passive', or remove it with \
              `rabbitmqctl delete_queue` when it is empty"
                 .into()
         }
-        406 if words.contains("inequivalent arg") => {
+        406 if text.contains("inequivalent arg") => {
             "it exists with other arguments: write the same ones in `arguments`, or set `declare` => 'passive' and change it with \
              `rabbitmqctl set_policy`, or remove it with `rabbitmqctl delete_queue` when it is empty"
                 .into()
         }
-        406 if words.contains("timed out") => {
-            "the job ran longer than the broker's `consumer_timeout`: raise it in rabbitmq.conf, or let jobs end sooner".into()
+        406 if text.contains("timed out") => {
+            "the job ran longer than the broker's `consumer_timeout`: raise it in rabbitmq.conf, or make jobs shorter".into()
         }
-        406 if words.contains("larger than") => "raise `max_message_size` in rabbitmq.conf, or push less data".into(),
-        404 if words.contains("no exchange") => "create the exchange, correct `exchange`, or set `declare` => 'yes'".into(),
-        404 => "create the queue, or set `declare` => 'yes'".into(),
+        406 if text.contains("larger than") => "raise `max_message_size` in rabbitmq.conf, or push less data".into(),
+        NOT_FOUND if text.contains("no exchange") => "create the exchange, correct `exchange`, or set `declare` => 'yes'".into(),
+        NOT_FOUND => "create the queue, or set `declare` => 'yes'".into(),
         403 => "grant the user configure, write and read rights with `rabbitmqctl set_permissions`".into(),
-        405 => "somebody else holds the queue exclusively".into(),
+        405 => "another connection holds the queue exclusively".into(),
         _ => return None,
     })
 }
 
-/// Text of the server without a password it might repeat.
-fn without(words: &str, config: &AmqpConfig) -> String {
+/// Text of the server without the password, should it repeat it.
+fn without_password(text: &str, config: &AmqpConfig) -> String {
     let secret = config.password.expose();
-    if secret.is_empty() || secret == config.username { words.to_owned() } else { words.replace(secret, "***") }
+    if secret.is_empty() || secret == config.username { text.to_owned() } else { text.replace(secret, "***") }
 }
 
 #[cfg(test)]
@@ -102,7 +113,7 @@ mod tests {
 
     #[test]
     fn each_refusal_says_what_to_do() {
-        for (code, words, advised) in [
+        for (code, text, advised) in [
             (406, "inequivalent arg 'x-queue-type' for queue 'q' in vhost '/'", "queue_type"),
             (406, "inequivalent arg 'x-max-length' for queue 'q'", "arguments"),
             (406, "delivery acknowledgement on channel 1 timed out", "consumer_timeout"),
@@ -111,7 +122,7 @@ mod tests {
             (404, "no queue 'q' in vhost '/'", "declare"),
             (403, "access to queue 'q' refused", "set_permissions"),
         ] {
-            assert!(advice(code, words).is_some_and(|text| text.contains(advised)), "{words}");
+            assert!(advice(code, text).is_some_and(|advice| advice.contains(advised)), "{text}");
         }
         assert_eq!(advice(541, "boom"), None);
     }

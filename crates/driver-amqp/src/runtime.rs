@@ -1,4 +1,4 @@
-//! The thread that heartbeats and other tasks of the library live on, however long PHP is busy. Sockets have its other thread, see `link`.
+//! The thread that runs heartbeats and other tasks of lapin, however long PHP is busy. Sockets are read on another thread, see `link`.
 
 use std::thread::JoinHandle;
 
@@ -6,32 +6,44 @@ use ferry_core::{Error, ErrorKind, Result, signals};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// A small runtime on a thread of its own.
+use crate::link::Transport;
+
+/// A tokio runtime on a thread of its own.
 pub struct AmqpRuntime {
+    transport: Transport,
     handle: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl AmqpRuntime {
-    /// Starts the thread, with all signals blocked: they are PHP's.
-    pub fn start() -> Result<Self> {
-        let failed =
-            |e: std::io::Error| Error::new(ErrorKind::Refused, "start the thread that keeps AMQP connections").with_source(e);
-        let runtime = Builder::new_current_thread().enable_time().build().map_err(failed)?;
+    /// Starts the thread, with all signals blocked: PHP handles them.
+    pub fn start(transport: Transport) -> Result<Self> {
+        let failed = |e: std::io::Error| Error::new(ErrorKind::Refused, "start the thread for AMQP heartbeats").with_source(e);
+        let mut builder = Builder::new_current_thread();
+        builder.enable_time();
+        if transport == Transport::Tokio {
+            builder.enable_io();
+        }
+        let runtime = builder.build().map_err(failed)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let run = move || {
-            // An error means that the engine is gone, which is a reason to stop too.
+            // An error means that the owner is gone, which is a reason to stop too.
             let _ = runtime.block_on(stopped);
             runtime.shutdown_background();
         };
         let spawn = || std::thread::Builder::new().name("ferry-amqp".into()).spawn(run);
         let thread = signals::blocked(spawn).map_err(failed)?;
-        Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { transport, handle, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Where tasks are spawned.
+    /// How connections of this runtime read their sockets.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// The handle that spawns tasks.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -41,7 +53,7 @@ impl Drop for AmqpRuntime {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing left to tell.
+            // A panic of that thread was reported when it happened.
             let _ = thread.join();
         }
     }

@@ -1,5 +1,6 @@
-//! Ending reservations: what must be published is, then what is confirmed is acked.
+//! `Broker::settle` and `Broker::extend`. What a settlement publishes is confirmed first, then the job is acked.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,139 +10,191 @@ use ferry_core::failed::Failure;
 use ferry_core::id;
 use ferry_core::job::{Claim, Due};
 use ferry_core::{Error, ErrorKind, Result};
-use lapin::BasicProperties;
 
 use crate::connections::{AmqpConnections, PublishRole};
+use crate::late_confirm::{LateConfirm, LateState};
 use crate::message;
 use crate::names::{Names, QueueRole};
-use crate::publisher::{Publish, PublishOutcome, trouble};
+use crate::publisher::{PublishOutcome, first_error};
+use crate::route::Route;
 use crate::topology::TopologyItem;
-use crate::unacked::{ConsumerChannel, Unacked, UnackedRegistry};
+use crate::unacked::{ConsumerChannel, Unacked, UnackedRegistry, Unsettled};
 
-/// One job that is really ours, taken from its ledger for the time being.
+/// One settlement of a job that is ours. The job is taken out of its channel meanwhile.
 struct Step {
+    /// Its position in the batch.
     at: usize,
-    ledger: Arc<ConsumerChannel>,
+    channel: Arc<ConsumerChannel>,
     tag: u64,
-    held: Unacked,
-    /// Where it goes before it is acked.
-    way: Option<Way>,
+    job: Unacked,
+    /// Where the job is published before it is acked. It holds the body meanwhile.
+    route: Option<Route<'static>>,
+    /// The confirm of an earlier try.
+    late: Option<LateConfirm>,
 }
 
-struct Way {
-    exchange: String,
-    key: String,
-    properties: BasicProperties,
-    need: TopologyItem,
+impl Step {
+    fn body(&mut self) -> Cow<'static, [u8]> {
+        Cow::Owned(std::mem::take(&mut self.job.body))
+    }
+
+    /// The job stays ours, and the monitor settles it later.
+    fn put_back(mut self) {
+        self.job.unsettled = self.route.map(|route| Unsettled { route, late: self.late });
+        self.channel.held().insert(self.tag, self.job);
+    }
 }
 
-/// Ends reservations; one answer per item.
-pub fn settle(hub: &AmqpConnections, shelf: &UnackedRegistry, batch: &[Settle]) -> Result<Vec<SettleResult>> {
+/// Settles jobs; one answer per item.
+pub fn settle(connections: &AmqpConnections, registry: &UnackedRegistry, batch: &[Settle]) -> Result<Vec<SettleResult>> {
     let mut answers = vec![SettleResult::Lost; batch.len()];
     let mut steps = Vec::with_capacity(batch.len());
     for (at, item) in batch.iter().enumerate() {
-        let Some((ledger, tag)) = shelf.find(&item.claim) else { continue };
-        let Some(held) = ledger.held().remove(&tag) else { continue };
-        let keeps = matches!(item.settlement, Settlement::Leave) && hub.settings.retry_after.is_none();
-        if keeps {
-            // It stays reserved for ever, or until we end.
-            ledger.held().insert(tag, held);
-            answers[at] = SettleResult::Applied;
+        let Some((channel, tag)) = registry.find(&item.claim) else { continue };
+        if matches!(item.settlement, Settlement::Leave) && connections.settings.retry_after.is_none() {
+            // It stays unacked until this process ends.
+            if channel.held().contains_key(&tag) {
+                answers[at] = SettleResult::Applied;
+            }
             continue;
         }
-        match way(hub, &ledger.names, &held, &item.settlement) {
-            Ok(way) => steps.push(Step { at, ledger, tag, held, way }),
+        let Some(job) = channel.held().remove(&tag) else { continue };
+        let mut step = Step { at, channel, tag, job, route: None, late: None };
+        match route(connections, &mut step, &item.settlement) {
+            Ok(()) => steps.push(step),
             Err(error) => {
-                ledger.held().insert(tag, held);
-                put_back(steps);
+                step.channel.held().insert(step.tag, step.job);
+                // Their settlement was not begun.
+                steps.into_iter().for_each(Step::put_back);
                 return Err(error);
             }
         }
     }
-    carry_out(hub, steps, &mut answers)?;
+    carry_out(connections, PublishRole::Settle, steps, &mut answers)?;
     Ok(answers)
 }
 
-/// Where a job goes: `None` when it is done.
-fn way(hub: &AmqpConnections, names: &Names, held: &Unacked, how: &Settlement) -> Result<Option<Way>> {
-    let used = held.attempts.saturating_add(1);
-    let again = |delay: i64| {
-        let due = if delay > 0 { Due::After(delay) } else { Due::Now };
-        let route = hub.route(names, QueueRole::Again, due, message::with_attempts(&held.properties, used))?;
-        Ok(Some(Way { exchange: route.exchange, key: route.key, properties: route.properties, need: route.need }))
-    };
-    match how {
-        Settlement::Delete => Ok(None),
-        Settlement::Release { delay } => again(*delay),
-        Settlement::Leave => again(hub.settings.retry_after.map_or(0, i64::from)),
-        Settlement::GiveBack => Ok(Some(Way {
-            exchange: String::new(),
-            key: names.on(held.side).to_owned(),
-            properties: message::with_attempts(&held.properties, held.attempts),
-            need: TopologyItem::Queue(held.side),
-        })),
-        Settlement::Bury(failure) => match hub.settings.failed {
-            FailedStore::Discard => Ok(None),
-            FailedStore::Keep => burial(hub, names, held, failure).map(Some),
-        },
+/// Settles again what could not be settled. A blocked broker is not waited for.
+pub fn settle_again(connections: &AmqpConnections, registry: &UnackedRegistry) -> Result<()> {
+    let mut steps = Vec::new();
+    for channel in registry.all().into_iter().filter(|channel| channel.is_alive()) {
+        let unsettled: Vec<(u64, Unacked)> = channel.held().extract_if(|_, job| job.unsettled.is_some()).collect();
+        for (tag, mut job) in unsettled {
+            let (route, late) = job.unsettled.take().map(|unsettled| (unsettled.route, unsettled.late)).unzip();
+            steps.push(Step { at: steps.len(), channel: Arc::clone(&channel), tag, job, route, late: late.flatten() });
+        }
     }
+    let mut answers = vec![SettleResult::Lost; steps.len()];
+    carry_out(connections, PublishRole::SettleAgain, steps, &mut answers)
 }
 
-fn burial(hub: &AmqpConnections, names: &Names, held: &Unacked, failure: &Failure) -> Result<Way> {
+/// Finds out where the job is published. A settlement that was asked for before and could not be carried out is the one that counts, unless
+/// the job is deleted now.
+fn route(connections: &AmqpConnections, step: &mut Step, how: &Settlement) -> Result<()> {
+    if let Some(unsettled) = step.job.unsettled.take()
+        && !matches!(how, Settlement::Delete)
+    {
+        (step.route, step.late) = (Some(unsettled.route), unsettled.late);
+        return Ok(());
+    }
+    let names = Arc::clone(&step.channel.names);
+    let (role, before) = (step.job.role, step.job.attempts);
+    let used = before.saturating_add(1);
+    let delay = match how {
+        Settlement::Delete => return Ok(()),
+        Settlement::GiveBack => {
+            let properties = message::with_attempts(&step.job.properties, before);
+            step.route = Some(Route::to_queue(&names, role, properties, step.body()));
+            return Ok(());
+        }
+        Settlement::Bury(failure) => {
+            if connections.settings.failed == FailedStore::Keep {
+                step.route = Some(burial(connections, &names, step, failure)?);
+            }
+            return Ok(());
+        }
+        Settlement::Release { delay } => *delay,
+        Settlement::Leave => connections.settings.retry_after.map_or(0, i64::from),
+    };
+    let due = if delay > 0 { Due::After(delay) } else { Due::Now };
+    let properties = message::with_attempts(&step.job.properties, used);
+    // The name may be too long for delays: so the body is moved only when the route is known.
+    let route = connections.job_route(&names, QueueRole::Retry, due, properties, Cow::Borrowed(&[]))?;
+    step.route = Some(Route { body: step.body(), ..route });
+    Ok(())
+}
+
+fn burial(connections: &AmqpConnections, names: &Arc<Names>, step: &mut Step, failure: &Failure) -> Result<Route<'static>> {
     let random = |bytes: &mut [u8]| getrandom::fill(bytes);
     let id =
         id::mint(random).map_err(|e| Error::new(ErrorKind::Refused, "no random numbers for an id").with_source(e.to_string()))?;
     let id = String::from_utf8_lossy(&id).into_owned();
-    let properties = message::buried(&held.properties, failure, &id, &names.fresh, hub.now());
-    Ok(Way { exchange: String::new(), key: names.failed.clone(), properties, need: TopologyItem::Failed })
+    let properties = message::buried(&step.job.properties, failure, &id, &names.main, connections.now());
+    Ok(Route::to_failed(names, properties, step.body()))
 }
 
-fn carry_out(hub: &AmqpConnections, steps: Vec<Step>, answers: &mut [SettleResult]) -> Result<()> {
-    let mut items = Vec::new();
-    let mut needs: Vec<(Names, TopologyItem)> = Vec::new();
-    for step in &steps {
-        let Some(way) = &step.way else { continue };
-        let need = (step.ledger.names.clone(), way.need);
-        if !needs.contains(&need) {
-            needs.push(need);
+/// Publishes what is to be published, then acks what is confirmed. The rest stays ours.
+fn carry_out(connections: &AmqpConnections, role: PublishRole, mut steps: Vec<Step>, answers: &mut [SettleResult]) -> Result<()> {
+    let (mut done, mut open) = (Vec::new(), Vec::new());
+    let mut waiting = None;
+    let mut to_publish = Vec::with_capacity(steps.len());
+    for mut step in steps.drain(..) {
+        match step.late.as_ref().map(LateConfirm::poll) {
+            Some(LateState::Confirmed) => done.push(step),
+            Some(LateState::Waiting) => {
+                waiting = Some(still_unknown());
+                open.push(step);
+            }
+            Some(LateState::Gone) | None => {
+                step.late = None;
+                to_publish.push(step);
+            }
         }
-        let (exchange, key, properties) = (way.exchange.clone(), way.key.clone(), way.properties.clone());
-        items.push(Publish { exchange, key, body: &step.held.body, properties });
     }
-    let (fates, error) = match hub.send(PublishRole::Settle, &items, &needs) {
-        Ok(fates) => {
-            let error = trouble(&fates);
-            (fates, error)
+    let routes: Vec<&Route<'_>> = to_publish.iter().filter_map(|step| step.route.as_ref()).collect();
+    let (outcomes, error) = match connections.publish(role, &routes) {
+        Ok(outcomes) => {
+            let error = first_error(&outcomes);
+            (outcomes, error)
         }
-        Err(error) => (vec![PublishOutcome::Unsent; items.len()], Some(error)),
+        Err(error) => (Vec::new(), Some(error)),
     };
-    drop(items);
-    let mut fates = fates.into_iter();
-    let mut confirmed = |step: &Step| step.way.is_none() || fates.next() == Some(PublishOutcome::Confirmed);
-    let (done, open): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(&mut confirmed);
-    put_back(open);
-    let acked = ack(hub, done, answers);
-    error.map_or(acked, Err)
-}
-
-/// What could not be settled stays ours.
-fn put_back(steps: Vec<Step>) {
-    for step in steps {
-        step.ledger.held().insert(step.tag, step.held);
+    let mut outcomes = outcomes.into_iter();
+    for mut step in to_publish {
+        if step.route.is_none() {
+            done.push(step);
+            continue;
+        }
+        match outcomes.next() {
+            Some(PublishOutcome::Confirmed) => done.push(step),
+            Some(PublishOutcome::Unknown { late, .. }) => {
+                step.late = late;
+                open.push(step);
+            }
+            _ => open.push(step),
+        }
     }
+    open.into_iter().for_each(Step::put_back);
+    let acked = ack(connections, done, answers);
+    error.or(waiting).map_or(acked, Err)
 }
 
-fn ack(hub: &AmqpConnections, done: Vec<Step>, answers: &mut [SettleResult]) -> Result<()> {
+fn still_unknown() -> Error {
+    Error::new(ErrorKind::Refused, "RabbitMQ has not confirmed an earlier settlement of the job")
+        .with_advice("it is settled once RabbitMQ accepts publishes again")
+}
+
+fn ack(connections: &AmqpConnections, done: Vec<Step>, answers: &mut [SettleResult]) -> Result<()> {
     let mut channels: HashMap<*const ConsumerChannel, (Arc<ConsumerChannel>, Vec<u64>)> = HashMap::new();
     for step in done {
         answers[step.at] = SettleResult::Applied;
-        if step.way.as_ref().is_some_and(|way| way.need == TopologyItem::Queue(QueueRole::Again)) {
-            hub.hint(&step.ledger.queue);
+        if step.route.is_some_and(|route| route.need.item == TopologyItem::Queue(QueueRole::Retry)) {
+            connections.hint_retry_queue(&step.channel.queue);
         }
-        channels.entry(Arc::as_ptr(&step.ledger)).or_insert_with(|| (step.ledger, Vec::new())).1.push(step.tag);
+        channels.entry(Arc::as_ptr(&step.channel)).or_insert_with(|| (step.channel, Vec::new())).1.push(step.tag);
     }
-    for (ledger, tags) in channels.values() {
-        ledger.ack_for_sure(tags.iter().copied()).map_err(in_doubt)?;
+    for (channel, tags) in channels.values() {
+        channel.ack_and_wait(tags.iter().copied()).map_err(in_doubt)?;
     }
     Ok(())
 }
@@ -149,11 +202,11 @@ fn ack(hub: &AmqpConnections, done: Vec<Step>, answers: &mut [SettleResult]) -> 
 fn in_doubt(error: Error) -> Error {
     error
         .into_kind(ErrorKind::Uncertain)
-        .within("the broker may or may not know that the jobs are settled; if not, they run again")
+        .within("the jobs may not be settled: the broker did not answer the ack; if they are not, they run again")
 }
 
-/// Whether claims are still ours.
-pub fn extend(shelf: &UnackedRegistry, claims: &[Claim]) -> Vec<ExtendResult> {
-    let is_held = |claim: &Claim| shelf.find(claim).is_some_and(|(ledger, tag)| ledger.held().contains_key(&tag));
+/// Whether claims are still ours. There are no leases to extend.
+pub fn extend(registry: &UnackedRegistry, claims: &[Claim]) -> Vec<ExtendResult> {
+    let is_held = |claim: &Claim| registry.find(claim).is_some_and(|(channel, tag)| channel.held().contains_key(&tag));
     claims.iter().map(|claim| if is_held(claim) { ExtendResult::Kept } else { ExtendResult::Lost }).collect()
 }

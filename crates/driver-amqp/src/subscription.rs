@@ -1,4 +1,4 @@
-//! A consumer, and taking from it what is there.
+//! A subscription (`basic.consume`) to one queue, and how it is cancelled without losing deliveries.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,12 +18,12 @@ use crate::names::short;
 use crate::unacked::ConsumerChannel;
 use crate::wait;
 
-/// How long deliveries may pause before a burst is taken for complete.
+/// A burst is complete when no delivery comes for this long.
 const PAUSE: Duration = Duration::from_millis(30);
-/// How often a consumer that is to be cancelled is asked for what is on its way. Acks that go on meanwhile make room for ever more.
-const MOST_ROUNDS: usize = 8;
+/// How often deliveries on their way are waited for before a cancel.
+const MAX_ROUNDS: usize = 8;
 
-/// Deliveries that come by themselves.
+/// A subscription of one channel. Deliveries are pushed to it.
 pub struct Subscription {
     consumer: Consumer,
     tag: String,
@@ -32,13 +32,13 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Starts one on the fresh jobs of this ledger.
-    pub fn open(ledger: &ConsumerChannel, prefetch: u16) -> Result<Self> {
+    /// Subscribes to the main queue of this channel.
+    pub fn open(consumer_channel: &ConsumerChannel, prefetch: u16) -> Result<Self> {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let tag = format!("ferry-{}", NUMBERS.fetch_add(1, Ordering::Relaxed));
-        let channel = &ledger.channel;
-        let queue = short(&ledger.names.fresh);
-        let consumer = ledger.link.ask(async {
+        let channel = &consumer_channel.channel;
+        let queue = short(&consumer_channel.names.main);
+        let consumer = consumer_channel.link.request(async {
             let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
             let consume = channel.basic_consume(queue, short(&tag), BasicConsumeOptions::default(), FieldTable::default());
             let (limited, consumer) = wait::both(qos, consume).await;
@@ -52,12 +52,12 @@ impl Subscription {
         self.prefetch
     }
 
-    /// Whether nothing more will come: the broker cancelled it, or the channel is gone.
+    /// Whether nothing more will come: the broker cancelled it, or the channel is closed.
     pub fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// The next delivery, when `context` is to be woken for it.
+    /// The next delivery; `context` is woken for it.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
         if self.ended {
             return Poll::Ready(None);
@@ -72,7 +72,7 @@ impl Subscription {
         }
     }
 
-    /// What is there now.
+    /// The deliveries that have arrived.
     pub fn take_all(&mut self) -> Vec<Delivery> {
         let mut context = Context::from_waker(Waker::noop());
         let mut all = Vec::new();
@@ -82,7 +82,7 @@ impl Subscription {
         all
     }
 
-    /// Waits until `most` deliveries are there, or none comes for a moment.
+    /// Waits until `most` deliveries have arrived, or none comes for a moment.
     pub fn wait_for(&mut self, most: usize) -> Vec<Delivery> {
         let mut all = Vec::new();
         while all.len() < most && !self.ended {
@@ -95,26 +95,26 @@ impl Subscription {
         all
     }
 
-    /// Ends it and returns what was delivered before.
+    /// Cancels it and returns what was delivered before.
     ///
-    /// The broker may say that it is cancelled before it has sent what it had taken out for us (seen with 1000 at once on a quorum queue), and
-    /// then the library drops that. So the queue and the channel are each asked something first, until nothing more comes and nothing is owed:
-    /// a consumer that has `unacked` messages and may have more gets them while there are some. They are counted when no ack can come between.
+    /// The broker may confirm the cancel before it has sent what it had taken out for us (seen with 1000 at once on a quorum queue), and
+    /// lapin drops what comes later. So the queue and the channel each get a request first, until nothing more comes and nothing is owed:
+    /// a consumer with `unacked` messages below its prefetch gets more while there are any. They are counted when no ack can go between.
     pub fn cancel(
         mut self,
-        hub: &AmqpConnections,
-        ledger: &ConsumerChannel,
+        connections: &AmqpConnections,
+        channel: &ConsumerChannel,
         unacked: impl FnOnce() -> usize,
     ) -> Result<Vec<Delivery>> {
-        let _still = ledger.still();
+        let _gate = channel.hold_acks();
         let unacked = unacked();
         let mut all = self.take_all();
-        for _ in 0..MOST_ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             if self.ended {
                 return Ok(all);
             }
-            let left = hub.count(&ledger.names.fresh)?.unwrap_or(0);
-            ledger.sync()?;
+            let left = connections.count(&channel.names.main)?.unwrap_or(0);
+            channel.sync()?;
             let mut more = self.take_all();
             let room = usize::from(self.prefetch).saturating_sub(unacked + all.len() + more.len());
             let owed = room.min(left as usize);
@@ -123,26 +123,26 @@ impl Subscription {
             }
             more.extend(self.wait_for(owed));
             if more.is_empty() {
-                // Others were quicker.
+                // Other consumers were quicker.
                 break;
             }
             all.extend(more);
         }
-        all.extend(self.end(ledger)?);
+        all.extend(self.end(channel)?);
         Ok(all)
     }
 
-    /// The same, when everything it may have is here.
-    pub fn cancel_full(self, ledger: &ConsumerChannel) -> Result<Vec<Delivery>> {
-        let _still = ledger.still();
-        self.end(ledger)
+    /// The same for a subscription whose prefetch is used up.
+    pub fn cancel_full(self, channel: &ConsumerChannel) -> Result<Vec<Delivery>> {
+        let _gate = channel.hold_acks();
+        self.end(channel)
     }
 
-    fn end(mut self, ledger: &ConsumerChannel) -> Result<Vec<Delivery>> {
+    fn end(mut self, channel: &ConsumerChannel) -> Result<Vec<Delivery>> {
         if self.ended {
             return Ok(self.take_all());
         }
-        ledger.link.ask(ledger.channel.basic_cancel(short(&self.tag), BasicCancelOptions::default()))?;
+        channel.link.request(channel.channel.basic_cancel(short(&self.tag), BasicCancelOptions::default()))?;
         Ok(self.take_all())
     }
 }

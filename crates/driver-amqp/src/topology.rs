@@ -1,7 +1,7 @@
-//! Declaring what is needed, once per connection: queues, exchanges, the levels of delays.
+//! Declaring queues, exchanges and the levels of delays, once per connection.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ferry_core::Result;
@@ -15,35 +15,43 @@ use crate::link::AmqpLink;
 use crate::names::{Names, QueueRole, short};
 use crate::tasks;
 
-/// What must be there before a message is sent or taken.
+/// Something that must be declared before a message is sent or consumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TopologyItem {
-    /// The queue on this side.
+    /// The queue with this role.
     Queue(QueueRole),
     /// The failed store.
     Failed,
-    /// The levels up to this one, and the way from them to the queue on this side.
+    /// The levels up to this one, and the binding from them to the queue with this role.
     Delay(usize, QueueRole),
-    /// The levels up to this one, and the way from them to a queue that [`TopologyItem::Tasks`] declares.
+    /// The same for a queue of tasks, with everything that [`TopologyItem::Tasks`] declares.
     TaskDelay(usize),
     /// Exchanges and queues of the tasks.
     Tasks,
-    /// The queue for dead letters of tasks that would vanish.
+    /// The queue that keeps dead letters of tasks beyond their TTL.
     KeptTasks,
 }
 
-/// How long a queue is young.
-const YOUTH: Duration = Duration::from_secs(5);
+/// A topology item of one queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// The names of the queue.
+    pub names: Arc<Names>,
+    /// What must be declared for it.
+    pub item: TopologyItem,
+}
 
-/// What is known to be there.
+/// How long after a declaration a quorum queue may still elect its first leader.
+const ELECTION_PERIOD: Duration = Duration::from_secs(5);
+
+/// What is known to be declared.
 #[derive(Default)]
 pub struct TopologyCache(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    things: HashSet<String>,
-    /// When we last saw to something.
-    latest: Option<Instant>,
+    keys: HashSet<String>,
+    last_declared: Option<Instant>,
 }
 
 impl TopologyCache {
@@ -51,54 +59,54 @@ impl TopologyCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody removed something: look at everything anew.
+    /// Forgets everything: the connection is new, or somebody removed something.
     pub fn forget(&self) {
-        self.known().things.clear();
+        self.known().keys.clear();
     }
 
-    /// Sees to it that all of `needs` are there, as far as `declare` lets us.
-    pub fn ensure(&self, link: &AmqpLink, config: &AmqpConfig, names: &Names, needs: &[TopologyItem]) -> Result<()> {
+    /// Declares those of `items` that are not known yet, as far as `declare` allows.
+    pub fn ensure(&self, link: &AmqpLink, config: &AmqpConfig, names: &Names, items: &[TopologyItem]) -> Result<()> {
         if config.declare == Declare::No {
             return Ok(());
         }
         let missing: Vec<(String, TopologyItem)> = {
             let known = self.known();
-            needs.iter().map(|need| (key(names, *need), *need)).filter(|(key, _)| !known.things.contains(key)).collect()
+            items.iter().map(|item| (key(names, *item), *item)).filter(|(key, _)| !known.keys.contains(key)).collect()
         };
         if missing.is_empty() {
             return Ok(());
         }
-        // A refusal closes the channel, so it is nobody else's.
+        // A refusal closes the channel, so nothing else may use it.
         let channel = link.channel()?;
-        let hand = Declarer { link, channel, config };
-        for (key, need) in missing {
-            hand.see_to(names, need)?;
+        let declarer = Declarer { link, channel, config };
+        for (key, item) in missing {
+            declarer.declare(names, item)?;
             let mut known = self.known();
-            known.things.insert(key);
-            known.latest = Some(Instant::now());
+            known.keys.insert(key);
+            known.last_declared = Some(Instant::now());
         }
         Ok(())
     }
 
-    /// Whether something may have been declared a moment ago, by us or by somebody beside us. A quorum queue that is still electing its
-    /// first leader refuses what comes.
-    pub fn is_young(&self) -> bool {
-        self.known().latest.is_some_and(|latest| latest.elapsed() < YOUTH)
+    /// Whether something may have been declared a moment ago, by this process or another. A quorum queue that still elects its first
+    /// leader refuses messages.
+    pub fn may_elect_leader(&self) -> bool {
+        self.known().last_declared.is_some_and(|at| at.elapsed() < ELECTION_PERIOD)
     }
 }
 
-fn key(names: &Names, need: TopologyItem) -> String {
-    match need {
-        TopologyItem::Queue(side) => format!("q {}", names.on(side)),
+fn key(names: &Names, item: TopologyItem) -> String {
+    match item {
+        TopologyItem::Queue(role) => format!("q {}", names.queue(role)),
         TopologyItem::Failed => format!("q {}", names.failed),
-        TopologyItem::Delay(top, side) => format!("d{top} {}", names.on(side)),
-        TopologyItem::TaskDelay(top) => format!("t{top} {}", names.fresh),
+        TopologyItem::Delay(top, role) => format!("d{top} {}", names.queue(role)),
+        TopologyItem::TaskDelay(top) => format!("t{top} {}", names.main),
         TopologyItem::Tasks => "tasks".to_owned(),
         TopologyItem::KeptTasks => "kept tasks".to_owned(),
     }
 }
 
-/// A channel to declare by.
+/// Declares on one channel.
 pub struct Declarer<'a> {
     link: &'a AmqpLink,
     channel: Channel,
@@ -106,21 +114,25 @@ pub struct Declarer<'a> {
 }
 
 impl Declarer<'_> {
-    fn see_to(&self, names: &Names, need: TopologyItem) -> Result<()> {
-        match need {
-            TopologyItem::Queue(side) => {
-                self.queue(names.on(side), self.arguments(side))?;
-                if side == QueueRole::Fresh { self.bind_to_exchange(&names.fresh) } else { Ok(()) }
+    fn declare(&self, names: &Names, item: TopologyItem) -> Result<()> {
+        match item {
+            TopologyItem::Queue(role) => {
+                self.queue(names.queue(role), self.arguments(role))?;
+                match role {
+                    QueueRole::Main => self.bind_to_exchange(&names.main),
+                    QueueRole::Retry => Ok(()),
+                }
             }
             TopologyItem::Failed => self.queue(&names.failed, FieldTable::default()),
-            TopologyItem::Delay(top, side) => {
-                self.see_to(names, TopologyItem::Queue(side))?;
+            TopologyItem::Delay(top, role) => {
+                self.declare(names, TopologyItem::Queue(role))?;
                 self.levels(top)?;
-                self.bind(names.on(side), delay::DUE, &delay::arrival(&names.address(side)?))
+                self.bind(names.queue(role), delay::DUE, &delay::arrival(&names.address(role)?))
             }
             TopologyItem::TaskDelay(top) => {
+                self.declare(names, TopologyItem::Tasks)?;
                 self.levels(top)?;
-                self.bind(&names.fresh, delay::DUE, &delay::arrival(&names.address(QueueRole::Fresh)?))
+                self.bind(&names.main, delay::DUE, &delay::arrival(&names.address(QueueRole::Main)?))
             }
             TopologyItem::Tasks => tasks::declare(self),
             TopologyItem::KeptTasks => tasks::declare_kept(self),
@@ -131,33 +143,33 @@ impl Declarer<'_> {
         self.config.declare == Declare::Passive
     }
 
-    /// What the configuration asks for. Limits of length are for the queue that everybody pushes to.
-    fn arguments(&self, side: QueueRole) -> FieldTable {
+    /// The configured arguments. Limits of length hold for the main queue only: producers push there.
+    fn arguments(&self, role: QueueRole) -> FieldTable {
         let mut table = FieldTable::default();
         if self.config.queue_type == QueueType::Quorum {
             table.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
         }
         for (name, value) in
-            self.config.arguments.iter().filter(|(name, _)| side == QueueRole::Fresh || !name.starts_with("x-max-length"))
+            self.config.arguments.iter().filter(|(name, _)| role == QueueRole::Main || !name.starts_with("x-max-length"))
         {
             table.insert(short(name), argument(value));
         }
         table
     }
 
-    /// A durable queue.
+    /// Declares a durable queue.
     pub fn queue(&self, name: &str, arguments: FieldTable) -> Result<()> {
         let options = QueueDeclareOptions { passive: self.is_passive(), durable: true, ..QueueDeclareOptions::default() };
-        self.link.ask(self.channel.queue_declare(short(name), options, arguments)).map(drop)
+        self.link.request(self.channel.queue_declare(short(name), options, arguments)).map(drop)
     }
 
-    /// A durable exchange.
+    /// Declares a durable exchange.
     pub fn exchange(&self, name: &str, kind: ExchangeKind) -> Result<()> {
         let options = ExchangeDeclareOptions { passive: self.is_passive(), durable: true, ..ExchangeDeclareOptions::default() };
-        self.link.ask(self.channel.exchange_declare(short(name), kind, options, FieldTable::default()))
+        self.link.request(self.channel.exchange_declare(short(name), kind, options, FieldTable::default()))
     }
 
-    /// A binding; there is none to be looked at passively.
+    /// Declares a binding, unless declarations are passive: bindings have no passive form.
     pub fn bind(&self, queue: &str, exchange: &str, pattern: &str) -> Result<()> {
         if self.is_passive() {
             return Ok(());
@@ -169,7 +181,7 @@ impl Declarer<'_> {
             QueueBindOptions::default(),
             FieldTable::default(),
         );
-        self.link.ask(bind)
+        self.link.request(bind)
     }
 
     fn bind_to_exchange(&self, queue: &str) -> Result<()> {
@@ -198,14 +210,14 @@ impl Declarer<'_> {
                 let (to, from): (ShortString, ShortString) = (short(&below), short(&name));
                 let pattern = short(&delay::pattern(level, '0'));
                 let bind = self.channel.exchange_bind(to, from, pattern, ExchangeBindOptions::default(), FieldTable::default());
-                self.link.ask(bind)?;
+                self.link.request(bind)?;
             }
         }
         Ok(())
     }
 }
 
-/// Quorum, whatever the queues of jobs are: only there a message that moves on is confirmed before it is forgotten.
+/// Always a quorum queue: only that type keeps a dead-lettered message until its target has confirmed it.
 fn level_arguments(level: usize, below: &str) -> FieldTable {
     let mut table = FieldTable::default();
     table.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
@@ -232,7 +244,7 @@ fn argument(value: &Value) -> AMQPValue {
             }
             AMQPValue::FieldTable(table)
         }
-        // The parser lets neither through.
+        // The configuration parser accepts neither.
         Value::Null | Value::Other(_) => AMQPValue::Void,
     }
 }

@@ -1,4 +1,4 @@
-//! What this process holds: for each channel its unacked jobs, and which acks may go together.
+//! The unacked jobs of this process: for each channel what was handed out, and which acks may share a frame.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,11 +10,13 @@ use ferry_core::{QueueName, Result};
 use lapin::options::{BasicAckOptions, BasicNackOptions, ChannelFlowOptions};
 use lapin::{BasicProperties, Channel};
 
+use crate::late_confirm::LateConfirm;
 use crate::link::AmqpLink;
 use crate::names::{Names, QueueRole};
+use crate::route::Route;
 use crate::wait;
 
-/// All channels that hold something, or may.
+/// All channels with unacked jobs.
 #[derive(Default)]
 pub struct UnackedRegistry(Mutex<HashMap<u64, Arc<ConsumerChannel>>>);
 
@@ -23,70 +25,79 @@ impl UnackedRegistry {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a ledger until its channel is dead.
-    pub fn put(&self, ledger: Arc<ConsumerChannel>) {
-        let mut all = self.lock();
-        all.retain(|_, ledger| ledger.is_alive());
-        all.insert(ledger.number, ledger);
+    /// Adds a channel.
+    pub fn add(&self, channel: Arc<ConsumerChannel>) {
+        self.lock().insert(channel.number, channel);
     }
 
-    /// The ledger and the tag of a claim, if its channel lives.
+    /// The channel and the delivery tag of a claim, if its channel is alive.
     pub fn find(&self, claim: &Claim) -> Option<(Arc<ConsumerChannel>, u64)> {
         let (number, tag) = read(&claim.receipt)?;
-        let ledger = self.lock().get(&number).cloned()?;
-        (ledger.queue == claim.queue && ledger.is_alive()).then_some((ledger, tag))
+        let channel = self.lock().get(&number).cloned()?;
+        (channel.queue == claim.queue && channel.is_alive()).then_some((channel, tag))
     }
 
-    /// All ledgers, the dead ones too.
+    /// All channels, dead ones too.
     pub fn all(&self) -> Vec<Arc<ConsumerChannel>> {
         self.lock().values().cloned().collect()
     }
 
-    /// A ledger that gets no new jobs is kept while it holds old ones.
-    pub fn retire(&self, ledger: &ConsumerChannel) {
-        ledger.retired.store(true, Ordering::Relaxed);
-        if ledger.held().is_empty() {
-            self.remove(ledger);
+    /// Notes that a channel gets no new jobs. It is kept while it has unacked ones.
+    pub fn retire(&self, channel: &ConsumerChannel) {
+        channel.retired.store(true, Ordering::Relaxed);
+        if channel.held().is_empty() {
+            self.remove(channel);
         }
     }
 
-    /// Forgets a ledger.
-    pub fn remove(&self, ledger: &ConsumerChannel) {
-        self.lock().remove(&ledger.number);
+    /// Forgets a channel.
+    pub fn remove(&self, channel: &ConsumerChannel) {
+        self.lock().remove(&channel.number);
     }
 }
 
 /// A job that was handed out.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Unacked {
     /// The queue it came from.
-    pub side: QueueRole,
+    pub role: QueueRole,
     /// Attempts used before this one.
     pub attempts: u32,
     pub properties: BasicProperties,
     pub body: Vec<u8>,
     pub since: Instant,
-    /// Whether somebody was told that it takes long.
+    /// Whether a notice says that it takes long.
     pub warned: bool,
+    /// The settlement that was asked for and could not be carried out yet.
+    pub unsettled: Option<Unsettled>,
 }
 
-/// One channel, its deliveries and their acks.
+/// A settlement that is carried out when the broker accepts it.
+#[derive(Debug)]
+pub struct Unsettled {
+    /// Where the job is published before it is acked. Its body is here meanwhile.
+    pub route: Route<'static>,
+    /// The confirm of the last try, if that may still come.
+    pub late: Option<LateConfirm>,
+}
+
+/// One channel that consumes, its deliveries and their acks.
 pub struct ConsumerChannel {
     number: u64,
     pub queue: QueueName,
-    pub names: Names,
+    pub names: Arc<Names>,
     pub link: Arc<AmqpLink>,
     pub channel: Channel,
     held: Mutex<HashMap<u64, Unacked>>,
     acked: Mutex<Acked>,
-    /// Held while acks are sent, and while a consumer ends.
-    still: Mutex<()>,
+    /// Held while acks are sent, and while a consumer is cancelled.
+    ack_gate: Mutex<()>,
     retired: AtomicBool,
 }
 
 impl ConsumerChannel {
-    /// A ledger for a new channel. Its number, and with it every receipt, is unique in this process.
-    pub fn new(queue: &QueueName, names: Names, link: Arc<AmqpLink>, channel: Channel) -> Self {
+    /// Wraps a new channel. Its number, and with it every receipt, is unique in this process.
+    pub fn new(queue: &QueueName, names: Arc<Names>, link: Arc<AmqpLink>, channel: Channel) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
@@ -96,18 +107,18 @@ impl ConsumerChannel {
             channel,
             held: Mutex::default(),
             acked: Mutex::default(),
-            still: Mutex::default(),
+            ack_gate: Mutex::default(),
             retired: AtomicBool::new(false),
         }
     }
 
-    /// Whether what it holds is still ours.
+    /// Whether its unacked jobs are still ours.
     pub fn is_alive(&self) -> bool {
         self.channel.status().connected() && self.link.is_alive()
     }
 
-    /// Whether it will never hold anything again.
-    pub fn is_over(&self) -> bool {
+    /// Whether it is retired and has no unacked job.
+    pub fn is_finished(&self) -> bool {
         self.retired.load(Ordering::Relaxed) && self.held().is_empty()
     }
 
@@ -115,29 +126,29 @@ impl ConsumerChannel {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a job out and returns its claim.
-    pub fn hand_out(&self, tag: u64, held: Unacked) -> Claim {
-        self.held().insert(tag, held);
+    /// Notes that a job was handed out, and returns its claim.
+    pub fn hand_out(&self, tag: u64, job: Unacked) -> Claim {
+        self.held().insert(tag, job);
         Claim { queue: self.queue.clone(), receipt: write(self.number, tag) }
     }
 
-    /// No ack is sent while this is held: each makes room for another delivery, and one that meets the end of its consumer is dropped by the
-    /// library. It would come again, redelivered, and cost an attempt.
-    pub fn still(&self) -> MutexGuard<'_, ()> {
-        self.still.lock().unwrap_or_else(PoisonError::into_inner)
+    /// No ack is sent while this is held: each makes room for another delivery, and lapin drops a delivery that arrives after its consumer
+    /// was cancelled. It would be redelivered, and cost an attempt.
+    pub fn hold_acks(&self) -> MutexGuard<'_, ()> {
+        self.ack_gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Acks deliveries, as few frames as possible, without waiting for anything.
+    /// Acks deliveries in as few frames as possible, without waiting for the broker.
     pub fn ack(&self, tags: impl IntoIterator<Item = u64>) -> Result<()> {
-        let _moving = self.still();
-        self.link.tell(self.send_acks(tags))
+        let _gate = self.hold_acks();
+        self.link.send(self.send_acks(tags))
     }
 
-    /// Acks deliveries and waits until the broker has read it. An ack has no answer of its own; a question behind it has.
-    pub fn ack_for_sure(&self, tags: impl IntoIterator<Item = u64>) -> Result<()> {
-        let _moving = self.still();
-        self.link.ask(async {
-            let (sent, answered) = wait::both(self.send_acks(tags), self.ask_anything()).await;
+    /// Acks deliveries and waits until the broker has read the acks. They have no answer, but the request behind them has one.
+    pub fn ack_and_wait(&self, tags: impl IntoIterator<Item = u64>) -> Result<()> {
+        let _gate = self.hold_acks();
+        self.link.request(async {
+            let (sent, answered) = wait::both(self.send_acks(tags), self.round_trip()).await;
             sent.and(answered)
         })
     }
@@ -148,22 +159,22 @@ impl ConsumerChannel {
         wait::all(frames).await.into_iter().collect()
     }
 
-    /// "Flow on" changes nothing: it always is.
-    async fn ask_anything(&self) -> lapin::Result<()> {
+    /// `channel.flow` with `active` changes nothing.
+    async fn round_trip(&self) -> lapin::Result<()> {
         self.channel.channel_flow(ChannelFlowOptions { active: true }).await.map(drop)
     }
 
-    /// Puts a delivery back where it lay. It will come redelivered.
+    /// Puts a delivery back to its place in the queue. It will be redelivered.
     pub fn requeue(&self, tag: u64) -> Result<()> {
-        let _moving = self.still();
-        // A later frame for many may cover it; the broker ignores what is no longer out.
+        let _gate = self.hold_acks();
+        // A later frame with `multiple` may cover it; the broker ignores tags that are settled.
         drop(self.acked.lock().unwrap_or_else(PoisonError::into_inner).add([tag]));
-        self.link.tell(self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }))
+        self.link.send(self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }))
     }
 
-    /// Waits until the broker has read what was sent, and answered.
+    /// Waits until the broker has read everything that was sent.
     pub fn sync(&self) -> Result<()> {
-        self.link.ask(self.ask_anything())
+        self.link.request(self.round_trip())
     }
 }
 
@@ -171,28 +182,28 @@ impl ConsumerChannel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ack {
     tag: u64,
-    /// Everything before it as well.
+    /// All tags up to this one.
     multiple: bool,
 }
 
-/// Which deliveries of a channel are acked. Tags are numbered from 1 without a gap.
+/// The acked deliveries of a channel. Tags count from 1 without a gap.
 #[derive(Debug, Default)]
 struct Acked {
-    /// All up to this one are.
+    /// All tags up to this one are acked.
     floor: u64,
-    /// Those beyond the first gap.
+    /// Acked tags behind the first gap.
     beyond: BTreeSet<u64>,
 }
 
 impl Acked {
-    /// The frames that ack these tags. What is known to be contiguous from the floor on goes in one; never a tag that was not named.
+    /// The frames that ack these tags. Tags that are contiguous from the floor share one frame; a tag that is not in `tags` is never acked.
     fn add(&mut self, tags: impl IntoIterator<Item = u64>) -> Vec<Ack> {
-        let mut named: BTreeSet<u64> = tags.into_iter().filter(|tag| *tag > self.floor && !self.beyond.contains(tag)).collect();
+        let mut left: BTreeSet<u64> = tags.into_iter().filter(|tag| *tag > self.floor && !self.beyond.contains(tag)).collect();
         let before = self.floor;
         let mut covered = None;
         loop {
             let next = self.floor + 1;
-            if named.remove(&next) {
+            if left.remove(&next) {
                 covered = Some(next);
             } else if !self.beyond.remove(&next) {
                 break;
@@ -200,8 +211,8 @@ impl Acked {
             self.floor = next;
         }
         let together = covered.map(|tag| Ack { tag, multiple: tag > before + 1 });
-        self.beyond.extend(&named);
-        together.into_iter().chain(named.into_iter().map(|tag| Ack { tag, multiple: false })).collect()
+        self.beyond.extend(&left);
+        together.into_iter().chain(left.into_iter().map(|tag| Ack { tag, multiple: false })).collect()
     }
 }
 
@@ -232,25 +243,25 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_nobody_named_is_never_acked() {
+    fn a_tag_that_was_not_given_is_never_acked() {
         let mut acked = Acked::default();
         assert_eq!(frames(&mut acked, &[2, 3]), [(2, false), (3, false)]);
         assert_eq!(frames(&mut acked, &[5]), [(5, false)]);
-        // 4 is still out: the frame for 1 may not reach beyond 3.
+        // 4 is unacked: the frame for 1 may not reach beyond 3.
         assert_eq!(frames(&mut acked, &[1]), [(1, false)]);
         assert_eq!(frames(&mut acked, &[4]), [(4, false)]);
         assert_eq!(frames(&mut acked, &[6]), [(6, false)]);
     }
 
     #[test]
-    fn a_tag_named_again_sends_nothing() {
+    fn a_tag_given_again_sends_nothing() {
         let mut acked = Acked::default();
         assert_eq!(frames(&mut acked, &[1, 2]), [(2, true)]);
         assert_eq!(frames(&mut acked, &[1, 2]), []);
     }
 
     #[test]
-    fn a_receipt_is_read_as_it_was_written_and_anything_else_is_none_of_ours() {
+    fn a_receipt_is_read_as_it_was_written_and_foreign_bytes_are_not() {
         assert_eq!(read(&write(7, 9)), Some((7, 9)));
         assert_eq!(read(&Receipt(vec![1, 2, 3])), None);
         assert_eq!(read(&Receipt(vec![0; 17])), None);

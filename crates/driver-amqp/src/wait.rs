@@ -1,6 +1,6 @@
-//! Waiting on a plain thread for what the client library does on its own.
+//! Waiting on a plain thread for futures of lapin.
 //!
-//! The library's futures need no runtime of their caller: their work is done by its I/O thread and by ours. So PHP's thread only parks.
+//! They need no runtime of their caller: lapin's I/O thread and our runtime thread do the work. So PHP's thread only parks.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -46,7 +46,7 @@ impl Wake for Parker {
     }
 }
 
-/// Starts all futures before the first is awaited; answers come in order. One after the other, each would cost a round trip.
+/// Starts all futures before it awaits the first; answers come in order. One after the other, each would cost a round trip.
 pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut futures: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
@@ -66,7 +66,7 @@ pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Outp
     outputs.into_iter().flatten().collect()
 }
 
-/// The same for two of different kinds.
+/// The same for two futures of different types.
 pub async fn both<A: Future, B: Future>(first: A, second: B) -> (A::Output, B::Output) {
     let (mut first, mut second) = (pin!(first), pin!(second));
     let (mut one, mut other) = (None, None);

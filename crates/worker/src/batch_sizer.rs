@@ -1,4 +1,4 @@
-//! How many jobs to take at once: many of the fast, one of the slow.
+//! How many jobs to reserve at once: many fast ones, one slow one.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ const BATCH_BUDGET: f64 = 0.1;
 /// Weight of the newest job in the average.
 const NEWEST: f64 = 0.2;
 
-/// The moving average of job times, and what follows from it.
+/// A moving average of job times.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchSizer {
     /// `None` until a job was seen: the first batch holds one.
@@ -22,8 +22,8 @@ impl Default for BatchSizer {
 }
 
 impl BatchSizer {
-    /// Notes how long a job took. One slow job among fast ones weighs enough to end big batches at once.
-    pub fn note(&mut self, took: Duration) {
+    /// Records how long a job took. One slow job among fast ones weighs enough to end big batches at once.
+    pub fn record(&mut self, took: Duration) {
         let took = took.as_secs_f64();
         self.seconds = Some(self.seconds.map_or(took, |before| before * (1.0 - NEWEST) + took * NEWEST));
     }
@@ -42,12 +42,12 @@ mod tests {
 
     #[test]
     fn fast_jobs_come_in_growing_batches() {
-        let mut pace = BatchSizer::default();
+        let mut sizer = BatchSizer::default();
         let mut sizes = Vec::new();
         for _ in 0..8 {
-            let size = pace.next(64);
+            let size = sizer.next(64);
             sizes.push(size);
-            (0..size).for_each(|_| pace.note(Duration::from_micros(10)));
+            (0..size).for_each(|_| sizer.record(Duration::from_micros(10)));
         }
         assert_eq!(sizes[0], 1);
         assert_eq!(sizes.last(), Some(&64));
@@ -55,10 +55,10 @@ mod tests {
 
     #[test]
     fn slow_jobs_come_alone() {
-        let mut pace = BatchSizer::default();
-        (0..50).for_each(|_| pace.note(Duration::from_micros(10)));
-        pace.next(64);
-        pace.note(Duration::from_secs(2));
-        assert_eq!(pace.next(64), 1);
+        let mut sizer = BatchSizer::default();
+        (0..50).for_each(|_| sizer.record(Duration::from_micros(10)));
+        sizer.next(64);
+        sizer.record(Duration::from_secs(2));
+        assert_eq!(sizer.next(64), 1);
     }
 }

@@ -1,26 +1,33 @@
-//! The thread that keeps a worker in touch with its fleet: it reads what the fleet is asked for and tells what this worker does, also while PHP
-//! is busy with a long job. The loop sees what was read last and never waits for it, but for the first look.
+//! Control flags and worker reports: a thread reads the flags of the fleet and reports the state of this worker, also while PHP is busy
+//! with a long job. The loop sees the flags that were read last, and waits for them only once, when it starts.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ferry_core::control::{FleetFlags, WorkerControl, WorkerReport, WorkerState};
-use ferry_core::{Broker, Error, ErrorKind, QueueName, Result, signals};
-
-use crate::in_flight::InFlightJobs;
+use ferry_core::{Broker, Error, ErrorKind, QueueName, Result};
+use ferry_support::pause::GrowingPause;
+use ferry_support::sync;
+use ferry_support::threads::{self, PanicSlot};
 
 /// How often the flags are read.
-const LOOK: Duration = Duration::from_secs(1);
-/// How often a worker says how far it is.
+const POLL: Duration = Duration::from_secs(1);
+/// How often a worker that is busy reports.
 const CHANGED: Duration = Duration::from_secs(2);
-/// How often it says that it is still there.
+/// How often it reports that it is still there.
 const ALIVE: Duration = Duration::from_secs(15);
-/// How long it does not look after the place of the flags did not answer, at most.
+/// The longest pause after the flags could not be read.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Who this worker is.
+/// Knows what runs at this moment. Asked on the thread that reports.
+pub trait RunningUnit: Send + Sync {
+    /// The name of the job or task that runs.
+    fn name(&self) -> Option<String>;
+}
+
+/// How a worker is named in its reports.
 #[derive(Clone)]
 pub struct WorkerIdentity {
     id: String,
@@ -30,12 +37,12 @@ pub struct WorkerIdentity {
 }
 
 impl WorkerIdentity {
-    /// This process, working `queues`. `word` tells it from an earlier process with the same number.
-    pub fn here(queues: &[QueueName], word: u64) -> Self {
+    /// This process, working `queues`. `salt` tells it from an earlier process with the same number.
+    pub fn here(queues: &[QueueName], salt: u64) -> Self {
         let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Self {
-            id: format!("{host}:{}:{:04x}", std::process::id(), word & 0xffff),
+            id: format!("{host}:{}:{:04x}", std::process::id(), salt & 0xffff),
             host,
             queues: queues.iter().map(|queue| queue.as_str().to_owned()).collect(),
             started: i64::try_from(started).unwrap_or_default(),
@@ -43,39 +50,38 @@ impl WorkerIdentity {
     }
 }
 
-/// What the loop and the thread share. The loop writes numbers; the thread writes flags, under the lock.
+/// What the loop and the thread share. The loop writes the numbers; the thread writes the flags, under the lock.
 struct Shared {
     processed: AtomicU64,
     failed: AtomicU64,
     memory: AtomicU64,
-    occupation: AtomicU8,
-    /// Grows with every change beneath the lock, so that the loop need not take it.
-    edition: AtomicU64,
+    state: AtomicU8,
+    /// Grows with every change under the lock, so that the loop need not take it.
+    version: AtomicU64,
     inner: Mutex<Inner>,
-    closing: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Default)]
 struct Inner {
     flags: FleetFlags,
-    /// What the loop has not told yet.
-    trouble: Option<Error>,
+    /// What the loop has not reported yet.
+    failure: Option<Error>,
     closed: bool,
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing below can panic half-way through a change.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.inner)
     }
 
     fn publish(&self, change: impl FnOnce(&mut Inner)) {
         change(&mut self.lock());
-        self.edition.fetch_add(1, Ordering::Release);
+        self.version.fetch_add(1, Ordering::Release);
     }
 
-    fn occupation(&self) -> WorkerState {
-        match self.occupation.load(Ordering::Relaxed) {
+    fn state(&self) -> WorkerState {
+        match self.state.load(Ordering::Relaxed) {
             0 => WorkerState::Idle,
             1 => WorkerState::Working,
             _ => WorkerState::Paused,
@@ -83,9 +89,9 @@ impl Shared {
     }
 }
 
-/// The fleet, seen from one worker. Without a broker that keeps flags it is silent.
+/// The control flags, as one worker sees them. Without a broker that keeps flags none is ever set.
 pub struct ControlClient {
-    /// What the loop saw last.
+    /// The flags that the loop saw last.
     flags: FleetFlags,
     /// What was asked for when it began: only what came later is meant for it.
     before: FleetFlags,
@@ -94,77 +100,82 @@ pub struct ControlClient {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Where a membership begins.
+/// The broker that keeps the flags.
 pub struct ControlBroker {
-    /// Keeps the flags.
+    /// The broker.
     pub broker: Arc<dyn Broker>,
-    /// Whether that is not the broker of the jobs, so that nobody else tells when it is out of reach.
+    /// Whether it is not the broker of the jobs, so that nobody else reports when it is out of reach.
     pub elsewhere: bool,
 }
 
 impl ControlBroker {
-    fn tells(&self, error: &Error) -> bool {
+    fn reports(&self, error: &Error) -> bool {
         self.elsewhere || !matches!(error.kind(), ErrorKind::Connection | ErrorKind::Uncertain)
     }
 }
 
 impl ControlClient {
-    /// Nobody's.
+    /// Without a broker.
     pub fn none() -> Self {
         Self { flags: FleetFlags::default(), before: FleetFlags::default(), seen: 0, shared: None, thread: None }
     }
 
-    /// Looks once, then leaves that to a thread. `hold` knows which job runs. An error is that of a broker that cannot be reached for jobs
+    /// Reads the flags once, then on a thread. `running` knows which job runs. An error is that of a broker that cannot be reached for jobs
     /// either.
-    pub fn join(place: ControlBroker, identity: WorkerIdentity, hold: Arc<InFlightJobs>) -> Result<Self> {
-        let first = place.broker.control().map_or_else(|| Ok(FleetFlags::default()), |fleet| fleet.flags());
-        let (flags, trouble) = match first {
+    pub fn join(
+        target: ControlBroker,
+        identity: WorkerIdentity,
+        running: Arc<dyn RunningUnit>,
+        panics: &PanicSlot,
+    ) -> Result<Self> {
+        let first = target.broker.control().map_or_else(|| Ok(FleetFlags::default()), |fleet| fleet.flags());
+        let (flags, failure) = match first {
             Ok(flags) => (flags, None),
-            Err(error) if place.tells(&error) => (FleetFlags::default(), Some(error)),
+            Err(error) if target.reports(&error) => (FleetFlags::default(), Some(error)),
             Err(error) => return Err(error),
         };
-        let inner = Inner { flags: flags.clone(), trouble, closed: false };
+        let inner = Inner { flags: flags.clone(), failure, closed: false };
         let shared = Arc::new(Shared {
             processed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             memory: AtomicU64::new(0),
-            occupation: AtomicU8::new(0),
-            edition: AtomicU64::new(u64::from(inner.trouble.is_some())),
+            state: AtomicU8::new(0),
+            version: AtomicU64::new(u64::from(inner.failure.is_some())),
             inner: Mutex::new(inner),
-            closing: Condvar::new(),
+            changed: Condvar::new(),
         });
-        let mut herald = ControlPoller { place, identity, hold, shared: shared.clone(), told: None, pause: LOOK };
-        let spawn = || std::thread::Builder::new().name("ferry-fleet".into()).spawn(move || herald.serve());
-        let thread =
-            signals::blocked(spawn).map_err(|e| Error::new(ErrorKind::Refused, "start a thread of the worker").with_source(e))?;
+        let pause = GrowingPause::new(POLL * 2, LONGEST);
+        let mut poller = ControlPoller { target, identity, running, shared: shared.clone(), reported: None, pause };
+        let panics = panics.clone();
+        let thread = threads::spawn("ferry-control", move || poller.serve(), move |panic| panics.report(panic))?;
         Ok(Self { before: flags.clone(), flags, seen: 0, shared: Some(shared), thread: Some(thread) })
     }
 
-    /// Notes how far the worker is, and answers what went wrong with the flags, once an outage.
-    pub fn note(&mut self, processed: u64, failed: u64, occupation: WorkerState) -> Option<Error> {
+    /// Publishes how far the worker is. Returns why the flags cannot be read, once an outage.
+    pub fn publish(&mut self, processed: u64, failed: u64, state: WorkerState) -> Option<Error> {
         let shared = self.shared.as_ref()?;
         shared.processed.store(processed, Ordering::Relaxed);
         shared.failed.store(failed, Ordering::Relaxed);
-        shared.occupation.store(occupation as u8, Ordering::Relaxed);
-        let edition = shared.edition.load(Ordering::Acquire);
-        if edition == self.seen {
+        shared.state.store(state as u8, Ordering::Relaxed);
+        let version = shared.version.load(Ordering::Acquire);
+        if version == self.seen {
             return None;
         }
-        self.seen = edition;
+        self.seen = version;
         let mut inner = shared.lock();
         self.flags = inner.flags.clone();
-        inner.trouble.take()
+        inner.failure.take()
     }
 
-    /// Notes how much memory is used. Only PHP's thread may ask PHP for it.
-    pub fn note_memory(&self, bytes: usize) {
+    /// Publishes how much memory is used. Only PHP's thread may ask PHP for it.
+    pub fn publish_memory(&self, bytes: usize) {
         if let Some(shared) = &self.shared {
             shared.memory.store(bytes as u64, Ordering::Relaxed);
         }
     }
 
-    /// Whether it was told to leave since it began.
-    pub fn asks_to_leave(&self) -> bool {
+    /// Whether workers were asked to stop since this one started.
+    pub fn asks_to_stop(&self) -> bool {
         self.flags.asks_to_leave(&self.before)
     }
 
@@ -173,86 +184,81 @@ impl ControlClient {
         !self.flags.paused.is_empty() && self.flags.is_paused(queue)
     }
 
-    /// Leaves the list of workers.
-    pub fn leave(&mut self) {
+    /// Removes the worker from the list of workers.
+    pub fn deregister(&mut self) {
         if let Some(shared) = self.shared.take() {
             shared.lock().closed = true;
-            shared.closing.notify_all();
+            shared.changed.notify_all();
         }
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing left to tell.
+            // A panic was reported by the thread itself.
             let _ = thread.join();
         }
     }
 }
 
-/// What the thread works with.
+/// The thread.
 struct ControlPoller {
-    place: ControlBroker,
+    target: ControlBroker,
     identity: WorkerIdentity,
-    hold: Arc<InFlightJobs>,
+    running: Arc<dyn RunningUnit>,
     shared: Arc<Shared>,
-    told: Option<(WorkerReport, Instant)>,
-    /// How long until the next look; grows while failures follow each other.
-    pause: Duration,
+    reported: Option<(WorkerReport, Instant)>,
+    /// Grows while failures follow each other.
+    pause: GrowingPause,
 }
 
 impl ControlPoller {
     fn serve(&mut self) {
-        let broker = self.place.broker.clone();
+        let broker = self.target.broker.clone();
         let Some(fleet) = broker.control() else { return };
         loop {
-            match self.say(fleet, Instant::now()).and_then(|()| fleet.flags()) {
-                Ok(flags) => self.heard(flags),
+            match self.report(fleet, Instant::now()).and_then(|()| fleet.flags()) {
+                Ok(flags) => self.received(flags),
                 Err(error) => self.failed(error),
             }
-            if self.sleep() {
+            if self.sleep(self.pause.last().max(POLL)) {
                 break;
             }
         }
-        if let Some((report, _)) = self.told.take() {
-            // Who does not sign off is forgotten a little later.
+        if let Some((report, _)) = self.reported.take() {
+            // A worker that does not deregister is forgotten a little later.
             let _ = fleet.deregister(&report.id);
         }
     }
 
-    fn heard(&mut self, flags: FleetFlags) {
-        self.pause = LOOK;
+    fn received(&mut self, flags: FleetFlags) {
+        self.pause.reset();
         if self.shared.lock().flags != flags {
             self.shared.publish(|inner| inner.flags = flags);
         }
     }
 
     fn failed(&mut self, error: Error) {
-        if self.pause == LOOK && self.place.tells(&error) {
-            self.shared.publish(|inner| inner.trouble = Some(error));
+        if !self.pause.is_growing() && self.target.reports(&error) {
+            self.shared.publish(|inner| inner.failure = Some(error));
         }
-        self.pause = (self.pause * 2).min(LONGEST);
+        self.pause.next_pause();
     }
 
-    /// Waits until the next look. Answers whether the worker leaves.
-    fn sleep(&self) -> bool {
-        let (shared, until) = (&self.shared, Instant::now() + self.pause);
-        let mut inner = shared.lock();
-        while !inner.closed {
-            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { break };
-            inner = shared.closing.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        inner.closed
+    /// Waits until the next poll. Returns whether the worker stops.
+    fn sleep(&self, time: Duration) -> bool {
+        let shared = &self.shared;
+        sync::wait_timeout_while(&shared.changed, shared.lock(), time, |inner| !inner.closed).closed
     }
 
-    /// Says what is new, or from time to time that nothing is.
-    fn say(&mut self, fleet: &dyn WorkerControl, now: Instant) -> Result<()> {
-        let report = self.report();
-        if self.told.as_ref().is_none_or(|(last, at)| now >= *at + reserve_timeout(last, &report)) {
+    /// Reports what is new, or from time to time that nothing is.
+    fn report(&mut self, fleet: &dyn WorkerControl, now: Instant) -> Result<()> {
+        let report = self.current();
+        if self.reported.as_ref().is_none_or(|(last, at)| now >= *at + interval(last, &report)) {
             fleet.report(&report)?;
-            self.told = Some((report, now));
+            self.reported = Some((report, now));
         }
         Ok(())
     }
 
-    fn report(&self) -> WorkerReport {
-        let job = self.hold.running().map(|lease| lease.payload.job.clone());
+    fn current(&self) -> WorkerReport {
+        let job = self.running.name();
         WorkerReport {
             id: self.identity.id.clone(),
             host: self.identity.host.clone(),
@@ -263,13 +269,13 @@ impl ControlPoller {
             processed: self.shared.processed.load(Ordering::Relaxed),
             failed: self.shared.failed.load(Ordering::Relaxed),
             memory: self.shared.memory.load(Ordering::Relaxed),
-            state: if job.is_some() { WorkerState::Working } else { self.shared.occupation() },
+            state: if job.is_some() { WorkerState::Working } else { self.shared.state() },
             job,
         }
     }
 }
 
-fn reserve_timeout(last: &WorkerReport, now: &WorkerReport) -> Duration {
+fn interval(last: &WorkerReport, now: &WorkerReport) -> Duration {
     if last.processed == now.processed && last.state == now.state && last.job == now.job { ALIVE } else { CHANGED }
 }
 
@@ -280,14 +286,17 @@ mod tests {
     use ferry_core::control::ControlCommand;
     use ferry_core::memory::MemoryBroker;
 
+    use crate::in_flight::InFlightJobs;
+
     fn broker() -> Arc<dyn Broker> {
         Arc::new(MemoryBroker::new(HandClock::at(1_700_000_000), None))
     }
 
     fn join(broker: &Arc<dyn Broker>) -> ControlClient {
-        let place = ControlBroker { broker: broker.clone(), elsewhere: false };
-        let hold = Arc::new(InFlightJobs::new(None, Duration::from_secs(60)));
-        ControlClient::join(place, WorkerIdentity::here(&[QueueName::default()], 7), hold).unwrap()
+        let target = ControlBroker { broker: broker.clone(), elsewhere: false };
+        let jobs = Arc::new(InFlightJobs::new(None, Duration::from_secs(60)));
+        let identity = WorkerIdentity::here(&[QueueName::default()], 7);
+        ControlClient::join(target, identity, jobs, &PanicSlot::default()).unwrap()
     }
 
     fn wait_until(mut holds: impl FnMut() -> bool) {
@@ -299,51 +308,51 @@ mod tests {
     }
 
     #[test]
-    fn an_order_given_before_a_worker_began_is_not_meant_for_it() {
+    fn a_command_given_before_a_worker_started_is_not_meant_for_it() {
         let broker = broker();
         let fleet = broker.control().unwrap();
         fleet.command(ControlCommand::Restart).unwrap();
         fleet.pause(&QueueName::default()).unwrap();
-        let mut member = join(&broker);
-        assert!(member.is_paused(&QueueName::default()), "what holds now is known before the first job is taken");
-        assert!(member.note(0, 0, WorkerState::Idle).is_none());
-        assert!(!member.asks_to_leave());
+        let mut client = join(&broker);
+        assert!(client.is_paused(&QueueName::default()), "what holds now is known before the first job is taken");
+        assert!(client.publish(0, 0, WorkerState::Idle).is_none());
+        assert!(!client.asks_to_stop());
         fleet.command(ControlCommand::Restart).unwrap();
         wait_until(|| {
-            member.note(0, 0, WorkerState::Idle);
-            member.asks_to_leave()
+            client.publish(0, 0, WorkerState::Idle);
+            client.asks_to_stop()
         });
-        member.leave();
+        client.deregister();
     }
 
     #[test]
-    fn a_worker_is_listed_with_what_it_does_until_it_leaves() {
+    fn a_worker_is_listed_with_its_state_until_it_stops() {
         let broker = broker();
         let fleet = broker.control().unwrap();
-        let mut member = join(&broker);
+        let mut client = join(&broker);
         wait_until(|| !fleet.workers().unwrap().is_empty());
-        member.note(6, 1, WorkerState::Working);
-        member.note_memory(77);
+        client.publish(6, 1, WorkerState::Working);
+        client.publish_memory(77);
         wait_until(|| fleet.workers().unwrap()[0].processed == 6);
-        let said = fleet.workers().unwrap().remove(0);
-        assert_eq!((said.failed, said.memory, said.state), (1, 77, WorkerState::Working));
-        member.leave();
+        let report = fleet.workers().unwrap().remove(0);
+        assert_eq!((report.failed, report.memory, report.state), (1, 77, WorkerState::Working));
+        client.deregister();
         assert!(fleet.workers().unwrap().is_empty());
     }
 
     #[test]
-    fn a_change_is_told_soon_and_silence_now_and_then() {
+    fn a_change_is_reported_soon_and_no_change_now_and_then() {
         let report = WorkerReport { processed: 1, ..WorkerReport::default() };
-        assert_eq!(reserve_timeout(&report, &report), ALIVE);
-        assert_eq!(reserve_timeout(&report, &WorkerReport { processed: 2, ..report.clone() }), CHANGED);
-        assert_eq!(reserve_timeout(&report, &WorkerReport { job: Some("J".into()), ..report.clone() }), CHANGED);
+        assert_eq!(interval(&report, &report), ALIVE);
+        assert_eq!(interval(&report, &WorkerReport { processed: 2, ..report.clone() }), CHANGED);
+        assert_eq!(interval(&report, &WorkerReport { job: Some("J".into()), ..report.clone() }), CHANGED);
     }
 
     #[test]
-    fn without_a_place_for_flags_nothing_is_asked_or_said() {
-        let mut member = ControlClient::none();
-        assert!(member.note(1, 0, WorkerState::Idle).is_none());
-        assert!(!member.asks_to_leave());
-        member.leave();
+    fn without_a_broker_for_flags_nothing_is_read_or_reported() {
+        let mut client = ControlClient::none();
+        assert!(client.publish(1, 0, WorkerState::Idle).is_none());
+        assert!(!client.asks_to_stop());
+        client.deregister();
     }
 }

@@ -1,60 +1,96 @@
-//! The way of one job: start it or not, run it, settle it, tell.
+//! The execution of one job: start it or not, run its handler, settle it, report it.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 
-use ferry_core::failed::Reason;
-use ferry_core::policy::{Decision, HandlerLimits, Outcome, RetryPolicy, Tries, decide};
+use ferry_core::broker::Settlement;
+use ferry_core::failed::{Failure, Reason};
+use ferry_core::policy::{HandlerLimits, Outcome, RetryPolicy, Tries, decide};
 use ferry_core::status::{State, StatusChange};
-use ferry_core::{Error, ErrorKind, Result};
+use ferry_core::{Error, ErrorKind};
 
-use crate::host::{CallEnd, Event, FailureCause, Halt, Host};
+use crate::abort_settler::KILLED;
+use crate::host::{CallEnd, Event, FailureCause, Halt, JobHost};
 use crate::job::HeldJob;
 use crate::options::Options;
 use crate::threads::WorkerThreads;
 
 /// One job under one worker.
 pub struct JobExecution<'a> {
-    /// What the worker was asked to do.
+    /// The options of the worker.
     pub options: &'a Options,
-    /// Who watches over the job; nobody inside push.
+    /// The threads that watch the job; none inside push.
     pub threads: Option<&'a WorkerThreads>,
     /// The job.
     pub job: &'a Rc<HeldJob>,
 }
 
+/// How the call of a handler counts.
+struct Attempt {
+    outcome: Outcome,
+    /// Why it failed.
+    cause: Option<FailureCause>,
+    /// PHP is on its way out: no more of its code may run.
+    halt: Option<Halt>,
+}
+
+impl Attempt {
+    fn failed(reason: Reason, text: String) -> Self {
+        Self { outcome: Outcome::Failed, cause: Some(FailureCause { reason, text }), halt: None }
+    }
+
+    fn not_callable(reason: Reason, text: String) -> Self {
+        Self { outcome: Outcome::NotCallable, ..Self::failed(reason, text) }
+    }
+
+    fn ended_process(how: &str, halt: Halt) -> Self {
+        Self { halt: Some(halt), ..Self::failed(Reason::Exited, worker_ended(how)) }
+    }
+}
+
 impl JobExecution<'_> {
     /// From the reservation to the end.
-    pub fn execute(&self, host: &mut dyn Host) -> Result<(), Halt> {
-        self.tell(host, Event::Processing(self.job))?;
-        if let Some(text) = self.job.lease().poison.clone() {
+    pub fn execute(&self, host: &dyn JobHost) -> Result<(), Halt> {
+        self.emit(host, Event::Processing(self.job))?;
+        if let Some(text) = self.job.in_flight().poison.clone() {
             return self.fail(host, &FailureCause { reason: Reason::Poison, text });
         }
-        let handler = match host.prepare(self.job.lease()) {
-            Ok(handler) => handler,
+        let limits = match host.prepare(self.job.in_flight()) {
+            Ok(limits) => limits,
             Err(end) => return self.conclude(host, end, &HandlerLimits::default()),
         };
-        let policy = self.policy(&handler);
+        let policy = self.policy(&limits);
         if !policy.may_start(self.job.attempts(), self.job.now()) {
             return self.fail(host, &exhausted(self.job));
         }
         if policy.is_last(self.job.attempts(), self.job.now()) {
-            self.job.note_last_attempt();
+            self.job.mark_last_attempt();
         }
-        self.job.say(StatusChange::Running { attempts: self.job.attempts() });
-        let end = self.call(host, &handler, &policy);
+        self.job.report(StatusChange::Running { attempts: self.job.attempts() });
+        let end = self.call(host, &limits, &policy);
         if self.job.is_inherited() {
             // A fatal error ends the child, as it would have without us; PHP must not go on after one.
             return Err(if matches!(end, CallEnd::Died(_)) { Halt::Died } else { Halt::Forked });
         }
-        self.conclude(host, end, &handler)
+        self.conclude(host, end, &limits)
     }
 
-    /// Runs the handler, under the clock.
-    fn call(&self, host: &mut dyn Host, handler: &HandlerLimits, policy: &RetryPolicy) -> CallEnd {
+    /// Inside push there is one attempt: what the handler throws is the caller's.
+    fn policy(&self, limits: &HandlerLimits) -> RetryPolicy {
+        let policy = self.job.policy(limits, self.options);
+        match self.threads {
+            Some(_) => policy,
+            None => RetryPolicy { tries: Tries::Limit(1), deadline: None, ..policy },
+        }
+    }
+
+    /// Runs the handler, watched.
+    fn call(&self, host: &dyn JobHost, limits: &HandlerLimits, policy: &RetryPolicy) -> CallEnd {
         let Some(threads) = self.threads else { return host.call(self.job) };
-        let timeout = self.job.timeout(handler, self.options.timeout);
-        threads.watch(timeout, self.options, self.settlement(Outcome::TimedOut, policy));
+        let timeout = self.job.timeout(limits, self.options.timeout);
+        let killed = || FailureCause { reason: Reason::Timeout, text: KILLED.to_owned() };
+        let abort = (timeout.is_some() && threads.has_watchdog()).then(|| self.decide(Outcome::Failed, policy, killed));
+        threads.watch(timeout, self.options, abort);
         let end = host.call(self.job);
         let interrupted = !self.job.is_inherited() && threads.disarm();
         match end {
@@ -63,163 +99,165 @@ impl JobExecution<'_> {
         }
     }
 
-    /// Inside push there is one attempt: what the handler throws is the caller's.
-    fn policy(&self, handler: &HandlerLimits) -> RetryPolicy {
-        let policy = self.job.policy(handler, self.options.tries, &self.options.backoff);
-        if self.threads.is_some() {
-            RetryPolicy { verdict: self.options.verdict, ..policy }
-        } else {
-            RetryPolicy { tries: Tries::Limit(1), deadline: None, ..policy }
-        }
+    fn decide(&self, outcome: Outcome, policy: &RetryPolicy, cause: impl FnOnce() -> FailureCause) -> Settlement {
+        let job = self.job;
+        decide(outcome, job.attempts(), policy, job.now(), random(), || job.failure(&cause()))
     }
 
-    fn settlement(&self, outcome: Outcome, policy: &RetryPolicy) -> Decision {
-        decide(outcome, self.job.attempts(), policy, self.options.on_return, self.job.now(), random())
-    }
-
-    /// What follows from the end of the handler.
-    fn conclude(&self, host: &mut dyn Host, end: CallEnd, handler: &HandlerLimits) -> Result<(), Halt> {
-        let because = |reason, text| Some(FailureCause { reason, text });
-        // A job that was deleted before it was stopped is not done, and will not be tried again.
-        let stopped = (end == CallEnd::Interrupted && self.job.is_deleted()).then(|| left("its worker was told to leave"));
-        let (outcome, why, halt) = match end {
-            CallEnd::Returned => (Outcome::Returned, None, None),
-            CallEnd::Threw(text) => (Outcome::Threw, because(Reason::Exception, text), None),
-            CallEnd::TimedOut => (Outcome::TimedOut, Some(self.overdue(host, handler)?), None),
-            CallEnd::Interrupted => (Outcome::Interrupted, None, None),
-            CallEnd::NoHandler(text) => (Outcome::NoHandler, because(Reason::NoHandler, text), None),
-            CallEnd::BadData(text) => return self.fail(host, &FailureCause { reason: Reason::Poison, text }),
-            CallEnd::Exited => (Outcome::Exited, Some(left("its handler called exit()")), Some(Halt::Exited)),
-            CallEnd::Died(text) => (Outcome::Exited, Some(left(&text)), Some(Halt::Died)),
-        };
-        let outcome = if self.job.is_lost() {
-            Outcome::Lost
-        } else if self.job.is_held() {
-            outcome
-        } else {
-            Outcome::Settled
-        };
-        let mut policy = self.policy(handler);
-        if let Some(backoff) = host.backoff() {
-            policy.backoff = backoff;
+    /// Settles the job by how its handler ended, and reports it.
+    fn conclude(&self, host: &dyn JobHost, end: CallEnd, limits: &HandlerLimits) -> Result<(), Halt> {
+        if end == CallEnd::TimedOut {
+            let timeout = self.job.timeout(limits, self.options.timeout).unwrap_or_default();
+            self.emit(host, Event::TimedOut(self.job, timeout))?;
         }
-        let settlement = self.settlement(outcome, &policy);
-        if let Some(halt) = halt {
-            // PHP is on its way out: settle, tell nobody but the status store.
-            if self.settle(settlement, why.as_ref()).is_ok() {
-                self.write_down(settlement, why.as_ref());
-            }
+        let attempt = self.assess(end, limits);
+        let settlement = self.settlement(host, &attempt, limits);
+        if let Some(halt) = attempt.halt {
+            self.settle_silently(settlement, attempt.cause.as_ref());
             return Err(halt);
         }
-        if let Some(asked) = self.job.asked_to_fail() {
-            self.tell(host, Event::Failed(self.job, &asked))?;
+        if let Some(cause) = self.job.asked_to_fail() {
+            self.emit(host, Event::Failed(self.job, &cause))?;
         }
-        match (settlement, why) {
-            (Decision::Bury, Some(why)) => self.fail(host, &why),
-            (settlement, Some(why)) => {
-                self.tell(host, Event::Exception(self.job, &why))?;
-                self.settle_and_tell(host, settlement, Some(&why))
+        match (settlement, attempt.cause) {
+            (Some(Settlement::Bury(failure)), Some(cause)) => self.bury(host, failure, &cause),
+            (settlement, Some(cause)) => {
+                self.emit(host, Event::Exception(self.job, &cause))?;
+                self.settle(host, settlement, Some(&cause))
             }
             // Its handler did not finish, so nothing was processed.
-            (Decision::GiveBack, None) => self.settle_and_tell(host, settlement, None),
+            (Some(Settlement::GiveBack), None) => self.settle(host, Some(Settlement::GiveBack), None),
             (settlement, None) => {
-                self.settle_and_tell(host, settlement, stopped.as_ref())?;
-                self.tell(host, Event::Processed(self.job))
+                self.settle(host, settlement, self.interrupted_after_deletion(attempt.outcome).as_ref())?;
+                self.emit(host, Event::Processed(self.job))
             }
         }
     }
 
-    /// Tells that the clock stopped the job, and says why it counts as failed.
-    fn overdue(&self, host: &mut dyn Host, handler: &HandlerLimits) -> Result<FailureCause, Halt> {
-        let timeout = self.job.timeout(handler, self.options.timeout).unwrap_or_default();
-        self.tell(host, Event::TimedOut(self.job, timeout))?;
-        let text =
-            format!("{} ran longer than its timeout of {} s and was stopped", self.job.payload().job, timeout.as_secs_f64());
-        Ok(FailureCause { reason: Reason::Timeout, text })
+    /// How the call counts, and why it failed if it did.
+    fn assess(&self, end: CallEnd, limits: &HandlerLimits) -> Attempt {
+        match end {
+            CallEnd::Returned => Attempt { outcome: Outcome::Returned, cause: None, halt: None },
+            CallEnd::Interrupted => Attempt { outcome: Outcome::Interrupted, cause: None, halt: None },
+            CallEnd::Threw(text) => Attempt::failed(Reason::Exception, text),
+            CallEnd::TimedOut => Attempt::failed(Reason::Timeout, self.timed_out(limits)),
+            CallEnd::NoHandler(text) => Attempt::not_callable(Reason::NoHandler, text),
+            CallEnd::BadData(text) => Attempt::not_callable(Reason::Poison, text),
+            CallEnd::Exited => Attempt::ended_process("its handler called exit()", Halt::Exited),
+            CallEnd::Died(text) => Attempt::ended_process(&text, Halt::Died),
+        }
     }
 
-    /// Buries the job, then tells its handler and the listeners (`worker/worker-*-fails`).
-    ///
-    /// When the failed store refuses, the job stays where it is and nobody is told that it failed.
-    fn fail(&self, host: &mut dyn Host, why: &FailureCause) -> Result<(), Halt> {
-        if let Err(error) = self.job.bury(why) {
-            return self.trouble(host, &error);
+    fn timed_out(&self, limits: &HandlerLimits) -> String {
+        let timeout = self.job.timeout(limits, self.options.timeout).unwrap_or_default();
+        format!("{} ran longer than its timeout of {} s and was stopped", self.job.payload().job, timeout.as_secs_f64())
+    }
+
+    /// How the reservation ends. `None` when it ended already: its handler settled the job, or it is somebody else's.
+    fn settlement(&self, host: &dyn JobHost, attempt: &Attempt, limits: &HandlerLimits) -> Option<Settlement> {
+        let asked = host.backoff();
+        if !self.job.is_held() {
+            return None;
         }
-        self.job.say_end(Some(why));
-        let callback = host.failed(self.job, why)?;
-        self.tell(host, Event::Failed(self.job, why))?;
+        let mut policy = self.policy(limits);
+        if let Some(backoff) = asked {
+            policy.backoff = backoff;
+        }
+        let cause = || attempt.cause.clone().unwrap_or_else(|| exhausted(self.job));
+        Some(self.decide(attempt.outcome, &policy, cause))
+    }
+
+    /// A job that was deleted before its worker interrupted it is not done, and will not be tried again.
+    fn interrupted_after_deletion(&self, outcome: Outcome) -> Option<FailureCause> {
+        let interrupted = outcome == Outcome::Interrupted && self.job.is_deleted();
+        interrupted.then(|| FailureCause { reason: Reason::Exited, text: worker_ended("its worker was asked to stop") })
+    }
+
+    /// Settles while PHP is on its way out: no event fires, only the status is written.
+    fn settle_silently(&self, settlement: Option<Settlement>, cause: Option<&FailureCause>) {
+        let is_given_back = matches!(settlement, Some(Settlement::GiveBack));
+        let settled = settlement.map_or(Ok(()), |settlement| self.job.settle(settlement));
+        if settled.is_ok() && !is_given_back {
+            self.report_end(cause);
+        }
+    }
+
+    /// Settles the job, writes its status and fires the event.
+    fn settle(&self, host: &dyn JobHost, settlement: Option<Settlement>, cause: Option<&FailureCause>) -> Result<(), Halt> {
+        let (is_given_back, delay) = match &settlement {
+            Some(Settlement::Release { delay }) => (false, Some(*delay)),
+            Some(Settlement::GiveBack) => (true, Some(0)),
+            Some(Settlement::Delete | Settlement::Leave | Settlement::Bury(_)) | None => (false, None),
+        };
+        if let Err(error) = settlement.map_or(Ok(()), |settlement| self.job.settle(settlement)) {
+            return self.report_unsettled(host, &error);
+        }
+        if !is_given_back {
+            self.report_end(cause);
+        }
+        match delay {
+            _ if self.job.is_lost() => self.emit(host, Event::Lost(self.job)),
+            Some(delay) => self.emit(host, Event::Released(self.job, delay)),
+            None => Ok(()),
+        }
+    }
+
+    fn fail(&self, host: &dyn JobHost, cause: &FailureCause) -> Result<(), Halt> {
+        self.bury(host, Box::new(self.job.failure(cause)), cause)
+    }
+
+    /// Buries the job, then calls its handler's `failed()` and the listeners (`worker/worker-*-fails`).
+    ///
+    /// When the failed store refuses, the job stays where it is and no event says that it failed.
+    fn bury(&self, host: &dyn JobHost, failure: Box<Failure>, cause: &FailureCause) -> Result<(), Halt> {
+        if let Err(error) = self.job.settle(Settlement::Bury(failure)) {
+            return self.report_unsettled(host, &error);
+        }
+        self.job.report_end(Some(cause));
+        let callback = host.failed(self.job, cause)?;
+        self.emit(host, Event::Failed(self.job, cause))?;
         match callback {
             CallEnd::Exited => Err(Halt::Exited),
             CallEnd::Died(_) => Err(Halt::Died),
             // The exception of `failed()` was reported in place of this one.
             CallEnd::Threw(_) => Ok(()),
             CallEnd::Returned | CallEnd::TimedOut | CallEnd::Interrupted | CallEnd::NoHandler(_) | CallEnd::BadData(_) => {
-                self.tell(host, Event::Exception(self.job, why))
+                self.emit(host, Event::Exception(self.job, cause))
             }
         }
     }
 
-    fn settle(&self, settlement: Decision, why: Option<&FailureCause>) -> Result<()> {
-        match settlement {
-            Decision::Nothing => Ok(()),
-            Decision::Leave => self.job.leave(),
-            Decision::Delete => self.job.delete(),
-            Decision::Release(delay) => self.job.release(delay),
-            Decision::GiveBack => self.job.give_back(),
-            Decision::Bury => why.map_or(Ok(()), |why| self.job.bury(why)),
-        }
-    }
-
-    /// Writes down how the attempt ended. Inside push there is no other: a handler that returns is done, whatever it settled.
-    fn write_down(&self, settlement: Decision, why: Option<&FailureCause>) {
-        if settlement == Decision::GiveBack {
-            return;
-        }
+    /// Writes how the attempt ended. Inside push there is no other: a handler that returns is done, whatever it settled.
+    fn report_end(&self, cause: Option<&FailureCause>) {
         if self.threads.is_some() {
-            return self.job.say_end(why);
+            return self.job.report_end(cause);
         }
         let asked = self.job.asked_to_fail();
-        match asked.as_ref().or(why) {
-            None => self.job.say_ended(State::Succeeded, None),
-            Some(why) => self.job.say_ended(State::Failed, Some(why.text.clone())),
-        }
-    }
-
-    fn settle_and_tell(&self, host: &mut dyn Host, settlement: Decision, why: Option<&FailureCause>) -> Result<(), Halt> {
-        let settled = self.settle(settlement, None);
-        if settled.is_ok() {
-            self.write_down(settlement, why);
-        }
-        match settled {
-            Err(error) => self.trouble(host, &error),
-            Ok(()) if self.job.is_lost() => self.tell(host, Event::Lost(self.job)),
-            Ok(()) => match settlement {
-                Decision::Release(delay) => self.tell(host, Event::Released(self.job, delay)),
-                Decision::GiveBack => self.tell(host, Event::Released(self.job, 0)),
-                Decision::Nothing | Decision::Leave | Decision::Delete | Decision::Bury => Ok(()),
-            },
+        match asked.as_ref().or(cause) {
+            None => self.job.report_ending(State::Succeeded, None),
+            Some(cause) => self.job.report_ending(State::Failed, Some(cause.text.clone())),
         }
     }
 
     /// A settlement that did not arrive: the job is lost to us, or stays reserved until its lease ends.
-    fn trouble(&self, host: &mut dyn Host, error: &Error) -> Result<(), Halt> {
+    fn report_unsettled(&self, host: &dyn JobHost, error: &Error) -> Result<(), Halt> {
         if error.kind() == ErrorKind::Lost {
-            return self.tell(host, Event::Lost(self.job));
+            return self.emit(host, Event::Lost(self.job));
         }
-        self.tell(host, Event::Unsettled(self.job, error))
+        self.emit(host, Event::Unsettled(self.job, error))
     }
 
-    fn tell(&self, host: &mut dyn Host, event: Event<'_>) -> Result<(), Halt> {
-        let told = host.event(event);
+    fn emit(&self, host: &dyn JobHost, event: Event<'_>) -> Result<(), Halt> {
+        let emitted = host.event(event);
         if self.job.is_inherited() {
             // A listener forked, and this is the child.
-            return Err(if matches!(told, Err(Halt::Died)) { Halt::Died } else { Halt::Forked });
+            return Err(if matches!(emitted, Err(Halt::Died)) { Halt::Died } else { Halt::Forked });
         }
         // A listener ended the worker before the job began: it goes back as it came.
-        if told.is_err() && matches!(event, Event::Processing(_)) {
+        if emitted.is_err() && matches!(event, Event::Processing(_)) {
             let _ = self.job.give_back();
         }
-        told
+        emitted
     }
 }
 
@@ -229,8 +267,8 @@ fn exhausted(job: &HeldJob) -> FailureCause {
     FailureCause { reason: Reason::MaxAttempts, text }
 }
 
-fn left(how: &str) -> FailureCause {
-    FailureCause { reason: Reason::Exited, text: format!("The worker process ended while this job ran: {how}") }
+fn worker_ended(how: &str) -> String {
+    format!("The worker process ended while this job ran: {how}")
 }
 
 /// From 0.0 to 1.0, for jitter. The standard library seeds its hashers randomly, which is all the randomness a delay needs.

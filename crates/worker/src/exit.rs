@@ -8,7 +8,9 @@ pub const NOT_STARTED: u8 = 1;
 pub const MEMORY: u8 = 12;
 /// A handler ended the process.
 pub const HANDLER_EXITED: u8 = 13;
-/// A job did not leave when its time was over.
+/// A job did not exit when its time was over.
 pub const TIMED_OUT: u8 = 14;
+/// A thread of the worker panicked.
+pub const PANICKED: u8 = 16;
 /// The broker was not reached for too long.
 pub const UNREACHABLE: u8 = 15;

@@ -9,7 +9,7 @@ pub struct ForkGeneration {
 }
 
 impl ForkGeneration {
-    /// The lineage of the running process; `generation` counts the forks that led to it.
+    /// The running process; `generation` counts the forks that led to it.
     pub fn here(generation: fn() -> u64) -> Self {
         Self { born: generation(), generation }
     }

@@ -1,4 +1,4 @@
-//! A file that tells a probe whether this worker hears from its broker.
+//! A file that shows a probe whether the broker answers this worker.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ impl Health {
         Self { path, written: None }
     }
 
-    /// The broker has answered. Errors are not told: a probe sees that the file grows old.
+    /// The broker has answered. Errors are not reported: a probe sees that the file grows old.
     pub fn alive(&mut self, now: Instant) {
         let Some(path) = &self.path else { return };
         if self.written.is_none_or(|written| now >= written + EVERY) {
@@ -27,8 +27,8 @@ impl Health {
         }
     }
 
-    /// The worker leaves: there is nothing to probe any more.
-    pub fn gone(&self) {
+    /// The worker stops: there is nothing to probe any more.
+    pub fn remove(&self) {
         if let Some(path) = &self.path {
             let _ = std::fs::remove_file(path);
         }

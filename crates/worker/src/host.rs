@@ -1,4 +1,4 @@
-//! What the loop needs from PHP. The border implements it; tests implement it with closures.
+//! What a worker needs from PHP. The extension implements it; tests implement it with closures.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,29 +7,21 @@ use ferry_core::Error;
 use ferry_core::backoff::Backoff;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
+use ferry_core::task::Task;
+use ferry_support::threads::ThreadPanic;
 
 use crate::in_flight::InFlightJob;
 use crate::job::HeldJob;
 
-/// The side that runs handlers. Every call happens on the thread that runs the worker.
+/// PHP, as the loop of a worker needs it. Every call happens on the thread that runs the worker.
+///
+/// Methods take `&self`: a handler may call back into the worker that runs it, and nothing is borrowed mutably meanwhile.
 pub trait Host {
-    /// Finds the job's handler class and what it says of its jobs. `Err` when there is none, or when finding it failed.
-    fn prepare(&mut self, job: &InFlightJob) -> Result<HandlerLimits, CallEnd>;
-
-    /// Runs the job's handler.
-    fn call(&mut self, job: &Rc<HeldJob>) -> CallEnd;
-
-    /// What the handler that just failed asked for by its `backoff()`.
-    fn backoff(&mut self) -> Option<Backoff>;
-
-    /// Tells the handler that its job failed for good, by its `failed()` method if it has one.
-    fn failed(&mut self, job: &Rc<HeldJob>, why: &FailureCause) -> Result<CallEnd, Halt>;
-
-    /// Tells listeners, and the console.
-    fn event(&mut self, event: Event<'_>) -> Result<(), Halt>;
+    /// Logs an event and calls its listeners.
+    fn event(&self, event: Event<'_>) -> Result<(), Halt>;
 
     /// Lets PHP do what is due: signal handlers. Called between jobs and at least every 200 ms while idle.
-    fn poll_signals(&mut self) -> Result<(), Halt>;
+    fn poll_signals(&self) -> Result<(), Halt>;
 
     /// Whether somebody asked the worker to stop.
     fn stopping(&self) -> bool;
@@ -37,11 +29,77 @@ pub trait Host {
     /// Whether somebody asked this worker to pause.
     fn paused(&self) -> bool;
 
-    /// Nothing is ready: a good moment to tidy up.
-    fn idle(&mut self) -> Result<(), Halt>;
+    /// Nothing is ready: a good moment to collect garbage.
+    fn idle(&self) -> Result<(), Halt>;
 
     /// Bytes in use, for the memory limit.
     fn memory(&self) -> usize;
+}
+
+/// The side that runs the handlers of jobs.
+pub trait JobHost: Host {
+    /// Finds the job's handler class and the limits that it sets. `Err` when there is none, or when finding it failed.
+    fn prepare(&self, job: &InFlightJob) -> Result<HandlerLimits, CallEnd>;
+
+    /// Runs the job's handler.
+    fn call(&self, job: &Rc<HeldJob>) -> CallEnd;
+
+    /// What `backoff()` of the handler that just failed returned.
+    fn backoff(&self) -> Option<Backoff>;
+
+    /// Calls the `failed()` method of the handler, if it has one: its job failed for good.
+    fn failed(&self, job: &Rc<HeldJob>, cause: &FailureCause) -> Result<CallEnd, Halt>;
+}
+
+/// The side that runs the handlers of tasks. It keeps the PHP object of the task at hand from `open` to `release`.
+pub trait TaskHost: Host {
+    /// Makes the PHP object of a task. The inner error says why PHP cannot read it.
+    fn open(&self, task: &Task, body: &[u8]) -> Result<Result<(), String>, Halt>;
+
+    /// Runs the task's handler.
+    fn run(&self, task: &Task) -> TaskEnd;
+
+    /// How many executions the task may have and the unix second at which it expires, as its handler left them.
+    fn limits(&self, task: &Task) -> (i64, i64);
+
+    /// The bytes of the next execution, with `count` failed ones. Others than `body` when the handler changed the task.
+    fn next_body(&self, task: &Task, body: &[u8], count: i64) -> Vec<u8>;
+
+    /// The task at hand is over.
+    fn release(&self);
+
+    /// Logs an event without calling PHP code: the process is on its way out.
+    fn log(&self, event: TaskEvent<'_>);
+
+    /// The unix second.
+    fn now(&self) -> i64;
+
+    /// The time as `Y-m-d H:i:s`, in PHP's time zone.
+    fn stamp(&self) -> String;
+}
+
+/// How the handler of a task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// Its result says that it succeeded.
+    Succeeded,
+    /// Its result says that it failed, or is no result; the text says why.
+    Failed(String),
+    /// It threw, or there is no handler.
+    Threw {
+        /// For the log.
+        line: String,
+        /// For the dead letter.
+        why: String,
+        /// The trace of the exception, or nothing.
+        trace: String,
+    },
+    /// The watchdog stopped it.
+    TimedOut,
+    /// It ended the process in an orderly way: `exit()`. No further PHP code may run.
+    Exited,
+    /// A fatal error ended it. No further PHP code may run.
+    Died(String),
 }
 
 /// How a call into a handler ended.
@@ -51,11 +109,11 @@ pub enum CallEnd {
     Returned,
     /// It threw; the text is what PHP prints of the exception. The host keeps the exception itself until the next call.
     Threw(String),
-    /// The clock stopped it.
+    /// The watchdog stopped it.
     TimedOut,
-    /// The clock stopped it because the worker was told to leave. The host says [`CallEnd::TimedOut`]; the worker knows why.
+    /// The watchdog stopped it because the worker was asked to stop. The host returns [`CallEnd::TimedOut`]; the worker knows why.
     Interrupted,
-    /// There is no such class or method; the text says which.
+    /// There is no such class or method; the text names it.
     NoHandler(String),
     /// `data` could not be decoded; the text says why.
     BadData(String),
@@ -81,13 +139,13 @@ pub enum Halt {
 /// Why a job failed for good.
 #[derive(Debug, Clone)]
 pub struct FailureCause {
-    /// In one word.
+    /// The kind of failure.
     pub reason: Reason,
-    /// In full: the exception, or our own sentence.
+    /// The exception as PHP prints it, or our own sentence.
     pub text: String,
 }
 
-/// How a worker goes.
+/// The numbers of a worker, for a status line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// Jobs worked.
@@ -104,7 +162,44 @@ pub struct Summary {
     pub uptime: Duration,
 }
 
-/// What happened to a job. One event per transition.
+/// What happened to a task. One event per transition.
+#[derive(Debug, Clone, Copy)]
+pub enum TaskEvent<'a> {
+    /// It is about to be handed to its handler.
+    Starting(&'a Task),
+    /// Its handler succeeded.
+    Succeeded(&'a Task),
+    /// Its handler threw; the text is for the log.
+    Error(&'a Task, &'a str),
+    /// It is run again.
+    Retry {
+        /// The task.
+        task: &'a Task,
+        /// Executions that failed.
+        count: i64,
+        /// Executions allowed.
+        most: i64,
+        /// Seconds until then.
+        pause: i64,
+    },
+    /// It failed for good and is a dead letter; the text says why.
+    Failed(&'a Task, &'a str),
+    /// It expired before it was run, and is a dead letter.
+    Expired(&'a Task),
+    /// It is no task, and is a dead letter.
+    Poison {
+        /// What named the message, if anything did.
+        id: &'a str,
+        /// What was wrong with it.
+        why: &'a str,
+    },
+    /// It ran longer than its timeout and was stopped.
+    TimedOut(&'a Task, Duration),
+    /// The consumer is to stop and interrupted it; it goes back, uncounted.
+    GivenBack(&'a Task),
+}
+
+/// What happened to a worker or to a job. One event per transition.
 #[derive(Clone, Copy)]
 pub enum Event<'a> {
     /// The broker answered for the first time.
@@ -113,13 +208,13 @@ pub enum Event<'a> {
     Looping,
     /// It was told to pause, or all of its queues are paused.
     Paused,
-    /// It goes on.
+    /// It continues.
     Resumed,
-    /// The fleet's flags could not be read; work goes on without.
-    ControlTrouble(&'a Error),
-    /// What becomes of jobs cannot be written down; work goes on without.
-    StatusTrouble(&'a Error),
-    /// How it goes, now and then.
+    /// The control flags could not be read; jobs go on without.
+    ControlError(&'a Error),
+    /// The status of jobs cannot be written; jobs go on without.
+    StatusError(&'a Error),
+    /// A summary, from time to time.
     Status(&'a Summary),
     /// A job is about to be handed to its handler.
     Processing(&'a Rc<HeldJob>),
@@ -143,13 +238,19 @@ pub enum Event<'a> {
         queue: &'a str,
     },
     /// The broker was not reached or refused; the worker tries again.
-    BrokerTrouble(&'a Error),
+    BrokerError(&'a Error),
     /// The broker answers again.
-    BrokerBack,
-    /// The worker leaves although the broker does not answer.
-    BrokerGone(&'a Error),
-    /// What became of a job did not reach the broker: it stays reserved until its lease ends. Says nothing about the next try.
+    BrokerRecovered,
+    /// The broker does not answer, and the worker stops.
+    BrokerLost(&'a Error),
+    /// What became of a job did not reach the broker: it stays reserved until its lease ends. The next settlement may succeed.
     Unsettled(&'a Rc<HeldJob>, &'a Error),
+    /// The driver has something to say to the operator.
+    Notice(&'a str),
+    /// Something happened to a task.
+    Task(TaskEvent<'a>),
+    /// A thread of the worker panicked, and the worker stops.
+    ThreadPanicked(&'a ThreadPanic),
     /// The worker stops with this exit code.
     Stopping(u8),
 }

@@ -1,22 +1,26 @@
 //! The jobs this worker holds: the running one and those not started yet.
 //!
-//! PHP's thread takes from it, the lease keeper renews it and gives unstarted jobs back when the running one is slow.
+//! PHP's thread takes jobs from here. The lease renewer renews them, and gives unstarted jobs back when the running one is slow.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use ferry_core::broker::Settlement;
 use ferry_core::payload::Payload;
-use ferry_core::policy::Decision;
 use ferry_core::{Claim, Reservation};
+use ferry_support::sync;
 
-/// A running job that takes longer than this must not keep its neighbours waiting: they go back to the broker.
+use crate::control::RunningUnit;
+use crate::deadline::later;
+
+/// While a job runs longer than this, its unstarted neighbours go back to the broker.
 pub const SLOW: Duration = Duration::from_secs(1);
 /// A lease that ends within this time is treated as ended: the clocks and the network are not perfect.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// What is held. One lock, taken for moves only.
+/// The jobs of one worker, behind one lock that is held for moves only.
 pub struct InFlightJobs {
     inner: Mutex<Inner>,
     changed: Condvar,
@@ -27,22 +31,22 @@ pub struct InFlightJobs {
 struct Inner {
     waiting: VecDeque<Arc<InFlightJob>>,
     running: Option<RunningJob>,
-    /// When all leases were last known to be whole.
+    /// When all leases were last renewed.
     renewed: Instant,
-    keeper_sleeps: bool,
-    closing: bool,
+    renewer_sleeps: bool,
+    closed: bool,
 }
 
 struct RunningJob {
-    lease: Arc<InFlightJob>,
+    job: Arc<InFlightJob>,
     started: Instant,
     /// When renewal ends: a job that hangs is rescued in the end.
     until: Instant,
-    /// What becomes of the job if the process has to end while it runs.
-    verdict: Decision,
+    /// How its reservation ends if the process has to end while it runs. `None`: it is left to its lease.
+    abort: Option<Settlement>,
 }
 
-/// A reservation that a handler works on, shared with the threads that watch over it.
+/// A reserved job, shared with the threads that renew its lease and watch its time.
 pub struct InFlightJob {
     /// The reservation.
     pub reservation: Reservation,
@@ -56,7 +60,7 @@ pub struct InFlightJob {
 }
 
 impl InFlightJob {
-    /// A lease that is ours. The envelope is read here, once.
+    /// A job that was asked for at `since`. The envelope is decoded here, once.
     pub fn new(reservation: Reservation, since: Instant) -> Arc<Self> {
         let (payload, poison) = match Payload::decode(&reservation.body) {
             Ok(payload) if reservation.attempts.is_none() => {
@@ -84,7 +88,7 @@ impl InFlightJob {
     }
 }
 
-/// What the keeper should do now.
+/// What the lease renewer does next.
 pub enum LeaseAction {
     /// Renew these leases.
     Renew(Vec<Claim>),
@@ -92,30 +96,35 @@ pub enum LeaseAction {
     GiveBack(Vec<Arc<InFlightJob>>),
     /// Nothing for now.
     Wait(Duration),
-    /// Leave.
-    Leave,
+    /// End the thread.
+    Exit,
+}
+
+impl RunningUnit for InFlightJobs {
+    fn name(&self) -> Option<String> {
+        self.lock().running.as_ref().map(|running| running.job.payload.job.clone())
+    }
 }
 
 impl InFlightJobs {
-    /// An empty hold for leases of `retry_after`, renewed for `max_lease` at most.
+    /// No jobs yet. Leases last `retry_after` and are renewed for at most `max_lease`.
     pub fn new(retry_after: Option<Duration>, max_lease: Duration) -> Self {
         let inner =
-            Inner { waiting: VecDeque::new(), running: None, renewed: Instant::now(), keeper_sleeps: false, closing: false };
+            Inner { waiting: VecDeque::new(), running: None, renewed: Instant::now(), renewer_sleeps: false, closed: false };
         Self { inner: Mutex::new(inner), changed: Condvar::new(), retry_after, max_lease }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing below can panic half-way through a change.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.inner)
     }
 
-    /// Takes charge of a fresh batch.
+    /// Adds a fresh batch.
     pub fn fill(&self, jobs: Vec<Arc<InFlightJob>>, reserved: Instant) {
         let mut inner = self.lock();
         inner.renewed = reserved;
         inner.waiting.extend(jobs);
-        if inner.keeper_sleeps {
-            inner.keeper_sleeps = false;
+        if inner.renewer_sleeps {
+            inner.renewer_sleeps = false;
             self.changed.notify_all();
         }
     }
@@ -126,39 +135,35 @@ impl InFlightJobs {
     pub fn next(&self, now: Instant) -> Option<Arc<InFlightJob>> {
         let mut inner = self.lock();
         if let Some(retry_after) = self.retry_after
-            && now > inner.renewed + retry_after.saturating_sub(MARGIN.min(retry_after / 4))
+            && now > later(inner.renewed, retry_after.saturating_sub(MARGIN.min(retry_after / 4)))
         {
             inner.waiting.clear();
         }
-        let lease = inner.waiting.pop_front()?;
-        let until = now + self.max_lease;
-        inner.running = Some(RunningJob { lease: lease.clone(), started: now, until, verdict: Decision::Nothing });
-        Some(lease)
+        let job = inner.waiting.pop_front()?;
+        let until = later(now, self.max_lease);
+        inner.running = Some(RunningJob { job: job.clone(), started: now, until, abort: None });
+        Some(job)
     }
 
-    /// What becomes of the running job if the process has to end, and how long its lease is renewed from its start.
-    pub fn watch(&self, verdict: Decision, renew: Duration) {
+    /// Sets how the running job is settled if the process has to end, and how long its lease is renewed from its start.
+    pub fn watch(&self, abort: Settlement, renew: Duration) {
         if let Some(running) = self.lock().running.as_mut() {
-            running.verdict = verdict;
-            running.until = running.started + renew.min(self.max_lease);
+            running.abort = Some(abort);
+            running.until = later(running.started, renew.min(self.max_lease));
         }
     }
 
-    /// What becomes of the running job if the process has to end, from now on.
-    pub fn set_abort_settlement(&self, verdict: Decision) {
+    /// Sets how the running job is settled if the process has to end.
+    pub fn set_abort_settlement(&self, abort: Settlement) {
         if let Some(running) = self.lock().running.as_mut() {
-            running.verdict = verdict;
+            running.abort = Some(abort);
         }
     }
 
-    /// The running job and its verdict, for the end of the process.
-    pub fn take_running(&self) -> Option<(Arc<InFlightJob>, Decision)> {
-        self.lock().running.take().map(|running| (running.lease, running.verdict))
-    }
-
-    /// The running job, if one runs.
-    pub fn running(&self) -> Option<Arc<InFlightJob>> {
-        self.lock().running.as_ref().map(|running| running.lease.clone())
+    /// Takes the running job and its settlement, because the process ends. `None` when there is nothing to settle.
+    pub fn take_running(&self) -> Option<(Arc<InFlightJob>, Settlement)> {
+        let running = self.lock().running.take()?;
+        running.abort.map(|abort| (running.job, abort))
     }
 
     /// The running job is over.
@@ -171,29 +176,29 @@ impl InFlightJobs {
         self.lock().waiting.drain(..).collect()
     }
 
-    /// Tells the keeper to leave.
+    /// Ends the lease renewer.
     pub fn close(&self) {
-        self.lock().closing = true;
+        self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    /// What the keeper should do at `now`.
+    /// What the lease renewer does at `now`.
     pub fn next_action(&self, now: Instant) -> LeaseAction {
         let mut inner = self.lock();
-        if inner.closing {
-            return LeaseAction::Leave;
+        if inner.closed {
+            return LeaseAction::Exit;
         }
-        let slow = inner.running.as_ref().is_some_and(|running| now >= running.started + SLOW);
+        let slow = inner.running.as_ref().is_some_and(|running| now >= later(running.started, SLOW));
         if slow && !inner.waiting.is_empty() {
             return LeaseAction::GiveBack(inner.waiting.drain(..).collect());
         }
         let Some(retry_after) = self.retry_after else { return LeaseAction::Wait(SLOW) };
-        let due = inner.renewed + retry_after / 3;
+        let due = later(inner.renewed, retry_after / 3);
         if now < due {
             return LeaseAction::Wait((due - now).min(SLOW / 2));
         }
-        let renewable = inner.running.iter().filter(|running| now < running.until && !running.lease.is_lost());
-        let mut claims: Vec<Claim> = renewable.map(|running| running.lease.reservation.claim.clone()).collect();
+        let renewable = inner.running.iter().filter(|running| now < running.until && !running.job.is_lost());
+        let mut claims: Vec<Claim> = renewable.map(|running| running.job.reservation.claim.clone()).collect();
         claims.extend(inner.waiting.iter().map(|job| job.reservation.claim.clone()));
         if claims.is_empty() { LeaseAction::Wait(SLOW / 2) } else { LeaseAction::Renew(claims) }
     }
@@ -204,25 +209,21 @@ impl InFlightJobs {
         inner.renewed = at;
         if !lost.is_empty() {
             inner.waiting.retain(|job| !lost.contains(&job.reservation.claim));
-            if let Some(running) = inner.running.as_ref().filter(|running| lost.contains(&running.lease.reservation.claim)) {
-                running.lease.note_lost();
+            if let Some(running) = inner.running.as_ref().filter(|running| lost.contains(&running.job.reservation.claim)) {
+                running.job.note_lost();
             }
         }
     }
 
-    /// The keeper's sleep: at most `time`, or until there is something to keep.
+    /// Blocks the lease renewer for at most `time`, or until there is a job.
     pub fn sleep(&self, time: Duration) {
         let mut inner = self.lock();
         let idle = inner.waiting.is_empty() && inner.running.is_none();
-        inner.keeper_sleeps = idle;
-        if inner.closing {
+        inner.renewer_sleeps = idle;
+        if inner.closed {
             return;
         }
-        let woken = if idle {
-            self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner)
-        } else {
-            self.changed.wait_timeout(inner, time).unwrap_or_else(PoisonError::into_inner).0
-        };
+        let woken = if idle { sync::wait(&self.changed, inner) } else { sync::wait_timeout(&self.changed, inner, time) };
         drop(woken);
     }
 }
@@ -237,53 +238,53 @@ mod tests {
         InFlightJob::new(Reservation { claim, body: Vec::new(), attempts: Some(1), number: None, reserved_at: 0 }, Instant::now())
     }
 
-    fn hold() -> InFlightJobs {
+    fn jobs() -> InFlightJobs {
         InFlightJobs::new(Some(Duration::from_secs(60)), Duration::from_secs(3600))
     }
 
     #[test]
     fn leases_are_renewed_after_a_third_of_their_time() {
-        let (hold, start) = (hold(), Instant::now());
-        hold.fill(vec![job("a"), job("b")], start);
-        let lease = hold.next(start).unwrap();
-        assert!(matches!(hold.next_action(start), LeaseAction::Wait(_)));
-        hold.drain();
-        match hold.next_action(start + Duration::from_secs(20)) {
+        let (jobs, start) = (jobs(), Instant::now());
+        jobs.fill(vec![job("a"), job("b")], start);
+        let first = jobs.next(start).unwrap();
+        assert!(matches!(jobs.next_action(start), LeaseAction::Wait(_)));
+        jobs.drain();
+        match jobs.next_action(start + Duration::from_secs(20)) {
             LeaseAction::Renew(claims) => assert_eq!(claims, [job("a").reservation.claim.clone()]),
             _ => panic!("a lease is due"),
         }
-        hold.renewed(start + Duration::from_secs(20), &[job("a").reservation.claim.clone()]);
-        assert!(lease.is_lost());
+        jobs.renewed(start + Duration::from_secs(20), &[job("a").reservation.claim.clone()]);
+        assert!(first.is_lost());
     }
 
     #[test]
     fn neighbours_of_a_slow_job_go_back() {
-        let (hold, start) = (hold(), Instant::now());
-        hold.fill(vec![job("slow"), job("b"), job("c")], start);
-        hold.next(start);
-        match hold.next_action(start + SLOW) {
-            LeaseAction::GiveBack(jobs) => assert_eq!(jobs.len(), 2),
+        let (jobs, start) = (jobs(), Instant::now());
+        jobs.fill(vec![job("slow"), job("b"), job("c")], start);
+        jobs.next(start);
+        match jobs.next_action(start + SLOW) {
+            LeaseAction::GiveBack(neighbours) => assert_eq!(neighbours.len(), 2),
             _ => panic!("two jobs wait behind a slow one"),
         }
-        assert!(hold.next(start + SLOW).is_none());
+        assert!(jobs.next(start + SLOW).is_none());
     }
 
     #[test]
     fn jobs_whose_leases_may_have_ended_are_not_started() {
-        let (hold, start) = (hold(), Instant::now());
-        hold.fill(vec![job("a")], start);
-        assert!(hold.next(start + Duration::from_secs(60)).is_none());
+        let (jobs, start) = (jobs(), Instant::now());
+        jobs.fill(vec![job("a")], start);
+        assert!(jobs.next(start + Duration::from_secs(60)).is_none());
     }
 
     #[test]
     fn a_lease_is_not_renewed_for_ever() {
-        let (hold, start) = (hold(), Instant::now());
-        hold.fill(vec![job("a")], start);
-        hold.next(start);
-        assert!(matches!(hold.next_action(start + Duration::from_secs(3599)), LeaseAction::Renew(_)));
-        assert!(matches!(hold.next_action(start + Duration::from_secs(3600)), LeaseAction::Wait(_)));
-        hold.watch(Decision::Bury, Duration::from_secs(70));
-        assert!(matches!(hold.next_action(start + Duration::from_secs(69)), LeaseAction::Renew(_)));
-        assert!(matches!(hold.next_action(start + Duration::from_secs(70)), LeaseAction::Wait(_)));
+        let (jobs, start) = (jobs(), Instant::now());
+        jobs.fill(vec![job("a")], start);
+        jobs.next(start);
+        assert!(matches!(jobs.next_action(start + Duration::from_secs(3599)), LeaseAction::Renew(_)));
+        assert!(matches!(jobs.next_action(start + Duration::from_secs(3600)), LeaseAction::Wait(_)));
+        jobs.watch(Settlement::GiveBack, Duration::from_secs(70));
+        assert!(matches!(jobs.next_action(start + Duration::from_secs(69)), LeaseAction::Renew(_)));
+        assert!(matches!(jobs.next_action(start + Duration::from_secs(70)), LeaseAction::Wait(_)));
     }
 }

@@ -4,22 +4,22 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_core::backoff::Backoff;
 use ferry_core::broker::{Broker, Settle, SettleResult, Settlement};
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::payload::Payload;
-use ferry_core::policy::{HandlerLimits, RetryPolicy, Tries};
+use ferry_core::policy::{HandlerLimits, RetryPolicy};
 use ferry_core::status::{Ending, State, StatusChange};
 use ferry_core::{Claim, Error, ErrorKind, Result};
 
 use crate::fork_generation::ForkGeneration;
 use crate::host::FailureCause;
 use crate::in_flight::InFlightJob;
+use crate::options::Options;
 use crate::status_writer::{StatusReporter, id_of};
 
-/// Who carries the end of a reservation to the broker.
+/// Carries the end of a reservation to the broker.
 pub trait Settler {
-    /// Deletes a finished job. A pipelined settler answers `Done` at once and reports a loss later.
+    /// Deletes a finished job. A pipelined settler answers `Applied` at once and reports a loss later.
     fn delete(&self, claim: &Claim, id: &str) -> Result<SettleResult>;
 
     /// Ends the reservation in any other way, with the broker's answer.
@@ -61,100 +61,100 @@ impl Settler for Discarding {
         Ok(SettleResult::Applied)
     }
 
-    fn settle(&self, _claim: &Claim, _how: Settlement) -> Result<SettleResult> {
+    fn settle(&self, _claim: &Claim, _settlement: Settlement) -> Result<SettleResult> {
         Ok(SettleResult::Applied)
     }
 }
 
-/// Where a job stands, as far as we brought it.
+/// How far we settled a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Held,
+enum SettleState {
+    Unsettled,
     Deleted,
     Released,
     Buried,
     Lost,
 }
 
-/// A job that is ours. It can be settled once; what comes after is ignored, because the first word is already on its way.
+/// A job that is ours. It can be settled once; a later call is ignored, because the first settlement is already on its way.
 ///
-/// think-queue lets a second word win and so revives deleted jobs (`docs/deviations.md`).
+/// In think-queue the last call wins and so revives deleted jobs (`docs/deviations.md`).
 pub struct HeldJob {
-    lease: Arc<InFlightJob>,
+    job: Arc<InFlightJob>,
     connection: Arc<str>,
     settler: Arc<dyn Settler>,
     generation: ForkGeneration,
-    standing: Cell<Standing>,
+    state: Cell<SettleState>,
     marked_failed: Cell<bool>,
     last_attempt: Cell<bool>,
     /// Why its handler failed it.
     asked: RefCell<Option<FailureCause>>,
-    /// Where it is written down what becomes of it.
-    chronicle: Option<StatusReporter>,
-    /// Whether its settlement is all there is to tell: no worker looks after it.
-    alone: bool,
-    /// JSON text that its handler left.
+    /// Reports what becomes of it, where its status is kept.
+    reporter: Option<StatusReporter>,
+    /// No worker runs it: its settlement is its end.
+    unattended: bool,
+    /// JSON text, from its handler.
     result: RefCell<Option<String>>,
 }
 
 impl HeldJob {
-    /// Takes charge of a reservation.
-    pub fn open(lease: Arc<InFlightJob>, connection: Arc<str>, settler: Arc<dyn Settler>, generation: ForkGeneration) -> Self {
-        let standing = Cell::new(Standing::Held);
+    /// The job of a reservation.
+    pub fn open(job: Arc<InFlightJob>, connection: Arc<str>, settler: Arc<dyn Settler>, generation: ForkGeneration) -> Self {
+        let state = Cell::new(SettleState::Unsettled);
         let (marked_failed, last_attempt) = (Cell::new(false), Cell::new(false));
         Self {
-            lease,
+            job,
             connection,
             settler,
             generation,
-            standing,
+            state,
             marked_failed,
             last_attempt,
             asked: RefCell::default(),
-            chronicle: None,
-            alone: false,
+            reporter: None,
+            unattended: false,
             result: RefCell::default(),
         }
     }
 
-    /// Lets a worker write down what becomes of it.
+    /// Reports what becomes of it under a worker.
     #[must_use]
-    pub fn told(self, chronicle: Option<StatusReporter>) -> Self {
-        Self { chronicle, ..self }
+    pub fn with_status(self, reporter: Option<StatusReporter>) -> Self {
+        Self { reporter, ..self }
     }
 
     /// The same outside a worker: it runs from now on, and its settlement is its end.
     #[must_use]
-    pub fn told_alone(self, chronicle: Option<StatusReporter>) -> Self {
-        let job = Self { chronicle, alone: true, ..self };
-        job.say(StatusChange::Running { attempts: job.attempts() });
+    pub fn with_status_unattended(self, reporter: Option<StatusReporter>) -> Self {
+        let job = Self { reporter, unattended: true, ..self };
+        job.report(StatusChange::Running { attempts: job.attempts() });
         job
     }
 
     /// The id of its status, when it has one.
     pub fn status_id(&self) -> Option<&str> {
-        self.chronicle.as_ref().and_then(|_| id_of(&self.lease))
+        self.reporter.as_ref().and_then(|_| id_of(&self.job))
     }
 
-    /// Says something of it. Who lost it, or inherited it, has nothing to say.
-    pub fn say(&self, change: StatusChange) {
-        if let Some(chronicle) = &self.chronicle
+    /// Reports a change. Nothing when it is lost or belongs to a parent process: its status is somebody else's.
+    pub fn report(&self, change: StatusChange) {
+        if let Some(reporter) = &self.reporter
             && !self.is_inherited()
             && !self.is_lost()
         {
-            chronicle.say(&self.lease, change);
+            reporter.report(&self.job, change);
         }
     }
 
-    /// Says that this attempt is over.
-    pub fn say_ended(&self, state: State, error: Option<String>) {
+    /// Reports that this attempt is over.
+    pub fn report_ending(&self, state: State, error: Option<String>) {
         let result = self.result.borrow().clone();
-        self.say(StatusChange::Ended { attempts: self.attempts(), ending: Ending { state, error, result } });
+        self.report(StatusChange::Ended { attempts: self.attempts(), ending: Ending { state, error, result } });
     }
 
-    /// Says how far it is, in percent.
-    pub fn say_progress(&self, percent: u8, message: Option<String>) {
-        self.say(StatusChange::Progress { attempts: self.attempts(), percent, message });
+    /// Reports how far it is, in percent.
+    pub fn report_progress(&self, percent: u8, message: Option<String>) {
+        self.report(StatusChange::Progress { attempts: self.attempts(), percent, message });
     }
 
     /// Keeps a result, as JSON text, until this attempt is over.
@@ -164,37 +164,37 @@ impl HeldJob {
 
     /// The envelope.
     pub fn payload(&self) -> &Payload {
-        &self.lease.payload
+        &self.job.payload
     }
 
     /// The reservation with its envelope.
-    pub fn lease(&self) -> &InFlightJob {
-        &self.lease
+    pub fn in_flight(&self) -> &InFlightJob {
+        &self.job
     }
 
     /// The payload as popped, byte for byte.
     pub fn body(&self) -> &[u8] {
-        &self.lease.reservation.body
+        &self.job.reservation.body
     }
 
     /// The JSON text of `data`.
     pub fn data(&self) -> Option<&[u8]> {
-        self.lease.data()
+        self.job.data()
     }
 
     /// Which attempt this is, 1 for the first.
     pub fn attempts(&self) -> u32 {
-        self.lease.reservation.attempts.unwrap_or(1)
+        self.job.reservation.attempts.unwrap_or(1)
     }
 
     /// The number the broker gave it, where it gives one.
     pub fn number(&self) -> Option<i64> {
-        self.lease.reservation.number
+        self.job.reservation.number
     }
 
     /// The queue it was reserved from.
     pub fn queue(&self) -> &str {
-        self.lease.reservation.claim.queue.as_str()
+        self.job.reservation.claim.queue.as_str()
     }
 
     /// The connection it was reserved on.
@@ -202,56 +202,61 @@ impl HeldJob {
         &self.connection
     }
 
+    fn claim(&self) -> &Claim {
+        &self.job.reservation.claim
+    }
+
     /// The id shown in logs: the row number, or the payload's id.
     pub fn id(&self) -> String {
-        match self.lease.reservation.number {
+        match self.job.reservation.number {
             Some(number) => number.to_string(),
-            None => self.lease.payload.id.clone().unwrap_or_default(),
+            None => self.job.payload.id.clone().unwrap_or_default(),
         }
     }
 
     /// The broker's clock, as far as we can tell without asking it.
     pub fn now(&self) -> i64 {
-        let since = i64::try_from(self.lease.since.elapsed().as_secs()).unwrap_or(i64::MAX);
-        self.lease.reservation.reserved_at.saturating_add(since)
+        let since = i64::try_from(self.job.since.elapsed().as_secs()).unwrap_or(i64::MAX);
+        self.job.reservation.reserved_at.saturating_add(since)
     }
 
-    /// What this job may do: its payload's word counts before its handler's, and that before the worker's.
-    pub fn policy(&self, handler: &HandlerLimits, tries: Tries, backoff: &Backoff) -> RetryPolicy {
+    /// What this job may do: its payload is asked first, then its handler, then the worker.
+    pub fn policy(&self, limits: &HandlerLimits, options: &Options) -> RetryPolicy {
         RetryPolicy {
-            tries: self.lease.payload.tries.or(handler.tries).unwrap_or(tries),
-            deadline: self.lease.payload.timeout_at,
-            backoff: handler.backoff.as_ref().unwrap_or(backoff).clone(),
-            ..RetryPolicy::default()
+            tries: self.job.payload.tries.or(limits.tries).unwrap_or(options.tries),
+            deadline: self.job.payload.timeout_at,
+            backoff: limits.backoff.as_ref().unwrap_or(&options.backoff).clone(),
+            exhaustion: options.exhaustion,
+            on_return: options.on_return,
         }
     }
 
-    /// How long it may run: its payload's word counts before its handler's, and that before the worker's. `None`: no limit.
-    pub fn timeout(&self, handler: &HandlerLimits, worker: Option<Duration>) -> Option<Duration> {
-        self.lease.payload.timeout.or(handler.timeout).or(worker).filter(|timeout| !timeout.is_zero())
+    /// How long it may run: its payload is asked first, then its handler, then the worker. `None`: no limit.
+    pub fn timeout(&self, limits: &HandlerLimits, worker: Option<Duration>) -> Option<Duration> {
+        self.job.payload.timeout.or(limits.timeout).or(worker).filter(|timeout| !timeout.is_zero())
     }
 
     /// Whether it was deleted, here.
     pub fn is_deleted(&self) -> bool {
-        matches!(self.standing.get(), Standing::Deleted | Standing::Buried)
+        matches!(self.state.get(), SettleState::Deleted | SettleState::Buried)
     }
 
     /// Whether it was released, here.
     pub fn is_released(&self) -> bool {
-        self.standing.get() == Standing::Released
+        self.state.get() == SettleState::Released
     }
 
-    /// Whether nobody settled it yet.
+    /// Whether it is not settled yet.
     pub fn is_held(&self) -> bool {
-        self.standing.get() == Standing::Held && !self.lease.is_lost()
+        self.state.get() == SettleState::Unsettled && !self.job.is_lost()
     }
 
     /// Whether it turned out to be somebody else's, before anybody settled it.
     pub fn is_lost(&self) -> bool {
-        match self.standing.get() {
-            Standing::Held => self.lease.is_lost(),
-            Standing::Lost => true,
-            Standing::Deleted | Standing::Released | Standing::Buried => false,
+        match self.state.get() {
+            SettleState::Unsettled => self.job.is_lost(),
+            SettleState::Lost => true,
+            SettleState::Deleted | SettleState::Released | SettleState::Buried => false,
         }
     }
 
@@ -270,16 +275,16 @@ impl HeldJob {
         self.generation.is_forked()
     }
 
-    /// Notes that there will be no further attempt. Its deletion is then sent at once: were it lost with the process, the job
-    /// would come back only to be buried, although it is done.
-    pub fn note_last_attempt(&self) {
+    /// There will be no further attempt. Its deletion is then sent at once: were it lost with the process, the job would come back only
+    /// to be buried, although it is done.
+    pub fn mark_last_attempt(&self) {
         self.last_attempt.set(true);
     }
 
     /// Deletes it: it is done.
     pub fn delete(&self) -> Result<()> {
-        let claim = &self.lease.reservation.claim;
-        self.end(Standing::Deleted, || match self.last_attempt.get() {
+        let claim = self.claim();
+        self.end(SettleState::Deleted, || match self.last_attempt.get() {
             true => self.settler.settle(claim, Settlement::Delete),
             false => self.settler.delete(claim, &self.id()),
         })
@@ -287,32 +292,71 @@ impl HeldJob {
 
     /// Lets it come back after `delay` seconds.
     pub fn release(&self, delay: i64) -> Result<()> {
-        self.end(Standing::Released, || self.settler.settle(&self.lease.reservation.claim, Settlement::Release { delay }))
+        self.settle(Settlement::Release { delay })
+    }
+
+    /// Gives it back untouched: its handler was never started, or does not count.
+    pub fn give_back(&self) -> Result<()> {
+        self.settle(Settlement::GiveBack)
     }
 
     /// Puts it into the failed store.
-    pub fn bury(&self, why: &FailureCause) -> Result<()> {
-        let failure = Failure {
+    pub fn bury(&self, cause: &FailureCause) -> Result<()> {
+        self.settle(Settlement::Bury(Box::new(self.failure(cause))))
+    }
+
+    /// What the failed store keeps of it.
+    pub fn failure(&self, cause: &FailureCause) -> Failure {
+        Failure {
             connection: self.connection.to_string(),
-            payload: self.lease.reservation.body.clone(),
-            reason: why.reason,
-            exception: why.text.clone(),
+            payload: self.body().to_vec(),
+            reason: cause.reason,
+            exception: cause.text.clone(),
             attempts: self.attempts(),
+        }
+    }
+
+    /// Ends its reservation.
+    pub fn settle(&self, settlement: Settlement) -> Result<()> {
+        let state = match &settlement {
+            Settlement::Delete => return self.delete(),
+            Settlement::Leave => return self.leave(),
+            Settlement::Release { .. } => SettleState::Released,
+            Settlement::Bury(_) => SettleState::Buried,
+            Settlement::GiveBack => {
+                // Reported before: whoever reserves it next has the same number of attempts.
+                self.report(StatusChange::GivenBack { attempts: self.attempts() });
+                SettleState::Released
+            }
         };
-        self.end(Standing::Buried, || self.settler.settle(&self.lease.reservation.claim, Settlement::Bury(Box::new(failure))))?;
-        self.mark_failed();
+        self.end(state, || self.settler.settle(self.claim(), settlement))?;
+        if state == SettleState::Buried {
+            self.mark_failed();
+        }
         Ok(())
     }
 
-    /// Buries it at the wish of its handler, which the worker tells when the handler is finished. False when it was settled before:
-    /// the first word counts.
+    /// Leaves it reserved; it comes back after `retry_after`. On brokers without leases the driver sees to that.
+    fn leave(&self) -> Result<()> {
+        if !self.is_held() {
+            return Ok(());
+        }
+        self.check_process()?;
+        match self.settler.settle(self.claim(), Settlement::Leave)? {
+            SettleResult::Applied => Ok(()),
+            SettleResult::Lost => Err(self.lost()),
+        }
+    }
+
+    /// Buries it because its handler asks for it; the worker fires the event when the handler has ended. False when it was settled
+    /// before.
     pub fn fail(&self, text: String) -> Result<bool> {
         if self.is_deleted() || self.is_released() {
             return Ok(false);
         }
-        let why = FailureCause { reason: Reason::Asked, text };
-        self.asked.replace(Some(why.clone()));
-        if let Err(error) = self.bury(&why) {
+        let cause = FailureCause { reason: Reason::Asked, text };
+        self.asked.replace(Some(cause.clone()));
+        if let Err(error) = self.bury(&cause) {
             self.asked.take();
             return Err(error);
         }
@@ -324,70 +368,51 @@ impl HeldJob {
         self.asked.borrow().clone()
     }
 
-    /// Gives it back untouched: its handler was never started, or does not count.
-    pub fn give_back(&self) -> Result<()> {
-        // Beforehand: who takes it next has the same number of attempts.
-        self.say(StatusChange::GivenBack { attempts: self.attempts() });
-        self.end(Standing::Released, || self.settler.settle(&self.lease.reservation.claim, Settlement::GiveBack))
-    }
-
-    /// Leaves it reserved; it comes back after `retry_after`. On brokers without leases the driver sees to that.
-    pub fn leave(&self) -> Result<()> {
-        if !self.is_held() {
-            return Ok(());
-        }
-        self.check_lineage()?;
-        match self.settler.settle(&self.lease.reservation.claim, Settlement::Leave)? {
-            SettleResult::Applied => Ok(()),
-            SettleResult::Lost => Err(self.lost()),
-        }
-    }
-
-    fn end(&self, standing: Standing, settle: impl FnOnce() -> Result<SettleResult>) -> Result<()> {
-        self.check_lineage()?;
-        match self.standing.get() {
+    fn end(&self, state: SettleState, settle: impl FnOnce() -> Result<SettleResult>) -> Result<()> {
+        self.check_process()?;
+        match self.state.get() {
             _ if self.is_lost() => return Err(self.lost()),
-            Standing::Held | Standing::Lost => {}
-            Standing::Deleted | Standing::Released | Standing::Buried => return Ok(()),
+            SettleState::Unsettled | SettleState::Lost => {}
+            SettleState::Deleted | SettleState::Released | SettleState::Buried => return Ok(()),
         }
         match settle()? {
-            SettleResult::Applied => self.standing.set(standing),
+            SettleResult::Applied => self.state.set(state),
             SettleResult::Lost => return Err(self.lost()),
         }
-        if self.alone {
-            self.say_settled(None, standing);
+        if self.unattended {
+            self.report_settled(None, state);
         }
         Ok(())
     }
 
-    /// Says how the attempt ended that was settled so far.
+    /// Reports how the attempt ended.
     ///
-    /// `why` it did not end well. A job that was deleted and failed after that failed, because it will not be tried again.
-    pub fn say_end(&self, why: Option<&FailureCause>) {
-        self.say_settled(why, self.standing.get());
+    /// `cause` is why it did not end well. A job that was deleted and failed after that has failed: it will not be tried again.
+    pub fn report_end(&self, cause: Option<&FailureCause>) {
+        self.report_settled(cause, self.state.get());
     }
 
-    fn say_settled(&self, why: Option<&FailureCause>, standing: Standing) {
+    fn report_settled(&self, cause: Option<&FailureCause>, state: SettleState) {
         let asked = self.asked_to_fail();
-        let text = asked.as_ref().or(why).map(|why| why.text.clone());
-        match (standing, why) {
-            (Standing::Lost, _) => {}
-            (Standing::Deleted, None) => self.say_ended(State::Succeeded, None),
-            (Standing::Held | Standing::Released, _) => self.say_ended(State::Retrying, text),
-            (Standing::Buried, Some(why)) if why.reason == Reason::MaxAttempts => self.say_ended(State::Expired, text),
-            (Standing::Deleted | Standing::Buried, _) => self.say_ended(State::Failed, text),
+        let text = asked.as_ref().or(cause).map(|cause| cause.text.clone());
+        match (state, cause) {
+            (SettleState::Lost, _) => {}
+            (SettleState::Deleted, None) => self.report_ending(State::Succeeded, None),
+            (SettleState::Unsettled | SettleState::Released, _) => self.report_ending(State::Retrying, text),
+            (SettleState::Buried, Some(cause)) if cause.reason == Reason::MaxAttempts => self.report_ending(State::Expired, text),
+            (SettleState::Deleted | SettleState::Buried, _) => self.report_ending(State::Failed, text),
         }
     }
 
     fn lost(&self) -> Error {
-        self.standing.set(Standing::Lost);
+        self.state.set(SettleState::Lost);
         let context = format!("job {} of `{}` on `{}` is no longer ours", self.id(), self.queue(), self.connection);
         Error::new(ErrorKind::Lost, context).with_advice(
             "its lease ended and another worker may be running it; raise retry_after if its handler blocks the process",
         )
     }
 
-    fn check_lineage(&self) -> Result<()> {
+    fn check_process(&self) -> Result<()> {
         if !self.is_inherited() {
             return Ok(());
         }

@@ -1,10 +1,10 @@
-//! Counting jobs, and when to sum up.
+//! Counts jobs, and knows when the next summary is due.
 
 use std::time::{Duration, Instant};
 
-/// So many jobs are worth a summary of their own,
+/// So many jobs are worth a summary of their own.
 const JOBS: u64 = 100;
-/// but not more often than this.
+/// The shortest time between two summaries.
 const SOONEST: Duration = Duration::from_secs(1);
 
 /// The jobs of one worker.
@@ -58,23 +58,23 @@ mod tests {
     #[test]
     fn a_summary_is_due_after_its_time_or_a_hundred_jobs() {
         let start = Instant::now();
-        let mut tally = JobCounters::new(start);
-        (0..99).for_each(|_| tally.count(false));
-        assert_eq!(tally.rate_when_due(Some(seconds(60)), start + seconds(9)), None);
-        tally.count(true);
-        assert_eq!(tally.rate_when_due(Some(seconds(60)), start + seconds(10)), Some(10.0));
-        assert_eq!(tally.rate_when_due(Some(seconds(60)), start + seconds(69)), None);
-        assert_eq!(tally.rate_when_due(Some(seconds(60)), start + seconds(70)), Some(0.0));
-        assert_eq!((tally.processed, tally.failed), (100, 1));
+        let mut counters = JobCounters::new(start);
+        (0..99).for_each(|_| counters.count(false));
+        assert_eq!(counters.rate_when_due(Some(seconds(60)), start + seconds(9)), None);
+        counters.count(true);
+        assert_eq!(counters.rate_when_due(Some(seconds(60)), start + seconds(10)), Some(10.0));
+        assert_eq!(counters.rate_when_due(Some(seconds(60)), start + seconds(69)), None);
+        assert_eq!(counters.rate_when_due(Some(seconds(60)), start + seconds(70)), Some(0.0));
+        assert_eq!((counters.processed, counters.failed), (100, 1));
     }
 
     #[test]
-    fn a_fast_worker_sums_up_once_a_second_and_a_silent_one_never() {
+    fn a_fast_worker_is_summed_up_once_a_second_and_one_without_summaries_never() {
         let start = Instant::now();
-        let mut tally = JobCounters::new(start);
-        (0..5000).for_each(|_| tally.count(false));
-        assert_eq!(tally.rate_when_due(Some(seconds(60)), start + Duration::from_millis(999)), None);
-        assert_eq!(tally.rate_when_due(None, start + seconds(100)), None);
-        assert_eq!(tally.rate_when_due(Some(seconds(60)), start + seconds(1)), Some(5000.0));
+        let mut counters = JobCounters::new(start);
+        (0..5000).for_each(|_| counters.count(false));
+        assert_eq!(counters.rate_when_due(Some(seconds(60)), start + Duration::from_millis(999)), None);
+        assert_eq!(counters.rate_when_due(None, start + seconds(100)), None);
+        assert_eq!(counters.rate_when_due(Some(seconds(60)), start + seconds(1)), Some(5000.0));
     }
 }

@@ -1,31 +1,35 @@
-//! The worker: takes jobs from a broker, hands them to a host one by one, and sees to it that every one ends in one state.
+//! The worker: reserves jobs, hands them to a host one by one, and makes sure that each of them ends in exactly one state.
 //!
-//! | file | what it is for |
+//! | file | topic |
 //! |---|---|
-//! | `run.rs` | the loop |
-//! | `execution.rs` | the way of one job: start it or not, run it, settle it, tell |
-//! | `threads.rs` | the threads of a running worker, and what they share with it |
-//! | `job.rs` | one reserved job, as its handler holds it |
-//! | `in_flight.rs` | the jobs this worker holds: the running one and those not started yet |
-//! | `lease_renewer.rs` | the thread that renews their leases |
-//! | `delete_batcher.rs` | the thread that sends deletions in batches |
-//! | `watchdog.rs` | the thread that ends jobs which run too long |
-//! | `abort_settler.rs` | what is settled when the process has to end while a job runs |
-//! | `status_writer.rs` | the thread that tells what becomes of jobs |
-//! | `control.rs` | what the fleet is asked for, and what this worker says of itself |
-//! | `health.rs` | the file that tells a probe whether the broker answers |
-//! | `outage.rs` | what to do when the broker does not answer |
-//! | `batch_sizer.rs` | how many jobs to take at once |
-//! | `job_counters.rs` | counting jobs, and when to sum up |
-//! | `host.rs` | what the loop needs from PHP |
-//! | `fork_generation.rs` | whether this process is still the one that started |
+//! | `engine.rs` | the loop of every worker; asks a source for work once a batch |
+//! | `worker.rs`, `job_source.rs` | a worker on one connection; the jobs of its broker as a source |
+//! | `task_source.rs` | the tasks of a consumer as a source |
+//! | `execution.rs` | the execution of one job: start it or not, run it, settle it, report it |
+//! | `host.rs` | what the worker needs from PHP |
+//! | `options.rs`, `exit.rs` | options and exit codes |
+//! | `job.rs` | one reserved job, as its handler sees it |
+//! | `in_flight.rs` | the jobs that a worker holds: the running one and those not started yet |
+//! | `threads.rs` | the threads of a running worker, and what they share |
+//! | `lease_renewer.rs` | renews the leases of reserved jobs |
+//! | `batcher.rs` | a queue of items and the thread that sends them in batches |
+//! | `delete_batcher.rs`, `status_writer.rs` | deletions and statuses, sent in batches |
+//! | `watchdog.rs` | ends jobs that run too long |
+//! | `abort_settler.rs` | settles what is held when the process has to end while a job runs |
+//! | `control.rs` | control flags and worker reports |
+//! | `health.rs`, `outage.rs` | the health file; what to do while the broker does not answer |
+//! | `batch_sizer.rs`, `job_counters.rs` | how many jobs to reserve at once; counting them |
+//! | `deadline.rs`, `fork_generation.rs` | points in time that are too far away; whether this process was forked |
 //!
 //! The host runs on the caller's thread; the threads here see owned bytes and numbers only. No lock is held while the host runs.
 
 mod abort_settler;
 mod batch_sizer;
+mod batcher;
 mod control;
+mod deadline;
 mod delete_batcher;
+mod engine;
 mod execution;
 pub mod exit;
 mod fork_generation;
@@ -34,20 +38,24 @@ pub mod host;
 mod in_flight;
 mod job;
 mod job_counters;
+mod job_source;
 mod lease_renewer;
 mod options;
 mod outage;
-mod run;
 mod status_writer;
+mod task_source;
 mod threads;
 mod watchdog;
+mod worker;
 
 pub use delete_batcher::{DeleteBatcher, Deletion};
+pub use engine::{Engine, Flow, RunEnd, Source};
 pub use fork_generation::ForkGeneration;
-pub use host::{CallEnd, Event, FailureCause, Halt, Host, Summary};
+pub use host::{CallEnd, Event, FailureCause, Halt, Host, JobHost, Summary, TaskEnd, TaskEvent, TaskHost};
 pub use in_flight::{InFlightJob, InFlightJobs};
 pub use job::{Direct, Discarding, HeldJob, Settler};
 pub use options::Options;
-pub use run::{RunEnd, Worker, work_now};
 pub use status_writer::{StatusQueue, StatusReporter, StatusWriter};
+pub use task_source::{OpenReceiver, TaskSource};
 pub use watchdog::{Interrupter, ShutdownPolicy, StopRequest, TimeoutFired, TimeoutSchedule, TimeoutStage, Watchdog};
+pub use worker::{Consumer, Worker, work_now};

@@ -1,4 +1,4 @@
-//! What a worker was asked to do, checked.
+//! The options of a worker, checked.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,16 +18,16 @@ pub struct Options {
     /// Attempts allowed for jobs that do not say. Defaults to unlimited.
     pub tries: Tries,
     /// When a job that used up its tries is given up. Defaults to its last attempt; v1 and v2 reserve it once more.
-    pub verdict: ExhaustionRule,
+    pub exhaustion: ExhaustionRule,
     /// How long a job that failed waits for its next attempt. Defaults to not at all.
     pub backoff: Backoff,
     /// How long a job may run that does not say. `None`: no limit. Defaults to 60 s.
     pub timeout: Option<Duration>,
     /// How long before its timeout a job is warned. `None`: not at all, which is the default.
     pub warning: Option<Duration>,
-    /// How long a job that was stopped may take to leave before the process ends. Defaults to 10 s.
+    /// How long a job that was stopped may take to exit before the process is killed. Defaults to 10 s.
     pub grace: Duration,
-    /// How long the running job may go on after the worker was told to stop; then it is interrupted and goes back with no attempt
+    /// How long the running job may go on after the worker was asked to stop; then it is interrupted and goes back with no attempt
     /// burnt. `None`: as long as its own timeout, which is the default.
     pub stop_timeout: Option<Duration>,
     /// How long until the next summary, or 100 jobs. `None`: no summaries, which is the default.
@@ -53,7 +53,7 @@ pub struct Options {
     pub health_file: Option<PathBuf>,
     /// How deletions are sent.
     pub settle: SettleMode,
-    /// What a handler that returns without a word means.
+    /// What a handler means that returns without settling its job.
     pub on_return: OnReturn,
     /// The lease length of the connection; `None` when reservations last for ever.
     pub retry_after: Option<Duration>,
@@ -68,7 +68,7 @@ impl Options {
             connection: connection.into(),
             queues,
             tries: Tries::Unlimited,
-            verdict: ExhaustionRule::default(),
+            exhaustion: ExhaustionRule::default(),
             backoff: Backoff::default(),
             timeout: Some(Duration::from_secs(60)),
             warning: None,

@@ -2,16 +2,20 @@
 
 use std::time::{Duration, Instant};
 
+use ferry_support::pause::{GrowingPause, jittered};
+
+use crate::deadline::later;
 use crate::execution::random;
 
-/// The first pause and the longest; in between each is twice the last.
+/// The first pause and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// The state of the link to the broker, as the loop sees it.
+/// Whether the broker answers, as the loop sees it.
 pub struct OutageTracker {
     worked: bool,
-    /// When it stopped answering, and the next pause.
-    trouble: Option<(Instant, Duration)>,
+    /// When it stopped answering.
+    since: Option<Instant>,
+    pause: GrowingPause,
     max_outage: Option<Duration>,
 }
 
@@ -32,15 +36,21 @@ pub enum OutageAction {
 }
 
 impl OutageTracker {
-    /// A link that was not used yet.
+    /// A broker that was not asked yet.
     pub fn new(max_outage: Option<Duration>) -> Self {
-        Self { worked: false, trouble: None, max_outage }
+        Self { worked: false, since: None, pause: GrowingPause::new(PAUSES.0, PAUSES.1), max_outage }
     }
 
-    /// The broker answered. Tells whether that ended an outage.
+    /// Whether the broker ever answered.
+    pub fn has_worked(&self) -> bool {
+        self.worked
+    }
+
+    /// The broker answered. Returns whether that ended an outage.
     pub fn answered(&mut self) -> bool {
         self.worked = true;
-        self.trouble.take().is_some()
+        self.pause.reset();
+        self.since.take().is_some()
     }
 
     /// The broker did not answer.
@@ -48,14 +58,13 @@ impl OutageTracker {
         if !self.worked {
             return OutageAction::NeverWorked;
         }
-        let first = self.trouble.is_none();
-        let (since, pause) = self.trouble.unwrap_or((now, PAUSES.0));
-        if self.max_outage.is_some_and(|most| now >= since + most) {
+        let first = self.since.is_none();
+        let since = *self.since.get_or_insert(now);
+        if self.max_outage.is_some_and(|most| now >= later(since, most)) {
             return OutageAction::GiveUp;
         }
-        self.trouble = Some((since, (pause * 2).min(PAUSES.1)));
-        // Half of it random: workers that lost the same broker do not come back in one moment.
-        OutageAction::Again { pause: pause.mul_f64(0.5 + random() / 2.0), first }
+        // Half of it random: workers that lost the same broker do not come back at the same moment.
+        OutageAction::Again { pause: jittered(self.pause.next_pause(), 0.5, random()), first }
     }
 }
 
@@ -63,32 +72,32 @@ impl OutageTracker {
 mod tests {
     use super::*;
 
-    fn pause(verdict: &OutageAction) -> Duration {
-        match verdict {
+    fn pause(action: &OutageAction) -> Duration {
+        match action {
             OutageAction::Again { pause, .. } => *pause,
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn pauses_grow_to_their_cap_and_one_line_is_told() {
-        let (mut link, now) = (OutageTracker::new(None), Instant::now());
-        link.answered();
-        let verdicts: Vec<OutageAction> = (0..9).map(|_| link.failed(now)).collect();
-        assert_eq!(verdicts.iter().filter(|verdict| matches!(verdict, OutageAction::Again { first: true, .. })).count(), 1);
-        assert!(pause(&verdicts[0]) <= PAUSES.0);
-        assert!((PAUSES.1 / 2..=PAUSES.1).contains(&pause(&verdicts[8])));
-        assert!(link.answered());
-        assert!(!link.answered());
+    fn pauses_grow_to_their_cap_and_one_error_is_reported() {
+        let (mut tracker, now) = (OutageTracker::new(None), Instant::now());
+        tracker.answered();
+        let actions: Vec<OutageAction> = (0..9).map(|_| tracker.failed(now)).collect();
+        assert_eq!(actions.iter().filter(|action| matches!(action, OutageAction::Again { first: true, .. })).count(), 1);
+        assert!(pause(&actions[0]) <= PAUSES.0);
+        assert!((PAUSES.1 / 2..=PAUSES.1).contains(&pause(&actions[8])));
+        assert!(tracker.answered());
+        assert!(!tracker.answered());
     }
 
     #[test]
     fn an_outage_that_lasts_too_long_ends_the_worker() {
-        let (mut link, now) = (OutageTracker::new(Some(Duration::from_secs(300))), Instant::now());
-        link.answered();
-        pause(&link.failed(now));
-        pause(&link.failed(now + Duration::from_secs(299)));
-        assert_eq!(link.failed(now + Duration::from_secs(300)), OutageAction::GiveUp);
+        let (mut tracker, now) = (OutageTracker::new(Some(Duration::from_secs(300))), Instant::now());
+        tracker.answered();
+        pause(&tracker.failed(now));
+        pause(&tracker.failed(now + Duration::from_secs(299)));
+        assert_eq!(tracker.failed(now + Duration::from_secs(300)), OutageAction::GiveUp);
     }
 
     #[test]

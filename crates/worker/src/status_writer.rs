@@ -1,217 +1,125 @@
-//! Who carries what is said of jobs to the status store: in a worker, a thread of its own.
+//! Writes what becomes of jobs to the status store: in a worker, on a thread of its own.
 //!
-//! Nobody waits for a status store that does not answer. Words wait for it, and when too many do, the oldest are lost.
+//! No job waits for a status store that does not answer. Updates wait for it, and when too many do, the oldest are dropped.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ferry_core::status::{JobRef, StatusChange, StatusUpdate};
-use ferry_core::{Broker, Error, ErrorKind, Result, signals};
+use ferry_core::{Broker, Error, ErrorKind, Result};
+use ferry_support::pause::GrowingPause;
+use ferry_support::threads::PanicSlot;
 
+use crate::batcher::{BatchSink, Batcher, Limits, Sent};
 use crate::in_flight::InFlightJob;
 
-/// How many words may wait.
-const MOST: usize = 1024;
-/// How many go together.
-const FULL: usize = 256;
-/// How long a job waits when the status store answers, but slower than jobs are worked.
-const PATIENCE: Duration = Duration::from_millis(200);
-/// How soon words that were not written are sent again, doubling up to the second.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// `block` is how long a job waits when the status store answers, but slower than jobs are run.
+const LIMITS: Limits = Limits {
+    batch: 256,
+    waiting: 1024,
+    gather: Duration::ZERO,
+    block: Some(Duration::from_millis(200)),
+    retry: GrowingPause::new(Duration::from_millis(100), Duration::from_secs(5)),
+};
 
-/// Who carries words to the status store.
+/// Carries updates to the status store.
 pub trait StatusWriter: Send + Sync {
-    /// Takes a word. Never fails.
-    fn take(&self, note: StatusUpdate);
+    /// Takes an update. Never fails.
+    fn write(&self, update: StatusUpdate);
 }
 
-/// What is said of the jobs of one connection.
+/// Reports what becomes of the jobs of one connection.
 #[derive(Clone)]
 pub struct StatusReporter {
-    scribe: Arc<dyn StatusWriter>,
+    writer: Arc<dyn StatusWriter>,
     connection: Arc<str>,
     ttl: u32,
 }
 
 impl StatusReporter {
-    /// The chronicle of a connection whose statuses are kept for `ttl` seconds.
-    pub fn new(scribe: Arc<dyn StatusWriter>, connection: Arc<str>, ttl: u32) -> Self {
-        Self { scribe, connection, ttl }
+    /// For a connection whose statuses are kept for `ttl` seconds.
+    pub fn new(writer: Arc<dyn StatusWriter>, connection: Arc<str>, ttl: u32) -> Self {
+        Self { writer, connection, ttl }
     }
 
-    /// Says something of a job, when it has an id.
-    pub fn say(&self, lease: &InFlightJob, change: StatusChange) {
-        let Some(id) = id_of(lease) else { return };
-        let about = JobRef {
-            job: lease.payload.job.clone(),
-            queue: lease.reservation.claim.queue.as_str().to_owned(),
+    /// Reports a change of a job, when the job has an id.
+    pub fn report(&self, job: &InFlightJob, change: StatusChange) {
+        let Some(id) = id_of(job) else { return };
+        let reference = JobRef {
+            job: job.payload.job.clone(),
+            queue: job.reservation.claim.queue.as_str().to_owned(),
             connection: self.connection.to_string(),
         };
-        self.scribe.take(StatusUpdate { id: id.to_owned(), job: about, change, ttl: self.ttl });
+        self.writer.write(StatusUpdate { id: id.to_owned(), job: reference, change, ttl: self.ttl });
     }
 }
 
 /// The id under which a job has a status, if it can have one.
-pub fn id_of(lease: &InFlightJob) -> Option<&str> {
-    lease.payload.id.as_deref().filter(|id| StatusUpdate::can_be_about(id))
+pub fn id_of(job: &InFlightJob) -> Option<&str> {
+    job.payload.id.as_deref().filter(|id| StatusUpdate::can_be_about(id))
 }
 
-/// A thread that writes, and the way to it.
-pub struct StatusQueue {
-    papers: Mutex<StatusQueueState>,
-    filled: Condvar,
-    emptied: Condvar,
-}
-
-#[derive(Default)]
-struct StatusQueueState {
-    pending: VecDeque<StatusUpdate>,
-    in_flight: usize,
-    /// What is to be told of an outage.
-    trouble: Option<Error>,
-    failing: bool,
-    /// How often the status store did not take what was said.
-    failures: u64,
-    closing: bool,
-    sleeping: bool,
-}
+/// Writes updates on a thread of its own.
+pub struct StatusQueue(Arc<Batcher<StatusUpdate>>);
 
 impl StatusQueue {
-    /// Starts the thread. Its broker must have a status store; without one every word is lost.
-    pub fn open(broker: Arc<dyn Broker>) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
-        let desk = Arc::new(Self { papers: Mutex::default(), filled: Condvar::new(), emptied: Condvar::new() });
-        let at = desk.clone();
-        let spawn = || std::thread::Builder::new().name("ferry-ledger".into()).spawn(move || serve(&*broker, &at));
-        Ok((desk, signals::blocked(spawn)?))
+    /// Starts the thread. Its broker must have a status store; without one every update is dropped.
+    pub fn start(broker: Arc<dyn Broker>, panics: &PanicSlot) -> Result<(Arc<Self>, JoinHandle<()>)> {
+        let (batcher, thread) = Batcher::start("ferry-status", LIMITS, StatusSink(broker), panics)?;
+        Ok((Arc::new(Self(batcher)), thread))
     }
 
-    /// What went wrong, once an outage.
-    pub fn take_trouble(&self) -> Option<Error> {
-        self.lock().trouble.take()
+    /// Why updates cannot be written, once an outage.
+    pub fn take_failure(&self) -> Option<Error> {
+        self.0.take_failure()
     }
 
-    /// Waits until everything said is written, at most `limit`; a status store that does not take it is asked once more and no longer.
+    /// Waits until every update is written, for at most `limit`. A status store that fails is asked once more and no longer.
     pub fn flush(&self, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        let mut papers = self.lock();
-        let failures = papers.failures;
-        self.filled.notify_all();
-        while papers.pending.len() + papers.in_flight > 0 && papers.failures == failures {
-            let now = Instant::now();
-            if now >= deadline {
-                return;
-            }
-            papers = self.emptied.wait_timeout(papers, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.0.flush_unless_failing(limit);
     }
 
-    /// Tells the thread to leave; what is not written yet is lost.
+    /// Ends the thread.
     pub fn close(&self) {
-        self.lock().closing = true;
-        self.filled.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, StatusQueueState> {
-        // Nothing here can panic half-way through a change.
-        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.close();
     }
 }
 
 impl StatusWriter for StatusQueue {
-    fn take(&self, note: StatusUpdate) {
-        let mut papers = self.lock();
-        let deadline = Instant::now() + PATIENCE;
-        while papers.pending.len() >= MOST && !papers.failing && !papers.closing && Instant::now() < deadline {
-            papers = self.emptied.wait_timeout(papers, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        papers.add(note);
-        if std::mem::take(&mut papers.sleeping) {
-            self.filled.notify_one();
-        }
+    fn write(&self, update: StatusUpdate) {
+        self.0.push(update, merge_progress);
     }
 }
 
-impl StatusQueueState {
-    /// A handler may say how far it is a million times: of what still waits, its last word counts.
-    fn add(&mut self, note: StatusUpdate) {
-        let replaces = |last: &StatusUpdate| {
-            let both = matches!((&last.change, &note.change), (StatusChange::Progress { .. }, StatusChange::Progress { .. }));
-            both && last.id == note.id && last.attempts() == note.attempts()
-        };
-        match self.pending.back_mut() {
-            Some(last) if replaces(last) => *last = note,
-            _ => self.pending.push_back(note),
-        }
-        self.make_room();
-    }
-
-    /// When too many wait, the oldest are lost: what is said last tells most.
-    fn make_room(&mut self) {
-        let surplus = self.pending.len().saturating_sub(MOST);
-        self.pending.drain(..surplus);
-    }
-}
-
-fn serve(broker: &dyn Broker, desk: &StatusQueue) {
-    let mut pause = AGAIN.0;
-    while let Some(batch) = next_batch(desk) {
-        let written = broker.status().map_or(Ok(()), |store| store.update(&batch));
-        pause = file(desk, batch, written, pause);
-    }
-}
-
-/// Waits for words. `None` when the desk closes.
-fn next_batch(desk: &StatusQueue) -> Option<Vec<StatusUpdate>> {
-    let mut papers = desk.lock();
-    while papers.pending.is_empty() {
-        if papers.closing {
-            return None;
-        }
-        papers.sleeping = true;
-        papers = desk.filled.wait(papers).unwrap_or_else(PoisonError::into_inner);
-    }
-    papers.sleeping = false;
-    if papers.closing && papers.failing {
+/// A handler may report its progress a million times: of what still waits, the newest counts.
+fn merge_progress(last: &mut StatusUpdate, update: StatusUpdate) -> Option<StatusUpdate> {
+    let are_progress = matches!((&last.change, &update.change), (StatusChange::Progress { .. }, StatusChange::Progress { .. }));
+    if are_progress && last.id == update.id && last.attempts() == update.attempts() {
+        *last = update;
         return None;
     }
-    let count = papers.pending.len().min(FULL);
-    papers.in_flight = count;
-    Some(papers.pending.drain(..count).collect())
+    Some(update)
 }
 
-/// What follows from an attempt to write. Words that may still be written go back to the head and wait a while; those that were refused
-/// are lost, because they would be refused again and hold up all others. Answers the next pause.
-fn file(desk: &StatusQueue, batch: Vec<StatusUpdate>, written: Result<()>, pause: Duration) -> Duration {
-    let mut papers = desk.lock();
-    papers.in_flight = 0;
-    let Err(error) = written else {
-        papers.failing = false;
-        drop(papers);
-        desk.emptied.notify_all();
-        return AGAIN.0;
-    };
-    papers.failures += 1;
-    let again = matches!(error.kind(), ErrorKind::Connection | ErrorKind::Uncertain);
-    if !std::mem::replace(&mut papers.failing, true) {
-        papers.trouble = Some(error);
+struct StatusSink(Arc<dyn Broker>);
+
+impl BatchSink<StatusUpdate> for StatusSink {
+    /// What the store refuses is dropped: it would be refused again and hold up all others.
+    fn send(&mut self, batch: &[StatusUpdate]) -> Sent {
+        match self.0.status().map_or(Ok(()), |store| store.update(batch)) {
+            Ok(()) => Sent::Done,
+            Err(error) if matches!(error.kind(), ErrorKind::Connection | ErrorKind::Uncertain) => Sent::Retry(error),
+            Err(error) => Sent::Refused(error),
+        }
     }
-    if again {
-        batch.into_iter().rev().for_each(|note| papers.pending.push_front(note));
-        papers.make_room();
-    }
-    desk.emptied.notify_all();
-    if !papers.closing {
-        drop(desk.filled.wait_timeout(papers, pause));
-    }
-    (pause * 2).min(AGAIN.1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
 
     use ferry_core::StatusStore;
     use ferry_core::broker::{Capabilities, ExtendResult, Settle, SettleResult, Sizes};
@@ -220,21 +128,21 @@ mod tests {
     use ferry_core::status::{Ending, State, Status};
     use ferry_core::{Claim, NewJob, QueueName, Reservation};
 
-    fn note(id: &str, change: StatusChange) -> StatusUpdate {
+    fn update(id: &str, change: StatusChange) -> StatusUpdate {
         StatusUpdate { id: id.into(), job: JobRef::default(), change, ttl: 60 }
     }
 
     fn progress(id: &str, percent: u8) -> StatusUpdate {
-        note(id, StatusChange::Progress { attempts: 1, percent, message: None })
+        update(id, StatusChange::Progress { attempts: 1, percent, message: None })
     }
 
-    /// A memory broker whose ledger does not answer while it is away.
-    struct Moody {
+    /// A memory broker whose status store does not answer while it is away.
+    struct FlakyStore {
         inner: MemoryBroker<SystemClock>,
         away: AtomicBool,
     }
 
-    impl Moody {
+    impl FlakyStore {
         fn away() -> Arc<Self> {
             Arc::new(Self { inner: MemoryBroker::new(SystemClock, None), away: AtomicBool::new(true) })
         }
@@ -244,7 +152,7 @@ mod tests {
         }
     }
 
-    impl StatusStore for Moody {
+    impl StatusStore for FlakyStore {
         fn update(&self, updates: &[StatusUpdate]) -> Result<()> {
             match self.away.load(Ordering::SeqCst) {
                 true => Err(Error::new(ErrorKind::Connection, "away")),
@@ -258,7 +166,7 @@ mod tests {
         }
     }
 
-    impl Broker for Moody {
+    impl Broker for FlakyStore {
         fn push(&self, queue: &QueueName, job: NewJob<'_>) -> Result<Option<i64>> {
             self.inner.push(queue, job)
         }
@@ -294,88 +202,89 @@ mod tests {
         }
     }
 
-    fn close(desk: &StatusQueue, thread: JoinHandle<()>) {
-        desk.close();
+    fn start(broker: Arc<FlakyStore>) -> (Arc<StatusQueue>, JoinHandle<()>) {
+        StatusQueue::start(broker, &PanicSlot::default()).unwrap()
+    }
+
+    fn close(queue: &StatusQueue, thread: JoinHandle<()>) {
+        queue.close();
         thread.join().unwrap();
     }
 
     #[test]
-    fn of_what_waits_the_last_progress_counts_and_order_is_kept() {
-        let mut papers = StatusQueueState::default();
-        papers.add(note("a", StatusChange::Running { attempts: 1 }));
-        (0..100).for_each(|percent| papers.add(progress("a", percent)));
-        papers.add(note("b", StatusChange::Queued));
-        papers.add(progress("a", 7));
-        assert_eq!(papers.pending.len(), 4);
-        assert_eq!(papers.pending[1], progress("a", 99));
-        (0..2 * MOST).for_each(|number| papers.add(note(&number.to_string(), StatusChange::Queued)));
-        assert_eq!(papers.pending.len(), MOST);
-        assert_eq!(papers.pending.back().unwrap().id, (2 * MOST - 1).to_string());
+    fn the_newest_progress_of_one_attempt_replaces_the_one_before() {
+        let mut last = progress("a", 1);
+        assert_eq!(merge_progress(&mut last, progress("a", 2)), None);
+        assert_eq!(last, progress("a", 2));
+        for other in [progress("b", 3), update("a", StatusChange::Queued)] {
+            assert_eq!(merge_progress(&mut last, other.clone()), Some(other));
+        }
+        assert_eq!(last, progress("a", 2));
     }
 
     #[test]
-    fn an_outage_delays_nobody_is_told_once_and_loses_no_word() {
-        let broker = Moody::away();
-        let (desk, thread) = StatusQueue::open(broker.clone()).unwrap();
+    fn an_outage_delays_nobody_is_reported_once_and_loses_no_update() {
+        let broker = FlakyStore::away();
+        let (queue, thread) = start(broker.clone());
         let begun = Instant::now();
         for id in 0..500 {
-            desk.take(note(&id.to_string(), StatusChange::Running { attempts: 1 }));
+            queue.write(update(&id.to_string(), StatusChange::Running { attempts: 1 }));
         }
         assert!(begun.elapsed() < Duration::from_millis(500));
         let until = Instant::now() + Duration::from_secs(20);
-        let mut troubles = 0;
-        while troubles == 0 && Instant::now() < until {
-            troubles += usize::from(desk.take_trouble().is_some());
+        let mut failures = 0;
+        while failures == 0 && Instant::now() < until {
+            failures += usize::from(queue.take_failure().is_some());
             std::thread::yield_now();
         }
-        assert_eq!(troubles, 1);
-        desk.flush(Duration::from_secs(20));
-        assert!(desk.lock().failing, "nobody waits for a ledger that does not answer");
+        assert_eq!(failures, 1);
+        queue.flush(Duration::from_secs(20));
+        assert_eq!(broker.state("0"), None, "nobody waits for a status store that does not answer");
         broker.away.store(false, Ordering::SeqCst);
         while broker.state("499").is_none() && Instant::now() < until {
             std::thread::yield_now();
         }
         assert_eq!((broker.state("0"), broker.state("499")), (Some(State::Running), Some(State::Running)));
-        assert!(desk.take_trouble().is_none());
-        close(&desk, thread);
+        assert!(queue.take_failure().is_none());
+        close(&queue, thread);
     }
 
     #[test]
-    fn a_word_that_is_refused_holds_up_no_other() {
-        let broker = Moody::away();
+    fn an_update_that_is_refused_holds_up_no_other() {
+        let broker = FlakyStore::away();
         broker.away.store(false, Ordering::SeqCst);
-        let (desk, thread) = StatusQueue::open(broker.clone()).unwrap();
-        desk.take(note("bad", StatusChange::Queued));
+        let (queue, thread) = start(broker.clone());
+        queue.write(update("bad", StatusChange::Queued));
         let until = Instant::now() + Duration::from_secs(20);
-        while desk.take_trouble().is_none() && Instant::now() < until {
+        while queue.take_failure().is_none() && Instant::now() < until {
             std::thread::yield_now();
         }
-        desk.take(note("good", StatusChange::Queued));
+        queue.write(update("good", StatusChange::Queued));
         while broker.state("good").is_none() && Instant::now() < until {
             std::thread::yield_now();
         }
         assert_eq!(broker.state("good"), Some(State::Queued));
-        close(&desk, thread);
+        close(&queue, thread);
     }
 
     #[test]
-    fn everything_said_is_written_before_the_end() {
-        let broker = Moody::away();
+    fn every_update_is_written_before_the_end() {
+        let broker = FlakyStore::away();
         broker.away.store(false, Ordering::SeqCst);
-        let (desk, thread) = StatusQueue::open(broker.clone()).unwrap();
+        let (queue, thread) = start(broker.clone());
         for id in 0..3000 {
             let ending = Ending { state: State::Succeeded, error: None, result: None };
-            desk.take(note(&id.to_string(), StatusChange::Ended { attempts: 1, ending }));
+            queue.write(update(&id.to_string(), StatusChange::Ended { attempts: 1, ending }));
         }
-        desk.flush(Duration::from_secs(20));
+        queue.flush(Duration::from_secs(20));
         assert_eq!((broker.state("0"), broker.state("2999")), (Some(State::Succeeded), Some(State::Succeeded)));
-        close(&desk, thread);
+        close(&queue, thread);
     }
 
     #[test]
-    fn a_desk_that_is_closed_while_its_ledger_is_away_lets_go() {
-        let (desk, thread) = StatusQueue::open(Moody::away()).unwrap();
-        desk.take(note("a", StatusChange::Queued));
-        close(&desk, thread);
+    fn a_queue_that_is_closed_while_its_store_is_away_lets_go() {
+        let (queue, thread) = start(FlakyStore::away());
+        queue.write(update("a", StatusChange::Queued));
+        close(&queue, thread);
     }
 }

@@ -4,26 +4,26 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ferry_core::broker::Broker;
+use ferry_core::broker::{Broker, Settlement};
 use ferry_core::config::SettleMode;
-use ferry_core::policy::Decision;
 use ferry_core::{Error, ErrorKind, Result};
+use ferry_support::threads::PanicSlot;
 
 use crate::abort_settler::AbortSettler;
-use crate::delete_batcher::DeleteBatcher;
+use crate::delete_batcher::{DeleteBatcher, Deletion};
 use crate::in_flight::InFlightJobs;
 use crate::job::{Direct, Settler};
+use crate::lease_renewer;
 use crate::options::Options;
 use crate::status_writer::{StatusQueue, StatusReporter};
 use crate::watchdog::{Interrupter, ShutdownPolicy, TimeoutSchedule, Watchdog};
-use crate::{delete_batcher, lease_renewer};
 
 /// How long the end of a worker waits for outstanding deletions.
-const LAST_WORD: Duration = Duration::from_secs(10);
-/// How long it waits for what is said of jobs.
-const LAST_NOTE: Duration = Duration::from_secs(2);
+const DELETE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it waits for statuses that are not written yet.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where it is written down what becomes of jobs.
+/// The status store of a worker.
 pub struct StatusTarget {
     /// A broker with a status store.
     pub statuses: Arc<dyn Broker>,
@@ -31,143 +31,167 @@ pub struct StatusTarget {
     pub ttl: u32,
 }
 
-/// Keeper, settle thread and clock, where they are needed.
+/// What the threads of a worker share.
+pub struct Shared {
+    /// The broker of the jobs.
+    pub broker: Arc<dyn Broker>,
+    /// The jobs that the worker holds.
+    pub jobs: Arc<InFlightJobs>,
+    /// Deletions on their way; `None` when each waits for the broker's answer.
+    pub deletions: Option<Arc<DeleteBatcher>>,
+    /// Reports what becomes of jobs, and writes it down.
+    pub statuses: Option<(StatusReporter, Arc<StatusQueue>)>,
+}
+
+impl Shared {
+    /// Gives back what was not started.
+    pub fn give_back(&self) {
+        lease_renewer::give_back(&*self.broker, self.jobs.drain());
+    }
+
+    /// Reports what becomes of jobs, where that is kept.
+    pub fn reporter(&self) -> Option<&StatusReporter> {
+        self.statuses.as_ref().map(|(reporter, _)| reporter)
+    }
+}
+
+/// Lease renewer, delete batcher, status queue and watchdog: those that the options need.
 pub struct WorkerThreads {
-    /// What the worker holds.
-    pub hold: Arc<InFlightJobs>,
-    /// Who carries the end of jobs to the broker.
+    /// What they share.
+    pub shared: Arc<Shared>,
+    /// Settles jobs.
     pub settler: Arc<dyn Settler>,
-    broker: Arc<dyn Broker>,
-    pipeline: Option<Arc<DeleteBatcher>>,
-    /// What is said of jobs.
-    pub chronicle: Option<StatusReporter>,
-    desk: Option<Arc<StatusQueue>>,
-    timer: Option<(Arc<Watchdog>, Arc<dyn Interrupter>)>,
+    watchdog: Option<(Arc<Watchdog>, Arc<dyn Interrupter>)>,
     threads: Vec<JoinHandle<()>>,
+    panics: PanicSlot,
 }
 
 /// How long a lease lasts at least: the wire counts whole seconds, so the first one may be nearly over when it is counted.
-fn sure_lease(retry_after: Duration) -> Duration {
+fn shortest_lease(retry_after: Duration) -> Duration {
     retry_after.saturating_sub(Duration::from_secs(1))
 }
 
 impl WorkerThreads {
-    /// Starts the threads that `options` ask for. Without an alarm no job is stopped.
+    /// Starts the threads that `options` need. Without an interrupter no job is stopped.
     pub fn start(
         broker: &Arc<dyn Broker>,
         options: &Options,
-        connection: &Arc<str>,
-        alarm: Option<Arc<dyn Interrupter>>,
-        keeping: Option<&StatusTarget>,
+        interrupter: Option<Arc<dyn Interrupter>>,
+        status_target: Option<&StatusTarget>,
     ) -> Result<Self> {
-        let failed = |e: std::io::Error| Error::new(ErrorKind::Refused, "start a thread of the worker").with_source(e);
-        let hold = Arc::new(InFlightJobs::new(options.retry_after.map(sure_lease), options.max_lease));
+        let panics = PanicSlot::default();
+        let jobs = Arc::new(InFlightJobs::new(options.retry_after.map(shortest_lease), options.max_lease));
         // Without leases too: it notices jobs that were lost, and gives back those behind a slow one.
-        let mut threads = vec![lease_renewer::start(broker.clone(), hold.clone()).map_err(failed)?];
-        let mut pipeline = None;
-        let settler: Arc<dyn Settler> = match options.settle {
-            SettleMode::Immediate => Arc::new(Direct(broker.clone())),
-            SettleMode::Pipelined => {
-                let (started, thread) = DeleteBatcher::start(broker.clone()).map_err(failed)?;
-                threads.push(thread);
-                pipeline.insert(Arc::new(started)).clone()
-            }
+        let mut threads = vec![lease_renewer::start(broker.clone(), jobs.clone(), &panics)?];
+        let mut deletions = None;
+        if options.settle == SettleMode::Pipelined {
+            let (batcher, thread) = DeleteBatcher::start(broker.clone(), &panics)?;
+            threads.push(thread);
+            deletions = Some(Arc::new(batcher));
+        }
+        let mut statuses = None;
+        if let Some(target) = status_target {
+            let connection = Arc::from(options.connection.as_str());
+            let (queue, thread) = StatusQueue::start(target.statuses.clone(), &panics)?;
+            threads.push(thread);
+            statuses = Some((StatusReporter::new(queue.clone(), connection, target.ttl), queue));
+        }
+        let shared = Arc::new(Shared { broker: broker.clone(), jobs, deletions, statuses });
+        let mut watchdog = None;
+        if let Some(interrupter) = interrupter {
+            let settler = AbortSettler { shared: shared.clone(), interrupter: interrupter.clone() };
+            let policy = ShutdownPolicy { stop_timeout: options.stop_timeout, grace: options.grace };
+            let (started, thread) = Watchdog::start(Arc::new(settler), policy, &panics)?;
+            threads.push(thread);
+            watchdog = Some((started, interrupter));
+        }
+        let settler: Arc<dyn Settler> = match &shared.deletions {
+            Some(deletions) => deletions.clone(),
+            None => Arc::new(Direct(broker.clone())),
         };
-        let (mut chronicle, mut desk) = (None, None);
-        if let Some(keeping) = keeping {
-            let (opened, thread) = StatusQueue::open(keeping.statuses.clone()).map_err(failed)?;
-            threads.push(thread);
-            chronicle = Some(StatusReporter::new(opened.clone(), connection.clone(), keeping.ttl));
-            desk = Some(opened);
-        }
-        let mut timer = None;
-        if let Some(alarm) = alarm {
-            let (broker, hold) = (broker.clone(), hold.clone());
-            let (pipeline, connection, bell) = (pipeline.clone(), connection.clone(), alarm.clone());
-            let farewell = ShutdownPolicy { reserve_timeout: options.stop_timeout, grace: options.grace };
-            let scribe = chronicle.clone().zip(desk.clone());
-            let emergency = AbortSettler { broker, hold, pipeline, scribe, connection, alarm: bell };
-            let (started, thread) = Watchdog::start(Arc::new(emergency), farewell).map_err(failed)?;
-            threads.push(thread);
-            timer = Some((started, alarm));
-        }
-        Ok(Self { hold, settler, broker: broker.clone(), pipeline, chronicle, desk, timer, threads })
+        Ok(Self { shared, settler, watchdog, threads, panics })
     }
 
-    /// Watches over the job that starts now: stops it after `timeout`, and carries out `verdict` if the process has to end.
+    /// Whether a watchdog is there to stop jobs.
+    pub fn has_watchdog(&self) -> bool {
+        self.watchdog.is_some()
+    }
+
+    /// Watches the job that starts now: stops it after `timeout`, and settles it as `abort` if the process has to end.
     ///
     /// Its lease is renewed a little longer than it may run.
-    pub fn watch(&self, timeout: Option<Duration>, options: &Options, verdict: Decision) {
-        let Some((timer, _)) = &self.timer else { return };
-        if let Some(timeout) = timeout {
-            self.hold.watch(verdict, timeout + options.grace);
+    pub fn watch(&self, timeout: Option<Duration>, options: &Options, abort: Option<Settlement>) {
+        let Some((watchdog, _)) = &self.watchdog else { return };
+        if let (Some(timeout), Some(abort)) = (timeout, abort) {
+            self.shared.jobs.watch(abort, timeout.saturating_add(options.grace));
         }
-        timer.arm(timeout.map(|timeout| TimeoutSchedule::new(Instant::now(), timeout, options.warning, options.grace)));
+        watchdog.arm(timeout.map(|timeout| TimeoutSchedule::new(Instant::now(), timeout, options.warning, options.grace)));
     }
 
-    /// The job is over: its clock stops, and what rang in the last moment is void. Answers whether it was interrupted because the
-    /// worker was told to leave.
+    /// The job is over: its time stops, and a stage that it entered in the last moment is void. Returns whether it was interrupted because
+    /// the worker was asked to stop.
     pub fn disarm(&self) -> bool {
-        let Some((timer, alarm)) = &self.timer else { return false };
-        let Some(rung) = timer.disarm() else { return false };
-        alarm.clear();
-        rung.interrupted
+        let Some((watchdog, interrupter)) = &self.watchdog else { return false };
+        let Some(fired) = watchdog.disarm() else { return false };
+        interrupter.clear();
+        fired.interrupted
     }
 
-    /// The loop has nothing in hand and is about to ask for more. Without leases the broker sends no more than was agreed until it knows what is
-    /// done, so deletions do not wait for company then.
+    /// The loop has nothing in hand and is about to ask for more. Without leases the broker sends no more than was agreed until it knows
+    /// what is done, so deletions do not wait for others then.
     pub fn flush_soon(&self) {
-        if let Some(pipeline) = self.pipeline.as_ref().filter(|_| !self.broker.capabilities().leases) {
-            pipeline.flush_soon();
+        if let Some(deletions) = self.shared.deletions.as_ref().filter(|_| !self.shared.broker.capabilities().leases) {
+            deletions.flush_soon();
         }
-    }
-
-    /// Gives back what was not started.
-    pub fn give_back(&self) {
-        lease_renewer::give_back(&*self.broker, self.hold.drain());
     }
 
     /// Deletions that came too late since the last call.
-    pub fn take_lost(&self) -> Vec<delete_batcher::Deletion> {
-        self.pipeline.as_ref().map_or_else(Vec::new, |pipeline| pipeline.take_lost())
+    pub fn take_lost(&self) -> Vec<Deletion> {
+        self.shared.deletions.as_ref().map_or_else(Vec::new, |deletions| deletions.take_lost())
     }
 
-    /// Why what is said of jobs cannot be written down, once an outage.
-    pub fn take_status_trouble(&self) -> Option<Error> {
-        self.desk.as_ref().and_then(|desk| desk.take_trouble())
+    /// Why statuses cannot be written, once an outage.
+    pub fn take_status_failure(&self) -> Option<Error> {
+        self.shared.statuses.as_ref().and_then(|(_, queue)| queue.take_failure())
     }
 
-    /// Waits a little for what is said of jobs.
-    pub fn write_down(&self) {
-        if let Some(desk) = &self.desk {
-            desk.flush(LAST_NOTE);
-        }
+    /// Where the threads report a panic. What such a thread did is not done any more, so the worker must end.
+    pub fn panics(&self) -> &PanicSlot {
+        &self.panics
     }
 
-    /// Gives unstarted jobs back and sends what is outstanding. Answers an error for what could not be sent.
+    /// Gives unstarted jobs back and sends what is outstanding. Returns an error for what could not be sent.
     pub fn settle_all(&self) -> Option<Error> {
-        self.hold.close();
-        self.give_back();
-        let (left, trouble) = self.pipeline.as_ref().map(|pipeline| pipeline.flush(LAST_WORD)).unwrap_or_default();
+        self.shared.jobs.close();
+        self.shared.give_back();
+        let (left, failure) = self.shared.deletions.as_ref().map(|deletions| deletions.flush(DELETE_TIMEOUT)).unwrap_or_default();
         (left > 0).then(|| {
             let context = format!("{left} finished jobs could not be deleted and will run again");
-            Error::new(ErrorKind::Connection, context).with_source(trouble.unwrap_or_default())
+            Error::new(ErrorKind::Connection, context).with_source(failure.unwrap_or_default())
         })
     }
 
-    /// Lets the threads go.
+    /// Waits a little for statuses to be written.
+    pub fn flush_statuses(&self) {
+        if let Some((_, queue)) = &self.shared.statuses {
+            queue.flush(STATUS_TIMEOUT);
+        }
+    }
+
+    /// Ends the threads.
     pub fn shutdown(self) {
-        if let Some(pipeline) = &self.pipeline {
-            pipeline.close();
+        self.shared.jobs.close();
+        if let Some(deletions) = &self.shared.deletions {
+            deletions.close();
         }
-        if let Some((timer, _)) = &self.timer {
-            timer.close();
+        if let Some((watchdog, _)) = &self.watchdog {
+            watchdog.close();
         }
-        if let Some(desk) = &self.desk {
-            desk.close();
+        if let Some((_, queue)) = &self.shared.statuses {
+            queue.close();
         }
         for thread in self.threads {
-            // A thread that panicked has nothing left to tell.
+            // A panic was reported by the thread itself.
             let _ = thread.join();
         }
     }

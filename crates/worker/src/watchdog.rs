@@ -1,29 +1,33 @@
-//! The clock that ends jobs which run too long, or longer than a worker that was told to leave can wait.
+//! The thread that ends jobs which run too long, or longer than a worker that is to stop can wait.
 //!
-//! A ladder: first the handler is warned (optional), then asked to leave so that its `finally` blocks run, then made to leave,
-//! and in the end the process goes, with the job settled. Each step is tied to the job for which it was set: once a job is over
-//! nothing of its ladder can reach the next one.
+//! It works in stages: first the handler is warned (optional), then it exits gracefully so that its `finally` blocks run, then it exits
+//! at once, and in the end the process is killed, with the job settled. Each stage is tied to the job for which it was set: once a job
+//! is over, nothing of its schedule can reach the next one.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ferry_core::signals;
+use ferry_core::Result;
+use ferry_support::sync;
+use ferry_support::threads::{self, PanicSlot};
 
-/// The steps of the ladder, in order.
+use crate::deadline::later;
+
+/// The stages, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TimeoutStage {
-    /// Tell the handler that its time is nearly over; it may catch that and tidy up.
+    /// Throw an exception that the handler may catch, to clean up: its time is nearly over.
     Warn,
-    /// Ask it to leave: nothing can catch that, but `finally` blocks run.
-    Ask,
-    /// Make it leave at once.
-    Make,
+    /// Exit the handler: nothing can catch that, but `finally` blocks run.
+    GracefulExit,
+    /// Exit the handler without `finally` blocks.
+    UnwindExit,
     /// End the process.
-    End,
+    KillProcess,
 }
 
-/// How urgently the worker was told to leave.
+/// How urgently the worker was asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopRequest {
     /// Not at all.
@@ -34,185 +38,194 @@ pub enum StopRequest {
     Again,
 }
 
-/// Reaches PHP's thread from the clock's. Called on the clock's thread, one step at a time.
+/// Interrupts PHP's thread. Called on the thread of the watchdog, one stage at a time.
 pub trait Interrupter: Send + Sync {
-    /// Carries out a step. `End` does not return to the job: the implementation settles what must be settled and exits.
-    fn ring(&self, step: TimeoutStage);
+    /// Enters a stage. `KillProcess` does not return to the job: the implementation settles what must be settled and exits.
+    fn enter(&self, stage: TimeoutStage);
 
-    /// Whether somebody told the worker to leave. Looked at while a job runs.
-    fn asked(&self) -> StopRequest;
+    /// Whether somebody asked the worker to stop. Polled while a job runs.
+    fn stop_request(&self) -> StopRequest;
 
-    /// The steps that follow are not the job's fault: it is interrupted. Called at most once a job, before the first of them.
-    fn interrupt(&self);
+    /// The stages that follow are not the job's fault: the worker is to stop. Called at most once a job, before the first of them.
+    fn begin_interruption(&self);
 
-    /// The job is over: whatever rang for it is void. Called on PHP's thread, when nothing can ring any more.
+    /// The job is over: forget the stage it was in. Called on PHP's thread, when no stage can be entered any more.
     fn clear(&self);
 }
 
-/// The times of one job's ladder.
+/// The times at which one job enters its stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeoutSchedule {
     warn: Option<Instant>,
-    ask: Instant,
-    make: Instant,
-    end: Instant,
+    graceful_exit: Instant,
+    unwind_exit: Instant,
+    kill: Instant,
 }
 
 impl TimeoutSchedule {
-    /// The ladder of a job that starts at `start` and may run for `timeout`. `warning` is how long before that it is warned;
-    /// `grace` is how long after that the process ends, half of it for `finally` blocks.
+    /// For a job that starts at `start` and may run for `timeout`. `warning` is how long before that it is warned; `grace` is how long
+    /// after that the process is killed, half of it for `finally` blocks.
     pub fn new(start: Instant, timeout: Duration, warning: Option<Duration>, grace: Duration) -> Self {
-        let ask = start + timeout;
-        let warn = warning.filter(|warning| *warning < timeout).map(|warning| ask - warning);
-        Self { warn, ..Self::from(ask, grace) }
+        let end = later(start, timeout);
+        let warn = warning.filter(|warning| *warning < timeout).map(|warning| later(start, timeout - warning));
+        Self { warn, ..Self::exit_at(end, grace) }
     }
 
-    /// The ladder of a job that is to leave at `at`.
-    fn from(at: Instant, grace: Duration) -> Self {
-        Self { warn: None, ask: at, make: at + grace / 2, end: at + grace }
+    /// For a job that is to exit at `at`.
+    fn exit_at(at: Instant, grace: Duration) -> Self {
+        Self { warn: None, graceful_exit: at, unwind_exit: later(at, grace / 2), kill: later(at, grace) }
     }
 
-    /// The step that comes after `done`, and when.
+    /// The stage that comes after `done`, and when.
     fn after(&self, done: Option<TimeoutStage>) -> Option<(TimeoutStage, Instant)> {
         match (done, self.warn) {
             (None, Some(warn)) => Some((TimeoutStage::Warn, warn)),
-            (None, None) | (Some(TimeoutStage::Warn), _) => Some((TimeoutStage::Ask, self.ask)),
-            (Some(TimeoutStage::Ask), _) => Some((TimeoutStage::Make, self.make)),
-            (Some(TimeoutStage::Make), _) => Some((TimeoutStage::End, self.end)),
-            (Some(TimeoutStage::End), _) => None,
+            (None, None) | (Some(TimeoutStage::Warn), _) => Some((TimeoutStage::GracefulExit, self.graceful_exit)),
+            (Some(TimeoutStage::GracefulExit), _) => Some((TimeoutStage::UnwindExit, self.unwind_exit)),
+            (Some(TimeoutStage::UnwindExit), _) => Some((TimeoutStage::KillProcess, self.kill)),
+            (Some(TimeoutStage::KillProcess), _) => None,
         }
     }
 }
 
-/// How often the clock looks whether the worker was told to leave, while a job runs.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the stop request is polled while a job runs.
+const POLL: Duration = Duration::from_millis(100);
 
-/// How long a running job may go on after its worker was told to leave, and how long it may take to do so.
+/// How long a running job may go on after its worker was asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShutdownPolicy {
     /// `None`: as long as its own timeout lets it.
-    pub reserve_timeout: Option<Duration>,
-    /// As for a job that ran too long.
+    pub stop_timeout: Option<Duration>,
+    /// How long it may take to exit then, as after its timeout.
     pub grace: Duration,
 }
 
 impl ShutdownPolicy {
-    /// When the running job is to leave. `told` is when the worker was first seen to be told.
-    fn due(&self, asked: StopRequest, told: &mut Option<Instant>, now: Instant) -> Option<Instant> {
-        match asked {
+    /// When the running job is to exit. `asked` is when a stop request was first seen.
+    fn exit_at(&self, request: StopRequest, asked: &mut Option<Instant>, now: Instant) -> Option<Instant> {
+        match request {
             StopRequest::No => None,
             StopRequest::Politely => {
-                let told = *told.get_or_insert(now);
-                self.reserve_timeout.map(|reserve_timeout| told + reserve_timeout)
+                let asked = *asked.get_or_insert(now);
+                self.stop_timeout.map(|stop_timeout| later(asked, stop_timeout))
             }
             StopRequest::Again => Some(now),
         }
     }
 }
 
-/// What became of a job's ladder.
+/// How far a job got in its stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeoutFired {
-    /// The last step that was taken.
-    pub step: TimeoutStage,
-    /// Whether that was because the worker was told to leave.
+    /// The last stage that it entered.
+    pub stage: TimeoutStage,
+    /// Whether that was because the worker was asked to stop.
     pub interrupted: bool,
 }
 
-/// The clock and its thread.
+/// The watchdog, shared with its thread.
 pub struct Watchdog {
     inner: Mutex<Inner>,
     changed: Condvar,
-    farewell: ShutdownPolicy,
+    policy: ShutdownPolicy,
 }
 
 #[derive(Default)]
 struct Inner {
     /// Whether a job runs.
     running: bool,
-    /// Its ladder; `None` when it may run for ever.
-    ladder: Option<TimeoutSchedule>,
+    /// Its schedule; `None` when it may run for ever.
+    schedule: Option<TimeoutSchedule>,
     done: Option<TimeoutStage>,
     interrupted: bool,
-    /// When the thread looks again by itself; `None` while it sleeps until told.
-    looks: Option<Instant>,
-    closing: bool,
+    /// When the thread wakes by itself; `None` while it waits to be notified.
+    wakes: Option<Instant>,
+    closed: bool,
+    /// The thread panicked: no stage is entered any more.
+    dead: bool,
 }
 
 impl Watchdog {
-    /// Starts the clock.
-    pub fn start(alarm: Arc<dyn Interrupter>, farewell: ShutdownPolicy) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
-        let timer = Arc::new(Self { inner: Mutex::default(), changed: Condvar::new(), farewell });
-        let there = timer.clone();
-        let spawn = || std::thread::Builder::new().name("ferry-clock".into()).spawn(move || there.serve(&*alarm));
-        let thread = signals::blocked(spawn)?;
-        Ok((timer, thread))
+    /// Starts the thread.
+    pub fn start(
+        interrupter: Arc<dyn Interrupter>,
+        policy: ShutdownPolicy,
+        panics: &PanicSlot,
+    ) -> Result<(Arc<Self>, JoinHandle<()>)> {
+        let watchdog = Arc::new(Self { inner: Mutex::default(), changed: Condvar::new(), policy });
+        let (running, panicked, panics) = (watchdog.clone(), watchdog.clone(), panics.clone());
+        let on_panic = move |panic| {
+            panics.report(panic);
+            panicked.lock().dead = true;
+            panicked.changed.notify_all();
+        };
+        let thread = threads::spawn("ferry-watchdog", move || running.serve(&*interrupter), on_panic)?;
+        Ok((watchdog, thread))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing below can panic half-way through a change.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.inner)
     }
 
-    /// Sets the ladder of the job that starts now. Wakes the thread only when it would look too late.
-    pub fn arm(&self, ladder: Option<TimeoutSchedule>) {
+    /// Sets the schedule of the job that starts now. Wakes the thread only when it would wake too late by itself.
+    pub fn arm(&self, schedule: Option<TimeoutSchedule>) {
         let mut inner = self.lock();
-        let first = ladder.and_then(|ladder| ladder.after(None)).map(|(_, at)| at);
-        (inner.running, inner.ladder, inner.done, inner.interrupted) = (true, ladder, None, false);
-        if inner.looks.is_none_or(|looks| first.is_some_and(|first| first < looks)) {
+        let first = schedule.and_then(|schedule| schedule.after(None)).map(|(_, at)| at);
+        (inner.running, inner.schedule, inner.done, inner.interrupted) = (true, schedule, None, false);
+        if inner.wakes.is_none_or(|wakes| first.is_some_and(|first| first < wakes)) {
             self.changed.notify_all();
         }
     }
 
-    /// The job is over. Answers the last step that was taken, if one was. Does not return once the end has begun.
+    /// The job is over. Returns the last stage that it entered, if it did. Does not return once the process is being killed.
     pub fn disarm(&self) -> Option<TimeoutFired> {
         let mut inner = self.lock();
-        (inner.running, inner.ladder) = (false, None);
-        while inner.done == Some(TimeoutStage::End) {
-            inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        (inner.running, inner.schedule) = (false, None);
+        while inner.done == Some(TimeoutStage::KillProcess) && !inner.dead {
+            inner = sync::wait(&self.changed, inner);
         }
         let interrupted = inner.interrupted;
-        inner.done.take().map(|step| TimeoutFired { step, interrupted })
+        inner.done.take().map(|stage| TimeoutFired { stage, interrupted })
     }
 
-    /// Tells the thread to leave.
+    /// Ends the thread.
     pub fn close(&self) {
-        self.lock().closing = true;
+        self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    fn serve(&self, alarm: &dyn Interrupter) {
+    fn serve(&self, interrupter: &dyn Interrupter) {
         let mut inner = self.lock();
-        let mut told = None;
-        while !inner.closing {
+        let mut asked = None;
+        while !inner.closed {
             let now = Instant::now();
             if inner.running
-                && let Some(at) = self.farewell.due(alarm.asked(), &mut told, now)
-                && inner.leaves_sooner(at, self.farewell.grace)
+                && let Some(at) = self.policy.exit_at(interrupter.stop_request(), &mut asked, now)
+                && inner.bring_forward(at, self.policy.grace)
             {
-                alarm.interrupt();
+                interrupter.begin_interruption();
             }
-            let next = inner.ladder.and_then(|ladder| ladder.after(inner.done));
+            let next = inner.schedule.and_then(|schedule| schedule.after(inner.done));
             match next {
-                Some((step, at)) if at <= now => {
-                    inner.done = Some(step);
-                    if step == TimeoutStage::End {
+                Some((stage, at)) if at <= now => {
+                    inner.done = Some(stage);
+                    if stage == TimeoutStage::KillProcess {
                         // Settling takes the network's time; PHP's thread waits in `disarm` if it comes back meanwhile.
                         drop(inner);
-                        alarm.ring(step);
+                        interrupter.enter(stage);
                         return;
                     }
-                    // Under the lock: after `disarm` no step of this job can ring any more.
-                    alarm.ring(step);
+                    // Under the lock: after `disarm` no stage of this job can be entered any more.
+                    interrupter.enter(stage);
                 }
                 _ if inner.running => {
-                    let at = next.map_or(now + LOOK, |(_, at)| at.min(now + LOOK));
-                    inner.looks = Some(at);
-                    inner = self.changed.wait_timeout(inner, at - now).unwrap_or_else(PoisonError::into_inner).0;
+                    let at = next.map_or(now + POLL, |(_, at)| at.min(now + POLL));
+                    inner.wakes = Some(at);
+                    inner = sync::wait_timeout(&self.changed, inner, at - now);
                 }
                 _ => {
-                    inner.looks = None;
-                    inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                    inner.wakes = None;
+                    inner = sync::wait(&self.changed, inner);
                 }
             }
         }
@@ -220,15 +233,15 @@ impl Watchdog {
 }
 
 impl Inner {
-    /// Lets the running job leave at `at`, unless it is on its way already. Answers whether that changed anything.
-    fn leaves_sooner(&mut self, at: Instant, grace: Duration) -> bool {
-        let on_its_way = self.done.is_some_and(|done| done != TimeoutStage::Warn);
-        let soon_enough = self.ladder.is_some_and(|ladder| ladder.ask <= at);
-        if on_its_way || soon_enough {
+    /// Lets the running job exit at `at`, unless it does so sooner. Returns true the first time that this changes its schedule.
+    fn bring_forward(&mut self, at: Instant, grace: Duration) -> bool {
+        let is_exiting = self.done.is_some_and(|done| done != TimeoutStage::Warn);
+        let exits_sooner = self.schedule.is_some_and(|schedule| schedule.graceful_exit <= at);
+        if is_exiting || exits_sooner {
             return false;
         }
         let first = !self.interrupted;
-        (self.ladder, self.interrupted, self.done) = (Some(TimeoutSchedule::from(at, grace)), true, None);
+        (self.schedule, self.interrupted, self.done) = (Some(TimeoutSchedule::exit_at(at, grace)), true, None);
         first
     }
 }
@@ -238,29 +251,30 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Sender, channel};
 
-    /// Tells what rang, and whether the worker is told to leave.
-    struct Bell(Mutex<Sender<TimeoutStage>>, Mutex<StopRequest>, std::sync::atomic::AtomicU8);
+    /// Shows the stages that are entered, and holds the stop request.
+    struct FakeInterrupter(Mutex<Sender<TimeoutStage>>, Mutex<StopRequest>, std::sync::atomic::AtomicU8);
 
-    impl Bell {
+    impl FakeInterrupter {
         fn new(sender: Sender<TimeoutStage>) -> Arc<Self> {
             Arc::new(Self(Mutex::new(sender), Mutex::new(StopRequest::No), std::sync::atomic::AtomicU8::new(0)))
         }
     }
 
-    fn start(bell: Arc<Bell>, reserve_timeout: Option<Duration>) -> (Arc<Watchdog>, JoinHandle<()>) {
-        Watchdog::start(bell, ShutdownPolicy { reserve_timeout, grace: Duration::from_millis(20) }).unwrap()
+    fn start(interrupter: Arc<FakeInterrupter>, stop_timeout: Option<Duration>) -> (Arc<Watchdog>, JoinHandle<()>) {
+        let policy = ShutdownPolicy { stop_timeout, grace: Duration::from_millis(20) };
+        Watchdog::start(interrupter, policy, &PanicSlot::default()).unwrap()
     }
 
-    impl Interrupter for Bell {
-        fn ring(&self, step: TimeoutStage) {
-            self.0.lock().unwrap().send(step).unwrap();
+    impl Interrupter for FakeInterrupter {
+        fn enter(&self, stage: TimeoutStage) {
+            self.0.lock().unwrap().send(stage).unwrap();
         }
 
-        fn asked(&self) -> StopRequest {
+        fn stop_request(&self) -> StopRequest {
             *self.1.lock().unwrap()
         }
 
-        fn interrupt(&self) {
+        fn begin_interruption(&self) {
             self.2.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         }
 
@@ -272,14 +286,14 @@ mod tests {
     }
 
     #[test]
-    fn the_ladder_has_its_steps_in_order() {
+    fn the_stages_come_in_order() {
         let start = Instant::now();
-        let ladder = TimeoutSchedule::new(start, seconds(60), Some(seconds(5)), seconds(10));
-        assert_eq!(ladder.after(None), Some((TimeoutStage::Warn, start + seconds(55))));
-        assert_eq!(ladder.after(Some(TimeoutStage::Warn)), Some((TimeoutStage::Ask, start + seconds(60))));
-        assert_eq!(ladder.after(Some(TimeoutStage::Ask)), Some((TimeoutStage::Make, start + seconds(65))));
-        assert_eq!(ladder.after(Some(TimeoutStage::Make)), Some((TimeoutStage::End, start + seconds(70))));
-        assert_eq!(ladder.after(Some(TimeoutStage::End)), None);
+        let schedule = TimeoutSchedule::new(start, seconds(60), Some(seconds(5)), seconds(10));
+        assert_eq!(schedule.after(None), Some((TimeoutStage::Warn, start + seconds(55))));
+        assert_eq!(schedule.after(Some(TimeoutStage::Warn)), Some((TimeoutStage::GracefulExit, start + seconds(60))));
+        assert_eq!(schedule.after(Some(TimeoutStage::GracefulExit)), Some((TimeoutStage::UnwindExit, start + seconds(65))));
+        assert_eq!(schedule.after(Some(TimeoutStage::UnwindExit)), Some((TimeoutStage::KillProcess, start + seconds(70))));
+        assert_eq!(schedule.after(Some(TimeoutStage::KillProcess)), None);
     }
 
     #[test]
@@ -287,72 +301,72 @@ mod tests {
         let start = Instant::now();
         assert_eq!(
             TimeoutSchedule::new(start, seconds(3), Some(seconds(5)), seconds(1)).after(None),
-            Some((TimeoutStage::Ask, start + seconds(3)))
+            Some((TimeoutStage::GracefulExit, start + seconds(3)))
         );
     }
 
     #[test]
-    fn every_step_rings_once_and_a_shorter_ladder_is_not_overslept() {
-        let (sender, rung) = channel();
-        let (timer, thread) = start(Bell::new(sender), None);
-        timer.arm(Some(TimeoutSchedule::new(Instant::now(), seconds(3600), None, seconds(10))));
-        assert_eq!(timer.disarm(), None);
-        timer.arm(Some(TimeoutSchedule::new(Instant::now(), Duration::from_millis(1), None, Duration::from_millis(2))));
-        let steps: Vec<TimeoutStage> = rung.iter().take(3).collect();
-        assert_eq!(steps, [TimeoutStage::Ask, TimeoutStage::Make, TimeoutStage::End]);
+    fn every_stage_is_entered_once_and_a_shorter_schedule_is_not_overslept() {
+        let (sender, entered) = channel();
+        let (watchdog, thread) = start(FakeInterrupter::new(sender), None);
+        watchdog.arm(Some(TimeoutSchedule::new(Instant::now(), seconds(3600), None, seconds(10))));
+        assert_eq!(watchdog.disarm(), None);
+        watchdog.arm(Some(TimeoutSchedule::new(Instant::now(), Duration::from_millis(1), None, Duration::from_millis(2))));
+        let stages: Vec<TimeoutStage> = entered.iter().take(3).collect();
+        assert_eq!(stages, [TimeoutStage::GracefulExit, TimeoutStage::UnwindExit, TimeoutStage::KillProcess]);
         thread.join().unwrap();
     }
 
     #[test]
     fn a_job_that_is_over_is_not_reached() {
-        let (sender, rung) = channel();
-        let (timer, thread) = start(Bell::new(sender), None);
-        timer.arm(Some(TimeoutSchedule::new(Instant::now(), Duration::ZERO, None, seconds(3600))));
-        assert_eq!(rung.recv().unwrap(), TimeoutStage::Ask);
-        assert_eq!(timer.disarm(), Some(TimeoutFired { step: TimeoutStage::Ask, interrupted: false }));
-        timer.close();
+        let (sender, entered) = channel();
+        let (watchdog, thread) = start(FakeInterrupter::new(sender), None);
+        watchdog.arm(Some(TimeoutSchedule::new(Instant::now(), Duration::ZERO, None, seconds(3600))));
+        assert_eq!(entered.recv().unwrap(), TimeoutStage::GracefulExit);
+        assert_eq!(watchdog.disarm(), Some(TimeoutFired { stage: TimeoutStage::GracefulExit, interrupted: false }));
+        watchdog.close();
         thread.join().unwrap();
-        assert!(rung.try_recv().is_err());
+        assert!(entered.try_recv().is_err());
     }
 
     #[test]
-    fn a_worker_told_twice_interrupts_a_job_that_may_run_for_ever() {
-        let (sender, rung) = channel();
-        let bell = Bell::new(sender);
-        let (timer, thread) = start(bell.clone(), None);
-        timer.arm(None);
-        *bell.1.lock().unwrap() = StopRequest::Politely;
-        assert!(rung.recv_timeout(LOOK * 3).is_err(), "without a limit a polite word lets the job finish");
-        *bell.1.lock().unwrap() = StopRequest::Again;
-        assert_eq!(rung.recv().unwrap(), TimeoutStage::Ask);
-        assert_eq!(rung.recv().unwrap(), TimeoutStage::Make);
-        assert_eq!(timer.disarm(), Some(TimeoutFired { step: TimeoutStage::Make, interrupted: true }));
-        assert_eq!(bell.2.load(std::sync::atomic::Ordering::SeqCst), 1);
-        timer.close();
+    fn a_second_stop_request_interrupts_a_job_that_may_run_for_ever() {
+        let (sender, entered) = channel();
+        let interrupter = FakeInterrupter::new(sender);
+        let (watchdog, thread) = start(interrupter.clone(), None);
+        watchdog.arm(None);
+        *interrupter.1.lock().unwrap() = StopRequest::Politely;
+        assert!(entered.recv_timeout(POLL * 3).is_err(), "without a stop_timeout one request lets the job finish");
+        *interrupter.1.lock().unwrap() = StopRequest::Again;
+        assert_eq!(entered.recv().unwrap(), TimeoutStage::GracefulExit);
+        assert_eq!(entered.recv().unwrap(), TimeoutStage::UnwindExit);
+        assert_eq!(watchdog.disarm(), Some(TimeoutFired { stage: TimeoutStage::UnwindExit, interrupted: true }));
+        assert_eq!(interrupter.2.load(std::sync::atomic::Ordering::SeqCst), 1);
+        watchdog.close();
         thread.join().unwrap();
     }
 
     #[test]
-    fn a_worker_told_once_waits_as_long_as_it_may() {
-        let (sender, rung) = channel();
-        let bell = Bell::new(sender);
-        let (timer, thread) = start(bell.clone(), Some(Duration::from_millis(150)));
-        *bell.1.lock().unwrap() = StopRequest::Politely;
+    fn one_stop_request_waits_for_the_stop_timeout() {
+        let (sender, entered) = channel();
+        let interrupter = FakeInterrupter::new(sender);
+        let (watchdog, thread) = start(interrupter.clone(), Some(Duration::from_millis(150)));
+        *interrupter.1.lock().unwrap() = StopRequest::Politely;
         let begun = Instant::now();
-        timer.arm(Some(TimeoutSchedule::new(begun, seconds(3600), None, seconds(10))));
-        assert_eq!(rung.recv().unwrap(), TimeoutStage::Ask);
+        watchdog.arm(Some(TimeoutSchedule::new(begun, seconds(3600), None, seconds(10))));
+        assert_eq!(entered.recv().unwrap(), TimeoutStage::GracefulExit);
         assert!(begun.elapsed() >= Duration::from_millis(150));
-        assert!(timer.disarm().is_some_and(|rung| rung.interrupted));
-        timer.close();
+        assert!(watchdog.disarm().is_some_and(|entered| entered.interrupted));
+        watchdog.close();
         thread.join().unwrap();
     }
 
     #[test]
     fn a_job_that_ran_too_long_is_not_called_interrupted() {
-        let mut inner = Inner { running: true, done: Some(TimeoutStage::Ask), ..Inner::default() };
-        assert!(!inner.leaves_sooner(Instant::now(), seconds(1)));
+        let mut inner = Inner { running: true, done: Some(TimeoutStage::GracefulExit), ..Inner::default() };
+        assert!(!inner.bring_forward(Instant::now(), seconds(1)));
         let soon = TimeoutSchedule::new(Instant::now(), Duration::ZERO, None, seconds(1));
-        let mut inner = Inner { running: true, ladder: Some(soon), ..Inner::default() };
-        assert!(!inner.leaves_sooner(Instant::now() + seconds(1), seconds(1)), "its own time is over sooner");
+        let mut inner = Inner { running: true, schedule: Some(soon), ..Inner::default() };
+        assert!(!inner.bring_forward(Instant::now() + seconds(1), seconds(1)), "its own time is over sooner");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ferry_core::StatusStore;
 use ferry_core::backoff::Backoff;
-use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes};
+use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Settlement, Sizes};
 use ferry_core::clock::SystemClock;
 use ferry_core::config::SettleMode;
 use ferry_core::control::{ControlCommand, WorkerControl};
@@ -20,67 +20,69 @@ use ferry_core::queue::QueueName;
 use ferry_core::status::{State, Status};
 use ferry_core::{Claim, Error, ErrorKind, Reservation};
 use ferry_worker::{
-    CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, Interrupter, Options, RunEnd, StopRequest, TimeoutStage,
-    Worker, work_now,
+    CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, Interrupter, JobHost, Options, RunEnd, StopRequest,
+    TimeoutStage, Worker, work_now,
 };
 
 type Handler = Box<dyn FnMut(&Rc<HeldJob>) -> CallEnd>;
 
-struct Puppet {
-    handler: Handler,
+struct FakeHost {
+    handler: RefCell<Handler>,
     on_failed: CallEnd,
-    told: RefCell<Vec<String>>,
+    events: RefCell<Vec<String>>,
     stop: Rc<Cell<bool>>,
     paused: Rc<Cell<bool>>,
-    at_breath: Box<dyn FnMut()>,
+    at_poll: RefCell<Box<dyn FnMut()>>,
     throw_at: Option<&'static str>,
     limits: HandlerLimits,
 }
 
-impl Puppet {
+impl FakeHost {
     fn new(handler: impl FnMut(&Rc<HeldJob>) -> CallEnd + 'static) -> Self {
         Self {
-            handler: Box::new(handler),
+            handler: RefCell::new(Box::new(handler)),
             on_failed: CallEnd::Returned,
-            told: RefCell::default(),
+            events: RefCell::default(),
             stop: Rc::default(),
             paused: Rc::default(),
-            at_breath: Box::new(|| {}),
+            at_poll: RefCell::new(Box::new(|| {})),
             throw_at: None,
             limits: HandlerLimits::default(),
         }
     }
 
-    fn told(&self) -> Vec<String> {
-        self.told.borrow().clone()
+    fn events(&self) -> Vec<String> {
+        self.events.borrow().clone()
     }
 }
 
-impl Host for Puppet {
-    fn prepare(&mut self, _job: &InFlightJob) -> Result<HandlerLimits, CallEnd> {
+impl JobHost for FakeHost {
+    fn prepare(&self, _job: &InFlightJob) -> Result<HandlerLimits, CallEnd> {
         Ok(self.limits.clone())
     }
 
-    fn backoff(&mut self) -> Option<Backoff> {
+    fn backoff(&self) -> Option<Backoff> {
         None
     }
 
-    fn call(&mut self, job: &Rc<HeldJob>) -> CallEnd {
-        (self.handler)(job)
+    fn call(&self, job: &Rc<HeldJob>) -> CallEnd {
+        (self.handler.borrow_mut())(job)
     }
 
-    fn failed(&mut self, job: &Rc<HeldJob>, why: &FailureCause) -> Result<CallEnd, Halt> {
-        self.told.borrow_mut().push(format!("failed() {} {}", job.id(), why.reason.as_str()));
+    fn failed(&self, job: &Rc<HeldJob>, why: &FailureCause) -> Result<CallEnd, Halt> {
+        self.events.borrow_mut().push(format!("failed() {} {}", job.id(), why.reason.as_str()));
         Ok(self.on_failed.clone())
     }
+}
 
-    fn event(&mut self, event: Event<'_>) -> Result<(), Halt> {
+impl Host for FakeHost {
+    fn event(&self, event: Event<'_>) -> Result<(), Halt> {
         let line = match event {
             Event::Looping | Event::Ready => return Ok(()),
             Event::Paused => "paused".to_owned(),
             Event::Resumed => "resumed".to_owned(),
-            Event::ControlTrouble(error) => format!("fleet {error}"),
-            Event::StatusTrouble(error) => format!("ledger {error}"),
+            Event::ControlError(error) => format!("control error {error}"),
+            Event::StatusError(error) => format!("status error {error}"),
             Event::Status(summary) => format!("status {} {:?}", summary.processed, summary.pending),
             Event::Processing(job) => format!("processing {}", job.id()),
             Event::Processed(job) => format!("processed {}", job.id()),
@@ -90,19 +92,22 @@ impl Host for Puppet {
             Event::Released(job, delay) => format!("released {} {delay}", job.id()),
             Event::Lost(job) => format!("lost {}", job.id()),
             Event::SettleLost { id, queue } => format!("settle_lost {id} {queue}"),
-            Event::BrokerTrouble(error) => format!("trouble {error}"),
-            Event::BrokerBack => "back".to_owned(),
-            Event::BrokerGone(error) => format!("gone {error}"),
+            Event::BrokerError(error) => format!("broker error {error}"),
+            Event::BrokerRecovered => "recovered".to_owned(),
+            Event::BrokerLost(error) => format!("broker lost {error}"),
             Event::Unsettled(job, error) => format!("unsettled {} {error}", job.id()),
+            Event::Task(_) => return Ok(()),
+            Event::Notice(notice) => format!("notice {notice}"),
+            Event::ThreadPanicked(panic) => format!("panicked {panic}"),
             Event::Stopping(code) => format!("stopping {code}"),
         };
         let halt = self.throw_at.is_some_and(|at| line.starts_with(at));
-        self.told.borrow_mut().push(line);
+        self.events.borrow_mut().push(line);
         if halt { Err(Halt::Threw) } else { Ok(()) }
     }
 
-    fn poll_signals(&mut self) -> Result<(), Halt> {
-        (self.at_breath)();
+    fn poll_signals(&self) -> Result<(), Halt> {
+        (self.at_poll.borrow_mut())();
         Ok(())
     }
 
@@ -110,7 +115,7 @@ impl Host for Puppet {
         self.paused.get()
     }
 
-    fn idle(&mut self) -> Result<(), Halt> {
+    fn idle(&self) -> Result<(), Halt> {
         Ok(())
     }
 
@@ -147,8 +152,8 @@ fn no_fork() -> u64 {
     0
 }
 
-fn run(broker: &Arc<MemoryBroker<SystemClock>>, options: Options, puppet: &mut Puppet) -> RunEnd {
-    Worker::new(broker.clone(), options, no_fork).run(puppet)
+fn run(broker: &Arc<MemoryBroker<SystemClock>>, options: Options, host: &FakeHost) -> RunEnd {
+    Worker::new(broker.clone(), options, no_fork).run(host)
 }
 
 fn code(end: &RunEnd) -> u8 {
@@ -163,16 +168,16 @@ fn throws(_: &Rc<HeldJob>) -> CallEnd {
 }
 
 #[test]
-fn a_deleted_job_is_gone_and_told_in_order() {
+fn a_deleted_job_is_gone_and_its_events_fire_in_order() {
     for settle in [SettleMode::Pipelined, SettleMode::Immediate] {
         let broker = broker_with(&[body("a", 0), body("b", 0)]);
-        let mut puppet = Puppet::new(|job| {
+        let host = FakeHost::new(|job| {
             job.delete().unwrap();
             CallEnd::Returned
         });
-        let end = run(&broker, Options { settle, ..options() }, &mut puppet);
+        let end = run(&broker, Options { settle, ..options() }, &host);
         assert_eq!(code(&end), 0);
-        assert_eq!(puppet.told(), ["processing a", "processed a", "processing b", "processed b", "stopping 0"]);
+        assert_eq!(host.events(), ["processing a", "processed a", "processing b", "processed b", "stopping 0"]);
         assert_eq!(broker.size(&queue()).unwrap().total(), 0);
     }
 }
@@ -180,18 +185,18 @@ fn a_deleted_job_is_gone_and_told_in_order() {
 #[test]
 fn a_throw_is_released_with_the_delay_and_keeps_its_attempts() {
     let broker = broker_with(&[body("a", 0)]);
-    let mut puppet = Puppet::new(throws);
-    run(&broker, Options { tries: Tries::Limit(3), backoff: Backoff::Fixed(5), ..options() }, &mut puppet);
-    assert_eq!(puppet.told(), ["processing a", "exception a boom", "released a 5", "stopping 0"]);
+    let host = FakeHost::new(throws);
+    run(&broker, Options { tries: Tries::Limit(3), backoff: Backoff::Fixed(5), ..options() }, &host);
+    assert_eq!(host.events(), ["processing a", "exception a boom", "released a 5", "stopping 0"]);
     assert_eq!(broker.size(&queue()).unwrap().delayed, 1);
 }
 
 #[test]
 fn the_last_attempt_is_buried_with_the_bytes_as_popped_then_told() {
     let broker = broker_with(&[body("a", 2)]);
-    let mut puppet = Puppet::new(throws);
-    run(&broker, Options { tries: Tries::Limit(3), ..options() }, &mut puppet);
-    assert_eq!(puppet.told(), ["processing a", "failed() a exception", "failed a exception", "exception a boom", "stopping 0"]);
+    let host = FakeHost::new(throws);
+    run(&broker, Options { tries: Tries::Limit(3), ..options() }, &host);
+    assert_eq!(host.events(), ["processing a", "failed() a exception", "failed a exception", "exception a boom", "stopping 0"]);
     let failed = broker.failed(&queue(), 0, 9).unwrap();
     assert_eq!(failed[0].payload, body("a", 2));
     assert_eq!((failed[0].attempts, failed[0].exception.as_str()), (Some(3), "boom"));
@@ -200,41 +205,41 @@ fn the_last_attempt_is_buried_with_the_bytes_as_popped_then_told() {
 #[test]
 fn an_exhausted_job_is_not_run() {
     let broker = broker_with(&[body("a", 1)]);
-    let mut puppet = Puppet::new(|_| panic!("must not run"));
-    run(&broker, Options { tries: Tries::Limit(1), ..options() }, &mut puppet);
-    assert_eq!(puppet.told()[..3], ["processing a", "failed() a max_attempts", "failed a max_attempts"]);
+    let host = FakeHost::new(|_| panic!("must not run"));
+    run(&broker, Options { tries: Tries::Limit(1), ..options() }, &host);
+    assert_eq!(host.events()[..3], ["processing a", "failed() a max_attempts", "failed a max_attempts"]);
 }
 
 #[test]
 fn a_throwing_failed_callback_does_not_unbury_the_job() {
     let broker = broker_with(&[body("a", 0)]);
-    let mut puppet = Puppet { on_failed: CallEnd::Threw("failed() threw".into()), ..Puppet::new(throws) };
-    run(&broker, Options { tries: Tries::Limit(1), ..options() }, &mut puppet);
-    assert_eq!(puppet.told(), ["processing a", "failed() a exception", "failed a exception", "stopping 0"]);
+    let host = FakeHost { on_failed: CallEnd::Threw("failed() threw".into()), ..FakeHost::new(throws) };
+    run(&broker, Options { tries: Tries::Limit(1), ..options() }, &host);
+    assert_eq!(host.events(), ["processing a", "failed() a exception", "failed a exception", "stopping 0"]);
     assert_eq!(broker.size(&queue()).unwrap().failed, 1);
 }
 
 #[test]
-fn poison_and_unknown_handlers_are_buried_and_the_worker_goes_on() {
+fn poison_and_unknown_handlers_are_buried_and_the_worker_continues() {
     let broker = broker_with(&[b"zzz".to_vec(), br#"{"x":1}"#.to_vec(), body("c", 0), body("d", 0)]);
-    let mut puppet = Puppet::new(|job| {
+    let host = FakeHost::new(|job| {
         if job.id() == "c" {
             return CallEnd::NoHandler("class Nope does not exist".into());
         }
         job.delete().unwrap();
         CallEnd::Returned
     });
-    run(&broker, options(), &mut puppet);
+    run(&broker, options(), &host);
     let reasons: Vec<String> = broker.failed(&queue(), 0, 9).unwrap().into_iter().map(|job| job.reason).collect();
     assert_eq!(reasons, ["no_handler", "poison", "poison"]);
     assert_eq!(broker.size(&queue()).unwrap().total(), 0);
-    assert_eq!(puppet.told().iter().filter(|line| line.starts_with("processed")).count(), 1);
+    assert_eq!(host.events().iter().filter(|line| line.starts_with("processed")).count(), 1);
 }
 
 #[test]
 fn a_settled_job_is_not_touched_again_when_its_handler_throws() {
     let broker = broker_with(&[body("a", 0), body("b", 2)]);
-    let mut puppet = Puppet::new(|job| {
+    let host = FakeHost::new(|job| {
         if job.id() == "a" {
             job.delete().unwrap()
         } else {
@@ -242,16 +247,16 @@ fn a_settled_job_is_not_touched_again_when_its_handler_throws() {
         }
         CallEnd::Threw("boom".into())
     });
-    run(&broker, Options { tries: Tries::Limit(3), ..options() }, &mut puppet);
+    run(&broker, Options { tries: Tries::Limit(3), ..options() }, &host);
     let sizes = broker.size(&queue()).unwrap();
     assert_eq!((sizes.delayed, sizes.failed, sizes.total()), (1, 0, 1));
-    assert!(!puppet.told().iter().any(|line| line.starts_with("failed")));
+    assert!(!host.events().iter().any(|line| line.starts_with("failed")));
 }
 
 #[test]
-fn a_handler_fails_its_own_job_and_the_first_word_counts() {
+fn a_handler_fails_its_own_job_and_the_first_settlement_counts() {
     let broker = broker_with(&["a", "b", "c", "d"].map(|id| body(id, 0)));
-    let mut puppet = Puppet::new(|job| {
+    let host = FakeHost::new(|job| {
         let ours = match job.id().as_str() {
             "b" => job.delete().map(|()| false),
             "c" => job.fail("first".into()),
@@ -261,10 +266,10 @@ fn a_handler_fails_its_own_job_and_the_first_word_counts() {
         assert_eq!(job.has_failed(), job.id() != "b");
         if job.id() == "d" { CallEnd::Threw("boom".into()) } else { CallEnd::Returned }
     });
-    run(&broker, options(), &mut puppet);
-    let told = "processing a, failed a asked, processed a, processing b, processed b, processing c, failed c asked, processed c, \
+    run(&broker, options(), &host);
+    let events = "processing a, failed a asked, processed a, processing b, processed b, processing c, failed c asked, processed c, \
                 processing d, failed d asked, exception d boom, stopping 0";
-    assert_eq!(puppet.told().join(", "), told);
+    assert_eq!(host.events().join(", "), events);
     let failed = broker.failed(&queue(), 0, 9).unwrap();
     let texts: Vec<&str> = failed.iter().map(|job| job.exception.as_str()).collect();
     assert_eq!(texts, ["no use: d", "first", "no use: a"]);
@@ -273,10 +278,10 @@ fn a_handler_fails_its_own_job_and_the_first_word_counts() {
 }
 
 #[test]
-fn a_silent_return_leaves_the_job_reserved_or_deletes_it_as_told() {
+fn a_return_without_settling_leaves_the_job_reserved_or_deletes_it_by_option() {
     for (on_return, left) in [(OnReturn::Leave, 1), (OnReturn::Delete, 0)] {
         let broker = broker_with(&[body("a", 0)]);
-        run(&broker, Options { on_return, ..options() }, &mut Puppet::new(|_| CallEnd::Returned));
+        run(&broker, Options { on_return, ..options() }, &FakeHost::new(|_| CallEnd::Returned));
         assert_eq!(broker.size(&queue()).unwrap().reserved, left);
     }
 }
@@ -285,14 +290,14 @@ fn a_silent_return_leaves_the_job_reserved_or_deletes_it_as_told() {
 fn exit_in_a_handler_counts_as_a_throw_and_gives_the_neighbours_back() {
     let bodies: Vec<Vec<u8>> = (0..40).map(|n| body(&n.to_string(), 0)).collect();
     let broker = broker_with(&bodies);
-    let mut puppet = Puppet::new(|job| {
+    let host = FakeHost::new(|job| {
         if job.id() == "20" {
             return CallEnd::Exited;
         }
         job.delete().unwrap();
         CallEnd::Returned
     });
-    let end = run(&broker, options(), &mut puppet);
+    let end = run(&broker, options(), &host);
     assert!(matches!(end, RunEnd::Halted(Halt::Exited)));
     let sizes = broker.size(&queue()).unwrap();
     assert_eq!((sizes.ready, sizes.delayed, sizes.reserved), (19, 1, 0));
@@ -306,13 +311,13 @@ fn stop_ends_after_the_current_job_and_gives_the_rest_back() {
     let broker = broker_with(&bodies);
     let seen = Rc::new(Cell::new(0));
     let count = seen.clone();
-    let mut puppet = Puppet::new(move |job| {
+    let mut host = FakeHost::new(move |job| {
         count.set(count.get() + 1);
         job.delete().unwrap();
         CallEnd::Returned
     });
-    puppet.throw_at = Some("processed 4");
-    let end = run(&broker, options(), &mut puppet);
+    host.throw_at = Some("processed 4");
+    let end = run(&broker, options(), &host);
     assert!(matches!(end, RunEnd::Halted(Halt::Threw)));
     assert_eq!(seen.get(), 5);
     let sizes = broker.size(&queue()).unwrap();
@@ -322,8 +327,8 @@ fn stop_ends_after_the_current_job_and_gives_the_rest_back() {
 #[test]
 fn a_listener_that_throws_before_the_job_gives_it_back() {
     let broker = broker_with(&[body("a", 0)]);
-    let mut puppet = Puppet { throw_at: Some("processing"), ..Puppet::new(|_| panic!("must not run")) };
-    assert!(matches!(run(&broker, options(), &mut puppet), RunEnd::Halted(Halt::Threw)));
+    let host = FakeHost { throw_at: Some("processing"), ..FakeHost::new(|_| panic!("must not run")) };
+    assert!(matches!(run(&broker, options(), &host), RunEnd::Halted(Halt::Threw)));
     assert_eq!(broker.reserve(&[queue()], 1, Duration::ZERO).unwrap()[0].body, body("a", 0));
 }
 
@@ -341,7 +346,7 @@ fn limits_end_the_worker_with_their_exit_codes() {
         (Options { max_time: Some(Duration::ZERO), ..options() }, 0, 9),
     ] {
         let broker = broker_with(&bodies);
-        assert_eq!(code(&run(&broker, options, &mut Puppet::new(delete))), exit);
+        assert_eq!(code(&run(&broker, options, &FakeHost::new(delete))), exit);
         assert_eq!(broker.size(&queue()).unwrap().total(), left);
     }
 }
@@ -351,14 +356,14 @@ fn a_lost_reservation_is_reported_and_nobody_elses_copy_is_touched() {
     let broker = Arc::new(MemoryBroker::new(SystemClock, Some(0)));
     broker.push(&queue(), NewJob::ready(body("a", 0))).unwrap();
     let thief = broker.clone();
-    let mut puppet = Puppet::new(move |job| {
+    let host = FakeHost::new(move |job| {
         assert_eq!(thief.reserve(&[queue()], 1, Duration::ZERO).unwrap().len(), 1, "the lease has ended");
         job.release(0).unwrap_err();
         CallEnd::Returned
     });
     let options = Options { retry_after: None, once: true, ..options() };
-    run(&broker, options, &mut puppet);
-    assert!(puppet.told().contains(&"lost a".to_owned()), "{:?}", puppet.told());
+    run(&broker, options, &host);
+    assert!(host.events().contains(&"lost a".to_owned()), "{:?}", host.events());
     assert_eq!(broker.size(&queue()).unwrap().reserved, 1);
 }
 
@@ -367,82 +372,82 @@ fn a_deletion_that_comes_too_late_is_reported() {
     let broker = Arc::new(MemoryBroker::new(SystemClock, Some(0)));
     broker.push(&queue(), NewJob::ready(body("a", 0))).unwrap();
     let thief = broker.clone();
-    let mut puppet = Puppet::new(move |job| {
+    let host = FakeHost::new(move |job| {
         thief.reserve(&[queue()], 1, Duration::ZERO).unwrap();
         job.delete().unwrap();
         CallEnd::Returned
     });
-    run(&broker, Options { retry_after: None, once: true, ..options() }, &mut puppet);
-    assert!(puppet.told().contains(&"settle_lost a default".to_owned()), "{:?}", puppet.told());
+    run(&broker, Options { retry_after: None, once: true, ..options() }, &host);
+    assert!(host.events().contains(&"settle_lost a default".to_owned()), "{:?}", host.events());
 }
 
 #[test]
-fn a_child_forked_in_a_handler_settles_nothing_and_leaves() {
+fn a_child_forked_in_a_handler_settles_nothing_and_ends() {
     static GENERATION: AtomicU64 = AtomicU64::new(0);
     fn generation() -> u64 {
         GENERATION.load(Ordering::SeqCst)
     }
     let broker = broker_with(&[body("a", 0), body("b", 0)]);
-    let mut puppet = Puppet::new(|job| {
+    let host = FakeHost::new(|job| {
         GENERATION.fetch_add(1, Ordering::SeqCst);
         job.delete().unwrap_err();
         CallEnd::Returned
     });
-    let end = Worker::new(broker.clone(), options(), generation).run(&mut puppet);
+    let end = Worker::new(broker.clone(), options(), generation).run(&host);
     assert!(matches!(end, RunEnd::Halted(Halt::Forked)));
     assert_eq!(broker.size(&queue()).unwrap().reserved, 1);
 }
 
 #[test]
 fn sync_runs_a_job_without_a_broker() {
-    let mut puppet = Puppet::new(|job| {
+    let host = FakeHost::new(|job| {
         assert_eq!((job.attempts(), job.connection()), (1, "sync"));
         CallEnd::Returned
     });
-    work_now("sync", &queue(), body("a", 0), 0, &mut puppet, no_fork, None).unwrap();
-    assert_eq!(puppet.told(), ["processing a", "processed a"]);
-    let mut puppet = Puppet::new(throws);
-    work_now("sync", &queue(), body("a", 0), 0, &mut puppet, no_fork, None).unwrap();
-    assert_eq!(puppet.told(), ["processing a", "failed() a exception", "failed a exception", "exception a boom"]);
+    work_now("sync", &queue(), body("a", 0), 0, &host, no_fork, None).unwrap();
+    assert_eq!(host.events(), ["processing a", "processed a"]);
+    let host = FakeHost::new(throws);
+    work_now("sync", &queue(), body("a", 0), 0, &host, no_fork, None).unwrap();
+    assert_eq!(host.events(), ["processing a", "failed() a exception", "failed a exception", "exception a boom"]);
 }
 
 #[test]
-fn a_job_that_timed_out_is_a_failed_attempt_and_told_as_such() {
+fn a_job_that_timed_out_is_a_failed_attempt_and_reported_as_such() {
     let broker = broker_with(&[body("a", 0), body("b", 1)]);
-    let mut puppet = Puppet::new(|_| CallEnd::TimedOut);
-    run(&broker, Options { tries: Tries::Limit(2), timeout: Some(Duration::from_secs(7)), ..options() }, &mut puppet);
+    let host = FakeHost::new(|_| CallEnd::TimedOut);
+    run(&broker, Options { tries: Tries::Limit(2), timeout: Some(Duration::from_secs(7)), ..options() }, &host);
     let why = "J ran longer than its timeout of 7 s and was stopped";
     let released = ["processing a".into(), "timed out a 7".into(), format!("exception a {why}"), "released a 0".into()];
-    assert_eq!(puppet.told()[..4], released);
-    assert_eq!(puppet.told()[4..7], ["processing b", "timed out b 7", "failed() b timeout"]);
+    assert_eq!(host.events()[..4], released);
+    assert_eq!(host.events()[4..7], ["processing b", "timed out b 7", "failed() b timeout"]);
     assert_eq!(broker.failed(&queue(), 0, 9).unwrap()[0].reason, "timeout");
 }
 
 #[test]
-fn the_handlers_word_counts_before_the_workers_and_the_payloads_before_both() {
+fn the_payload_is_asked_before_the_handler_and_the_handler_before_the_worker() {
     let strict = br#"{"job":"J","maxTries":1,"data":1,"id":"p","attempts":0}"#.to_vec();
     let broker = broker_with(&[strict, body("h", 0)]);
-    let mut puppet = Puppet::new(throws);
-    puppet.limits =
+    let mut host = FakeHost::new(throws);
+    host.limits =
         HandlerLimits { tries: Some(Tries::Limit(2)), backoff: Some(Backoff::List(vec![30])), ..HandlerLimits::default() };
-    run(&broker, Options { tries: Tries::Limit(9), backoff: Backoff::Fixed(5), ..options() }, &mut puppet);
-    assert!(puppet.told().contains(&"failed p exception".to_owned()), "{:?}", puppet.told());
-    assert!(puppet.told().contains(&"released h 30".to_owned()), "{:?}", puppet.told());
+    run(&broker, Options { tries: Tries::Limit(9), backoff: Backoff::Fixed(5), ..options() }, &host);
+    assert!(host.events().contains(&"failed p exception".to_owned()), "{:?}", host.events());
+    assert!(host.events().contains(&"released h 30".to_owned()), "{:?}", host.events());
 }
 
 #[test]
-fn a_job_that_never_leaves_is_settled_before_its_process_ends() {
-    struct LastBell(Mutex<Sender<()>>);
-    impl Interrupter for LastBell {
-        fn ring(&self, step: TimeoutStage) {
-            if step == TimeoutStage::End {
+fn a_job_that_never_exits_is_settled_before_its_process_ends() {
+    struct KillsProcess(Mutex<Sender<()>>);
+    impl Interrupter for KillsProcess {
+        fn enter(&self, stage: TimeoutStage) {
+            if stage == TimeoutStage::KillProcess {
                 self.0.lock().unwrap().send(()).unwrap();
             }
         }
-        fn asked(&self) -> StopRequest {
+        fn stop_request(&self) -> StopRequest {
             StopRequest::No
         }
-        fn interrupt(&self) {}
+        fn begin_interruption(&self) {}
         fn clear(&self) {}
     }
     let broker = broker_with(&[body("done", 0), body("stuck", 0), body("next", 0), body("last", 0)]);
@@ -450,7 +455,7 @@ fn a_job_that_never_leaves_is_settled_before_its_process_ends() {
     let there = broker.clone();
     // The thread stands for PHP's: the process would end beneath it.
     std::thread::spawn(move || {
-        let mut puppet = Puppet::new(|job| {
+        let host = FakeHost::new(|job| {
             if job.id() == "stuck" {
                 std::thread::park_timeout(Duration::from_secs(60));
             }
@@ -459,7 +464,7 @@ fn a_job_that_never_leaves_is_settled_before_its_process_ends() {
         });
         let short = Some(Duration::from_millis(20));
         let options = Options { tries: Tries::Limit(2), timeout: short, grace: Duration::from_millis(20), ..options() };
-        Worker::new(there, options, no_fork).with_interrupter(Arc::new(LastBell(Mutex::new(sender)))).run(&mut puppet);
+        Worker::new(there, options, no_fork).with_interrupter(Arc::new(KillsProcess(Mutex::new(sender)))).run(&host);
     });
     ended.recv_timeout(Duration::from_secs(30)).unwrap();
     let sizes = broker.size(&queue()).unwrap();
@@ -475,15 +480,15 @@ fn jobs_whose_handler_allows_one_try_are_never_held_beside_others() {
     let bodies: Vec<Vec<u8>> = (0..6).map(|n| body(&n.to_string(), 0)).collect();
     let broker = broker_with(&bodies);
     let beside = broker.clone();
-    let mut puppet = Puppet::new(move |job| {
+    let mut host = FakeHost::new(move |job| {
         assert_eq!(beside.size(&queue()).unwrap().reserved, 1, "only the running job is reserved");
         job.delete().unwrap();
         CallEnd::Returned
     });
-    puppet.limits = HandlerLimits { tries: Some(Tries::Limit(1)), ..HandlerLimits::default() };
+    host.limits = HandlerLimits { tries: Some(Tries::Limit(1)), ..HandlerLimits::default() };
     let options = Options { settle: SettleMode::Immediate, ..options() };
-    run(&broker, options, &mut puppet);
-    assert_eq!(puppet.told().iter().filter(|line| line.starts_with("processed")).count(), 6);
+    run(&broker, options, &host);
+    assert_eq!(host.events().iter().filter(|line| line.starts_with("processed")).count(), 6);
 }
 
 /// Deletes every job.
@@ -493,29 +498,29 @@ fn deletes(job: &Rc<HeldJob>) -> CallEnd {
 }
 
 #[test]
-fn a_paused_worker_gives_back_what_it_holds_and_goes_on_when_told() {
+fn a_paused_worker_gives_back_what_it_holds_and_continues_when_resumed() {
     let bodies: Vec<Vec<u8>> = (0..8).map(|n| body(&n.to_string(), 0)).collect();
     let broker = broker_with(&bodies);
     let beside = broker.clone();
     let paused = Rc::new(Cell::new(false));
     let pauses = paused.clone();
-    let mut puppet = Puppet::new(move |job| {
+    let mut host = FakeHost::new(move |job| {
         pauses.set(job.id() == "4");
         deletes(job)
     });
-    puppet.paused = paused.clone();
-    let breaths = Cell::new(0);
-    puppet.at_breath = Box::new(move || {
-        if paused.get() && breaths.replace(breaths.get() + 1) == 2 {
+    host.paused = paused.clone();
+    let polls = Cell::new(0);
+    host.at_poll = RefCell::new(Box::new(move || {
+        if paused.get() && polls.replace(polls.get() + 1) == 2 {
             let sizes = beside.size(&queue()).unwrap();
             assert_eq!((sizes.ready, sizes.reserved), (3, 0), "nothing is held while paused");
             paused.set(false);
         }
-    });
+    }));
     let options = Options { stop_when_empty: false, max_jobs: Some(8), settle: SettleMode::Immediate, ..options() };
-    assert_eq!(code(&run(&broker, options, &mut puppet)), 0);
-    let told = puppet.told();
-    let at = |line: &str| told.iter().position(|told| told == line).unwrap_or_else(|| panic!("{line} in {told:?}"));
+    assert_eq!(code(&run(&broker, options, &host)), 0);
+    let events = host.events();
+    let at = |line: &str| events.iter().position(|event| event == line).unwrap_or_else(|| panic!("{line} in {events:?}"));
     assert!(at("processed 4") < at("paused") && at("paused") < at("resumed") && at("resumed") < at("processing 5"));
 }
 
@@ -526,16 +531,16 @@ fn a_queue_that_is_paused_for_the_fleet_is_left_alone_and_others_are_worked() {
     broker.push(&mail, NewJob::ready(body("m", 0))).unwrap();
     broker.push(&other, NewJob::ready(body("o", 0))).unwrap();
     broker.pause(&mail).unwrap();
-    let mut puppet = Puppet::new(deletes);
+    let host = FakeHost::new(deletes);
     let options = Options { stop_when_empty: true, ..Options::new("memory", vec![mail.clone(), other.clone()]) };
-    Worker::new(broker.clone(), options.clone(), no_fork).with_control(Some(broker.clone())).run(&mut puppet);
-    assert_eq!(puppet.told(), ["processing o", "processed o", "stopping 0"]);
+    Worker::new(broker.clone(), options.clone(), no_fork).with_control(Some(broker.clone())).run(&host);
+    assert_eq!(host.events(), ["processing o", "processed o", "stopping 0"]);
     assert_eq!(broker.size(&mail).unwrap().ready, 1);
 
     broker.pause(&other).unwrap();
-    let mut puppet = Puppet::new(deletes);
-    Worker::new(broker.clone(), options, no_fork).with_control(Some(broker.clone())).run(&mut puppet);
-    assert_eq!(puppet.told(), ["paused", "stopping 0"], "all queues are paused, so there is nothing to work");
+    let host = FakeHost::new(deletes);
+    Worker::new(broker.clone(), options, no_fork).with_control(Some(broker.clone())).run(&host);
+    assert_eq!(host.events(), ["paused", "stopping 0"], "all queues are paused, so there is nothing to work");
 }
 
 #[test]
@@ -543,7 +548,7 @@ fn a_restart_of_the_fleet_ends_a_worker_at_the_end_of_its_job() {
     let bodies: Vec<Vec<u8>> = (0..2000).map(|n| body(&n.to_string(), 0)).collect();
     let broker = broker_with(&bodies);
     let beside = broker.clone();
-    let mut puppet = Puppet::new(move |job| {
+    let host = FakeHost::new(move |job| {
         if job.id() == "0" {
             while beside.workers().unwrap().first().and_then(|worker| worker.job.clone()).as_deref() != Some("J") {
                 std::thread::sleep(Duration::from_millis(5));
@@ -553,7 +558,7 @@ fn a_restart_of_the_fleet_ends_a_worker_at_the_end_of_its_job() {
         std::thread::sleep(Duration::from_millis(10));
         deletes(job)
     });
-    let end = Worker::new(broker.clone(), options(), no_fork).with_control(Some(broker.clone())).run(&mut puppet);
+    let end = Worker::new(broker.clone(), options(), no_fork).with_control(Some(broker.clone())).run(&host);
     assert_eq!(code(&end), 0);
     let sizes = broker.size(&queue()).unwrap();
     assert!(sizes.ready > 0 && sizes.reserved == 0, "it left long before the end and gave back what it held: {sizes:?}");
@@ -562,46 +567,46 @@ fn a_restart_of_the_fleet_ends_a_worker_at_the_end_of_its_job() {
 
 #[test]
 fn an_interrupted_job_goes_back_as_it_came() {
-    struct Impatient(Mutex<Sender<()>>);
-    impl Interrupter for Impatient {
-        fn ring(&self, step: TimeoutStage) {
-            if step == TimeoutStage::Ask {
+    struct StopsAtOnce(Mutex<Sender<()>>);
+    impl Interrupter for StopsAtOnce {
+        fn enter(&self, stage: TimeoutStage) {
+            if stage == TimeoutStage::GracefulExit {
                 self.0.lock().unwrap().send(()).unwrap();
             }
         }
-        fn asked(&self) -> StopRequest {
+        fn stop_request(&self) -> StopRequest {
             StopRequest::Again
         }
-        fn interrupt(&self) {}
+        fn begin_interruption(&self) {}
         fn clear(&self) {}
     }
     let broker = broker_with(&[body("a", 2)]);
     let (sender, rung) = channel();
-    let mut puppet = Puppet::new(move |_| {
+    let mut host = FakeHost::new(move |_| {
         rung.recv().unwrap();
         CallEnd::TimedOut
     });
-    puppet.stop = Rc::default();
+    host.stop = Rc::default();
     let options = Options { tries: Tries::Limit(3), timeout: None, once: true, ..options() };
-    Worker::new(broker.clone(), options, no_fork).with_interrupter(Arc::new(Impatient(Mutex::new(sender)))).run(&mut puppet);
-    assert_eq!(puppet.told(), ["processing a", "released a 0", "stopping 0"]);
+    Worker::new(broker.clone(), options, no_fork).with_interrupter(Arc::new(StopsAtOnce(Mutex::new(sender)))).run(&host);
+    assert_eq!(host.events(), ["processing a", "released a 0", "stopping 0"]);
     assert_eq!(broker.peek(&queue(), ferry_core::broker::State::Ready, 0, 9).unwrap(), [body("a", 2)]);
 }
 
 #[test]
-fn a_worker_sums_up_when_asked_to() {
+fn a_worker_fires_summaries_when_asked_to() {
     let broker = broker_with(&[body("a", 0), body("b", 0)]);
-    let mut puppet = Puppet::new(deletes);
+    let host = FakeHost::new(deletes);
     let options = Options { status: Some(Duration::ZERO), settle: SettleMode::Immediate, ..options() };
-    run(&broker, options, &mut puppet);
-    assert!(puppet.told().contains(&"status 1 Some(1)".to_owned()), "{:?}", puppet.told());
-    assert!(puppet.told().contains(&"status 2 Some(0)".to_owned()), "{:?}", puppet.told());
+    run(&broker, options, &host);
+    assert!(host.events().contains(&"status 1 Some(1)".to_owned()), "{:?}", host.events());
+    assert!(host.events().contains(&"status 2 Some(0)".to_owned()), "{:?}", host.events());
 }
 
 /// A broker whose answers to settlements are lost.
-struct Forgetful(Arc<MemoryBroker<SystemClock>>);
+struct LosesAnswers(Arc<MemoryBroker<SystemClock>>);
 
-impl Broker for Forgetful {
+impl Broker for LosesAnswers {
     fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
         self.0.push(queue, job)
     }
@@ -634,24 +639,108 @@ impl Broker for Forgetful {
 }
 
 #[test]
-fn a_settlement_that_did_not_arrive_is_told_of_its_job_and_is_no_outage() {
-    let broker = Arc::new(Forgetful(broker_with(&[body("a", 0)])));
-    let mut puppet = Puppet::new(throws);
-    let end = Worker::new(broker.clone(), options(), no_fork).run(&mut puppet);
+fn a_settlement_that_did_not_arrive_is_reported_with_its_job_and_is_no_outage() {
+    let broker = Arc::new(LosesAnswers(broker_with(&[body("a", 0)])));
+    let host = FakeHost::new(throws);
+    let end = Worker::new(broker.clone(), options(), no_fork).run(&host);
     assert_eq!(code(&end), 0);
-    assert_eq!(puppet.told(), ["processing a", "exception a boom", "unsettled a the answer was lost", "stopping 0"]);
+    assert_eq!(host.events(), ["processing a", "exception a boom", "unsettled a the answer was lost", "stopping 0"]);
     assert_eq!(broker.size(&queue()).unwrap().reserved, 1);
 }
 
+/// A broker whose deletions panic.
+struct PanicsOnDelete(Arc<MemoryBroker<SystemClock>>);
+
+impl Broker for PanicsOnDelete {
+    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
+        self.0.push(queue, job)
+    }
+
+    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> ferry_core::Result<u64> {
+        self.0.push_many(queue, jobs)
+    }
+
+    fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> ferry_core::Result<Vec<Reservation>> {
+        self.0.reserve(queues, max, wait)
+    }
+
+    fn settle(&self, batch: &[Settle]) -> ferry_core::Result<Vec<SettleResult>> {
+        match batch.iter().any(|item| matches!(item.settlement, Settlement::Delete)) {
+            true => panic!("a bug of the driver"),
+            false => self.0.settle(batch),
+        }
+    }
+
+    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<ExtendResult>> {
+        self.0.extend(claims)
+    }
+
+    fn size(&self, queue: &QueueName) -> ferry_core::Result<Sizes> {
+        self.0.size(queue)
+    }
+
+    fn close(&self) {}
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+}
+
+#[test]
+fn a_thread_that_panics_ends_the_worker_visibly() {
+    let broker = Arc::new(PanicsOnDelete(broker_with(&[body("a", 0)])));
+    let host = FakeHost::new(deletes);
+    let end = Worker::new(broker, Options { stop_when_empty: false, ..options() }, no_fork).run(&host);
+    assert_eq!(code(&end), 16);
+    let events = host.events();
+    assert!(events.iter().any(|event| event.starts_with("panicked the thread `ferry-settle` panicked: a bug")), "{events:?}");
+    assert_eq!(events.last().unwrap(), "stopping 16");
+}
+
+#[test]
+fn times_that_no_clock_can_hold_are_taken_for_very_long() {
+    struct Idle;
+    impl Interrupter for Idle {
+        fn enter(&self, _: TimeoutStage) {}
+        fn stop_request(&self) -> StopRequest {
+            StopRequest::Politely
+        }
+        fn begin_interruption(&self) {}
+        fn clear(&self) {}
+    }
+    let huge = Duration::from_secs(i64::MAX.unsigned_abs());
+    let payload = format!(r#"{{"job":"J","timeout":{},"data":1,"id":"p","attempts":0}}"#, i64::MAX).into_bytes();
+    let broker = broker_with(&[payload, body("a", 0)]);
+    let host = FakeHost::new(|job| {
+        // The watchdog polls while it runs.
+        std::thread::sleep(Duration::from_millis(250));
+        deletes(job)
+    });
+    let options = Options {
+        timeout: Some(huge),
+        warning: Some(Duration::from_secs(1)),
+        grace: huge,
+        stop_timeout: Some(huge),
+        status: Some(huge),
+        max_time: Some(huge),
+        max_lease: huge,
+        max_outage: Some(huge),
+        ..options()
+    };
+    let end = Worker::new(broker.clone(), options, no_fork).with_interrupter(Arc::new(Idle)).run(&host);
+    assert_eq!(code(&end), 0, "{:?}", host.events());
+    assert_eq!(broker.size(&queue()).unwrap().total(), 0);
+}
+
 /// What the status store knows of the job `a` after a run.
-fn status_after(options: Options, bodies: &[Vec<u8>], puppet: &mut Puppet) -> Status {
+fn status_after(options: Options, bodies: &[Vec<u8>], host: &FakeHost) -> Status {
     let broker = broker_with(bodies);
-    Worker::new(broker.clone(), options, no_fork).with_status_store(Some(broker.clone()), 60).run(puppet);
+    Worker::new(broker.clone(), options, no_fork).with_status_store(Some(broker.clone()), 60).run(host);
     broker.find("a").unwrap().expect("a status")
 }
 
 #[test]
-fn every_end_of_a_job_is_written_down() {
+fn every_end_of_a_job_has_its_status() {
     type Work = fn(&Rc<HeldJob>) -> CallEnd;
     let deletes: Work = |job| {
         job.delete().unwrap();
@@ -691,7 +780,7 @@ fn every_end_of_a_job_is_written_down() {
     ] {
         for settle in [SettleMode::Pipelined, SettleMode::Immediate] {
             let options = Options { settle, ..options.clone() };
-            let status = status_after(options, &[body("a", tried)], &mut Puppet::new(work));
+            let status = status_after(options, &[body("a", tried)], &FakeHost::new(work));
             assert_eq!((status.state, status.attempts, status.error.as_deref()), (state, attempts, error), "{what}");
             assert_eq!((status.job.as_str(), status.queue.as_str(), status.connection.as_str()), ("J", "default", "memory"));
             assert_eq!(status.finished_at.is_some(), state.is_finished(), "{what}");
@@ -703,8 +792,8 @@ fn every_end_of_a_job_is_written_down() {
 fn progress_is_seen_while_the_job_runs_and_its_result_at_its_end() {
     let broker = broker_with(&[body("a", 0)]);
     let seen = broker.clone();
-    let mut puppet = Puppet::new(move |job| {
-        job.say_progress(40, Some("half".to_owned()));
+    let host = FakeHost::new(move |job| {
+        job.report_progress(40, Some("half".to_owned()));
         let until = std::time::Instant::now() + Duration::from_secs(20);
         while seen.find("a").unwrap().is_none_or(|status| status.progress != 40) && std::time::Instant::now() < until {
             std::thread::yield_now();
@@ -715,44 +804,44 @@ fn progress_is_seen_while_the_job_runs_and_its_result_at_its_end() {
         job.delete().unwrap();
         CallEnd::Returned
     });
-    Worker::new(broker.clone(), options(), no_fork).with_status_store(Some(broker.clone()), 60).run(&mut puppet);
+    Worker::new(broker.clone(), options(), no_fork).with_status_store(Some(broker.clone()), 60).run(&host);
     let status = broker.find("a").unwrap().unwrap();
     assert_eq!((status.state, status.progress, status.result.as_deref()), (State::Succeeded, 100, Some("[1]")));
 }
 
 #[test]
 fn an_interrupted_job_is_queued_again_with_no_attempt_burnt() {
-    let status = status_after(Options { once: true, ..options() }, &[body("a", 1)], &mut Puppet::new(|_| CallEnd::Interrupted));
+    let status = status_after(Options { once: true, ..options() }, &[body("a", 1)], &FakeHost::new(|_| CallEnd::Interrupted));
     assert_eq!((status.state, status.attempts, status.started_at), (State::Queued, 1, None));
 }
 
 #[test]
-fn a_lost_job_says_nothing() {
+fn a_lost_job_changes_no_status() {
     let broker = broker_with(&[body("a", 0)]);
     let other = broker.clone();
-    let mut puppet = Puppet::new(move |job| {
+    let host = FakeHost::new(move |job| {
         // Somebody else ended it meanwhile.
-        let claim = job.lease().reservation.claim.clone();
-        other.settle(&[ferry_core::broker::Settle { claim, settlement: ferry_core::broker::Settlement::Delete }]).unwrap();
+        let claim = job.in_flight().reservation.claim.clone();
+        other.settle(&[Settle { claim, settlement: Settlement::Delete }]).unwrap();
         assert!(job.release(0).is_err());
         CallEnd::Returned
     });
-    Worker::new(broker.clone(), options(), no_fork).with_status_store(Some(broker.clone()), 60).run(&mut puppet);
+    Worker::new(broker.clone(), options(), no_fork).with_status_store(Some(broker.clone()), 60).run(&host);
     assert_eq!(broker.find("a").unwrap().unwrap().state, State::Running);
 }
 
 #[test]
-fn jobs_without_an_id_and_workers_without_a_ledger_leave_no_status() {
+fn jobs_without_an_id_and_workers_without_a_status_store_leave_no_status() {
     let broker = broker_with(&[br#"{"job":"J","data":1,"attempts":0}"#.to_vec(), body("a", 0)]);
-    let mut puppet = Puppet::new(|job| {
-        job.say_progress(50, None);
+    let host = FakeHost::new(|job| {
+        job.report_progress(50, None);
         job.delete().unwrap();
         CallEnd::Returned
     });
     Worker::new(broker.clone(), Options { once: true, ..options() }, no_fork)
         .with_status_store(Some(broker.clone()), 60)
-        .run(&mut puppet);
-    Worker::new(broker.clone(), options(), no_fork).run(&mut puppet);
+        .run(&host);
+    Worker::new(broker.clone(), options(), no_fork).run(&host);
     assert_eq!(broker.size(&queue()).unwrap().total(), 0);
     assert_eq!(broker.find("a").unwrap(), None);
 }
@@ -762,17 +851,17 @@ fn inside_push_a_handler_that_returns_is_done_and_one_that_throws_has_failed() {
     use ferry_core::status::StatusUpdate;
     use ferry_worker::{StatusReporter, StatusWriter};
 
-    struct Aloud(Arc<MemoryBroker<SystemClock>>);
-    impl StatusWriter for Aloud {
-        fn take(&self, note: StatusUpdate) {
-            self.0.update(&[note]).unwrap();
+    struct WritesAtOnce(Arc<MemoryBroker<SystemClock>>);
+    impl StatusWriter for WritesAtOnce {
+        fn write(&self, update: StatusUpdate) {
+            self.0.update(&[update]).unwrap();
         }
     }
     for (work, state) in [(CallEnd::Returned, State::Succeeded), (CallEnd::Threw("boom".into()), State::Failed)] {
         let broker = broker_with(&[]);
-        let chronicle = StatusReporter::new(Arc::new(Aloud(broker.clone())), Arc::from("sync"), 60);
-        let mut puppet = Puppet::new(move |_| work.clone());
-        work_now("sync", &queue(), body("a", 0), 0, &mut puppet, no_fork, Some(chronicle)).unwrap();
+        let reporter = StatusReporter::new(Arc::new(WritesAtOnce(broker.clone())), Arc::from("sync"), 60);
+        let host = FakeHost::new(move |_| work.clone());
+        work_now("sync", &queue(), body("a", 0), 0, &host, no_fork, Some(reporter)).unwrap();
         assert_eq!(broker.find("a").unwrap().unwrap().state, state);
     }
 }

@@ -33,11 +33,6 @@ final class Connections
         return Queue::connection($input->getOption('connection'));
     }
 
-    public function settings(InputInterface $input): Settings
-    {
-        return new Settings($this->config($input), (string) getenv('FERRY_URL') ?: (string) ini_get('ferry.url'));
-    }
-
     /** @return array<string, mixed>|string|null what --config says */
     private function config(InputInterface $input): array|string|null
     {
@@ -45,25 +40,55 @@ final class Connections
         if ($file === null) {
             return null;
         }
-        $path = $this->launch->path($file);
-        if (!is_file($path)) {
-            throw new InvalidOptionException("there is no file $file (--config)");
+        try {
+            $config = (new PhpFile($this->launch->path($file), 'the file of --config', '--config'))->load($file);
+        } catch (Refusal $refusal) {
+            $hint = $refusal->getPrevious() !== null && $input->getOption('bootstrap') === null
+                ? ' (if it needs the application, for env() for example, name the file that loads the application with --bootstrap=FILE)'
+                : '';
+            throw new Refusal($refusal->getMessage() . $hint, ExitCode::WRONG);
         }
-        $config = (static fn () => require $path)();
         if (!is_array($config) && !is_string($config)) {
-            throw new InvalidOptionException("$file does not return an array (--config wants a file like think-queue's config/queue.php)");
+            throw new InvalidOptionException("$file does not return an array (--config needs a file like think-queue's config/queue.php)");
         }
         return $config;
     }
 
     /**
-     * The queues of --queue; null is the connection's own.
+     * The queues of --queue, else the connection's default queue by its name.
      *
-     * @return list<string|null>
+     * @return list<string>
      */
-    public static function queues(InputInterface $input): array
+    public static function queues(InputInterface $input, Connection $connection): array
     {
         $given = $input->getOption('queue');
-        return $given === null || $given === '' ? [null] : explode(',', $given);
+        return $given === null ? [self::defaultQueue($connection)] : self::names($given);
+    }
+
+    /** The name of the queue that a connection uses when none is named. */
+    public static function defaultQueue(Connection $connection): string
+    {
+        return (string) $connection->facts()['queue'];
+    }
+
+    /** A list as --queue has it. @return list<string> */
+    public static function names(string $list): array
+    {
+        return array_map(fn ($name) => self::checked($name, "--queue=$list"), explode(',', $list));
+    }
+
+    /**
+     * think-queue takes ` mail` in `high, mail` for another queue than `mail`, and no name for the default queue. Both are mistakes here: the
+     * wrong queue would be cleared.
+     */
+    public static function checked(string $name, string $given): string
+    {
+        if ($name === '') {
+            throw new InvalidOptionException("$given has an empty queue name");
+        }
+        if (trim($name) !== $name) {
+            throw new InvalidOptionException("$given has a queue name with a space at its beginning or end: `$name` (write `" . trim($name) . '`)');
+        }
+        return $name;
     }
 }

@@ -6,25 +6,41 @@ namespace Ferry\Console;
 
 use Ferry\Connection;
 
-/** Walks through the failed jobs of a queue. */
+/** Reads the failed jobs of queues. */
 final class FailedJobs
 {
     private const PAGE = 100;
 
+    /** The newest so many are looked at for the names of their classes. */
+    private const SAMPLE = 1000;
+
     /**
-     * All that meet the conditions, oldest first, as `retryFailed()` takes them. They are read before the first is handed out, so what the
-     * caller does to them does not shift the pages.
+     * All that meet the conditions, oldest first, as `retryFailed()` takes them. They are read before the first one is returned, so what
+     * the caller does to them does not shift the pages.
      *
      * @param array{class?: string, before?: int, after?: int} $conditions
      * @return list<array<string, mixed>>
      */
-    public static function matching(Connection $connection, ?string $queue, array $conditions): array
+    public static function matching(Connection $connection, string $queue, array $conditions): array
     {
         $found = [];
         for ($offset = 0; $page = $connection->failed($queue, self::PAGE, $offset); $offset += self::PAGE) {
             array_push($found, ...array_filter($page, fn ($job) => self::meets($job, $conditions)));
         }
         return array_reverse($found);
+    }
+
+    /**
+     * The classes of the newest failed jobs.
+     *
+     * @param list<string> $queues
+     * @return list<string>
+     */
+    public static function classes(Connection $connection, array $queues): array
+    {
+        $jobs = array_merge(...array_map(fn ($queue) => $connection->failed($queue, self::SAMPLE), $queues));
+        $classes = array_map(fn ($job) => Payload::className($job['payload']), $jobs);
+        return array_values(array_filter(array_unique($classes)));
     }
 
     /** @param array<string, mixed> $job @param array{class?: string, before?: int, after?: int} $conditions */
@@ -36,7 +52,7 @@ final class FailedJobs
     }
 
     /**
-     * A record for a machine.
+     * A record for JSON.
      *
      * @param array<string, mixed> $job
      * @return array<string, mixed>
@@ -45,7 +61,6 @@ final class FailedJobs
     {
         $payload = $job['payload'];
         unset($job['payload']);
-        $job['exception'] = mb_scrub($job['exception'], 'UTF-8');
-        return $job + ['job' => mb_scrub(Payload::job($payload), 'UTF-8')] + Text::payload($payload);
+        return $job + ['job' => Payload::job($payload)] + Text::payload($payload);
     }
 }

@@ -4,10 +4,10 @@ declare(strict_types=1);
 
 namespace Ferry\Console;
 
-/** What people want to know of a payload, for showing only: nothing here decides about a job. */
+/** What people want to know of a payload, for display only: nothing here decides about a job. */
 final class Payload
 {
-    /** The name of its handler, that of the class for an object job; empty for poison. */
+    /** The name of its handler, the class of an object job; empty when the payload cannot be read. */
     public static function job(string $payload): string
     {
         $decoded = json_decode($payload, true);
@@ -19,10 +19,15 @@ final class Payload
         return is_string($carried) && preg_match('/(^|\\\\)CallQueuedHandler(@|$)/i', $job) ? $carried : $job;
     }
 
-    /** Whether it is of a class, as `retryFailed(['class' => ...])` has it. */
+    /** The class of its handler, or of the object job, without a method. */
+    public static function className(string $payload): string
+    {
+        return ltrim(explode('@', self::job($payload))[0], '\\');
+    }
+
+    /** Whether it is of a class, as `retryFailed(['class' => ...])` decides it. */
     public static function isOf(string $payload, string $class): bool
     {
-        $plain = fn (string $name) => strtolower(ltrim($name, '\\'));
-        return $plain(explode('@', self::job($payload))[0]) === $plain($class);
+        return strtolower(self::className($payload)) === strtolower(ltrim($class, '\\'));
     }
 }

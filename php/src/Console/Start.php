@@ -17,35 +17,33 @@ final class Start
         . '`apt install php-symfony-console`; or name a file that loads it with --bootstrap=FILE)';
     private const NO_TEXT = 'symfony/console needs mbstring and intl, or the polyfills that Composer installs (on Debian: `apt install php-mbstring php-intl`)';
 
+    /** Whether something was loaded that may know the application's handlers. */
+    private bool $isApplicationLoaded = false;
+
     /** @param string|null $autoload where Composer's own proxy of bin/ferry says that the autoloader is */
     public function __construct(private Launch $launch, private ?string $autoload)
     {
+        $this->isApplicationLoaded = (string) ini_get('auto_prepend_file') !== '';
     }
 
     public function run(): int
     {
-        $words = array_slice($_SERVER['argv'], 1);
-        try {
-            $answer = $this->bootstrap(self::option($words, '--bootstrap'));
-        } catch (\Throwable $e) {
-            return $this->refuse(sprintf(
-                'the bootstrap file failed: %s: %s in %s:%d',
-                get_class($e),
-                $e->getMessage(),
-                $e->getFile(),
-                $e->getLine(),
-            ));
+        // The application may use the extension while it is loaded.
+        if (!extension_loaded('ferry')) {
+            return $this->refuse(sprintf(self::NO_EXTENSION, $_SERVER['argv'][0]));
         }
-        if (($answer === false) || !$this->findConsole()) {
-            return $this->refuse($answer === false ? 'there is no file ' . self::option($words, '--bootstrap') . ' (--bootstrap)' : self::NO_CONSOLE);
+        try {
+            $options = $this->bootstrap(self::option(array_slice($_SERVER['argv'], 1), '--bootstrap'));
+        } catch (Refusal $refusal) {
+            return $this->refuse($refusal->getMessage(), $refusal->exitCode);
+        }
+        if (!$this->findConsole()) {
+            return $this->refuse(self::NO_CONSOLE);
         }
         if (!function_exists('mb_strwidth') || !class_exists('Normalizer')) {
             return $this->refuse(self::NO_TEXT);
         }
-        if (!extension_loaded('ferry')) {
-            return $this->refuse(sprintf(self::NO_EXTENSION, $_SERVER['argv'][0]));
-        }
-        return (new Application($this->launch, is_array($answer) ? $answer : []))->run();
+        return (new Application($this->launch, $options, $this->isApplicationLoaded))->run();
     }
 
     /**
@@ -69,15 +67,20 @@ final class Start
         return null;
     }
 
-    /** Loads the file and answers what it returned; null when none was named, false when it is not there. */
-    private function bootstrap(?string $file): mixed
+    /** Loads the file and returns the worker options that it returned. @return array<string, mixed> */
+    private function bootstrap(?string $file): array
     {
         if ($file === null) {
-            return null;
+            return [];
         }
-        $path = $this->launch->path($file);
-        // A function of its own, so that the file sees no variable of ours. `false` is our own word.
-        return is_file($path) ? ((static fn () => require $path)() ?: null) : false;
+        $answer = (new PhpFile($this->launch->path($file), 'the bootstrap file', '--bootstrap'))->load($file);
+        $this->isApplicationLoaded = true;
+        // A file without `return` returns 1. An autoloader returns its loader, a framework its application.
+        if (!is_array($answer) && !is_object($answer) && !in_array($answer, [1, null, true], true)) {
+            $type = get_debug_type($answer);
+            throw new Refusal("the bootstrap file returned a value of type $type: it may return an array of worker options, or nothing", ExitCode::WRONG);
+        }
+        return is_array($answer) ? $answer : [];
     }
 
     private function findConsole(): bool
@@ -85,20 +88,24 @@ final class Start
         $home = dirname(__DIR__, 2);
         $vendors = [dirname($home, 2), "$home/vendor", "{$this->launch->directory}/vendor"];
         $composers = array_filter($vendors, fn ($vendor) => is_file("$vendor/composer/autoload_real.php"));
-        foreach ([$this->autoload, ...array_map(fn ($vendor) => "$vendor/autoload.php", $composers), self::DEBIAN] as $place) {
+        foreach ([$this->autoload, ...array_map(fn ($vendor) => "$vendor/autoload.php", $composers)] as $place) {
             if (class_exists(self::CONSOLE)) {
                 return true;
             }
             if ($place !== null && is_file($place)) {
                 require_once $place;
+                $this->isApplicationLoaded = true;
             }
+        }
+        if (!class_exists(self::CONSOLE) && is_file(self::DEBIAN)) {
+            require_once self::DEBIAN;
         }
         return class_exists(self::CONSOLE);
     }
 
-    private function refuse(string $why): int
+    private function refuse(string $why, int $code = ExitCode::FAILED): int
     {
-        fwrite(STDERR, "ferry: $why\n");
-        return ExitCode::FAILED;
+        fwrite(STDERR, 'ferry: ' . Text::clean($why) . "\n");
+        return $code;
     }
 }

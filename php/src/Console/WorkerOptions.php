@@ -9,47 +9,50 @@ use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Input\InputOption;
 
 /**
- * The options of `Ferry\Worker` as a command line says them: one table, from which the command's definition, the array for the worker and
- * the command line of a child are made. Values are checked by the worker itself.
+ * The options of `Ferry\Worker` on a command line: one table, from which the command's definition, the array for the worker and the
+ * command line of a child are made. The worker checks the values; numbers are checked here too, for a message with an example.
+ *
+ * An option that was not typed is not passed: the worker's own default, or that of the bootstrap file, holds.
  */
 final class WorkerOptions
 {
     private const VALUE = 'value';
+    private const NUMBER = 'number';
     private const FLAG = 'flag';
     private const LIST = 'list';
     private const MAP = 'map';
     private const BACKOFF = 'backoff';
 
-    /** name in kebab-case => kind, what --help says. The worker's name is the same with underscores. */
+    /** name in kebab-case => kind, text of --help, for numbers an example. The worker's name is the same with underscores. */
     private const TABLE = [
-        'queue' => [self::VALUE, "Queues, highest priority first, with commas between them [default: the connection's]"],
-        'tries' => [self::VALUE, 'Attempts for jobs that do not say; 0 is unlimited [default: 0]'],
-        'delay' => [self::VALUE, 'Seconds until a failed job is tried again [default: 0]'],
+        'queue' => [self::VALUE, 'Queues, highest priority first, separated by commas [default: that of the connection]'],
+        'tries' => [self::NUMBER, 'Attempts for jobs that do not set their own; 0: unlimited [default: 0]', '3'],
+        'delay' => [self::NUMBER, 'Seconds until a job that threw is tried again; 0: at once [default: 1, 2, 4 ... 60]', '5'],
         'backoff' => [self::BACKOFF, 'The same by attempt: 5, or 1,5,30, or base:2,cap:600,jitter:0.5'],
-        'timeout' => [self::VALUE, 'Seconds that a job may run, when it does not say; 0 is for ever [default: 60]'],
-        'warn-before' => [self::VALUE, 'Seconds before the timeout at which the handler gets a TimeoutException; 0 is never [default: 0]'],
-        'grace' => [self::VALUE, 'Seconds after the timeout in which a stopped job must be gone, else its process ends with 14 [default: 10]'],
-        'stop-timeout' => [self::VALUE, 'Seconds that a running job may go on after TERM [default: its own timeout]'],
-        'sleep' => [self::VALUE, 'Seconds that --once waits for a job; a waiting worker is woken, so nothing else sleeps [default: 3]'],
-        'memory' => [self::VALUE, 'Leave with 12 at so many MiB; 0 is no limit [default: 0]'],
-        'once' => [self::FLAG, 'One job at most'],
-        'max-jobs' => [self::VALUE, 'Leave after so many jobs; 0 is no limit [default: 0]'],
-        'max-time' => [self::VALUE, 'Leave after so many seconds, between jobs; 0 is no limit [default: 0]'],
-        'stop-when-empty' => [self::FLAG, 'Leave as soon as no job is ready'],
-        'max-lease' => [self::VALUE, 'Seconds for which the lease of one running job is renewed [default: 86400]'],
-        'max-outage' => [self::VALUE, 'Seconds for which the broker may be away before the worker leaves with 15; 0 is for ever [default: 300]'],
-        'health-file' => [self::VALUE, "File written after each answer of the broker, for probes; {slot} in it is the number of the process"],
-        'prefetch' => [self::VALUE, 'Most jobs held at once; 1 for slow jobs [default: 64]'],
-        'settle' => [self::VALUE, "pipelined or immediate [default: the connection's, pipelined]"],
-        'on-return' => [self::VALUE, 'What it means when a handler returns without a word: leave or delete [default: leave]'],
+        'timeout' => [self::NUMBER, 'Seconds that a job may run, for jobs that do not set their own; 0: no limit [default: 60]', '300'],
+        'warn-before' => [self::NUMBER, 'Seconds before the timeout at which the handler gets a TimeoutException; 0: never [default: 0]', '5'],
+        'grace' => [self::NUMBER, 'Seconds within which a job must end after its timeout, or its process ends with 14 [default: 10]', '10'],
+        'stop-timeout' => [self::NUMBER, 'Seconds that a running job may continue after TERM [default: its own timeout]', '30'],
+        'sleep' => [self::NUMBER, 'Seconds that --once waits for a job; a waiting worker is woken, so nothing else sleeps [default: 3]', '3'],
+        'memory' => [self::NUMBER, 'Exit with 12 when the process uses this many MiB; 0: no limit [default: 0]', '128'],
+        'once' => [self::FLAG, 'Run one job at most'],
+        'max-jobs' => [self::NUMBER, 'Exit after this many jobs; 0: no limit [default: 0]', '1000'],
+        'max-time' => [self::NUMBER, 'Exit after this many seconds, between jobs; 0: no limit [default: 0]', '3600'],
+        'stop-when-empty' => [self::FLAG, 'Exit when no job is ready'],
+        'max-lease' => [self::NUMBER, 'Seconds for which the lease of a running job is renewed [default: 86400]', '86400'],
+        'max-outage' => [self::NUMBER, 'Exit with 15 when the broker is unreachable for this many seconds; 0: never [default: 300]', '300'],
+        'health-file' => [self::VALUE, 'File whose modification time is renewed with each answer of the broker; {slot} is the number of the process'],
+        'prefetch' => [self::NUMBER, 'Jobs held at once; 1 for slow jobs [default: 64]', '1'],
+        'settle' => [self::VALUE, 'pipelined or immediate [default: that of the connection, pipelined]'],
+        'on-return' => [self::VALUE, 'What happens to a job whose handler returns without delete() or release(): leave or delete [default: leave]'],
         'log' => [self::VALUE, 'plain, json or none [default: plain]'],
         'log-level' => [self::VALUE, 'debug, info, notice, warning or error; notice hides the lines of each job [default: info]'],
-        'status' => [self::VALUE, 'Seconds between status lines; 0 for neither banner nor status [default: 60]'],
+        'status' => [self::NUMBER, 'Seconds between status lines, which also follow each 100 jobs; 0: no banner and no status lines [default: 60]', '60'],
         'job' => [self::VALUE, 'Class of the object that handlers get [default: Ferry\Job]'],
-        'namespace' => [self::VALUE, 'Where short job names live: NAMESPACE\job\Name'],
-        'handlers' => [self::MAP, 'NAME=CLASS or CLASS: names with classes of their own; may be repeated'],
-        'strict' => [self::FLAG, 'Only what --handlers names may run'],
-        'allowed-classes' => [self::LIST, 'Classes that object jobs may unserialize; may be repeated [default: any]'],
+        'namespace' => [self::VALUE, 'Namespace of short job names: NAMESPACE\job\Name'],
+        'handlers' => [self::MAP, 'NAME=CLASS or CLASS; may be repeated'],
+        'strict' => [self::FLAG, 'Run only what --handlers names'],
+        'allowed-classes' => [self::LIST, 'Class that object jobs may unserialize; may be repeated [default: any]'],
     ];
 
     /** What a listener decides itself: one fresh process for each job. */
@@ -81,6 +84,7 @@ final class WorkerOptions
             $options[strtr($name, '-', '_')] = match (self::TABLE[$name][0]) {
                 self::BACKOFF => self::backoff($value),
                 self::MAP => self::map($value),
+                self::NUMBER => self::number($name, $value),
                 default => $name === 'health-file' ? self::healthFile($value, 1) : $value,
             };
         }
@@ -121,6 +125,15 @@ final class WorkerOptions
         return $given;
     }
 
+    /** Its bounds are checked by the worker. */
+    private static function number(string $name, string $value): string
+    {
+        if (!is_numeric($value)) {
+            throw new InvalidOptionException(sprintf('--%s needs a number without a unit, for example --%1$s=%s, not `%s`', $name, self::TABLE[$name][2], $value));
+        }
+        return $value;
+    }
+
     /** @return string|array<string, string> */
     private static function backoff(string $text): string|array
     {
@@ -131,7 +144,7 @@ final class WorkerOptions
         foreach (explode(',', $text) as $part) {
             [$name, $value] = explode(':', $part, 2) + [1 => ''];
             if (!in_array($name, ['base', 'cap', 'jitter'], true) || !is_numeric($value)) {
-                throw new InvalidOptionException('--backoff wants 5, or 1,5,30, or base:2,cap:600,jitter:0.5');
+                throw new InvalidOptionException('--backoff needs 5, or 1,5,30, or base:2,cap:600,jitter:0.5');
             }
             $steps[$name] = $value + 0;
         }

@@ -132,15 +132,19 @@ pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
         Event::Lost(job) => Entry::job(LogLevel::Warning, "lost", job, "Lost:", " (another worker has it)".to_owned()),
         Event::Exception(job, _) if job.has_failed() => return None,
         Event::Exception(job, why) => Entry::job(LogLevel::Warning, "exception", job, "Exception:", because(why)),
-        Event::BrokerTrouble(error) => Entry::trouble("broker_trouble", format!("{error}; trying again")),
-        Event::BrokerBack => Entry::trouble("broker_back", "the broker answers again".to_owned()),
-        Event::BrokerGone(error) => Entry::trouble("broker_gone", format!("{error}; leaving")),
+        Event::BrokerError(error) => Entry::trouble("broker_error", format!("{error}; trying again")),
+        Event::BrokerRecovered => Entry::trouble("broker_recovered", "the broker answers again".to_owned()),
+        Event::BrokerLost(error) => Entry::trouble("broker_lost", format!("{error}; the worker stops")),
         Event::Unsettled(job, error) => Entry::trouble("unsettled", unsettled(job, error)),
-        Event::ControlTrouble(error) => {
-            Entry::trouble("control_trouble", format!("the flags of the fleet cannot be read: {error}; work goes on without"))
+        Event::ControlError(error) => {
+            Entry::trouble("control_error", format!("the control flags cannot be read: {error}; jobs go on without"))
         }
-        Event::StatusTrouble(error) => {
-            Entry::trouble("status_trouble", format!("the status of jobs cannot be kept: {error}; work goes on without"))
+        Event::StatusError(error) => {
+            Entry::trouble("status_error", format!("the status of jobs cannot be written: {error}; jobs go on without"))
+        }
+        Event::Notice(notice) => Entry::trouble("warning", notice.to_owned()),
+        Event::ThreadPanicked(panic) => {
+            Entry::worker(LogLevel::Error, "thread_panicked", format!("{panic}; the worker stops"), Vec::new())
         }
         Event::SettleLost { id, queue } => {
             Entry::trouble("settle_lost", format!("job {id} of `{queue}` was done, but its lease had ended: it may run again"))

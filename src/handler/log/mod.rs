@@ -61,7 +61,7 @@ impl Log {
     /// Says what there is to say about an event; `exception` is the object that goes with it, for a logger.
     ///
     /// Fails only when a logger throws.
-    pub fn tell(&self, event: Event<'_>, exception: impl FnOnce() -> Option<Zval>) -> Called<()> {
+    pub fn event(&self, event: Event<'_>, exception: impl FnOnce() -> Option<Zval>) -> Called<()> {
         entry::of(event).map_or(Ok(()), |entry| self.write(&entry, exception))
     }
 
@@ -70,8 +70,8 @@ impl Log {
         banner::entries(options, config).iter().try_for_each(|entry| self.write(entry, || None))
     }
 
-    /// Trouble that has no event of its own.
-    pub fn trouble(&self, text: &str) {
+    /// Logs an error that has no event of its own.
+    pub fn error(&self, text: &str) {
         // A logger that throws here has nobody to throw to.
         let _ = guarded(|| self.write(&Entry::trouble("error", text.to_owned()), || None));
     }

@@ -5,18 +5,18 @@ use ferry_core::config::FailedStore;
 use ferry_core::failed::{Failure, Reason};
 
 use super::tools::*;
-use super::{Exam, START, Terms};
+use super::{Fixture, START, Terms};
 
-pub fn a_buried_job_lies_whole_in_the_failed_store(exam: &dyn Exam) {
+pub fn a_buried_job_lies_whole_in_the_failed_store(fixture: &Fixture) {
     let mail = queue("mail");
-    let worker = exam.at(START + 5);
+    let worker = fixture.at(START + 5);
     push(&*worker, &mail, 1);
     release(&*worker, &take_one(&*worker, &mail), 0);
     let held = take_one(&*worker, &mail);
     let exception = "RuntimeException: 订单 \"7\" failed in /app/job.php:7\nStack trace:\n#0 {main}";
     assert_eq!(settle(&*worker, &held, Settlement::Bury(Box::new(failure_of(&held, exception)))), SettleResult::Applied);
-    assert_eq!(size(&*worker, &mail), sizes(0, 0, 0, 1));
-    assert_nothing_ready(&*exam.at(START + 3600), &mail);
+    assert_sizes!(&*worker, &mail, sizes(0, 0, 0, 1));
+    assert_nothing_ready(&*fixture.at(START + 3600), &mail);
 
     let failed = worker.admin().expect("admin").failed(&mail, 0, 10).unwrap();
     assert_eq!(failed.len(), 1);
@@ -29,9 +29,9 @@ pub fn a_buried_job_lies_whole_in_the_failed_store(exam: &dyn Exam) {
     assert_eq!(record.failed_at, START + 5);
 }
 
-pub fn every_reason_is_kept(exam: &dyn Exam) {
+pub fn every_reason_is_kept(fixture: &Fixture) {
     use Reason::{Asked, Exception, Exited, MaxAttempts, NoHandler, Poison};
-    let (worker, mail) = (exam.worker(), queue("mail"));
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     for reason in [Exception, MaxAttempts, Poison, NoHandler, Exited, Asked] {
         push(&*worker, &mail, 1);
         let held = take_one(&*worker, &mail);
@@ -42,8 +42,8 @@ pub fn every_reason_is_kept(exam: &dyn Exam) {
     }
 }
 
-pub fn failed_jobs_come_newest_first_and_in_pages(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn failed_jobs_come_newest_first_and_in_pages(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     for number in 0..5 {
         push(&*worker, &mail, number);
         let held = take_one(&*worker, &mail);
@@ -61,8 +61,8 @@ pub fn failed_jobs_come_newest_first_and_in_pages(exam: &dyn Exam) {
     assert_eq!(page(0, 0), [0; 0]);
 }
 
-pub fn failed_jobs_of_a_batch_each_have_their_own_record(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn failed_jobs_of_a_batch_each_have_their_own_record(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     push_all(&*worker, &mail, 0..3);
     let jobs = take(&*worker, &mail, 3);
     assert_eq!(settle_all(&*worker, jobs.iter().map(|job| (job, bury(job)))), [SettleResult::Applied; 3]);
@@ -73,8 +73,8 @@ pub fn failed_jobs_of_a_batch_each_have_their_own_record(exam: &dyn Exam) {
     assert_eq!(ids.len(), 3);
 }
 
-pub fn queues_have_failed_jobs_of_their_own(exam: &dyn Exam) {
-    let worker = exam.worker();
+pub fn queues_have_failed_jobs_of_their_own(fixture: &Fixture) {
+    let worker = fixture.worker();
     let queues = ["a", "b"].map(queue);
     push(&*worker, &queues[0], 1);
     let held = take_one(&*worker, &queues[0]);
@@ -84,14 +84,12 @@ pub fn queues_have_failed_jobs_of_their_own(exam: &dyn Exam) {
     assert_eq!((size(&*worker, &queues[0]).failed, size(&*worker, &queues[1]).failed), (1, 0));
 }
 
-pub fn a_broker_told_to_discard_keeps_no_failed_job(exam: &dyn Exam) {
-    let Some(worker) = exam.worker_with(Terms { failed: FailedStore::Discard, ..Terms::at(START) }) else {
-        return crate::servers::say_skipped("this driver always keeps failed jobs");
-    };
+pub fn a_broker_told_to_discard_keeps_no_failed_job(fixture: &Fixture) {
+    let worker = fixture.worker_with(Terms { failed: FailedStore::Discard, ..Terms::at(START) });
     let mail = queue("mail");
     push(&*worker, &mail, 1);
     let held = take_one(&*worker, &mail);
     assert_eq!(settle(&*worker, &held, bury(&held)), SettleResult::Applied);
-    assert_eq!(size(&*worker, &mail), sizes(0, 0, 0, 0));
+    assert_sizes!(&*worker, &mail, sizes(0, 0, 0, 0));
     assert_eq!(settle(&*worker, &held, bury(&held)), SettleResult::Lost);
 }

@@ -9,25 +9,25 @@ use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement, State};
 use ferry_core::{Broker, ErrorKind, NewJob, QueueName, Reservation, Result};
 
 use super::tools::*;
-use super::{Exam, START};
+use super::{Fixture, START};
 
-pub fn every_word_works_after_its_connection_was_killed(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn every_word_works_after_its_connection_was_killed(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     for round in 0..3 {
-        exam.kill_connections();
+        fixture.kill_connections();
         push(&*worker, &mail, 1);
-        exam.kill_connections();
+        fixture.kill_connections();
         push_all(&*worker, &mail, 2..4);
-        exam.kill_connections();
-        assert_eq!(size(&*worker, &mail), sizes(3, 0, 0, round));
-        exam.kill_connections();
+        fixture.kill_connections();
+        assert_sizes!(&*worker, &mail, sizes(3, 0, 0, round));
+        fixture.kill_connections();
         let jobs = take(&*worker, &mail, 10);
         assert_eq!(numbers(&jobs), [1, 2, 3]);
-        exam.kill_connections();
+        fixture.kill_connections();
         let claims: Vec<_> = jobs.iter().map(|job| job.claim.clone()).collect();
-        if exam.has_leases() {
+        if fixture.has_leases() {
             assert_eq!(worker.extend(&claims).unwrap(), [ExtendResult::Kept; 3]);
-            exam.kill_connections();
+            fixture.kill_connections();
             let settled = settle_all(
                 &*worker,
                 [(&jobs[0], Settlement::Delete), (&jobs[1], bury(&jobs[1])), (&jobs[2], Settlement::GiveBack)],
@@ -38,26 +38,26 @@ pub fn every_word_works_after_its_connection_was_killed(exam: &dyn Exam) {
             return;
         }
         let admin = worker.admin().expect("admin");
-        exam.kill_connections();
+        fixture.kill_connections();
         assert_eq!(admin.peek(&mail, State::Ready, 0, 10).unwrap().len(), 1);
-        exam.kill_connections();
+        fixture.kill_connections();
         assert_eq!(admin.failed(&mail, 0, 100).unwrap().len() as u64, round + 1);
-        exam.kill_connections();
+        fixture.kill_connections();
         assert_eq!(admin.clear(&mail).unwrap(), 1);
     }
 }
 
-pub fn a_closed_broker_opens_again_at_the_next_word(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_closed_broker_opens_again_at_the_next_word(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     worker.close();
     push(&*worker, &mail, 1);
     worker.close();
     worker.close();
     let held = take_one(&*worker, &mail);
-    if exam.has_leases() {
+    if fixture.has_leases() {
         worker.close();
         delete(&*worker, &held);
-        assert_eq!(size(&*worker, &mail).total(), 0);
+        assert_total!(&*worker, &mail, 0);
     }
 }
 
@@ -76,14 +76,11 @@ struct Log {
     first_attempts: HashMap<u32, u32>,
 }
 
-pub fn a_storm_of_killed_connections_loses_and_doubles_nothing(exam: &dyn Exam) {
+pub fn a_storm_of_killed_connections_loses_and_doubles_nothing(fixture: &Fixture) {
     const JOBS: u32 = 400;
-    if !exam.has_leases() {
-        return;
-    }
     let (mail, log) = (queue("mail"), Mutex::new(Log::default()));
     let (pushed, pushed_all) = (AtomicU32::new(0), AtomicBool::new(false));
-    let (pusher, taker) = (exam.worker(), exam.worker());
+    let (pusher, taker) = (fixture.worker(), fixture.worker());
     thread::scope(|scope| {
         scope.spawn(|| {
             let _over = SetWhenDropped(&pushed_all);
@@ -102,7 +99,7 @@ pub fn a_storm_of_killed_connections_loses_and_doubles_nothing(exam: &dyn Exam) 
         });
         while !pushed_all.load(Ordering::SeqCst) {
             let before = pushed.load(Ordering::SeqCst);
-            exam.kill_connections();
+            fixture.kill_connections();
             // A storm without a pause would let nobody connect.
             while pushed.load(Ordering::SeqCst) == before && !pushed_all.load(Ordering::SeqCst) {
                 thread::yield_now();
@@ -111,9 +108,9 @@ pub fn a_storm_of_killed_connections_loses_and_doubles_nothing(exam: &dyn Exam) 
     });
 
     // Reservations whose answer broke are rescued by their lease.
-    let later = exam.at(START + 60);
+    let later = fixture.at(START + 60);
     while take_in_storm(&*later, &mail, &log) {}
-    assert_eq!(size(&*later, &mail).total(), 0);
+    assert_total!(&*later, &mail, 0);
 
     let log = log.into_inner().expect("no thread panicked");
     for number in &log.stored {

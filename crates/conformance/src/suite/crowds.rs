@@ -10,32 +10,32 @@ use ferry_core::NewJob;
 use ferry_core::broker::{SettleResult, Settlement};
 use ferry_core::{Broker, QueueName};
 
-use super::Exam;
+use super::Fixture;
 use super::tools::*;
 
 const WAIT: Duration = Duration::from_millis(200);
 
-pub fn five_thousand_jobs_reach_one_worker_each(exam: &dyn Exam) {
+pub fn five_thousand_jobs_reach_one_worker_each(fixture: &Fixture) {
     let mail = queue("mail");
     let crowd = Crowd::new(5_000);
     thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| crowd.work(&*exam.worker(), &mail));
+            scope.spawn(|| crowd.work(&*fixture.worker(), &mail));
         }
         for start in [0, 2_500] {
             let mail = &mail;
-            scope.spawn(move || push_half(&*exam.worker(), mail, start));
+            scope.spawn(move || push_half(&*fixture.worker(), mail, start));
         }
     });
     crowd.assert_complete();
-    assert_eq!(size(&*exam.worker(), &mail), sizes(0, 0, 0, 0));
+    assert_sizes!(&*fixture.worker(), &mail, sizes(0, 0, 0, 0));
 }
 
-pub fn all_who_meet_at_a_store_that_nobody_used_yet_get_in(exam: &dyn Exam) {
+pub fn all_who_meet_at_a_store_that_nobody_used_yet_get_in(fixture: &Fixture) {
     const WORKERS: u32 = 16;
     let (mail, door) = (queue("mail"), Barrier::new(WORKERS as usize));
     let enter = |number| {
-        let worker = exam.worker();
+        let worker = fixture.worker();
         door.wait();
         worker.push(&mail, NewJob::ready(job(number))).err().map(|error| error.to_string())
     };
@@ -45,11 +45,11 @@ pub fn all_who_meet_at_a_store_that_nobody_used_yet_get_in(exam: &dyn Exam) {
         threads.into_iter().filter_map(|thread| thread.join().expect("the thread ran through")).collect()
     });
     assert!(refused.is_empty(), "{} of {WORKERS} were refused: {refused:#?}", refused.len());
-    assert_eq!(size(&*exam.worker(), &mail), sizes(u64::from(WORKERS), 0, 0, 0));
+    assert_sizes!(&*fixture.worker(), &mail, sizes(u64::from(WORKERS), 0, 0, 0));
 }
 
-pub fn one_broker_serves_many_threads(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn one_broker_serves_many_threads(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     let crowd = Crowd::new(1_000);
     thread::scope(|scope| {
         for _ in 0..3 {
@@ -61,7 +61,7 @@ pub fn one_broker_serves_many_threads(exam: &dyn Exam) {
         }
     });
     crowd.assert_complete();
-    assert_eq!(size(&*worker, &mail), sizes(0, 0, 0, 0));
+    assert_sizes!(&*worker, &mail, sizes(0, 0, 0, 0));
 }
 
 /// One job by itself, then 49 at once, as applications do both.

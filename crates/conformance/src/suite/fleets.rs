@@ -4,11 +4,11 @@ use ferry_core::Broker;
 use ferry_core::control::{ControlCommand, FleetFlags, GONE_AFTER, WorkerControl, WorkerReport, WorkerState};
 
 use super::tools::*;
-use super::{Exam, START};
+use super::{Fixture, START};
 
-/// `None`: this broker keeps no flags; another connection does it for it.
-fn fleet(worker: &dyn Broker) -> Option<&dyn WorkerControl> {
-    worker.control()
+/// The flags and reports of a broker that has a place for them.
+fn fleet(worker: &dyn Broker) -> &dyn WorkerControl {
+    worker.control().expect("a driver without is not asked")
 }
 
 fn report(id: &str, started: i64) -> WorkerReport {
@@ -27,9 +27,9 @@ fn report(id: &str, started: i64) -> WorkerReport {
     }
 }
 
-pub fn a_fleet_that_nobody_asked_for_anything_has_no_flags(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(fleet) = fleet(&*worker) else { return };
+pub fn a_fleet_that_nobody_asked_for_anything_has_no_flags(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let fleet = fleet(&*worker);
     assert_eq!(fleet.flags().unwrap(), FleetFlags::default());
     assert!(fleet.workers().unwrap().is_empty());
     fleet.resume(&queue("mail")).unwrap();
@@ -37,12 +37,12 @@ pub fn a_fleet_that_nobody_asked_for_anything_has_no_flags(exam: &dyn Exam) {
     assert_eq!(fleet.flags().unwrap(), FleetFlags::default());
 }
 
-pub fn a_paused_queue_is_flagged_until_it_is_resumed(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(fleet) = fleet(&*worker) else { return };
+pub fn a_paused_queue_is_flagged_until_it_is_resumed(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let fleet = fleet(&*worker);
     fleet.pause(&queue("mail")).unwrap();
     // Time passes by asking for a later worker.
-    let other = exam.at(START + 5);
+    let other = fixture.at(START + 5);
     let seen = other.control().expect("a fleet");
     seen.pause(&queue("mail")).unwrap();
     seen.pause(&queue("a:b")).unwrap();
@@ -53,9 +53,9 @@ pub fn a_paused_queue_is_flagged_until_it_is_resumed(exam: &dyn Exam) {
     assert!(flags.is_paused(&queue("a:b")) && !flags.is_paused(&queue("mail")));
 }
 
-pub fn an_order_is_seen_by_every_worker_and_counts_up(exam: &dyn Exam) {
-    let (worker, other) = (exam.worker(), exam.worker());
-    let (Some(fleet), Some(seen)) = (fleet(&*worker), fleet(&*other)) else { return };
+pub fn an_order_is_seen_by_every_worker_and_counts_up(fixture: &Fixture) {
+    let (worker, other) = (fixture.worker(), fixture.worker());
+    let (fleet, seen) = (fleet(&*worker), fleet(&*other));
     let before = seen.flags().unwrap();
     fleet.command(ControlCommand::Restart).unwrap();
     let after = seen.flags().unwrap();
@@ -67,9 +67,9 @@ pub fn an_order_is_seen_by_every_worker_and_counts_up(exam: &dyn Exam) {
     assert!(last.asks_to_leave(&after));
 }
 
-pub fn workers_are_listed_while_they_report(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(early) = fleet(&*worker) else { return };
+pub fn workers_are_listed_while_they_report(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let early = fleet(&*worker);
     early.report(&report("b", 20)).unwrap();
     early.report(&report("a", 10)).unwrap();
     let again = WorkerReport { processed: 9, ..report("a", 10) };
@@ -80,16 +80,16 @@ pub fn workers_are_listed_while_they_report(exam: &dyn Exam) {
     early.deregister("b").unwrap();
     assert_eq!(early.workers().unwrap().len(), 1);
 
-    let later = exam.at(START + GONE_AFTER);
+    let later = fixture.at(START + GONE_AFTER);
     let later = later.control().expect("a fleet");
     assert!(later.workers().unwrap().is_empty(), "it has not reported for a while");
     later.report(&report("c", 30)).unwrap();
     assert_eq!(later.workers().unwrap().len(), 1);
 }
 
-pub fn flags_are_no_jobs(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
-    let Some(fleet) = fleet(&*worker) else { return };
+pub fn flags_are_no_jobs(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
+    let fleet = fleet(&*worker);
     fleet.pause(&mail).unwrap();
     fleet.command(ControlCommand::Restart).unwrap();
     fleet.report(&report("a", 1)).unwrap();

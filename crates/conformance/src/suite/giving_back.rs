@@ -4,13 +4,10 @@ use ferry_core::NewJob;
 use ferry_core::broker::{SettleResult, Settlement};
 
 use super::tools::*;
-use super::{Exam, START};
+use super::{Fixture, START};
 
-pub fn giving_back_restores_bytes_order_and_attempts_at_the_head(exam: &dyn Exam) {
-    if !exam.gives_back_to_head() {
-        return;
-    }
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn giving_back_restores_bytes_order_and_attempts_at_the_head(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     push_all(&*worker, &mail, 0..6);
     let jobs = take(&*worker, &mail, 4);
     let settled = settle_all(
@@ -23,14 +20,14 @@ pub fn giving_back_restores_bytes_order_and_attempts_at_the_head(exam: &dyn Exam
         ],
     );
     assert_eq!(settled, [SettleResult::Applied; 4]);
-    assert_eq!(size(&*worker, &mail), sizes(5, 0, 0, 0));
+    assert_sizes!(&*worker, &mail, sizes(5, 0, 0, 0));
     let again = take(&*worker, &mail, 64);
     assert_eq!(numbers(&again), [1, 2, 3, 4, 5]);
     assert!(again.iter().all(|reserved| reserved.attempts == Some(1) && reserved.body == job(number(&reserved.body))));
 }
 
-pub fn giving_back_burns_no_attempt_of_a_job_that_was_tried(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn giving_back_burns_no_attempt_of_a_job_that_was_tried(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     push(&*worker, &mail, 1);
     release(&*worker, &take_one(&*worker, &mail), 0);
     for _ in 0..5 {
@@ -40,11 +37,8 @@ pub fn giving_back_burns_no_attempt_of_a_job_that_was_tried(exam: &dyn Exam) {
     }
 }
 
-pub fn giving_back_goes_ahead_of_jobs_pushed_meanwhile(exam: &dyn Exam) {
-    if !exam.gives_back_to_head() {
-        return;
-    }
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn giving_back_goes_ahead_of_jobs_pushed_meanwhile(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     push(&*worker, &mail, 1);
     let first = take_one(&*worker, &mail);
     push(&*worker, &mail, 2);
@@ -52,11 +46,8 @@ pub fn giving_back_goes_ahead_of_jobs_pushed_meanwhile(exam: &dyn Exam) {
     assert_eq!(numbers(&take(&*worker, &mail, 64)), [1, 2]);
 }
 
-pub fn poison_is_given_back_with_its_bytes(exam: &dyn Exam) {
-    if !exam.gives_back_to_head() {
-        return;
-    }
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn poison_is_given_back_with_its_bytes(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     worker.push(&mail, NewJob::ready(&b"\xff\x00 no job"[..])).unwrap();
     push(&*worker, &mail, 1);
     let poison = take_one(&*worker, &mail);
@@ -65,24 +56,21 @@ pub fn poison_is_given_back_with_its_bytes(exam: &dyn Exam) {
     assert_eq!(numbers(&take(&*worker, &mail, 64)), [1]);
 }
 
-pub fn giving_back_after_a_takeover_is_lost_and_changes_nothing(exam: &dyn Exam) {
-    if !exam.has_leases() {
-        return;
-    }
+pub fn giving_back_after_a_takeover_is_lost_and_changes_nothing(fixture: &Fixture) {
     let mail = queue("mail");
-    let slow = exam.worker();
+    let slow = fixture.worker();
     push(&*slow, &mail, 1);
     let stale = take_one(&*slow, &mail);
-    let quick = exam.at(START + 60);
+    let quick = fixture.at(START + 60);
     let held = take_one(&*quick, &mail);
     assert_eq!(settle(&*slow, &stale, Settlement::GiveBack), SettleResult::Lost);
-    assert_eq!(size(&*quick, &mail), sizes(0, 0, 1, 0));
+    assert_sizes!(&*quick, &mail, sizes(0, 0, 1, 0));
     assert_nothing_ready(&*quick, &mail);
     delete(&*quick, &held);
 }
 
-pub fn of_a_batch_given_back_only_what_is_still_ours_returns(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn of_a_batch_given_back_only_what_is_still_ours_returns(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     push_all(&*worker, &mail, 0..3);
     let jobs = take(&*worker, &mail, 3);
     delete(&*worker, &jobs[1]);

@@ -6,18 +6,18 @@ use ferry_core::{Broker, NewJob};
 use serde_json::Value;
 
 use super::tools::*;
-use super::{Exam, START};
+use super::{Fixture, START};
 
 fn poisons() -> Vec<Vec<u8>> {
     let mut mebibyte = vec![b'\xfe'; 1 << 20];
     mebibyte[0] = b'{';
-    let texts = ["", "0", "not json", "{}", "[]", "null", r#"{"job":"J","data":1}"#, r#"{"job":"J","attempts":"1"}"#];
+    let texts = ["", "0", "not json", "{}", "[]", "null", r#"{"job":"J","data":1}"#, r#"{"job":"J","attempts":"one"}"#];
     let raws = [&b"\xff\xfe"[..], b"\0", b"a\0b\r\n", b"{\"attempts\":-1}", b"\xf0\x9f\x98"];
     texts.iter().map(|text| text.as_bytes().to_vec()).chain(raws.iter().map(|raw| raw.to_vec())).chain([mebibyte]).collect()
 }
 
-pub fn poison_is_reserved_without_a_count_and_buried_raw(exam: &dyn Exam) {
-    let worker = exam.worker();
+pub fn poison_is_reserved_without_a_count_and_buried_raw(fixture: &Fixture) {
+    let worker = fixture.worker();
     // A table counts beside the payload, so it can count whatever the payload is.
     let attempts = if worker.capabilities().counts_in_payload { None } else { Some(1) };
     for (number, poison) in poisons().into_iter().enumerate() {
@@ -31,23 +31,20 @@ pub fn poison_is_reserved_without_a_count_and_buried_raw(exam: &dyn Exam) {
         let failed = worker.admin().expect("admin").failed(&mail, 0, 2).unwrap();
         assert_eq!(failed.len(), 1);
         assert!(failed[0].payload == poison, "poison {number} is kept byte for byte");
-        assert_eq!(size(&*worker, &mail), sizes(0, 0, 0, 1));
+        assert_sizes!(&*worker, &mail, sizes(0, 0, 0, 1));
     }
 }
 
-pub fn poison_comes_back_when_its_worker_dies(exam: &dyn Exam) {
-    if !exam.has_leases() {
-        return;
-    }
+pub fn poison_comes_back_when_its_worker_dies(fixture: &Fixture) {
     let mail = queue("mail");
-    exam.worker().push(&mail, NewJob::ready(&b"not json"[..])).unwrap();
+    fixture.worker().push(&mail, NewJob::ready(&b"not json"[..])).unwrap();
     for turn in 0..3 {
-        assert_eq!(take_one(&*exam.at(START + 60 * turn), &mail).body, b"not json");
+        assert_eq!(take_one(&*fixture.at(START + 60 * turn), &mail).body, b"not json");
     }
 }
 
-pub fn poison_does_not_stop_its_neighbours(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn poison_does_not_stop_its_neighbours(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     push(&*worker, &mail, 1);
     worker.push(&mail, NewJob::ready(&b"\xff"[..])).unwrap();
     push(&*worker, &mail, 2);
@@ -55,8 +52,8 @@ pub fn poison_does_not_stop_its_neighbours(exam: &dyn Exam) {
     assert_eq!(bodies, [job(1), b"\xff".to_vec(), job(2)]);
 }
 
-pub fn a_job_of_a_mebibyte_arrives_whole(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_job_of_a_mebibyte_arrives_whole(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     let body = format!(r#"{{"job":"J","data":"{}","id":"x","attempts":0}}"#, "x".repeat(1 << 20)).into_bytes();
     worker.push(&mail, NewJob::ready(&body)).unwrap();
     let held = take_one(&*worker, &mail);
@@ -67,19 +64,20 @@ pub fn a_job_of_a_mebibyte_arrives_whole(exam: &dyn Exam) {
     delete(&*worker, &again);
 }
 
-pub fn raising_attempts_leaves_every_other_byte(exam: &dyn Exam) {
-    let fixture: Value = serde_json::from_str(include_str!("../../../../fixtures/attempts.json")).expect("the fixture is JSON");
-    let cases = fixture["cases"].as_array().expect("the fixture holds cases");
+pub fn raising_attempts_leaves_every_other_byte(fixture: &Fixture) {
+    let recorded: Value =
+        serde_json::from_str(include_str!("../../../../fixtures/attempts.json")).expect("the recording is JSON");
+    let cases = recorded["cases"].as_array().expect("the recording holds cases");
     assert!(cases.len() >= 29);
-    let worker = exam.worker();
+    let worker = fixture.worker();
     for (number, case) in cases.iter().enumerate() {
         let body = case["body"].as_str().expect("a body is text");
         raised_as(&*worker, number, body, case["raised"].as_str());
     }
 }
 
-pub fn awkward_data_survives_every_attempt(exam: &dyn Exam) {
-    let worker = exam.worker();
+pub fn awkward_data_survives_every_attempt(fixture: &Fixture) {
+    let worker = fixture.worker();
     let awkward = [
         r#"{"o":{},"a":[],"f":1.0,"e":1e2,"big":9223372036854775808,"u":"é/😀","sp": [1, 2]}"#,
         r#"{"0":"a","1":"b"}"#,

@@ -2,44 +2,44 @@
 
 use ferry_core::{Due, NewJob};
 
-use super::Exam;
+use super::Fixture;
 use super::START;
 use super::tools::*;
 
-pub fn a_pushed_job_is_reserved_and_deleted(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_pushed_job_is_reserved_and_deleted(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     push(&*worker, &mail, 1);
     let reserved = take_one(&*worker, &mail);
     assert_eq!((reserved.body.clone(), reserved.attempts), (job(1), Some(1)));
     delete(&*worker, &reserved);
-    assert_eq!(size(&*worker, &mail), sizes(0, 0, 0, 0));
-    assert_nothing_ready(&*exam.at(START + 3600), &mail);
+    assert_sizes!(&*worker, &mail, sizes(0, 0, 0, 0));
+    assert_nothing_ready(&*fixture.at(START + 3600), &mail);
 }
 
-pub fn a_job_pushed_by_one_worker_is_reserved_by_another(exam: &dyn Exam) {
+pub fn a_job_pushed_by_one_worker_is_reserved_by_another(fixture: &Fixture) {
     let mail = queue("mail");
-    push(&*exam.worker(), &mail, 1);
-    assert_eq!(numbers(&take(&*exam.worker(), &mail, 1)), [1]);
+    push(&*fixture.worker(), &mail, 1);
+    assert_eq!(numbers(&take(&*fixture.worker(), &mail, 1)), [1]);
 }
 
-pub fn push_many_keeps_order_and_counts(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn push_many_keeps_order_and_counts(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     let jobs: Vec<NewJob<'_>> = (0..7).map(|number| NewJob::ready(job(number))).collect();
     assert_eq!(worker.push_many(&mail, &jobs).unwrap(), 7);
-    assert_eq!(size(&*worker, &mail), sizes(7, 0, 0, 0));
+    assert_sizes!(&*worker, &mail, sizes(7, 0, 0, 0));
     assert_eq!(numbers(&take(&*worker, &mail, 10)), (0..7).collect::<Vec<_>>());
 }
 
-pub fn pushing_many_of_nothing_stores_nothing(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn pushing_many_of_nothing_stores_nothing(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     assert_eq!(worker.push_many(&mail, &[]).unwrap(), 0);
-    assert_eq!(size(&*worker, &mail).total(), 0);
+    assert_total!(&*worker, &mail, 0);
 }
 
-pub fn thousands_pushed_at_once_arrive_in_order(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn thousands_pushed_at_once_arrive_in_order(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     push_all(&*worker, &mail, 0..2_500);
-    assert_eq!(size(&*worker, &mail), sizes(2_500, 0, 0, 0));
+    assert_sizes!(&*worker, &mail, sizes(2_500, 0, 0, 0));
     let mut seen = Vec::new();
     while seen.len() < 2_500 {
         let jobs = take(&*worker, &mail, 1_000);
@@ -49,11 +49,8 @@ pub fn thousands_pushed_at_once_arrive_in_order(exam: &dyn Exam) {
     assert_eq!(seen, (0..2_500).collect::<Vec<_>>());
 }
 
-pub fn ready_and_delayed_jobs_may_be_pushed_together(exam: &dyn Exam) {
-    if !exam.has_a_clock_to_turn() {
-        return;
-    }
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn ready_and_delayed_jobs_may_be_pushed_together(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     let jobs = [
         NewJob::ready(job(1)),
         NewJob::due(job(2), Due::After(10)),
@@ -61,14 +58,14 @@ pub fn ready_and_delayed_jobs_may_be_pushed_together(exam: &dyn Exam) {
         NewJob::due(job(4), Due::At(START + 20)),
     ];
     assert_eq!(worker.push_many(&mail, &jobs).unwrap(), 4);
-    assert_eq!(size(&*worker, &mail), sizes(2, 2, 0, 0));
+    assert_sizes!(&*worker, &mail, sizes(2, 2, 0, 0));
     assert_eq!(numbers(&take(&*worker, &mail, 10)), [1, 3]);
-    assert_eq!(numbers(&take(&*exam.at(START + 10), &mail, 10)), [2]);
-    assert_eq!(numbers(&take(&*exam.at(START + 20), &mail, 10)), [4]);
+    assert_eq!(numbers(&take(&*fixture.at(START + 10), &mail, 10)), [2]);
+    assert_eq!(numbers(&take(&*fixture.at(START + 20), &mail, 10)), [4]);
 }
 
-pub fn a_payload_arrives_byte_for_byte(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_payload_arrives_byte_for_byte(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     let raw = r#"{ "job" : "J" ,"data":{"o":{},"f":1.0,"e":1e2,"big":9223372036854775808,"u":"é/😀\u00e9\/"}, "attempts":0}"#;
     worker.push(&mail, NewJob::ready(raw.as_bytes())).unwrap();
     assert_eq!(String::from_utf8(take_one(&*worker, &mail).body).unwrap(), raw);

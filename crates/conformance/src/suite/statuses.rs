@@ -5,7 +5,7 @@ use ferry_core::status::{Ending, JobRef, MOST_ERROR, MOST_RESULT, State, Status,
 use ferry_core::{Broker, IdempotencyStore, StatusStore};
 
 use super::tools::*;
-use super::{Exam, START};
+use super::{Fixture, START};
 
 /// Both stores of one worker.
 #[derive(Clone, Copy)]
@@ -14,9 +14,10 @@ struct Stores<'a> {
     claims: &'a dyn IdempotencyStore,
 }
 
-/// `None`: this broker keeps neither; another connection does it for it.
-fn stores(worker: &dyn Broker) -> Option<Stores<'_>> {
-    Some(Stores { statuses: worker.status()?, claims: worker.idempotency()? })
+/// The stores of a broker that has both.
+fn stores(worker: &dyn Broker) -> Stores<'_> {
+    let without = "a driver without is not asked";
+    Stores { statuses: worker.status().expect(without), claims: worker.idempotency().expect(without) }
 }
 
 /// Seconds that a status is kept in these behaviours.
@@ -47,9 +48,9 @@ fn known(stores: Stores<'_>) -> Option<(State, u32)> {
 
 /// The same store in a later second: time passes by asking for it.
 macro_rules! later {
-    ($name:ident, $exam:expr, $second:expr) => {
-        let worker = $exam.at($second);
-        let $name = stores(&*worker).expect("a stores");
+    ($name:ident, $fixture:expr, $second:expr) => {
+        let worker = $fixture.at($second);
+        let $name = stores(&*worker);
     };
 }
 
@@ -57,18 +58,18 @@ const fn running(attempts: u32) -> StatusChange {
     StatusChange::Running { attempts }
 }
 
-pub fn nothing_is_known_of_a_job_that_nobody_spoke_of(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(stores) = stores(&*worker) else { return };
+pub fn nothing_is_known_of_a_job_that_nobody_spoke_of(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let stores = stores(&*worker);
     assert_eq!(stores.statuses.find("x").unwrap(), None);
     stores.statuses.update(&[]).unwrap();
     say(stores, &[StatusChange::TakenBack, StatusChange::GivenBack { attempts: 1 }]);
     assert_eq!(status(stores), None);
 }
 
-pub fn a_job_is_followed_from_its_push_to_its_end(exam: &dyn Exam) {
-    let producer = exam.worker();
-    let Some(pushes) = stores(&*producer) else { return };
+pub fn a_job_is_followed_from_its_push_to_its_end(fixture: &Fixture) {
+    let producer = fixture.worker();
+    let pushes = stores(&*producer);
     say(pushes, &[StatusChange::Queued]);
     let expected = Status {
         id: "x".into(),
@@ -82,7 +83,7 @@ pub fn a_job_is_followed_from_its_push_to_its_end(exam: &dyn Exam) {
     };
     assert_eq!(status(pushes), Some(expected.clone()));
 
-    later!(works, exam, START + 5);
+    later!(works, fixture, START + 5);
     say(works, &[running(1), StatusChange::Progress { attempts: 1, percent: 40, message: Some("half ü \n".into()) }]);
     let expected = Status {
         state: State::Running,
@@ -97,7 +98,7 @@ pub fn a_job_is_followed_from_its_push_to_its_end(exam: &dyn Exam) {
 
     let result = Some(r#"{"a":[1,"ü"]}"#.to_owned());
     let ending = Ending { state: State::Succeeded, error: None, result: result.clone() };
-    later!(ends, exam, START + 9);
+    later!(ends, fixture, START + 9);
     say(ends, &[StatusChange::Ended { attempts: 1, ending }]);
     let expected = Status {
         state: State::Succeeded,
@@ -111,9 +112,9 @@ pub fn a_job_is_followed_from_its_push_to_its_end(exam: &dyn Exam) {
 }
 
 /// Every state that can be known, and every word that can come then: the store decides as the rule does.
-pub fn every_word_is_admitted_as_the_rule_says(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(stores) = stores(&*worker) else { return };
+pub fn every_word_is_admitted_as_the_rule_says(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let stores = stores(&*worker);
     let lives: Vec<Vec<StatusChange>> = [None, Some(running(2))]
         .into_iter()
         .flat_map(|begin| {
@@ -172,11 +173,11 @@ fn fields_of(status: &Status) -> ferry_core::status::StatusFields {
     texts.into_iter().filter_map(|(name, text)| text.map(|text| (name.to_owned(), text))).collect()
 }
 
-pub fn a_late_word_changes_nothing(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(stale) = stores(&*worker) else { return };
+pub fn a_late_word_changes_nothing(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let stale = stores(&*worker);
     say(stale, &[StatusChange::Queued, running(1)]);
-    later!(fresh, exam, START + 70);
+    later!(fresh, fixture, START + 70);
     say(fresh, &[running(2)]);
     say(
         stale,
@@ -189,16 +190,16 @@ pub fn a_late_word_changes_nothing(exam: &dyn Exam) {
     assert_eq!(known(fresh), Some((State::Succeeded, 2)));
 }
 
-pub fn a_status_goes_after_its_time_and_every_word_begins_it_anew(exam: &dyn Exam) {
-    let (worker, ttl) = (exam.worker(), i64::from(TTL));
-    let Some(first) = stores(&*worker) else { return };
+pub fn a_status_goes_after_its_time_and_every_word_begins_it_anew(fixture: &Fixture) {
+    let (worker, ttl) = (fixture.worker(), i64::from(TTL));
+    let first = stores(&*worker);
     say(first, &[StatusChange::Queued]);
-    later!(second, exam, START + ttl - 1);
+    later!(second, fixture, START + ttl - 1);
     assert_eq!(known(second), Some((State::Queued, 0)));
     say(second, &[running(1)]);
-    later!(third, exam, START + 2 * ttl - 2);
+    later!(third, fixture, START + 2 * ttl - 2);
     assert_eq!(known(third), Some((State::Running, 1)));
-    later!(last, exam, START + 2 * ttl - 1);
+    later!(last, fixture, START + 2 * ttl - 1);
     assert_eq!(known(last), None);
     // A word about a job of which nothing is known any more tells what there is to tell.
     say(last, &[StatusChange::Progress { attempts: 1, percent: 50, message: None }]);
@@ -208,9 +209,9 @@ pub fn a_status_goes_after_its_time_and_every_word_begins_it_anew(exam: &dyn Exa
     assert_eq!((status.state, status.job.as_str(), status.queued_at), (State::Succeeded, "App\\Job@run", None));
 }
 
-pub fn thousands_of_words_arrive_together_and_in_order(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(stores) = stores(&*worker) else { return };
+pub fn thousands_of_words_arrive_together_and_in_order(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let stores = stores(&*worker);
     let ids: Vec<String> = (0..1200).map(|number| format!("job-{number}")).collect();
     let notes: Vec<StatusUpdate> = ids
         .iter()
@@ -224,9 +225,9 @@ pub fn thousands_of_words_arrive_together_and_in_order(exam: &dyn Exam) {
     }
 }
 
-pub fn texts_of_every_kind_and_of_the_longest_length_are_kept(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(stores) = stores(&*worker) else { return };
+pub fn texts_of_every_kind_and_of_the_longest_length_are_kept(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let stores = stores(&*worker);
     let result = format!("\"{}\"", "x".repeat(MOST_RESULT - 2));
     let error = format!("{}\u{1F980}'\"\\\r\n{}", "ü".repeat(100), "e".repeat(MOST_ERROR));
     let ending = Ending { state: State::Failed, error: Some(error.clone()), result: Some(result.clone()) };
@@ -241,9 +242,9 @@ pub fn texts_of_every_kind_and_of_the_longest_length_are_kept(exam: &dyn Exam) {
     assert_eq!(stores.statuses.find(awkward).unwrap().unwrap().id, awkward);
 }
 
-pub fn statuses_are_no_jobs(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
-    let Some(stores) = stores(&*worker) else { return };
+pub fn statuses_are_no_jobs(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
+    let stores = stores(&*worker);
     say(stores, &[StatusChange::Queued]);
     assert_eq!(stores.claims.claim("x", "a", TERMS).unwrap(), ClaimOutcome::Yours);
     assert_nothing_ready(&*worker, &mail);
@@ -253,13 +254,13 @@ pub fn statuses_are_no_jobs(exam: &dyn Exam) {
     assert!(stores.claims.complete("x", "a", None, 9).unwrap(), "and claims");
 }
 
-pub fn work_is_claimed_once_and_done_once(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(mine) = stores(&*worker) else { return };
+pub fn work_is_claimed_once_and_done_once(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let mine = stores(&*worker);
     assert!(!mine.claims.is_done("k").unwrap());
     assert_eq!(mine.claims.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours);
     assert_eq!(mine.claims.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours, "asked again after a lost answer");
-    later!(theirs, exam, START + 1);
+    later!(theirs, fixture, START + 1);
     assert_eq!(theirs.claims.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Held { left: 29_000 });
     assert_eq!(theirs.claims.claim("another", "b", TERMS).unwrap(), ClaimOutcome::Yours);
     assert!(!theirs.claims.complete("k", "b", None, 100).unwrap());
@@ -271,9 +272,9 @@ pub fn work_is_claimed_once_and_done_once(exam: &dyn Exam) {
     assert!(!mine.claims.release("k", "a").unwrap(), "what is done is not given up");
 }
 
-pub fn work_done_without_a_result_or_with_an_empty_one_is_told_apart(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(stores) = stores(&*worker) else { return };
+pub fn work_done_without_a_result_or_with_an_empty_one_is_told_apart(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let stores = stores(&*worker);
     for (key, result) in [("none", None), ("empty", Some("")), ("null", Some("null")), ("digits", Some("007"))] {
         stores.claims.claim(key, "a", TERMS).unwrap();
         assert!(stores.claims.complete(key, "a", result, 100).unwrap());
@@ -281,13 +282,13 @@ pub fn work_done_without_a_result_or_with_an_empty_one_is_told_apart(exam: &dyn 
     }
 }
 
-pub fn a_claim_lapses_with_its_lease_and_not_before(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(first) = stores(&*worker) else { return };
+pub fn a_claim_lapses_with_its_lease_and_not_before(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let first = stores(&*worker);
     assert_eq!(first.claims.claim("k", "dead", TERMS).unwrap(), ClaimOutcome::Yours);
-    later!(early, exam, START + 29);
+    later!(early, fixture, START + 29);
     assert_eq!(early.claims.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Held { left: 1000 });
-    later!(late, exam, START + 30);
+    later!(late, fixture, START + 30);
     assert_eq!(late.claims.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Yours);
     assert!(!first.claims.complete("k", "dead", None, 100).unwrap(), "another has claimed it since");
     assert!(!first.claims.release("k", "dead").unwrap());
@@ -295,18 +296,18 @@ pub fn a_claim_lapses_with_its_lease_and_not_before(exam: &dyn Exam) {
     assert!(late.claims.complete("k", "b", None, 100).unwrap());
 }
 
-pub fn a_late_completion_counts_while_nobody_else_claimed_the_work(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(first) = stores(&*worker) else { return };
+pub fn a_late_completion_counts_while_nobody_else_claimed_the_work(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let first = stores(&*worker);
     assert_eq!(first.claims.claim("k", "slow", TERMS).unwrap(), ClaimOutcome::Yours);
-    later!(late, exam, START + 60);
+    later!(late, fixture, START + 60);
     assert!(late.claims.complete("k", "slow", None, 100).unwrap());
     assert_eq!(late.claims.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Done(None));
 }
 
-pub fn work_that_was_given_up_or_forgotten_is_claimed_again(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(stores) = stores(&*worker) else { return };
+pub fn work_that_was_given_up_or_forgotten_is_claimed_again(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let stores = stores(&*worker);
     assert!(!stores.claims.forget("k").unwrap());
     assert!(!stores.claims.release("k", "a").unwrap());
     stores.claims.claim("k", "a", TERMS).unwrap();
@@ -320,24 +321,21 @@ pub fn work_that_was_given_up_or_forgotten_is_claimed_again(exam: &dyn Exam) {
     assert!(stores.claims.forget("k").unwrap(), "a claim is forgotten too");
 }
 
-pub fn what_is_done_is_remembered_for_its_time(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(first) = stores(&*worker) else { return };
+pub fn what_is_done_is_remembered_for_its_time(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let first = stores(&*worker);
     first.claims.claim("k", "a", TERMS).unwrap();
     assert!(first.claims.complete("k", "a", Some("1"), 100).unwrap());
-    later!(early, exam, START + 99);
+    later!(early, fixture, START + 99);
     assert!(early.claims.is_done("k").unwrap());
-    later!(late, exam, START + 100);
+    later!(late, fixture, START + 100);
     assert!(!late.claims.is_done("k").unwrap());
     assert!(!late.claims.complete("k", "a", None, 100).unwrap());
     assert_eq!(late.claims.claim("k", "b", TERMS).unwrap(), ClaimOutcome::Yours);
 }
 
-pub fn of_many_who_claim_at_once_one_gets_the_work(exam: &dyn Exam) {
-    let workers: Vec<_> = (0..8).map(|_| exam.worker()).collect();
-    if stores(&*workers[0]).is_none() {
-        return;
-    }
+pub fn of_many_who_claim_at_once_one_gets_the_work(fixture: &Fixture) {
+    let workers: Vec<_> = (0..8).map(|_| fixture.worker()).collect();
     for round in 0..10 {
         let key = format!("k{round}");
         let winners = std::thread::scope(|scope| {
@@ -357,9 +355,9 @@ pub fn of_many_who_claim_at_once_one_gets_the_work(exam: &dyn Exam) {
     }
 }
 
-pub fn without_a_fixed_second_statuses_and_claims_follow_the_brokers_clock(exam: &dyn Exam) {
-    let Some(worker) = exam.worker_with(super::Terms { now: None, ..super::Terms::at(START) }) else { return };
-    let Some(stores) = stores(&*worker) else { return };
+pub fn without_a_fixed_second_statuses_and_claims_follow_the_brokers_clock(fixture: &Fixture) {
+    let worker = fixture.worker_with(super::Terms { now: None, ..super::Terms::at(START) });
+    let stores = stores(&*worker);
     say(stores, &[StatusChange::Queued]);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     let queued = status(stores).unwrap().queued_at.unwrap();
@@ -369,15 +367,15 @@ pub fn without_a_fixed_second_statuses_and_claims_follow_the_brokers_clock(exam:
     assert!(stores.claims.complete("k", "a", None, 100).unwrap() && stores.claims.is_done("k").unwrap());
 }
 
-pub fn statuses_and_claims_outlast_killed_connections(exam: &dyn Exam) {
-    let worker = exam.worker();
-    let Some(stores) = stores(&*worker) else { return };
+pub fn statuses_and_claims_outlast_killed_connections(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let stores = stores(&*worker);
     say(stores, &[StatusChange::Queued]);
     assert_eq!(stores.claims.claim("k", "a", TERMS).unwrap(), ClaimOutcome::Yours);
-    exam.kill_connections();
+    fixture.kill_connections();
     say(stores, &[running(1)]);
     assert_eq!(known(stores), Some((State::Running, 1)));
-    exam.kill_connections();
+    fixture.kill_connections();
     assert!(stores.claims.complete("k", "a", None, 100).unwrap());
     worker.close();
     assert!(stores.claims.is_done("k").unwrap());

@@ -107,50 +107,52 @@ pub fn failure_of(job: &Reservation, exception: &str) -> Failure {
     }
 }
 
-pub fn size(worker: &dyn Broker, queue: &QueueName) -> Seen {
-    let sizes = worker.size(queue).expect("size");
-    Seen { failed: sizes.failed, sizes, whole: worker.capabilities().sees_all_states }
+pub fn size(worker: &dyn Broker, queue: &QueueName) -> Sizes {
+    worker.size(queue).expect("size")
 }
 
-/// What a broker says of a queue. One that does not see all states can be compared with what is true of those it sees: its ready jobs
-/// are no more than there are jobs, and all failed ones are told.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen {
-    sizes: Sizes,
-    whole: bool,
-    pub failed: u64,
+/// `assert_sizes!(worker, queue, sizes(..))`: a queue holds exactly these jobs. Of a broker that does not see delayed and reserved jobs the
+/// failed ones are compared, and of the others [`assert_size_at_most`].
+macro_rules! assert_sizes {
+    ($worker:expr, $queue:expr, $expected:expr $(, $($why:tt)+)?) => {
+        $crate::suite::tools::compare_sizes($worker, $queue, $expected, &[$(format!($($why)+))?])
+    };
 }
 
-/// A number of jobs, or at least so many.
-#[derive(Debug, Clone, Copy)]
-pub struct Total {
-    seen: u64,
-    whole: bool,
+/// `assert_total!(worker, queue, number)`: so many jobs of a queue still have to be worked. Of a broker that does not see delayed and
+/// reserved jobs: [`assert_size_at_most`].
+macro_rules! assert_total {
+    ($worker:expr, $queue:expr, $expected:expr $(, $($why:tt)+)?) => {
+        $crate::suite::tools::compare_total($worker, $queue, $expected, &[$(format!($($why)+))?])
+    };
 }
 
-impl Seen {
-    /// Everything that still has to be worked.
-    pub fn total(&self) -> Total {
-        Total { seen: self.sizes.total(), whole: self.whole }
+pub(crate) use {assert_sizes, assert_total};
+
+#[track_caller]
+pub fn compare_sizes(worker: &dyn Broker, queue: &QueueName, expected: Sizes, why: &[String]) {
+    if worker.capabilities().sees_all_states {
+        assert_eq!(size(worker, queue), expected, "{queue:?} {why:?}");
+    } else {
+        assert_eq!(size(worker, queue).failed, expected.failed, "failed jobs of {queue:?} {why:?}");
+        assert_size_at_most(worker, queue, expected.total(), why);
     }
 }
 
-impl PartialEq<u64> for Total {
-    fn eq(&self, there: &u64) -> bool {
-        if self.whole { self.seen == *there } else { self.seen <= *there }
+#[track_caller]
+pub fn compare_total(worker: &dyn Broker, queue: &QueueName, expected: u64, why: &[String]) {
+    if worker.capabilities().sees_all_states {
+        assert_eq!(size(worker, queue).total(), expected, "{queue:?} {why:?}");
+    } else {
+        assert_size_at_most(worker, queue, expected, why);
     }
 }
 
-impl PartialEq<Sizes> for Seen {
-    fn eq(&self, there: &Sizes) -> bool {
-        if self.whole { self.sizes == *there } else { self.sizes.failed == there.failed && self.total() == there.total() }
-    }
-}
-
-impl PartialEq for Seen {
-    fn eq(&self, other: &Self) -> bool {
-        self.sizes == other.sizes
-    }
+/// What a broker that sees ready jobs only can be held to: it shows no more of them than there are jobs.
+#[track_caller]
+pub fn assert_size_at_most(worker: &dyn Broker, queue: &QueueName, most: u64, why: &[String]) {
+    let seen = size(worker, queue).total();
+    assert!(seen <= most, "{queue:?} shows {seen} jobs, at most {most} are there {why:?}");
 }
 
 pub fn sizes(ready: u64, delayed: u64, reserved: u64, failed: u64) -> Sizes {

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use ferry_core::{Broker, NewJob, QueueName, Reservation};
 
-use super::Exam;
+use super::Fixture;
 use super::tools::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-pub fn a_waiting_worker_gets_what_another_pushes(exam: &dyn Exam) {
+pub fn a_waiting_worker_gets_what_another_pushes(fixture: &Fixture) {
     let queues = [queue("mail")];
-    let (waiter, pusher) = (exam.worker(), exam.worker());
+    let (waiter, pusher) = (fixture.worker(), fixture.worker());
     // Who meets a store that does not exist yet is examined in `crowds`.
     assert_nothing_ready(&*waiter, &queues[0]);
     let started = Instant::now();
@@ -28,9 +28,9 @@ pub fn a_waiting_worker_gets_what_another_pushes(exam: &dyn Exam) {
     assert!(started.elapsed() < 5 * SECOND, "20 pushes to a waiting worker took {:?}", started.elapsed());
 }
 
-pub fn a_worker_waits_for_all_its_queues(exam: &dyn Exam) {
+pub fn a_worker_waits_for_all_its_queues(fixture: &Fixture) {
     let queues = ["high", "middle", "low"].map(queue);
-    let (waiter, pusher) = (exam.worker(), exam.worker());
+    let (waiter, pusher) = (fixture.worker(), fixture.worker());
     assert_nothing_ready(&*waiter, &queues[0]);
     for (number, pushed) in (0..).zip(&queues) {
         let jobs = waited_for(&*waiter, &queues, &*pusher, pushed, number);
@@ -59,8 +59,8 @@ fn waited_for(
     })
 }
 
-pub fn a_wait_for_nothing_ends_after_its_time(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_wait_for_nothing_ends_after_its_time(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     let wait = Duration::from_millis(300);
     let started = Instant::now();
     assert!(worker.reserve(std::slice::from_ref(&mail), 1, wait).unwrap().is_empty());
@@ -68,15 +68,15 @@ pub fn a_wait_for_nothing_ends_after_its_time(exam: &dyn Exam) {
     assert!(started.elapsed() < 10 * SECOND, "it waited for {:?}", started.elapsed());
 }
 
-pub fn no_wait_is_longer_than_a_second(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn no_wait_is_longer_than_a_second(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     let started = Instant::now();
     assert!(worker.reserve(std::slice::from_ref(&mail), 1, 60 * SECOND).unwrap().is_empty());
     assert!(started.elapsed() < 20 * SECOND, "it waited for {:?}", started.elapsed());
 }
 
-pub fn a_job_that_is_there_is_not_waited_for(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_job_that_is_there_is_not_waited_for(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     push_all(&*worker, &mail, 0..50);
     let started = Instant::now();
     for number in 0..50 {
@@ -87,8 +87,8 @@ pub fn a_job_that_is_there_is_not_waited_for(exam: &dyn Exam) {
     assert!(started.elapsed() < 25 * SECOND, "each of 50 took half a second: {:?}", started.elapsed());
 }
 
-pub fn a_waiting_worker_delays_none_of_its_other_threads(exam: &dyn Exam) {
-    let (worker, mail) = (exam.worker(), queue("mail"));
+pub fn a_waiting_worker_delays_none_of_its_other_threads(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
     let stop = AtomicBool::new(false);
     let waits = Barrier::new(2);
     thread::scope(|scope| {
@@ -100,7 +100,7 @@ pub fn a_waiting_worker_delays_none_of_its_other_threads(exam: &dyn Exam) {
                 assert!(worker.reserve(&empty, 1, SECOND).unwrap().is_empty());
             }
         });
-        let other = exam.worker();
+        let other = fixture.worker();
         waits.wait();
         let started = Instant::now();
         // One lock held while waiting would make each of these words take up to a second.
@@ -108,7 +108,7 @@ pub fn a_waiting_worker_delays_none_of_its_other_threads(exam: &dyn Exam) {
             worker.push(&mail, NewJob::ready(job(number))).unwrap();
             let held = take_one(&*other, &mail);
             worker.extend(std::slice::from_ref(&held.claim)).unwrap();
-            assert_eq!(size(&*worker, &mail).total(), 1);
+            assert_total!(&*worker, &mail, 1);
             if other.capabilities().leases { delete(&*worker, &held) } else { delete(&*other, &held) }
         }
         let took = started.elapsed();

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use ferry_core::{Due, QueueName};
+use ferry_testkit::Fault;
 use serde_json::{Value, json};
 
 use super::NOW;
-use crate::servers::Fault;
 
 /// A file of recorded cases.
 #[derive(Debug)]

@@ -8,11 +8,13 @@
 //! | `control.rs` | `WorkerControl`: pause, resume, restart, stop, reports of workers |
 //! | `status.rs` | `StatusStore`: what became of a job |
 //! | `idempotency.rs` | `IdempotencyStore`: work that must be done once |
+//! | `tasks.rs` | `TaskReceiver`: the tasks of one consumer |
 
 mod admin;
 pub mod control;
 mod idempotency;
 mod status;
+pub mod tasks;
 
 pub use admin::{Admin, Fact, State};
 pub use control::WorkerControl;
@@ -55,6 +57,11 @@ pub trait Broker: Send + Sync {
 
     /// Returns prefetched jobs to the broker, because the worker will not reserve for a while. Nothing to do where `reserve` prefetches nothing.
     fn release_prefetched(&self) {}
+
+    /// What an operator should know and no call returned, in order. Each call removes what it returns; a worker logs it as warnings.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The process is about to fork: closes what a child must not inherit. The next operation opens it again.
     fn before_fork(&self) {}

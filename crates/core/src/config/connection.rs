@@ -3,7 +3,9 @@
 use super::dsn::{self, Dsn};
 use super::host::HostAddress;
 use super::keys::Kind;
+use super::lookalike;
 use super::settings::Settings;
+use super::value::find;
 use super::words::{connection_place, error, shown, suggestion};
 use super::{
     Address, AmqpConfig, ConnectionConfig, Declare, DriverConfig, FailedStore, QueueType, RedisConfig, Secret, SettleMode,
@@ -21,11 +23,22 @@ pub(super) struct FailedSection {
     pub(super) table: Option<String>,
 }
 
+/// A connection, and the sentences about what is not read.
+pub(super) type Parsed = (ConnectionConfig, Vec<String>);
+
 /// The array of one connection.
 type Pairs = [(String, Value)];
 
-/// Reads the array of the connection called `name`.
-pub(super) fn from_array(name: &str, pairs: &Pairs, failed: &FailedSection) -> Result<ConnectionConfig> {
+/// Reads what stands under the name of a connection: an array.
+pub(super) fn from_value(name: &str, value: &Value, failed: &FailedSection) -> Result<Parsed> {
+    match value {
+        Value::Map(pairs) => from_array(name, pairs, failed),
+        other => Err(error(format!("{} must be an array, got {}", connection_place(name), other.described()))
+            .with_advice("write ['type' => 'redis', ...], or ['url' => 'redis://...']")),
+    }
+}
+
+fn from_array(name: &str, pairs: &Pairs, failed: &FailedSection) -> Result<Parsed> {
     let url = url_of(name, pairs)?;
     let kind = kind_of(name, pairs, url.as_ref())?;
     build(name, kind, pairs, url, failed)
@@ -34,36 +47,7 @@ pub(super) fn from_array(name: &str, pairs: &Pairs, failed: &FailedSection) -> R
 /// Reads a DSN.
 pub(super) fn from_dsn(name: &str, dsn: &str, failed: &FailedSection) -> Result<ConnectionConfig> {
     let url = dsn::take_apart(dsn).map_err(|e| e.within(connection_place(name)))?;
-    build(name, url.kind, &[], Some(url), failed)
-}
-
-/// Why think-queue's `type: database` cannot be used as it stands; `None` when it can, or is of another type.
-///
-/// think-queue's shipped configuration has such a connection, which most applications never use.
-pub(super) fn needs_database_keys(name: &str, pairs: &Pairs) -> Option<Error> {
-    let is_database = find(pairs, "type")
-        .and_then(|value| coerce::text(value).ok())
-        .is_some_and(|text| type_named(&text) == Some(Type::Database));
-    const PLACES: [&str; 5] = ["url", "driver", "host", "hostname", "path"];
-    let says_where = PLACES.iter().any(|key| find(pairs, key).is_some_and(is_set));
-    (is_database && !says_where).then(|| {
-        error(format!("{}: type `database` does not say which database", connection_place(name))).with_advice(
-            "add `url` => 'mysql://user:password@host/database', or `driver` => 'mysql' with `host`, `username`, `password`, \
-             `database`; the ThinkPHP adapter fills them from database.php",
-        )
-    })
-}
-
-fn find<'a>(pairs: &'a Pairs, key: &str) -> Option<&'a Value> {
-    pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value)
-}
-
-fn is_set(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::Text(text) => !text.is_empty(),
-        _ => true,
-    }
+    build(name, url.kind, &[], Some(url), failed).map(|(connection, _)| connection)
 }
 
 /// What `type` can say.
@@ -100,16 +84,18 @@ fn type_named(text: &str) -> Option<Type> {
 }
 
 fn url_of(name: &str, pairs: &Pairs) -> Result<Option<Dsn>> {
-    let Some(value) = find(pairs, "url").filter(|value| is_set(value)) else { return Ok(None) };
+    let Some(value) = find(pairs, "url").filter(|value| value.is_set()) else { return Ok(None) };
     let text = coerce::text(value).map_err(|wrong| error(format!("{}: `url` {wrong}", connection_place(name))))?;
     dsn::take_apart(&text).map(Some).map_err(|e| e.within(format!("{}: `url`", connection_place(name))))
 }
 
 fn kind_of(name: &str, pairs: &Pairs, url: Option<&Dsn>) -> Result<Kind> {
     let place = || connection_place(name);
-    let Some(value) = find(pairs, "type").filter(|value| is_set(value)) else {
+    let Some(value) = find(pairs, "type").filter(|value| value.is_set()) else {
         return url.map(|url| url.kind).ok_or_else(|| {
-            error(format!("{}: `type` is missing", place())).with_advice("add `type`, for example 'redis', or `url`")
+            let looks = lookalike::of_connection(pairs);
+            let advice = looks.unwrap_or_else(|| "add `type`, for example 'redis', or `url`".to_owned());
+            error(format!("{}: `type` is missing", place())).with_advice(advice)
         });
     };
     let text = coerce::text(value).map_err(|wrong| error(format!("{}: `type` {wrong}", place())))?;
@@ -129,6 +115,10 @@ fn kind_of(name: &str, pairs: &Pairs, url: Option<&Dsn>) -> Result<Kind> {
 }
 
 fn unknown_type(name: &str, text: &str) -> Error {
+    if text.contains('\\') {
+        return error(format!("{}: `{}` is not a known type", connection_place(name), shown(text)))
+            .with_advice("it is a connector class of the application, which only think-queue itself can use");
+    }
     let known = TYPES.iter().map(|(name, _)| *name).filter(|name| *name != "topthink");
     let all = super::words::listed(known.clone());
     let advice = match super::words::nearest(text, known) {
@@ -151,11 +141,16 @@ fn database_kind(name: &str, pairs: &Pairs, url: Option<&Dsn>) -> Result<Kind> {
     if let Some(url) = url {
         return Ok(url.kind);
     }
-    if let Some(refusal) = needs_database_keys(name, pairs) {
-        return Err(refusal);
-    }
     let place = connection_place(name);
-    let Some(driver) = find(pairs, "driver").filter(|value| is_set(value)) else {
+    const PLACES: [&str; 4] = ["driver", "host", "hostname", "path"];
+    if !PLACES.iter().any(|key| find(pairs, key).is_some_and(Value::is_set)) {
+        // As think-queue ships it.
+        return Err(error(format!("{place}: type `database` does not say which database")).with_advice(
+            "add `url` => 'mysql://user:password@host/database', or `driver` => 'mysql' with `host`, `username`, `password`, \
+             `database`, as config/database.php has them",
+        ));
+    }
+    let Some(driver) = find(pairs, "driver").filter(|value| value.is_set()) else {
         return Err(error(format!("{place}: type `database` does not say which database"))
             .with_advice("add `driver` => 'mysql', 'postgres' or 'sqlite'"));
     };
@@ -167,19 +162,10 @@ fn database_kind(name: &str, pairs: &Pairs, url: Option<&Dsn>) -> Result<Kind> {
     }
 }
 
-fn build(name: &str, kind: Kind, beside: &Pairs, url: Option<Dsn>, failed: &FailedSection) -> Result<ConnectionConfig> {
+fn build(name: &str, kind: Kind, beside: &Pairs, url: Option<Dsn>, failed: &FailedSection) -> Result<Parsed> {
     let tls_by_scheme = url.as_ref().is_some_and(|url| url.tls);
     let settings = Settings::read(name, kind, beside, url.as_ref().map_or(&[], |url| &url.pairs))?;
-    let driver = match kind {
-        Kind::Sync => DriverConfig::Sync,
-        Kind::Memory => DriverConfig::Memory,
-        Kind::Redis => DriverConfig::Redis(redis(&settings, tls_by_scheme)?),
-        Kind::Sqlite => DriverConfig::Sqlite(sqlite(&settings, failed)?),
-        Kind::Mysql => DriverConfig::Mysql(sql_server(&settings, failed, 3306)?),
-        Kind::Postgres => DriverConfig::Postgres(sql_server(&settings, failed, 5432)?),
-        Kind::Amqp => DriverConfig::Amqp(amqp(&settings, tls_by_scheme)?),
-    };
-    Ok(ConnectionConfig {
+    let connection = ConnectionConfig {
         name: name.to_owned(),
         queue: settings.queue("queue")?,
         retry_after: settings.lease("retry_after")?,
@@ -199,7 +185,20 @@ fn build(name: &str, kind: Kind, beside: &Pairs, url: Option<Dsn>, failed: &Fail
         status_ttl: settings.required_number("status_ttl")?,
         family: family(&settings)?,
         family_given: settings.has("family"),
-        driver,
+        driver: driver(kind, &settings, tls_by_scheme, failed)?,
+    };
+    Ok((connection, settings.ignored()))
+}
+
+fn driver(kind: Kind, settings: &Settings<'_>, tls_by_scheme: bool, failed: &FailedSection) -> Result<DriverConfig> {
+    Ok(match kind {
+        Kind::Sync => DriverConfig::Sync,
+        Kind::Memory => DriverConfig::Memory,
+        Kind::Redis => DriverConfig::Redis(redis(settings, tls_by_scheme)?),
+        Kind::Sqlite => DriverConfig::Sqlite(sqlite(settings, failed)?),
+        Kind::Mysql => DriverConfig::Mysql(sql_server(settings, failed, 3306)?),
+        Kind::Postgres => DriverConfig::Postgres(sql_server(settings, failed, 5432)?),
+        Kind::Amqp => DriverConfig::Amqp(amqp(settings, tls_by_scheme)?),
     })
 }
 

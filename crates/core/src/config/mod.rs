@@ -10,6 +10,7 @@ mod dsn;
 mod flat;
 mod host;
 mod keys;
+mod lookalike;
 mod parse;
 mod secret;
 mod settings;
@@ -41,18 +42,21 @@ pub struct Config {
     pub default: String,
     /// All connections, in the order given.
     pub connections: Vec<ConnectionConfig>,
-    /// Connections that lack something, but are an error only when used.
+    /// Connections with something wrong, which is an error only when they are used.
     pub unusable: Vec<Unusable>,
+    /// What was given and is not read, a sentence each: keys of nobody we know. Worth a look, never an error.
+    pub ignored: Vec<String>,
 }
 
 /// A connection that cannot be used as it is configured.
 ///
-/// think-queue's shipped configuration has a `database` connection without a database; it must not keep others from working.
+/// A configuration belongs to a whole application: connectors that are not ours, and think-queue's shipped `database` connection
+/// without a database, must not keep other connections from working.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Unusable {
     /// Its name in the configuration.
     pub name: String,
-    /// What it lacks, and what to do.
+    /// What is wrong, and what to do.
     pub why: String,
 }
 
@@ -69,9 +73,19 @@ impl Config {
         }
         Err(match self.unusable.iter().find(|unusable| unusable.name == name) {
             Some(unusable) => Error::new(ErrorKind::Config, unusable.why.clone()),
-            None => words::error(format!("the connection `{}` is not configured", words::shown(name)))
-                .with_advice(format!("configured are {}", words::listed(self.names()))),
+            None => self.unknown(name),
         })
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        words::error(format!("the connection `{}` is not configured", words::shown(name)))
+            .with_advice(format!("configured are {}", words::listed(self.names())))
+    }
+
+    /// What a doctor mentions: what is not read, and why connections cannot be used. A sentence each.
+    pub fn notices(&self) -> impl Iterator<Item = &str> {
+        let unusable = self.unusable.iter().map(|unusable| unusable.why.as_str());
+        self.ignored.iter().map(String::as_str).chain(unusable)
     }
 
     /// The names of all connections, those that cannot be used too.

@@ -1,5 +1,5 @@
 //! The values of one connection, each found in the key table, checked, and stored under its own name. Which of them a driver
-//! needs is decided in `connection`.
+//! needs is decided in `connection`. What is not in the table is somebody else's, unless it is a slip.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::coerce::{self, Setting};
 use super::host::HostAddress;
 use super::keys::{self, Fallback, KEYS, Kind};
-use super::words::{connection_place, error, nearest, shown, suggestion};
+use super::words::{connection_place, error, misspelt, nearest, shown, suggestion};
 use super::{Secret, TlsConfig, Value};
 use crate::error::{Error, Result};
 use crate::queue::QueueName;
@@ -29,22 +29,47 @@ pub(super) struct Settings<'a> {
     connection: &'a str,
     kind: Kind,
     given: HashMap<&'static str, Setting>,
+    /// Names that are no keys of this connection, and no slips either.
+    foreign: Vec<String>,
 }
 
+/// Checked values, and the names that are no keys.
+type Checked<'p> = (HashMap<&'static str, Setting>, Vec<&'p str>);
+
 impl<'a> Settings<'a> {
-    /// Reads `beside` and `url`, which wins. Unknown keys, wrong types and a key under two of its names are errors.
+    /// Reads `beside` and `url`, which wins. Slips, wrong types and a key under two of its names are errors, and so is every
+    /// unknown key of a DSN, which nobody but us reads.
     pub(super) fn read(connection: &'a str, kind: Kind, beside: &[(String, Value)], url: &[(String, Value)]) -> Result<Self> {
-        let mut settings = Self { connection, kind, given: HashMap::new() };
-        let from_url = settings.checked(url)?;
-        settings.given = settings.checked(beside)?;
+        let mut settings = Self { connection, kind, given: HashMap::new(), foreign: Vec::new() };
+        let (from_url, unknown) = settings.checked(url)?;
+        if let Some(name) = unknown.first() {
+            return Err(settings.unknown(name));
+        }
+        let (given, unknown) = settings.checked(beside)?;
+        if let Some(name) = unknown.iter().find(|name| settings.is_slip(name, beside)) {
+            return Err(settings.unknown(name));
+        }
+        settings.foreign = unknown.into_iter().map(str::to_owned).collect();
+        settings.given = given;
         settings.given.extend(from_url);
         Ok(settings)
     }
 
-    fn checked(&self, pairs: &[(String, Value)]) -> Result<HashMap<&'static str, Setting>> {
+    /// Whether a name resembles a key that is not given. Beside `host`, `vhost` is a key of RabbitMQ; alone it would leave the
+    /// host at its default, which nobody meant.
+    fn is_slip(&self, name: &str, pairs: &[(String, Value)]) -> bool {
+        let known = |name: &str| keys::of_driver(self.kind, name).map(|key| key.name);
+        misspelt(name, self.names()).is_some_and(|near| !pairs.iter().any(|(name, _)| known(name) == known(near)))
+    }
+
+    fn checked<'p>(&self, pairs: &'p [(String, Value)]) -> Result<Checked<'p>> {
         let mut checked = HashMap::new();
+        let mut unknown = Vec::new();
         for (name, value) in pairs {
-            let key = keys::of_driver(self.kind, name).ok_or_else(|| self.unknown(name))?;
+            let Some(key) = keys::of_driver(self.kind, name) else {
+                unknown.push(name.as_str());
+                continue;
+            };
             let setting = coerce::coerce(key.holds, value).map_err(|wrong| self.wrong(name, &wrong))?;
             if let Some(setting) = setting
                 && checked.insert(key.name, setting).is_some()
@@ -52,19 +77,40 @@ impl<'a> Settings<'a> {
                 return Err(self.wrong(key.name, "is given twice, under two of its names"));
             }
         }
-        Ok(checked)
+        Ok((checked, unknown))
+    }
+
+    /// The names of all keys that a connection of this kind takes.
+    fn names(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        let kind = self.kind;
+        KEYS.iter().filter(move |key| key.group.drivers().contains(&kind)).map(|key| key.name)
     }
 
     fn unknown(&self, name: &str) -> Error {
-        let mine = || KEYS.iter().filter(|key| key.group.drivers().contains(&self.kind)).map(|key| key.name);
         let context = format!("{}: `{}` is not a key of {}", self.place(), shown(name), self.kind.name());
-        let others = Kind::ALL.into_iter().filter(|kind| keys::of_driver(*kind, name).is_some());
-        let others: Vec<_> = others.map(Kind::name).collect();
-        let advice = match nearest(name, mine()) {
-            None if !others.is_empty() => format!("it is one of {}; {}", others.join(", "), suggestion(name, mine())),
-            _ => suggestion(name, mine()),
+        let near = misspelt(name, self.names()).or_else(|| nearest(name, self.names()));
+        let advice = match (near, self.others(name)) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, Some(others)) => format!("it is one of {others}; {}", suggestion(name, self.names())),
+            (None, None) => suggestion(name, self.names()),
         };
         error(context).with_advice(advice)
+    }
+
+    /// The other kinds of connections that have a key of this name.
+    fn others(&self, name: &str) -> Option<String> {
+        let kinds: Vec<_> = Kind::ALL.into_iter().filter(|kind| keys::of_driver(*kind, name).is_some()).map(Kind::name).collect();
+        (!kinds.is_empty()).then(|| kinds.join(", "))
+    }
+
+    /// What was given and is not read, a sentence each.
+    pub(super) fn ignored(&self) -> Vec<String> {
+        let notice = |name: &String| {
+            let kind = self.kind.name();
+            let whose = self.others(name).map_or_else(String::new, |others| format!(", but of {others}"));
+            format!("{}: `{}` is not read: it is no key of {kind}{whose}", self.place(), shown(name))
+        };
+        self.foreign.iter().map(notice).collect()
     }
 
     /// Where an error of this connection happened.

@@ -35,6 +35,20 @@ impl Value {
             Value::Other(what) => what.clone(),
         }
     }
+
+    /// Whether it counts as given.
+    pub(super) fn is_set(&self) -> bool {
+        match self {
+            Value::Null | Value::Bool(false) => false,
+            Value::Text(text) => !text.is_empty(),
+            _ => true,
+        }
+    }
+}
+
+/// The value of a key.
+pub(super) fn find<'a>(pairs: &'a [(String, Value)], key: &str) -> Option<&'a Value> {
+    pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value)
 }
 
 impl Eq for Value {}

@@ -34,6 +34,26 @@ pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
     rated.filter(|(likeness, _)| *likeness >= 0.75).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
+/// The known name that `wrong` is a slip of: the same letters in another case or with other separators, or one to three letters
+/// away, by length. Narrower than [`nearest`], which suggests: a key of somebody else (`prefix`, `auth`) is no slip.
+pub(super) fn misspelt<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |name: &str| name.to_lowercase().replace(['_', '-'], "");
+    let wrong = plain(wrong);
+    let near = known.filter_map(|name| {
+        let plain = plain(name);
+        let most = match wrong.len().max(plain.len()) {
+            0..=3 => 0,
+            4..=5 => 1,
+            6..=14 => 2,
+            _ => 3,
+        };
+        let alike = wrong.len().abs_diff(plain.len()) <= most;
+        let apart = if alike { strsim::osa_distance(&wrong, &plain) } else { usize::MAX };
+        (apart <= most).then_some((apart, name))
+    });
+    near.min_by_key(|(apart, _)| *apart).map(|(_, name)| name)
+}
+
 /// Names for an error message.
 pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("`{}`", shown(name))).collect::<Vec<_>>().join(", ")
@@ -58,6 +78,27 @@ mod tests {
             assert_eq!(nearest(wrong, known.into_iter()), Some(right));
         }
         assert_eq!(nearest("zzz", known.into_iter()), None);
+    }
+
+    #[test]
+    fn a_slip_is_a_letter_or_two_away_and_a_word_of_somebody_else_is_none() {
+        let known = ["host", "port", "password", "prefetch", "retry_after", "read_timeout", "connection_timeout", "tls", "track"];
+        for (wrong, right) in [
+            ("hots", "host"),
+            ("HOST", "host"),
+            ("pasword", "password"),
+            ("passwd", "password"),
+            ("retryAfter", "retry_after"),
+            ("retry-after", "retry_after"),
+            ("readtimeout", "read_timeout"),
+            ("connect_timeout", "connection_timeout"),
+        ] {
+            assert_eq!(misspelt(wrong, known.into_iter()), Some(right), "{wrong}");
+        }
+        for other in ["prefix", "expire", "auth", "options", "cluster", "dsn", "ssl", "name", "path", "after_commit", "table", ""]
+        {
+            assert_eq!(misspelt(other, known.into_iter()), None, "{other}");
+        }
     }
 
     #[test]

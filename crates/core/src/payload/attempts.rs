@@ -14,7 +14,7 @@ pub struct AttemptsAt {
     pub value: u32,
 }
 
-/// The most digits that are read as a count. Longer ones, signs, fractions and exponents are poison.
+/// The most digits that are read as a count. Longer ones, signs, fractions other than zero and exponents are poison.
 const MAX_DIGITS: usize = 9;
 
 /// Finds the top-level `attempts` of a payload; of several the last, as PHP reads them. `None` when there is no plain count.
@@ -111,11 +111,26 @@ fn skip_space(body: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// A number that is nothing but digits: the byte behind them must end the value.
-fn whole_number(body: &[u8], offset: usize) -> Option<AttemptsAt> {
-    let length = body[offset..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let behind = body.get(skip_space(body, offset + length));
-    if matches!(behind, Some(b',' | b'}')) { count(body, offset, length) } else { None }
+/// A whole number as PHP counts on from it: `1`, and what producers in other languages write, `"1"` and `1.0`. Only the digits
+/// change, so quotes and fraction stay. What stands behind must end the value.
+fn whole_number(body: &[u8], value: usize) -> Option<AttemptsAt> {
+    let quotes = usize::from(body.get(value) == Some(&b'"'));
+    let offset = value + quotes;
+    let length = run(body, offset, u8::is_ascii_digit);
+    let end = offset + length;
+    let behind = match (quotes, body.get(end)) {
+        (1, Some(b'"')) => end + 1,
+        (1, _) => return None,
+        (_, Some(b'.')) => end + 1 + Some(run(body, end + 1, |byte| *byte == b'0')).filter(|zeros| *zeros > 0)?,
+        _ => end,
+    };
+    let ends = matches!(body.get(skip_space(body, behind)), Some(b',' | b'}'));
+    if ends { count(body, offset, length) } else { None }
+}
+
+/// How many bytes of one kind stand at an index.
+fn run(body: &[u8], at: usize, kind: impl Fn(&u8) -> bool) -> usize {
+    body.get(at..).map_or(0, |rest| rest.iter().take_while(|byte| kind(byte)).count())
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::job::Due;
 use crate::policy::Tries;
 
 /// The envelope of a job. `data` is not decoded here: the engine does that, from the same bytes.
@@ -21,9 +23,9 @@ pub struct Payload {
     pub id: Option<String>,
     /// `maxTries`; `None` when null or missing, so that the worker's option counts.
     pub tries: Option<Tries>,
-    /// `timeout`, parts of a second included; `None` when null or missing, zero for no limit.
+    /// `timeout`, parts of a second included; `None` when null or missing, zero for no limit, [`clock::LONGEST`] at most.
     pub timeout: Option<Duration>,
-    /// `timeoutAt`, a unix second.
+    /// `timeoutAt`, a unix second from 0 to [`Due::LATEST`].
     pub timeout_at: Option<i64>,
 }
 
@@ -49,11 +51,11 @@ impl Payload {
             tries: fields.max_tries.and_then(|tries| match scalar(tries) {
                 Scalar::Whole(number) => Some(Tries::from_number(number)),
                 Scalar::Number(number) => Some(Tries::from_number(number as i64)),
-                Scalar::Text(text) => text.trim().parse::<f64>().ok().map(|number| Tries::Limit(number as i64)),
+                Scalar::Text(text) => numeric(&text).map(|number| Tries::Limit(number as i64)),
                 Scalar::Other => None,
             }),
             timeout: fields.timeout.and_then(|timeout| scalar(timeout).duration()),
-            timeout_at: fields.timeout_at.and_then(|second| scalar(second).number()),
+            timeout_at: fields.timeout_at.and_then(|second| scalar(second).number()).map(|second| second.clamp(0, Due::LATEST)),
         })
     }
 
@@ -126,7 +128,7 @@ impl Scalar {
         match self {
             Scalar::Whole(number) => Some(*number as f64),
             Scalar::Number(number) => Some(*number),
-            Scalar::Text(text) => text.trim().parse().ok(),
+            Scalar::Text(text) => numeric(text),
             Scalar::Other => None,
         }
     }
@@ -139,8 +141,15 @@ impl Scalar {
     }
 
     fn duration(self) -> Option<Duration> {
-        self.float().and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
+        self.float().and_then(|seconds| clock::duration(seconds.max(0.0)))
     }
+}
+
+/// Text that PHP calls numeric. Rust would also read `inf` and `nan`.
+fn numeric(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let is_numeric = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    if is_numeric { text.parse().ok() } else { None }
 }
 
 fn scalar(raw: &RawValue) -> Scalar {
@@ -185,6 +194,26 @@ mod tests {
         {
             let payload = decode(&format!(r#"{{"job":"J","timeout":{timeout}}}"#));
             assert_eq!(payload.timeout, meaning.map(Duration::from_millis), "{timeout}");
+        }
+    }
+
+    #[test]
+    fn numbers_at_the_edge_are_bounded_and_words_are_none() {
+        for (number, timeout, timeout_at) in [
+            ("9223372036854775807", Some(clock::LONGEST), Some(Due::LATEST)),
+            ("1e308", Some(clock::LONGEST), Some(Due::LATEST)),
+            ("18446744073709551616", Some(clock::LONGEST), Some(Due::LATEST)),
+            ("\"9223372036854775807\"", Some(clock::LONGEST), Some(Due::LATEST)),
+            ("-9223372036854775808", Some(Duration::ZERO), Some(0)),
+            ("-1e308", Some(Duration::ZERO), Some(0)),
+            ("1e-320", Some(Duration::ZERO), Some(0)),
+            ("\"nan\"", None, None),
+            ("\"inf\"", None, None),
+            ("\"soon\"", None, None),
+        ] {
+            let payload = decode(&format!(r#"{{"job":"J","timeout":{number},"timeoutAt":{number},"maxTries":{number}}}"#));
+            assert_eq!((payload.timeout, payload.timeout_at), (timeout, timeout_at), "{number}");
+            assert_eq!(payload.tries.is_none(), timeout.is_none(), "{number}");
         }
     }
 

@@ -80,7 +80,7 @@ pub fn arrival(task: &Task, redelivered: bool, had_last_chance: bool, now: i64) 
     if task.has_expired(now) {
         return Arrival::Expired;
     }
-    match (redelivered, task.current_retry + 1) {
+    match (redelivered, task.current_retry.saturating_add(1)) {
         (false, _) => Arrival::Run,
         (true, _) if had_last_chance => Arrival::CrashLoop,
         (true, count) if count < task.max_retries => Arrival::Counted(count),
@@ -117,6 +117,32 @@ mod tests {
     fn a_retry_that_would_come_too_late_is_none() {
         assert_eq!(next(0, 3, 12, 10), Next::Dead { count: 1, too_late: true });
         assert_eq!(next(0, 3, 13, 10), Next::Retry { count: 1, pause: 2 });
+    }
+
+    #[test]
+    fn no_number_in_a_task_overflows_a_decision() {
+        const EXTREMES: [i64; 8] = [i64::MIN, i64::MIN + 1, -1, 0, 1, 60, i64::MAX - 1, i64::MAX];
+        for retry in EXTREMES {
+            for most in EXTREMES {
+                for expire_at in EXTREMES {
+                    let numbers =
+                        format!(r#""current_retry":{retry},"max_retries":{most},"expire_at":{expire_at},"created_at":{most}"#);
+                    let task = task(&format!(r#"{{"task_id":"i","task_type":"t",{numbers}}}"#));
+                    for now in EXTREMES {
+                        for (redelivered, last) in [(false, false), (true, false), (true, true)] {
+                            if let Arrival::Counted(count) = arrival(&task, redelivered, last, now) {
+                                assert!(count > 0 && count < most, "{count} of {most}");
+                            }
+                        }
+                        match next(task.current_retry, task.max_retries, task.expire_at, now) {
+                            Next::Retry { pause, .. } => assert!((1..=60).contains(&pause)),
+                            Next::Dead { count, .. } => assert!(count > 0),
+                        }
+                        let _ = expiration(expire_at, now);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

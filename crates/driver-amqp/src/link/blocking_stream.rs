@@ -1,8 +1,8 @@
-//! The socket as the library sees it, and the runtime it is told to live in.
+//! The socket and the runtime that lapin gets, so that its I/O thread waits for the socket itself.
 //!
-//! The library reads and writes on a thread of its own, but leaves the waiting for the socket to a reactor: then each answer wakes the
-//! reactor's thread, which wakes the library's, which wakes ours. So its thread waits for the socket itself, inside `poll_read`, and is called away
-//! by a [`IoWaker`] that everybody rings who has something to send: our words, and the library's own tasks.
+//! lapin reads and writes on a thread of its own, but leaves the waiting for the socket to a reactor: then each answer wakes the
+//! reactor's thread, which wakes lapin's, which wakes ours. Here lapin's thread sleeps in `poll_read`, and an [`IoWaker`] wakes it when a
+//! thread of ours or a task of lapin's has something to send.
 
 use std::future::Future;
 use std::io::{self, Read, Write};
@@ -22,36 +22,36 @@ use tokio::runtime::Handle;
 
 use super::io_waker::IoWaker;
 
-/// A socket whose reader sleeps on it.
+/// A socket whose reader sleeps until it is readable.
 pub struct BlockingStream {
     socket: TcpStream,
-    bell: Arc<IoWaker>,
+    io_waker: Arc<IoWaker>,
     stage: Stage,
-    /// Who wants to write more than the system takes.
+    /// Set while the send buffer is full.
     writer: Option<Waker>,
 }
 
-/// What became of what was read last.
+/// How far the bytes that were read last have come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// It is looked at before more is read.
+    /// lapin parses them before it reads more.
     Read,
-    /// It was handed out, and those who wait for it are not told yet.
-    HandedOut,
-    /// They are.
-    Told,
+    /// lapin has parsed them; the threads that wait for an answer still sleep.
+    Parsed,
+    /// Those threads are woken.
+    Announced,
 }
 
 impl BlockingStream {
-    /// A pipe around a socket that does not block.
-    pub fn new(socket: TcpStream, bell: Arc<IoWaker>) -> Self {
-        Self { socket, bell, stage: Stage::Told, writer: None }
+    /// Wraps a non-blocking socket.
+    pub fn new(socket: TcpStream, io_waker: Arc<IoWaker>) -> Self {
+        Self { socket, io_waker, stage: Stage::Announced, writer: None }
     }
 
-    /// Sleeps until something can be read. `false` when it is called away.
+    /// Sleeps until something can be read. `false` when it was woken for another reason.
     fn sleep(&mut self) -> io::Result<bool> {
         let wanted = if self.writer.is_some() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
-        let ready = self.bell.sleep(&self.socket, wanted)?;
+        let ready = self.io_waker.sleep(&self.socket, wanted)?;
         if !ready.is_empty()
             && let Some(writer) = self.writer.take()
         {
@@ -61,7 +61,7 @@ impl BlockingStream {
     }
 }
 
-/// The caller asks again at once: it has other things to do first.
+/// Pending, to be polled again at once: the I/O loop has other things to do first.
 fn later<T>(context: &Context<'_>) -> Poll<io::Result<T>> {
     context.waker().wake_by_ref();
     Poll::Pending
@@ -71,14 +71,14 @@ impl AsyncRead for BlockingStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self.stage {
             Stage::Read => {
-                self.stage = Stage::HandedOut;
+                self.stage = Stage::Parsed;
                 return later(context);
             }
-            Stage::HandedOut => {
-                self.stage = Stage::Told;
-                self.bell.tell();
+            Stage::Parsed => {
+                self.stage = Stage::Announced;
+                self.io_waker.announce();
             }
-            Stage::Told => {}
+            Stage::Announced => {}
         }
         if !self.sleep()? {
             return later(context);
@@ -119,28 +119,28 @@ impl AsyncWrite for BlockingStream {
 
 impl Drop for BlockingStream {
     fn drop(&mut self) {
-        // Whoever still waits finds an error.
-        self.bell.tell();
+        // Threads that still wait find an error.
+        self.io_waker.announce();
     }
 }
 
-/// The runtime of one connection: tokio's, whose tasks ring when they have run.
+/// The runtime of one connection: tokio's, but each task wakes the I/O thread after it has run.
 #[derive(Clone)]
 pub struct WakingRuntime {
     tokio: Tokio,
-    bell: Arc<IoWaker>,
+    io_waker: Arc<IoWaker>,
 }
 
 impl WakingRuntime {
     /// Tasks run on the runtime of `handle`.
-    pub fn new(handle: Handle, bell: Arc<IoWaker>) -> Self {
-        Self { tokio: Tokio::default().with_handle(handle), bell }
+    pub fn new(handle: Handle, io_waker: Arc<IoWaker>) -> Self {
+        Self { tokio: Tokio::default().with_handle(handle), io_waker }
     }
 }
 
 impl std::fmt::Debug for WakingRuntime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Kit").finish_non_exhaustive()
+        f.debug_struct("WakingRuntime").finish_non_exhaustive()
     }
 }
 
@@ -154,11 +154,11 @@ impl Executor for WakingRuntime {
     }
 
     fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(&self, future: F) -> Task<Self::Task<T>> {
-        let bell = Arc::clone(&self.bell);
+        let io_waker = Arc::clone(&self.io_waker);
         let mut future = Box::pin(future);
         self.tokio.spawn(std::future::poll_fn(move |context| {
             let answer = future.as_mut().poll(context);
-            bell.ring();
+            io_waker.wake();
             answer
         }))
     }
@@ -172,7 +172,7 @@ impl Reactor for WakingRuntime {
     type TcpStream = BlockingStream;
     type Sleep = <Tokio as Reactor>::Sleep;
 
-    /// Not for sockets of others: there is no reactor behind it.
+    /// Unsupported: there is no reactor.
     fn register<H: Read + Write + Send + 'static>(
         &self,
         _socket: H,
@@ -189,12 +189,12 @@ impl Reactor for WakingRuntime {
     }
 
     fn tcp_connect_addr(&self, address: SocketAddr) -> impl Future<Output = io::Result<BlockingStream>> + Send + 'static {
-        let bell = Arc::clone(&self.bell);
+        let io_waker = Arc::clone(&self.io_waker);
         async move {
             let socket = TcpStream::connect(address)?;
             socket.set_nodelay(true)?;
             socket.set_nonblocking(true)?;
-            Ok(BlockingStream::new(socket, bell))
+            Ok(BlockingStream::new(socket, io_waker))
         }
     }
 }

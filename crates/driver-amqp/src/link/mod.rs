@@ -1,14 +1,14 @@
-//! A connection to RabbitMQ: made, watched, let go of. It is never repaired: when it breaks, the next word makes another.
+//! A connection to RabbitMQ: opened, watched, closed. It is never repaired: when it breaks, the next call opens a new one.
 
 mod blocking_stream;
 mod io_waker;
 mod socket;
 mod tls;
+mod transport;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_rs::Runtime;
 use ferry_core::config::{Address, AmqpConfig};
 use ferry_core::{Error, ErrorKind, Result, signals};
 use futures_core::Stream;
@@ -17,127 +17,132 @@ use lapin::{Channel, Connection, ConnectionProperties, Event};
 
 use crate::refusal;
 use crate::runtime::AmqpRuntime;
-use blocking_stream::WakingRuntime;
-use io_waker::IoWaker;
 use socket::{Connector, HangupProbe};
+use transport::ConnectionIo;
 
-/// How long a goodbye may take.
-const GOODBYE: Duration = Duration::from_secs(1);
+pub use transport::Transport;
+
+/// How long closing a connection may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One open connection.
 pub struct AmqpLink {
     connection: Connection,
-    bell: Arc<IoWaker>,
-    sentinel: Option<HangupProbe>,
-    trouble: Arc<Mutex<LinkFailure>>,
+    io: ConnectionIo,
+    hangup_probe: Option<HangupProbe>,
+    state: Arc<Mutex<LinkState>>,
     address: Address,
     io_timeout: Duration,
 }
 
-/// What the broker told us on its own.
+/// What the broker sent unasked.
 #[derive(Default)]
-struct LinkFailure {
-    /// Why it takes no publishes at present.
+struct LinkState {
+    /// Why it blocks publishers at present.
     blocked: Option<String>,
-    /// Why the link ended.
+    /// Why the connection ended.
     end: Option<String>,
 }
 
 impl AmqpLink {
-    /// Connects to the first address that answers. `purpose` is what operators see beside the process number.
-    pub fn open(config: &AmqpConfig, engine: &AmqpRuntime, purpose: &str) -> Result<Self> {
+    /// Connects to the first address that answers. Operators see `purpose` in the connection name, beside the process id.
+    pub fn open(config: &AmqpConfig, runtime: &AmqpRuntime, purpose: &str) -> Result<Self> {
         let mut last = None;
         for address in &config.addresses {
-            match Self::open_at(config, engine, address, purpose) {
+            match Self::open_at(config, runtime, address, purpose) {
                 Ok(link) => return Ok(link),
-                // A login that is refused here is refused everywhere, but hosts may differ in their users: so try them all.
+                // Hosts may differ in their users, so a refused login is tried on the next one too.
                 Err(error) => last = Some(error),
             }
         }
         Err(last.unwrap_or_else(|| Error::new(ErrorKind::Config, "no host is configured")))
     }
 
-    fn open_at(config: &AmqpConfig, engine: &AmqpRuntime, address: &Address, purpose: &str) -> Result<Self> {
+    fn open_at(config: &AmqpConfig, runtime: &AmqpRuntime, address: &Address, purpose: &str) -> Result<Self> {
         let Address::Tcp { host, port } = address else {
             return Err(Error::new(ErrorKind::Config, format!("{address} is no address of a RabbitMQ server")));
         };
         let tls = config.tls.as_ref().map(|tls| Ok::<_, Error>((tls::client(tls)?, tls::server_name(tls, host)?))).transpose()?;
-        let bell =
-            IoWaker::new().map_err(|e| Error::new(ErrorKind::Refused, "wake the thread of an AMQP connection").with_source(e))?;
-        let bell = Arc::new(bell);
-        let door = Connector::new(host.clone(), *port, config.connect_timeout, tls, Arc::clone(&bell));
+        let io = ConnectionIo::new(runtime.transport())?;
+        let connector = Connector::new(host.clone(), *port, config.connect_timeout, tls);
         let properties = ConnectionProperties::default()
             .with_connection_name(format!("ferry {} {purpose}", std::process::id()).into())
             .with_client_property("product".into(), "Ferry".into());
-        let runtime = Runtime::new(WakingRuntime::new(engine.handle().clone(), Arc::clone(&bell)));
-        let opening = door.clone();
-        let connect =
-            Connection::connector(uri(config, host, *port), runtime, async move |_, _| opening.open().await, properties);
-        // The library's own thread starts inside.
         let deadline = Instant::now() + config.connect_timeout;
-        let connected = signals::blocked(|| bell.wait(deadline, connect));
+        let connected = signals::blocked(|| {
+            io.connect(connector.clone(), uri(config, host, *port), properties, runtime.handle().clone(), deadline)
+        });
         let connection = match connected {
             Some(Ok(connection)) => connection,
             Some(Err(error)) => return Err(refusal::of_login(&error, config, address)),
             None => return Err(not_in_time(address, config.connect_timeout)),
         };
-        let trouble = Arc::new(Mutex::new(LinkFailure::default()));
-        engine.handle().spawn(listen(connection.events_listener(), Arc::clone(&trouble)));
-        Ok(Self { connection, bell, sentinel: door.sentinel(), trouble, address: address.clone(), io_timeout: config.io_timeout })
+        let state = Arc::new(Mutex::new(LinkState::default()));
+        runtime.handle().spawn(listen(connection.events_listener(), Arc::clone(&state)));
+        let hangup_probe = connector.hangup_probe();
+        Ok(Self { connection, io, hangup_probe, state, address: address.clone(), io_timeout: config.io_timeout })
     }
 
-    /// Whether the other side is still there, as far as one can know without asking it.
+    /// Whether the connection is open, as far as is known without a round trip.
     pub fn is_alive(&self) -> bool {
-        self.connection.status().connected() && self.sentinel.as_ref().is_none_or(|sentinel| !sentinel.hung_up())
+        self.connection.status().connected() && self.hangup_probe.as_ref().is_none_or(|probe| !probe.hung_up())
     }
 
-    /// Why the broker takes no publishes at present.
+    /// Why the broker blocks publishers at present, if it does.
     pub fn blocked(&self) -> Option<String> {
         if !self.connection.status().blocked() {
             return None;
         }
-        let told = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).blocked.clone();
-        Some(told.unwrap_or_else(|| "a resource is short".into()))
+        let reason = self.state.lock().unwrap_or_else(PoisonError::into_inner).blocked.clone();
+        Some(reason.unwrap_or_else(|| "a resource is short".into()))
     }
 
-    /// Why it ended, where the broker or the network said so.
-    pub fn end(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).end.clone()
+    /// Why the connection ended, if the broker or the network gave a reason.
+    pub fn end_reason(&self) -> Option<String> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).end.clone()
     }
 
-    /// Seconds between signs of life, as both sides agreed; 0 is none.
+    /// The negotiated heartbeat in seconds; 0 is none.
     pub fn heartbeat(&self) -> u16 {
         self.connection.configuration().heartbeat()
     }
 
-    /// Where it leads.
+    /// The address of the broker.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// A new channel.
+    /// Opens a new channel.
     pub fn channel(&self) -> Result<Channel> {
-        self.ask(self.connection.create_channel())
+        self.request(self.connection.create_channel())
     }
 
-    /// Waits for the answer to a question that changes nothing, or may be repeated.
-    pub fn ask<T>(&self, question: impl Future<Output = lapin::Result<T>>) -> Result<T> {
-        let answered = self.bell.wait_for_answer(Instant::now() + self.io_timeout, question);
-        self.judge(answered)
+    /// Waits for the answer to a request that may be repeated.
+    pub fn request<T>(&self, request: impl Future<Output = lapin::Result<T>>) -> Result<T> {
+        let answered = self.io.wait_for_answer(Instant::now() + self.io_timeout, request);
+        self.result_of(answered)
+    }
+
+    /// The same for something that may not exist: `None` for reply code 404.
+    pub fn request_if_found<T>(&self, request: impl Future<Output = lapin::Result<T>>) -> Result<Option<T>> {
+        match self.io.wait_for_answer(Instant::now() + self.io_timeout, request) {
+            Some(Err(error)) if refusal::is_not_found(&error) => Ok(None),
+            answered => self.result_of(answered).map(Some),
+        }
     }
 
     /// Waits until something is written that has no answer.
-    pub fn tell<T>(&self, word: impl Future<Output = lapin::Result<T>>) -> Result<T> {
-        let written = self.bell.wait(Instant::now() + self.io_timeout, word);
-        self.judge(written)
+    pub fn send<T>(&self, frame: impl Future<Output = lapin::Result<T>>) -> Result<T> {
+        let written = self.io.wait(Instant::now() + self.io_timeout, frame);
+        self.result_of(written)
     }
 
     /// Waits until `deadline` for a future that ends with an answer of the broker.
     pub fn wait_for_answer<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
-        self.bell.wait_for_answer(deadline, future)
+        self.io.wait_for_answer(deadline, future)
     }
 
-    fn judge<T>(&self, outcome: Option<lapin::Result<T>>) -> Result<T> {
+    fn result_of<T>(&self, outcome: Option<lapin::Result<T>>) -> Result<T> {
         match outcome {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(error)) => Err(refusal::of_answer(&error, &self.address)),
@@ -145,18 +150,18 @@ impl AmqpLink {
         }
     }
 
-    /// Says goodbye. A link that is dropped without it says so too, but nobody waits for that.
+    /// Closes the connection and waits for the answer. Dropping it closes it too, but does not wait.
     pub fn close(&self) {
         if self.is_alive() {
-            // Nothing is left to do about a goodbye that nobody heard.
-            let _ = self.bell.wait(Instant::now() + GOODBYE, self.connection.close(200, "OK".into()));
+            // Without an answer the broker finds the connection closed all the same.
+            let _ = self.io.wait(Instant::now() + CLOSE_TIMEOUT, self.connection.close(200, "OK".into()));
         }
     }
 
-    /// Breaks it off at once, so that nothing more of ours is read on the other side.
+    /// Shuts the socket at once, so that the broker reads nothing more of ours.
     pub fn cut(&self) {
-        match &self.sentinel {
-            Some(sentinel) => sentinel.cut(),
+        match &self.hangup_probe {
+            Some(probe) => probe.cut(),
             None => self.close(),
         }
     }
@@ -169,7 +174,7 @@ fn not_in_time(address: &Address, limit: Duration) -> Error {
 
 fn uri(config: &AmqpConfig, host: &str, port: u16) -> AMQPUri {
     AMQPUri {
-        // The door speaks TLS where it is wanted; the library asks the scheme for nothing else.
+        // The connector does TLS itself; lapin uses the scheme for nothing else.
         scheme: AMQPScheme::AMQP,
         authority: AMQPAuthority {
             userinfo: AMQPUserInfo { username: config.username.clone(), password: config.password.expose().to_owned() },
@@ -181,16 +186,16 @@ fn uri(config: &AmqpConfig, host: &str, port: u16) -> AMQPUri {
     }
 }
 
-/// Writes down what the broker tells on its own, until the connection is gone.
-async fn listen(events: impl Stream<Item = Event>, trouble: Arc<Mutex<LinkFailure>>) {
+/// Records the events of a connection until it ends.
+async fn listen(events: impl Stream<Item = Event>, state: Arc<Mutex<LinkState>>) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = std::future::poll_fn(|context| events.as_mut().poll_next(context)).await {
-        let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::ConnectionBlocked(reason) => trouble.blocked = Some(reason),
-            Event::ConnectionUnblocked => trouble.blocked = None,
+            Event::ConnectionBlocked(reason) => state.blocked = Some(reason),
+            Event::ConnectionUnblocked => state.blocked = None,
             Event::Error(error) => {
-                trouble.end = Some(refusal::words_of(&error));
+                state.end = Some(refusal::text_of(&error));
                 return;
             }
             _ => {}

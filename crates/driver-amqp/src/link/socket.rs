@@ -1,11 +1,14 @@
 //! Opening a socket, and knowing later whether the other side hung up.
 
 use std::io;
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_rs::Tokio;
+use async_rs::traits::Reactor;
+use futures_io::{AsyncRead, AsyncWrite};
 use lapin::AsyncTcpStream;
 use lapin::tcp::RustlsConnector;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -14,7 +17,7 @@ use rustls::ClientConfig;
 use super::blocking_stream::BlockingStream;
 use super::io_waker::IoWaker;
 
-/// What connects, on the library's thread.
+/// Opens the socket of one connection, on lapin's thread.
 #[derive(Clone)]
 pub struct Connector(Arc<Inner>);
 
@@ -23,60 +26,91 @@ struct Inner {
     port: u16,
     timeout: Duration,
     tls: Option<(Arc<ClientConfig>, String)>,
-    bell: Arc<IoWaker>,
     opened: Mutex<Option<TcpStream>>,
 }
 
 impl Connector {
-    /// A door that is still shut.
-    pub fn new(host: String, port: u16, timeout: Duration, tls: Option<(Arc<ClientConfig>, String)>, bell: Arc<IoWaker>) -> Self {
-        Self(Arc::new(Inner { host, port, timeout, tls, bell, opened: Mutex::new(None) }))
+    pub fn new(host: String, port: u16, timeout: Duration, tls: Option<(Arc<ClientConfig>, String)>) -> Self {
+        Self(Arc::new(Inner { host, port, timeout, tls, opened: Mutex::new(None) }))
     }
 
-    /// Connects, and shakes hands where TLS is wanted.
-    pub async fn open(&self) -> lapin::Result<AsyncTcpStream<BlockingStream>> {
-        let Inner { host, port, timeout, tls, bell, opened } = &*self.0;
-        let socket = connect(host, *port, *timeout)?;
-        *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket.try_clone()?);
-        let plain = AsyncTcpStream::Plain(BlockingStream::new(socket, Arc::clone(bell)));
-        match tls {
+    /// Connects a socket on which lapin's thread sleeps.
+    pub async fn open_blocking(&self, waker: &Arc<IoWaker>) -> lapin::Result<AsyncTcpStream<BlockingStream>> {
+        let socket = self.first_that_connects()?;
+        self.note_opened(socket.try_clone()?);
+        self.with_tls(BlockingStream::new(socket, Arc::clone(waker))).await
+    }
+
+    /// Connects a socket for which the reactor of tokio waits.
+    pub async fn open_tokio(&self, kit: &Tokio) -> lapin::Result<AsyncTcpStream<<Tokio as Reactor>::TcpStream>> {
+        let mut last = None;
+        for address in self.addresses()? {
+            match kit.tcp_connect_addr(address).await {
+                Ok(socket) => {
+                    self.note_opened(socket.get_ref().as_fd().try_clone_to_owned()?.into());
+                    return self.with_tls(socket).await;
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(no_address).into())
+    }
+
+    /// A second handle on the socket that was opened.
+    pub fn hangup_probe(&self) -> Option<HangupProbe> {
+        self.0.opened.lock().unwrap_or_else(PoisonError::into_inner).take().map(HangupProbe)
+    }
+
+    fn note_opened(&self, socket: TcpStream) {
+        *self.0.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+    }
+
+    async fn with_tls<S>(&self, socket: S) -> lapin::Result<AsyncTcpStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let plain = AsyncTcpStream::Plain(socket);
+        match &self.0.tls {
             None => Ok(plain),
             Some((config, name)) => Ok(plain.into_rustls(&RustlsConnector::from(Arc::clone(config)), name).await?),
         }
     }
 
-    /// What watches the socket that was opened.
-    pub fn sentinel(&self) -> Option<HangupProbe> {
-        self.0.opened.lock().unwrap_or_else(PoisonError::into_inner).take().map(HangupProbe)
+    fn addresses(&self) -> io::Result<impl Iterator<Item = SocketAddr> + use<>> {
+        (self.0.host.as_str(), self.0.port).to_socket_addrs()
+    }
+
+    fn first_that_connects(&self) -> io::Result<TcpStream> {
+        let mut last = None;
+        for address in self.addresses()? {
+            match TcpStream::connect_timeout(&address, self.0.timeout) {
+                Ok(socket) => {
+                    socket.set_nodelay(true)?;
+                    socket.set_nonblocking(true)?;
+                    return Ok(socket);
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(no_address))
     }
 }
 
-fn connect(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
-    let mut last = None;
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, timeout) {
-            Ok(socket) => {
-                socket.set_nodelay(true)?;
-                socket.set_nonblocking(true)?;
-                return Ok(socket);
-            }
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host name has no address")))
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the host name has no address")
 }
 
 /// A second handle on the socket, which reads nothing.
 pub struct HangupProbe(TcpStream);
 
 impl HangupProbe {
-    /// Shuts the socket for everybody.
+    /// Shuts the socket down for all its handles.
     pub fn cut(&self) {
         // One that is shut already is what we want.
         let _ = self.0.shutdown(Shutdown::Both);
     }
 
-    /// Whether the other side closed its end. An idle connection that died is found before anything is written to it.
+    /// Whether the other side closed its end. So a connection that died while idle is found before anything is written to it.
     pub fn hung_up(&self) -> bool {
         let closed = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
         let signs = closed | PollFlags::POLLHUP | PollFlags::POLLERR;

@@ -1,4 +1,4 @@
-//! The recorded topology, declared.
+//! Declares the recorded topology.
 
 use ferry_core::Result;
 use ferry_core::task::{Argument, kept, topology};
@@ -8,23 +8,23 @@ use lapin::types::{AMQPValue, FieldTable};
 use crate::names::short;
 use crate::topology::Declarer;
 
-/// Declares all of it by this channel.
-pub fn declare(hand: &Declarer<'_>) -> Result<()> {
+/// Declares all of it.
+pub fn declare(declarer: &Declarer<'_>) -> Result<()> {
     let topology = topology();
     for exchange in topology.exchanges {
-        hand.exchange(exchange.0, ExchangeKind::Direct)?;
+        declarer.exchange(exchange.0, ExchangeKind::Direct)?;
     }
     for queue in topology.queues {
-        hand.queue(queue.name, table(&queue.arguments))?;
-        hand.bind(queue.name, queue.binding.exchange, queue.binding.key)?;
+        declarer.queue(queue.name, table(&queue.arguments))?;
+        declarer.bind(queue.name, queue.binding.exchange, queue.binding.key)?;
     }
     Ok(())
 }
 
 /// Declares the queue that keeps dead letters for seven days.
-pub fn declare_kept(hand: &Declarer<'_>) -> Result<()> {
+pub fn declare_kept(declarer: &Declarer<'_>) -> Result<()> {
     let (name, arguments) = kept();
-    hand.queue(name, table(&arguments))
+    declarer.queue(name, table(&arguments))
 }
 
 fn table(arguments: &[(&str, Argument)]) -> FieldTable {

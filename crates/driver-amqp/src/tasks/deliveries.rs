@@ -1,9 +1,7 @@
-//! Taking tasks from several queues, the highest first, and ending them.
+//! Tasks of several queues as they are delivered, the highest queue first, and how they are settled.
 
-use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::borrow::{Borrow, Cow};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use ferry_core::clock::{Clock, SystemClock};
@@ -12,19 +10,16 @@ use ferry_core::{Error, ErrorKind, QueueName, Result};
 use lapin::message::Delivery;
 
 use super::Tasks;
-use super::publish::{CrashMark, TaskPublish};
+use super::publish::{self, CrashMark, DeliveredTask};
 use crate::connections::{AmqpConnections, PublishRole};
+use crate::deliveries::{Deliveries, wait_any};
 use crate::link::AmqpLink;
 use crate::names::Names;
-use crate::subscription::Subscription;
+use crate::route::Route;
 use crate::topology::TopologyItem;
 use crate::unacked::ConsumerChannel;
-use crate::wait;
 
-/// How long to wait for a task that is known to be on its way.
-const NEARLY_THERE: usize = 1;
-
-/// What to take.
+/// What to consume.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The queues, the highest first.
@@ -33,32 +28,32 @@ pub struct Options {
     pub prefetch: u16,
 }
 
-/// One that came.
+/// A message that came.
 #[derive(Debug)]
 pub enum Incoming {
     /// A task to be run.
     Task(Box<HeldTask>),
-    /// Its time was over: it is a dead letter now.
+    /// It had expired: it is a dead letter now.
     Expired(Task),
-    /// It was no task: it is a dead letter now, raw.
+    /// It was no task: it is a dead letter now, unchanged.
     Poison {
-        /// What named the message, if anything did.
+        /// The message id, if it had one.
         id: String,
-        /// What was wrong with it.
+        /// Why it is no task.
         why: String,
     },
     /// Its worker died: it was published again, with so many failed executions.
     Counted(Task, i64),
-    /// The same, on its last try: it gets one more run.
+    /// The same on its last try: it gets one more run.
     LastChance(Task),
     /// Its workers died too often: it is a dead letter now.
     CrashLoop(Task),
 }
 
-/// A task that is held.
+/// A task that is ours.
 #[derive(Debug)]
 pub struct HeldTask {
-    /// What was read.
+    /// The task.
     pub task: Task,
     /// Its bytes, unpacked.
     pub body: Vec<u8>,
@@ -67,15 +62,14 @@ pub struct HeldTask {
     delivery: Delivery,
 }
 
+/// One queue.
 struct Source {
-    ledger: ConsumerChannel,
-    flow: Option<Subscription>,
-    buffer: VecDeque<Delivery>,
-    /// Its last held one was taken, and nobody looked whether it has more.
-    spent: bool,
+    deliveries: Deliveries,
+    /// Its last held task was taken, and nobody looked whether the queue has more.
+    is_drained: bool,
 }
 
-/// Takes tasks. Belongs to one thread.
+/// The consumer of tasks. It belongs to one thread.
 pub struct TaskDeliveries {
     tasks: Arc<Tasks>,
     link: Arc<AmqpLink>,
@@ -85,43 +79,43 @@ pub struct TaskDeliveries {
 }
 
 impl TaskDeliveries {
-    /// Starts to take.
+    /// Subscribes to the queues.
     pub fn open(tasks: &Arc<Tasks>, options: &Options) -> Result<Self> {
-        let link = tasks.hub.consumer()?;
+        let link = tasks.connections.consumer()?;
         let mut sources = Vec::with_capacity(options.queues.len());
         for queue in &options.queues {
             let queue = QueueName::new(queue.as_bytes())?;
-            let names = Names::of(&queue)?;
+            let names = Arc::new(Names::of(&queue)?);
             if TaskLevel::named(queue.as_str()).is_some() {
-                tasks.hub.ensure(&link, &names, &[TopologyItem::Tasks])?;
+                tasks.connections.ensure(&link, &names, &[TopologyItem::Tasks])?;
             }
-            let ledger = ConsumerChannel::new(&queue, names, Arc::clone(&link), link.channel()?);
-            let flow =
-                Subscription::open(&ledger, options.prefetch).map_err(|error| error.within(format!("consume `{queue}`")))?;
-            sources.push(Source { ledger, flow: Some(flow), buffer: VecDeque::new(), spent: false });
+            let channel = ConsumerChannel::new(&queue, names, Arc::clone(&link), link.channel()?);
+            let mut deliveries = Deliveries::new(Arc::new(channel));
+            deliveries.subscribe(options.prefetch).map_err(|error| error.within(format!("consume `{queue}`")))?;
+            sources.push(Source { deliveries, is_drained: false });
         }
         Ok(Self { tasks: Arc::clone(tasks), link, sources, turns: Turns::default(), prefetch: options.prefetch })
     }
 
-    /// The next one, waiting up to `wait`. `stamp` tells the time as `Y-m-d H:i:s`.
+    /// The next message, waiting up to `wait`. `stamp` gives the time as `Y-m-d H:i:s`.
     ///
-    /// What needs no run is settled already when it is returned. After an error of publishing it is still held and comes once more.
+    /// What needs no run is settled when it is returned. After an error of publishing it is still held and comes again.
     pub fn next(&mut self, wait: Duration, stamp: &dyn Fn() -> String) -> Result<Option<Incoming>> {
         let Some((queue, delivery)) = self.take(wait)? else { return Ok(None) };
         let now = SystemClock.now();
         match self.read(&delivery, now) {
             Ok((task, body, packed)) => {
-                let taken = HeldTask { task, body, packed, queue, delivery };
-                match self.judge(&taken, now, stamp) {
-                    Ok(None) => Ok(Some(Incoming::Task(Box::new(taken)))),
-                    Ok(arrived) => Ok(arrived),
-                    Err(error) => self.keep(queue, taken.delivery, error),
+                let held = HeldTask { task, body, packed, queue, delivery };
+                match self.settle_unless_runnable(&held, now, stamp) {
+                    Ok(None) => Ok(Some(Incoming::Task(Box::new(held)))),
+                    Ok(incoming) => Ok(incoming),
+                    Err(error) => self.keep(queue, held.delivery, error),
                 }
             }
             Err(error) => {
                 let (why, properties) = (error.to_string(), &delivery.properties);
                 let id = properties.message_id().as_ref().map_or_else(String::new, |id| id.as_str().to_owned());
-                match self.settle(queue, &delivery, TaskPublish::poison(&delivery.data, properties, &why)) {
+                match publish::poison(&delivery.data, properties, &why).and_then(|route| self.settle(queue, &delivery, route)) {
                     Ok(()) => Ok(Some(Incoming::Poison { id, why })),
                     Err(error) => self.keep(queue, delivery, error),
                 }
@@ -129,43 +123,45 @@ impl TaskDeliveries {
         }
     }
 
-    /// Holds on to a delivery that could not be settled.
+    /// Keeps a delivery that could not be settled, to be tried first.
     fn keep<T>(&mut self, queue: usize, delivery: Delivery, error: Error) -> Result<T> {
-        self.sources[queue].buffer.push_front(delivery);
+        self.sources[queue].deliveries.arrived.push_front(delivery);
         Err(error)
     }
 
     /// The task is done.
-    pub fn done(&self, taken: &HeldTask) -> Result<()> {
-        self.ack(taken.queue, &taken.delivery)
+    pub fn done(&self, held: &HeldTask) -> Result<()> {
+        self.ack(held.queue, &held.delivery)
     }
 
-    /// The task is run again in `pause` seconds. `body` is the one with its count raised.
-    pub fn retry(&self, taken: &HeldTask, body: &[u8], pause: i64) -> Result<()> {
+    /// The task runs again in `pause` seconds. `body` has its count raised.
+    pub fn retry(&self, held: &HeldTask, body: &[u8], pause: i64) -> Result<()> {
         let now = SystemClock.now();
         // The handler may have given it another priority.
-        let task = Task::decode(body, Some(&taken.task.id), now)?;
-        let parcel = TaskPublish::later(&task, packed(body, taken.packed), taken.packed, &taken.delivery.properties, pause, now)?;
-        self.settle(taken.queue, &taken.delivery, parcel)
+        let task = Task::decode(body, Some(&held.task.id), now)?;
+        let delivered = DeliveredTask { task: &task, packed: held.packed, properties: &held.delivery.properties };
+        let route = publish::later(delivered, packed(body, held.packed), pause, now)?;
+        self.settle(held.queue, &held.delivery, route)
     }
 
-    /// The task failed for good: one dead letter, confirmed, then the ack. `body` is the one with its count raised.
-    pub fn dead(&self, taken: &HeldTask, body: &[u8], message: &str, trace: &str, stamp: &str) -> Result<()> {
-        self.settle(taken.queue, &taken.delivery, TaskPublish::dead(task::dead_body(body, message, trace, stamp), None))
+    /// The task failed for good: one dead letter, confirmed, then the ack. `body` has its count raised.
+    pub fn dead(&self, held: &HeldTask, body: &[u8], message: &str, trace: &str, stamp: &str) -> Result<()> {
+        self.settle(held.queue, &held.delivery, publish::dead(task::dead_body(body, message, trace, stamp), None)?)
     }
 
-    /// PHP cannot read the task after all: it is a dead letter, raw.
-    pub fn poison(&self, taken: &HeldTask, why: &str) -> Result<()> {
-        let delivery = &taken.delivery;
-        self.settle(taken.queue, delivery, TaskPublish::poison(&delivery.data, &delivery.properties, why))
+    /// PHP cannot read the task after all: it becomes a dead letter, unchanged.
+    pub fn poison(&self, held: &HeldTask, why: &str) -> Result<()> {
+        let delivery = &held.delivery;
+        self.settle(held.queue, delivery, publish::poison(&delivery.data, &delivery.properties, why)?)
     }
 
-    /// The task was not begun: it goes back to its queue, and nothing is counted.
-    pub fn give_back(&self, taken: &HeldTask) -> Result<()> {
-        self.put_back(taken.queue, std::slice::from_ref(&taken.delivery))
+    /// The task was not started: it goes back to its queue, and nothing is counted.
+    pub fn give_back(&self, held: &HeldTask) -> Result<()> {
+        let (_, error) = self.put_back(held.queue, vec![&held.delivery]);
+        error.map_or(Ok(()), Err)
     }
 
-    /// Stops taking. What was not begun goes back.
+    /// Stops consuming. What was not started goes back.
     pub fn close(mut self) -> Result<()> {
         let mut first = Ok(());
         for at in 0..self.sources.len() {
@@ -177,57 +173,48 @@ impl TaskDeliveries {
         first
     }
 
-    /// Stops the consumers of a queue and gives back what they had. The channel stays, for what is being worked.
+    /// Cancels the subscription of a queue and gives back what it delivered. The channel stays open for the running task.
     fn end(&mut self, at: usize) -> Result<()> {
         let source = &mut self.sources[at];
-        let mut held: Vec<Delivery> = source.buffer.drain(..).collect();
-        if let Some(flow) = source.flow.take() {
-            // A task at hand may not be counted here; then one more is waited for than can come, for a moment.
-            held.extend(flow.cancel(&self.tasks.hub, &source.ledger, || held.len())?);
-        }
-        source.spent = false;
-        let back = self.put_back(at, &held);
-        if back.is_err() {
-            self.sources[at].buffer.extend(held);
-        }
-        back
+        // The running task is not counted; then one delivery more is waited for than can come, for a moment.
+        source.deliveries.cancel(&self.tasks.connections, || 0)?;
+        source.is_drained = false;
+        let held: Vec<Delivery> = source.deliveries.arrived.drain(..).collect();
+        let (unmoved, error) = self.put_back(at, held);
+        self.sources[at].deliveries.arrived.extend(unmoved);
+        error.map_or(Ok(()), Err)
     }
 
-    /// Gives back what is held beside the task at hand: should that one kill us, nobody else is delivered again. The next `take` goes on.
-    fn stand_alone(&mut self) -> Result<()> {
+    /// Gives back everything beside the running task: should that one kill us, nothing else is redelivered. The next `take` subscribes
+    /// again.
+    fn release_others(&mut self) -> Result<()> {
         (0..self.sources.len()).try_for_each(|at| self.end(at))
     }
 
-    fn put_back(&self, at: usize, held: &[Delivery]) -> Result<()> {
-        if held.is_empty() {
-            return Ok(());
-        }
-        let now = SystemClock.now();
-        let queue = self.sources[at].ledger.queue.as_str();
-        let parcels: Vec<TaskPublish<'_>> = held
-            .iter()
-            .map(|delivery| {
-                let properties = &delivery.properties;
-                match self.read(delivery, now) {
-                    Ok((task, _, packed)) => {
-                        let suspicion = CrashMark::of(properties);
-                        TaskPublish::again(&task, Cow::Borrowed(&delivery.data), packed, properties, queue, suspicion, now)
-                    }
-                    Err(_) => TaskPublish::back(&delivery.data, properties, queue),
+    /// Publishes deliveries to their queue again. Those that could not be published are returned.
+    fn put_back<D: Borrow<Delivery>>(&self, at: usize, held: Vec<D>) -> (Vec<D>, Option<Error>) {
+        let source = &self.sources[at].deliveries;
+        let (now, queue) = (SystemClock.now(), source.channel.queue.as_str());
+        let (unmoved, error) = source.republish(&self.tasks.connections, held, |delivery| {
+            let properties = &delivery.properties;
+            match self.read(delivery, now) {
+                Ok((task, _, packed)) => {
+                    let delivered = DeliveredTask { task: &task, packed, properties };
+                    publish::again(delivered, Cow::Borrowed(&delivery.data), queue, CrashMark::of(properties), now)
                 }
-            })
-            .collect();
-        self.tasks.send(PublishRole::Move, &parcels)?;
-        self.sources[at].ledger.ack(held.iter().map(|delivery| delivery.delivery_tag))
+                Err(_) => publish::back(&delivery.data, properties, queue),
+            }
+        });
+        (unmoved.into_iter().map(|unmoved| unmoved.delivery).collect(), error)
     }
 
     fn ack(&self, queue: usize, delivery: &Delivery) -> Result<()> {
-        self.sources[queue].ledger.ack([delivery.delivery_tag])
+        self.sources[queue].deliveries.channel.ack([delivery.delivery_tag])
     }
 
     /// Publishes what follows from a delivery, confirmed, then acks it.
-    fn settle(&self, queue: usize, delivery: &Delivery, parcel: TaskPublish<'_>) -> Result<()> {
-        self.tasks.send(PublishRole::Settle, std::slice::from_ref(&parcel))?;
+    fn settle(&self, queue: usize, delivery: &Delivery, route: Route<'_>) -> Result<()> {
+        self.tasks.send(PublishRole::Settle, std::slice::from_ref(&route))?;
         self.ack(queue, delivery)
     }
 
@@ -253,141 +240,119 @@ impl TaskDeliveries {
         Ok((task, body, packed))
     }
 
-    /// Settles what needs no run; `None` for what does.
-    fn judge(&mut self, taken: &HeldTask, now: i64, stamp: &dyn Fn() -> String) -> Result<Option<Incoming>> {
-        let HeldTask { task, body, packed: is_packed, queue, delivery } = taken;
+    /// Settles a task that is not to be run; `None` for one that is.
+    fn settle_unless_runnable(&mut self, held: &HeldTask, now: i64, stamp: &dyn Fn() -> String) -> Result<Option<Incoming>> {
+        let HeldTask { task, body, packed: is_packed, queue, delivery } = held;
         let properties = &delivery.properties;
-        let again = |body: &[u8], suspicion: CrashMark| {
-            let name = self.sources[*queue].ledger.queue.as_str().to_owned();
-            let body = packed(body, *is_packed);
-            TaskPublish::again(task, Cow::Owned(body.into_owned()), *is_packed, properties, &name, suspicion, now)
+        let name = self.sources[*queue].deliveries.channel.queue.clone();
+        let again = |body: &[u8], mark: CrashMark| {
+            let delivered = DeliveredTask { task, packed: *is_packed, properties };
+            publish::again(delivered, Cow::Owned(packed(body, *is_packed).into_owned()), name.as_str(), mark, now)
         };
-        let suspicion = CrashMark::of(properties);
-        let (parcel, arrived) = match task::arrival(task, delivery.redelivered, suspicion == CrashMark::Last, now) {
+        let mark = CrashMark::of(properties);
+        let (route, incoming) = match task::arrival(task, delivery.redelivered, mark == CrashMark::Last, now) {
             Arrival::Run => {
-                if suspicion != CrashMark::None {
-                    self.stand_alone()?;
+                if mark != CrashMark::None {
+                    self.release_others()?;
                 }
                 return Ok(None);
             }
             Arrival::Expired => {
                 let why = format!("the task expired {} s ago", now - task.expire_at);
                 let letter = task::dead_body(body, &why, "", &stamp());
-                (TaskPublish::dead(letter, Some("expired")), Incoming::Expired(task.clone()))
+                (publish::dead(letter, Some("expired"))?, Incoming::Expired(task.clone()))
             }
             Arrival::Counted(count) => {
-                (again(&task.with_retry(body, count), CrashMark::Alone), Incoming::Counted(task.clone(), count))
+                (again(&task.with_retry(body, count), CrashMark::Alone)?, Incoming::Counted(task.clone(), count))
             }
-            Arrival::LastChance => (again(body, CrashMark::Last), Incoming::LastChance(task.clone())),
+            Arrival::LastChance => (again(body, CrashMark::Last)?, Incoming::LastChance(task.clone())),
             Arrival::CrashLoop => {
                 let raised = task.with_retry(body, task.current_retry.saturating_add(1));
                 let why = "every worker that held the task died before it was settled";
-                (TaskPublish::dead(task::dead_body(&raised, why, "", &stamp()), None), Incoming::CrashLoop(task.clone()))
+                (publish::dead(task::dead_body(&raised, why, "", &stamp()), None)?, Incoming::CrashLoop(task.clone()))
             }
         };
-        self.settle(*queue, delivery, parcel)?;
-        Ok(Some(arrived))
+        self.settle(*queue, delivery, route)?;
+        Ok(Some(incoming))
     }
 
     /// The next delivery by turn.
     fn take(&mut self, wait: Duration) -> Result<Option<(usize, Delivery)>> {
         self.collect()?;
-        if self.sources.iter().all(|source| source.buffer.is_empty()) {
+        if self.sources.iter().all(|source| source.deliveries.arrived.is_empty()) {
             self.wait(wait)?;
         }
         loop {
-            let full: Vec<bool> = self.sources.iter().map(|source| !source.buffer.is_empty()).collect();
-            let Some(at) = self.turns.peek(&full) else { return Ok(None) };
-            // Of the queues above, one that ran dry may have more, on its way or waiting for our ack.
-            if let Some(above) = (0..at).find(|above| self.sources[*above].spent && !full[*above]) {
-                self.sources[above].spent = false;
-                if self.sources[above].looks_for_more(&self.tasks.hub)? {
+            let has_any: Vec<bool> = self.sources.iter().map(|source| !source.deliveries.arrived.is_empty()).collect();
+            let Some(at) = self.turns.peek(&has_any) else { return Ok(None) };
+            // A higher queue that ran dry may have more, on its way or waiting for our ack.
+            if let Some(above) = (0..at).find(|above| self.sources[*above].is_drained && !has_any[*above]) {
+                self.sources[above].is_drained = false;
+                if self.sources[above].looks_for_more(&self.tasks.connections)? {
                     continue;
                 }
             }
-            self.turns.took(&full, at);
+            self.turns.took(&has_any, at);
             let source = &mut self.sources[at];
-            let delivery = source.buffer.pop_front();
-            source.spent = source.buffer.is_empty();
+            let delivery = source.deliveries.arrived.pop_front();
+            source.is_drained = source.deliveries.arrived.is_empty();
             return Ok(delivery.map(|delivery| (at, delivery)));
         }
     }
 
+    /// Takes over what has arrived, and subscribes again where that was ended for a task that ran alone.
     fn collect(&mut self) -> Result<()> {
         for source in &mut self.sources {
-            match &mut source.flow {
-                Some(flow) => source.buffer.extend(flow.take_all()),
-                // It was stopped for a task that ran alone.
-                None => source.flow = Some(Subscription::open(&source.ledger, self.prefetch)?),
+            if source.deliveries.prefetch().is_none() {
+                source.deliveries.subscribe(self.prefetch)?;
             }
+            source.deliveries.collect();
         }
         Ok(())
     }
 
-    /// Waits until some queue has something.
+    /// Waits until some queue has a delivery.
     fn wait(&mut self, wait: Duration) -> Result<()> {
-        let sources = &mut self.sources;
-        let any = std::future::poll_fn(|context| {
-            let mut ready = false;
-            for source in sources.iter_mut() {
-                let Some(flow) = &mut source.flow else { continue };
-                match flow.poll(context) {
-                    Poll::Ready(Some(delivery)) => {
-                        source.buffer.push_back(delivery);
-                        ready = true;
-                    }
-                    Poll::Ready(None) => ready = true,
-                    Poll::Pending => {}
-                }
-            }
-            if ready { Poll::Ready(()) } else { Poll::Pending }
-        });
-        // Nothing within the time is an answer too.
-        let _ = wait::until(Instant::now() + wait, any);
-        self.collect()?;
+        wait_any(self.sources.iter_mut().map(|source| &mut source.deliveries), Instant::now() + wait);
         if !self.link.is_alive() {
-            let why = self.link.end().unwrap_or_else(|| "the connection ended".to_owned());
+            let why = self.link.end_reason().unwrap_or_else(|| "the connection ended".to_owned());
             let context = format!("the connection to RabbitMQ at {} broke", self.link.address());
             return Err(Error::new(ErrorKind::Connection, context).with_source(why));
         }
-        match self
-            .sources
-            .iter()
-            .find(|source| source.buffer.is_empty() && source.flow.as_ref().is_some_and(Subscription::has_ended))
-        {
-            Some(source) => {
-                let context = format!("RabbitMQ ended the consumer of `{}`", source.ledger.queue);
-                Err(Error::new(ErrorKind::Connection, context)
-                    .with_advice("the queue was deleted, or a task took longer than the broker's `consumer_timeout`"))
+        for Source { deliveries, .. } in &mut self.sources {
+            if !deliveries.collect() && deliveries.arrived.is_empty() {
+                let context = format!("RabbitMQ ended the consumer of `{}`", deliveries.channel.queue);
+                return Err(Error::new(ErrorKind::Connection, context)
+                    .with_advice("the queue was deleted, or a task took longer than the broker's `consumer_timeout`"));
             }
-            None => Ok(()),
         }
+        Ok(())
     }
 }
 
 impl Drop for TaskDeliveries {
-    /// Lets the broker have what is still held. Nobody waits for a connection that is gone.
+    /// Closes the channels, so that the broker gets back what is still held. Nobody waits for a connection that is gone.
     fn drop(&mut self) {
-        for source in self.sources.drain(..).filter(|source| source.ledger.is_alive()) {
-            // It comes again all the same, once the connection ends.
-            let _ = self.link.ask(source.ledger.channel.close(200, "OK".into()));
+        for source in self.sources.drain(..).filter(|source| source.deliveries.channel.is_alive()) {
+            // When this fails it goes back when the connection ends.
+            let _ = self.link.request(source.deliveries.channel.channel.close(200, "OK".into()));
         }
     }
 }
 
 impl Source {
-    /// Asks the broker whether the queue has more, and waits for it when it has. The questions are also what acks and deliveries
-    /// under way have to overtake, so that what was there is here afterwards.
-    fn looks_for_more(&mut self, hub: &AmqpConnections) -> Result<bool> {
-        self.ledger.sync()?;
-        let waiting = hub.count(self.ledger.queue.as_str())?.unwrap_or(0);
-        self.ledger.sync()?;
-        let Some(flow) = &mut self.flow else { return Ok(false) };
-        self.buffer.extend(flow.take_all());
-        if waiting > 0 && self.buffer.is_empty() {
-            self.buffer.extend(flow.wait_for(NEARLY_THERE));
+    /// Asks the broker whether the queue has more, and waits for it when it has. Acks and deliveries that were on their way are processed
+    /// before these requests are answered.
+    fn looks_for_more(&mut self, connections: &AmqpConnections) -> Result<bool> {
+        let channel = Arc::clone(&self.deliveries.channel);
+        channel.sync()?;
+        let waiting = connections.count(channel.queue.as_str())?.unwrap_or(0);
+        channel.sync()?;
+        self.deliveries.collect();
+        if waiting > 0 && self.deliveries.arrived.is_empty() {
+            self.deliveries.wait_for(1);
         }
-        Ok(!self.buffer.is_empty())
+        Ok(!self.deliveries.arrived.is_empty())
     }
 }
 

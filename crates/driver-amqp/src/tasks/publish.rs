@@ -1,38 +1,68 @@
-//! What stands beside the body of a task, and which way it goes.
+//! Routes and properties of task messages.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use ferry_core::Result;
 use ferry_core::task::{CONTENT_TYPE, DEAD_EXCHANGE, DEAD_KEY, EXCHANGE, Task, TaskLevel, expiration};
+use ferry_core::{QueueName, Result};
 use lapin::BasicProperties;
 use lapin::types::FieldTable;
 
-use super::{TaskToPublish, names_of};
+use super::TaskToPublish;
 use crate::names::{Names, QueueRole};
-use crate::publisher::Publish as Item;
-use crate::topology::TopologyItem;
+use crate::route::Route;
+use crate::topology::{Need, TopologyItem};
 use crate::{delay, message};
 
-/// A task whose worker died runs alone: `yes`, or `last` for the last time.
+/// The header of a task whose worker died and which runs alone: `yes`, or `last` for the last time.
 const ALONE: &str = "x-ferry-alone";
-/// Why something is a dead letter that no consumer wrapped.
+/// The header for the reason of a dead letter that no consumer wrapped.
 pub const REASON: &str = "x-ferry-reason";
-/// What was wrong with it.
+/// The header for the error of such a dead letter.
 pub const ERROR: &str = "x-ferry-error";
-/// The most that is kept of what was wrong, in bytes.
+/// The longest error text that is kept, in bytes.
 const LONGEST_ERROR: usize = 4096;
 
-/// A message on its way.
-pub struct TaskPublish<'a> {
-    exchange: String,
-    key: String,
-    body: Cow<'a, [u8]>,
-    properties: BasicProperties,
-    /// The delay level it enters, and where it is led from there.
-    delayed: Option<(usize, TaskLevel)>,
+/// A task as it was delivered, to be published again.
+#[derive(Clone, Copy)]
+pub struct DeliveredTask<'a> {
+    pub task: &'a Task,
+    /// Whether its body is gzip.
+    pub packed: bool,
+    pub properties: &'a BasicProperties,
 }
 
-/// Those of every task: `delivery_mode` 2, no headers (flags 0x99c0 with priority, expiration, message id and timestamp).
+/// Whether a task may be one that kills its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrashMark {
+    /// No worker died with it.
+    None,
+    /// A worker died with it, so it runs alone.
+    Alone,
+    /// The same, for the last time.
+    Last,
+}
+
+impl CrashMark {
+    /// The mark in the headers of a message.
+    pub fn of(properties: &BasicProperties) -> Self {
+        match message::header_text(properties, ALONE).as_deref() {
+            None => CrashMark::None,
+            Some("last") => CrashMark::Last,
+            Some(_) => CrashMark::Alone,
+        }
+    }
+
+    fn header(self) -> Option<&'static str> {
+        match self {
+            CrashMark::None => None,
+            CrashMark::Alone => Some("yes"),
+            CrashMark::Last => Some("last"),
+        }
+    }
+}
+
+/// The properties of every task: `delivery_mode` 2, no headers (flags 0x99c0 with priority, expiration, message id and timestamp).
 fn plain(packed: bool) -> BasicProperties {
     let properties = BasicProperties::default().with_content_type(CONTENT_TYPE.into()).with_delivery_mode(2);
     if packed { properties.with_content_encoding("gzip".into()) } else { properties }
@@ -42,137 +72,86 @@ fn of_task(id: &str, priority: u8, now: i64, packed: bool) -> BasicProperties {
     plain(packed).with_priority(priority).with_message_id(id.into()).with_timestamp(u64::try_from(now).unwrap_or(0))
 }
 
-/// Whether a task may be one that kills its worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CrashMark {
-    /// No worker died with it.
-    None,
-    /// One did, so it runs alone.
-    Alone,
-    /// The same, for the last time.
-    Last,
-}
-
-impl CrashMark {
-    /// What its headers say.
-    pub fn of(properties: &BasicProperties) -> Self {
-        match message::words(properties, ALONE).as_deref() {
-            None => CrashMark::None,
-            Some("last") => CrashMark::Last,
-            Some(_) => CrashMark::Alone,
-        }
-    }
-}
-
-/// Headers of the one who published it, and ours.
-fn with_headers(properties: BasicProperties, original: &BasicProperties, suspicion: CrashMark) -> BasicProperties {
+/// Properties with the original headers of other programs, and our crash mark.
+fn with_headers(properties: BasicProperties, original: &BasicProperties, mark: CrashMark) -> BasicProperties {
     let mut headers = FieldTable::default();
     for (key, value) in message::foreign_headers(original).inner() {
         if ![ALONE, REASON, ERROR].contains(&key.as_str()) {
             headers.insert(key.clone(), value.clone());
         }
     }
-    let word = match suspicion {
-        CrashMark::None => None,
-        CrashMark::Alone => Some("yes"),
-        CrashMark::Last => Some("last"),
-    };
-    if let Some(word) = word {
-        headers.insert(ALONE.into(), message::text(word));
+    if let Some(text) = mark.header() {
+        headers.insert(ALONE.into(), message::text(text));
     }
     if headers.inner().is_empty() { properties } else { properties.with_headers(headers) }
 }
 
-impl<'a> TaskPublish<'a> {
-    fn to(exchange: &str, key: &str, body: Cow<'a, [u8]>, properties: BasicProperties) -> Self {
-        Self { exchange: exchange.to_owned(), key: key.to_owned(), body, properties, delayed: None }
-    }
+/// The names of a level's queue.
+pub fn names_of(level: TaskLevel) -> Result<Arc<Names>> {
+    Ok(Arc::new(Names::of(&QueueName::new(level.queue().as_bytes())?)?))
+}
 
-    /// A new task.
-    pub fn fresh(task: &'a TaskToPublish, now: i64) -> Self {
-        let properties = of_task(&task.id, task.priority, now, task.packed).with_expiration(task.expiration.as_str().into());
-        Self::to(EXCHANGE, TaskLevel::of(task.priority.into()).queue(), Cow::Borrowed(&task.body), properties)
-    }
+fn route<'a>(exchange: &str, key: &str, body: Cow<'a, [u8]>, properties: BasicProperties) -> Result<Route<'a>> {
+    let need = Need { names: names_of(TaskLevel::Normal)?, item: TopologyItem::Tasks };
+    Ok(Route { exchange: exchange.to_owned(), key: key.to_owned(), body, properties, need })
+}
 
-    /// A task that goes to `queue` once more, at its tail.
-    pub fn again(
-        task: &Task,
-        body: Cow<'a, [u8]>,
-        packed: bool,
-        original: &BasicProperties,
-        queue: &str,
-        suspicion: CrashMark,
-        now: i64,
-    ) -> Self {
-        let mut properties = of_task(&task.id, task.priority, now, packed);
-        // One that expired or cannot say so lives as long as its queue lets it.
-        if let Ok(left) = expiration(task.expire_at, now) {
-            properties = properties.with_expiration(left.into());
-        }
-        Self::to("", queue, body, with_headers(properties, original, suspicion))
-    }
+/// A new task.
+pub fn new_task(task: &TaskToPublish, now: i64) -> Result<Route<'_>> {
+    let properties = of_task(&task.id, task.priority, now, task.packed).with_expiration(task.expiration.as_str().into());
+    route(EXCHANGE, TaskLevel::of(task.priority.into()).queue(), Cow::Borrowed(&task.body), properties)
+}
 
-    /// The same in `pause` seconds, kept by the broker. It has no expiration, which would end the pause; its body has one.
-    pub fn later(
-        task: &Task,
-        body: Cow<'a, [u8]>,
-        packed: bool,
-        original: &BasicProperties,
-        pause: i64,
-        now: i64,
-    ) -> Result<Self> {
-        let level = task.level();
-        let properties = with_headers(of_task(&task.id, task.priority, now, packed), original, CrashMark::None);
-        let Some(pass) =
-            delay::pass(pause.saturating_mul(1000), now.saturating_add(pause), &names_of(level)?.address(QueueRole::Fresh)?)
-        else {
-            return Ok(Self::to(EXCHANGE, level.queue(), body, properties));
-        };
-        let delayed = Some((pass.top, level));
-        Ok(Self { delayed, ..Self::to(&delay::name(pass.top), &pass.key, body, properties) })
+/// A task that goes to the tail of `queue` again.
+pub fn again<'a>(delivered: DeliveredTask<'_>, body: Cow<'a, [u8]>, queue: &str, mark: CrashMark, now: i64) -> Result<Route<'a>> {
+    let task = delivered.task;
+    let mut properties = of_task(&task.id, task.priority, now, delivered.packed);
+    // Without an expiration, because it has passed or does not fit, the task lives as long as its queue allows.
+    if let Ok(left) = expiration(task.expire_at, now) {
+        properties = properties.with_expiration(left.into());
     }
+    route("", queue, body, with_headers(properties, delivered.properties, mark))
+}
 
-    /// A dead letter in the one format; `reason` where it is not a failure.
-    pub fn dead(body: Vec<u8>, reason: Option<&str>) -> Self {
-        let mut properties = plain(false);
-        if let Some(reason) = reason {
-            let mut headers = FieldTable::default();
-            headers.insert(REASON.into(), message::text(reason));
-            properties = properties.with_headers(headers);
-        }
-        Self::to(DEAD_EXCHANGE, DEAD_KEY, Cow::Owned(body), properties)
-    }
+/// A task that goes to its queue again in `pause` seconds, which it spends in the delay levels. It has no expiration property, which
+/// would end the pause; its body has one.
+pub fn later<'a>(delivered: DeliveredTask<'_>, body: Cow<'a, [u8]>, pause: i64, now: i64) -> Result<Route<'a>> {
+    let DeliveredTask { task, packed, properties } = delivered;
+    let level = task.level();
+    let properties = with_headers(of_task(&task.id, task.priority, now, packed), properties, CrashMark::None);
+    let names = names_of(level)?;
+    let due = now.saturating_add(pause);
+    let Some(pass) = delay::pass(pause.saturating_mul(1000), due, &names.address(QueueRole::Main)?) else {
+        return route(EXCHANGE, level.queue(), body, properties);
+    };
+    let need = Need { names, item: TopologyItem::TaskDelay(pass.top) };
+    Ok(Route { exchange: delay::name(pass.top), key: pass.key, body, properties, need })
+}
 
-    /// What is no task, raw, with what stood beside it.
-    pub fn poison(body: &'a [u8], original: &BasicProperties, why: &str) -> Self {
-        let mut headers = message::foreign_headers(original);
-        headers.insert(REASON.into(), message::text("poison"));
-        let end = why.floor_char_boundary(LONGEST_ERROR);
-        headers.insert(ERROR.into(), message::text(&why[..end]));
-        let properties = message::with_attempts(original, 0).with_headers(headers);
-        Self::to(DEAD_EXCHANGE, DEAD_KEY, Cow::Borrowed(body), properties)
+/// A dead letter in the recorded format; `reason` where it is not a failure.
+pub fn dead(body: Vec<u8>, reason: Option<&str>) -> Result<Route<'static>> {
+    let mut properties = plain(false);
+    if let Some(reason) = reason {
+        let mut headers = FieldTable::default();
+        headers.insert(REASON.into(), message::text(reason));
+        properties = properties.with_headers(headers);
     }
+    route(DEAD_EXCHANGE, DEAD_KEY, Cow::Owned(body), properties)
+}
 
-    /// What is no task, back to its queue as it was.
-    pub fn back(body: &'a [u8], original: &BasicProperties, queue: &str) -> Self {
-        Self::to("", queue, Cow::Borrowed(body), message::with_attempts(original, 0))
-    }
+/// A dead letter of bytes that are no task, with their original headers.
+pub fn poison<'a>(body: &'a [u8], original: &BasicProperties, error: &str) -> Result<Route<'a>> {
+    let mut headers = message::foreign_headers(original);
+    headers.insert(REASON.into(), message::text("poison"));
+    let end = error.floor_char_boundary(LONGEST_ERROR);
+    headers.insert(ERROR.into(), message::text(&error[..end]));
+    let properties = message::with_attempts(original, 0).with_headers(headers);
+    route(DEAD_EXCHANGE, DEAD_KEY, Cow::Borrowed(body), properties)
+}
 
-    /// What must be there before it is sent.
-    pub fn needs(&self) -> Result<Vec<(Names, TopologyItem)>> {
-        let level = self.delayed.map_or(TaskLevel::Normal, |(_, level)| level);
-        let names = names_of(level)?;
-        let mut needs = vec![(names.clone(), TopologyItem::Tasks)];
-        if let Some((top, _)) = self.delayed {
-            needs.push((names, TopologyItem::TaskDelay(top)));
-        }
-        Ok(needs)
-    }
-
-    /// As the outbox takes it.
-    pub fn item(&self) -> Item<'_> {
-        Item { exchange: self.exchange.clone(), key: self.key.clone(), body: &self.body, properties: self.properties.clone() }
-    }
+/// Bytes that are no task, back to their queue.
+pub fn back<'a>(body: &'a [u8], original: &BasicProperties, queue: &str) -> Result<Route<'a>> {
+    route("", queue, Cow::Borrowed(body), message::with_attempts(original, 0))
 }
 
 #[cfg(test)]
@@ -185,23 +164,27 @@ mod tests {
         Task::decode(BODY.as_bytes(), None, 0).unwrap()
     }
 
+    fn delivered<'a>(task: &'a Task, properties: &'a BasicProperties) -> DeliveredTask<'a> {
+        DeliveredTask { task, packed: false, properties }
+    }
+
     #[test]
-    fn a_fresh_task_has_the_recorded_properties_and_no_header() {
+    fn a_new_task_has_the_recorded_properties_and_no_header() {
         let outgoing =
             TaskToPublish { id: "i".into(), body: BODY.into(), priority: 9, expiration: "10000".into(), packed: false };
-        let parcel = TaskPublish::fresh(&outgoing, 7);
-        assert_eq!((parcel.exchange.as_str(), parcel.key.as_str()), ("task.exchange", "task.high"));
-        assert!(parcel.properties.headers().is_none() && parcel.properties.content_encoding().is_none());
-        assert_eq!((*parcel.properties.timestamp(), *parcel.properties.priority()), (Some(7), Some(9)));
+        let route = new_task(&outgoing, 7).unwrap();
+        assert_eq!((route.exchange.as_str(), route.key.as_str()), ("task.exchange", "task.high"));
+        assert!(route.properties.headers().is_none() && route.properties.content_encoding().is_none());
+        assert_eq!((*route.properties.timestamp(), *route.properties.priority()), (Some(7), Some(9)));
     }
 
     #[test]
     fn a_retry_waits_in_the_levels_without_an_expiration() {
         let original = BasicProperties::default();
-        let parcel = TaskPublish::later(&task(), BODY.as_bytes().into(), false, &original, 2, 7).unwrap();
-        assert_eq!(parcel.exchange, "ferry.delay.01");
-        assert!(parcel.key.ends_with("task%2Ehigh.q") && parcel.properties.expiration().is_none());
-        assert_eq!(parcel.needs().unwrap().len(), 2);
+        let route = later(delivered(&task(), &original), BODY.as_bytes().into(), 2, 7).unwrap();
+        assert_eq!(route.exchange, "ferry.delay.01");
+        assert!(route.key.ends_with("task%2Ehigh.q") && route.properties.expiration().is_none());
+        assert_eq!(route.need.item, TopologyItem::TaskDelay(1));
     }
 
     #[test]
@@ -210,11 +193,15 @@ mod tests {
         headers.insert("x-mine".into(), message::text("kept"));
         headers.insert("x-death".into(), message::text("the broker's"));
         let original = BasicProperties::default().with_headers(headers);
-        let parcel = TaskPublish::again(&task(), BODY.as_bytes().into(), false, &original, "task.high", CrashMark::Last, 40);
-        assert_eq!(parcel.properties.expiration().as_ref().map(|text| text.as_str()), Some("60000"));
-        assert_eq!(message::words(&parcel.properties, "x-mine").as_deref(), Some("kept"));
-        assert!(message::words(&parcel.properties, "x-death").is_none() && CrashMark::of(&parcel.properties) == CrashMark::Last);
-        let late = TaskPublish::again(&task(), BODY.as_bytes().into(), false, &original, "task.high", CrashMark::None, 101);
+        let task = task();
+        let again = |mark, now| again(delivered(&task, &original), BODY.as_bytes().into(), "task.high", mark, now).unwrap();
+        let route = again(CrashMark::Last, 40);
+        assert_eq!(route.properties.expiration().as_ref().map(|text| text.as_str()), Some("60000"));
+        assert_eq!(message::header_text(&route.properties, "x-mine").as_deref(), Some("kept"));
+        assert!(
+            message::header_text(&route.properties, "x-death").is_none() && CrashMark::of(&route.properties) == CrashMark::Last
+        );
+        let late = again(CrashMark::None, 101);
         assert!(late.properties.expiration().is_none() && CrashMark::of(&late.properties) == CrashMark::None);
     }
 }

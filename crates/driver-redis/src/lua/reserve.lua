@@ -75,9 +75,13 @@ local function scan(body)
       if depth == 1 and sub(body, at, last) == '"attempts"' then
         local _, before = find(body, '^[ \t\r\n]*:[ \t\r\n]*', last + 1)
         if before then
-          local digits = match(body, '^([0-9]*)[ \t\r\n]*[,}]', before + 1)
+          local first = before + 1
+          local digits = match(body, '^([0-9]*)[ \t\r\n]*[,}]', first) or match(body, '^([0-9]*)%.0+[ \t\r\n]*[,}]', first)
+          if not digits then -- in quotes; they stay, as the zeros of a fraction do
+            first, digits = first + 1, match(body, '^"([0-9]*)"[ \t\r\n]*[,}]', first)
+          end
           if digits and plain(digits) then
-            found, found_digits = before + 1, digits
+            found, found_digits = first, digits
           else
             found, found_digits = nil, nil
           end

@@ -4,11 +4,11 @@ declare(strict_types=1);
 
 namespace Ferry\Console\Command;
 
+use Ferry\Console\Column;
 use Ferry\Console\Refusal;
 use Ferry\Console\Text;
 use Ferry\Task\DeadLetters;
 use Symfony\Component\Console\Exception\InvalidArgumentException;
-use Symfony\Component\Console\Formatter\OutputFormatter;
 use Symfony\Component\Console\Input\InputArgument;
 use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Input\InputOption;
@@ -22,17 +22,17 @@ final class DeadTasks extends Base
         $this->setName('dead')->setDescription('List, show, requeue or purge tasks that failed for good (RabbitMQ)')
             ->addArgument('word', InputArgument::OPTIONAL, '`list`, `show`, `requeue` or `purge`', 'list')
             ->addArgument('which', InputArgument::OPTIONAL, 'An id; for `requeue` also a type or `all`')
-            ->addOption('limit', null, InputOption::VALUE_REQUIRED, 'The oldest so many', 20)
+            ->addOption('limit', null, InputOption::VALUE_REQUIRED, 'List at most this many, oldest first', 20)
             ->withForce()->withJson()
             ->setHelp(<<<'TEXT'
-                Tasks that used up their retries, expired or could not be read lie in <info>task.dlq</info>.
+                <info>task.dlq</info> holds the tasks that used up their retries, expired or could not be read.
 
                   <info>ferry dead -c rabbit</info>                              the oldest twenty
                   <info>ferry dead show task_20260131120000_0123456789abcdef</info>
                   <info>ferry dead requeue email.send</info>                     all of one type; or an id, or `all`
-                  <info>ferry dead purge</info>                                  asks first
+                  <info>ferry dead purge</info>                                  asks for confirmation
 
-                Exit codes: 0 done, 1 no such task or the broker did not answer, 2 wrong call.
+                Exit codes: 0 done, 1 no such task or the broker did not answer, 2 wrong usage.
                 TEXT);
     }
 
@@ -43,9 +43,9 @@ final class DeadTasks extends Base
         match (true) {
             $word === 'list' && $which === null => $this->list($input, $output, $letters),
             $word === 'show' && $which !== null => $this->show($input, $output, $letters, $which),
-            $word === 'requeue' && $which !== null => $this->count($input, $output, $letters->requeue($which), 'published anew'),
+            $word === 'requeue' && $which !== null => $this->requeue($input, $output, $letters, $which),
             $word === 'purge' && $which === null => $this->purge($input, $output, $letters),
-            default => throw new InvalidArgumentException('this is `dead`, `dead show ID`, `dead requeue ID|TYPE|all` or `dead purge`'),
+            default => throw new InvalidArgumentException('use `dead`, `dead show ID`, `dead requeue ID|TYPE|all` or `dead purge`'),
         };
         return self::SUCCESS;
     }
@@ -59,26 +59,47 @@ final class DeadTasks extends Base
             $output->writeln('No dead tasks.');
         } else {
             $row = fn (array $task) => [
-                Text::cell($task['id'] ?? '(no task)'),
-                Text::cell($task['type'] ?? '', 40),
-                Text::cell($task['reason'] ?? ''),
-                Text::cell((string) ($task['failed_at'] ?? '')),
-                Text::cell(strtok((string) ($task['message'] ?? ''), "\r\n") ?: '', 60),
+                $task['id'] ?? '(no task)',
+                (string) ($task['failed_at'] ?? ''),
+                $task['type'] ?? '',
+                $task['reason'] ?? '',
+                Text::firstLine((string) ($task['message'] ?? '')),
             ];
-            $this->table($output, ['Id', 'Type', 'Reason', 'Failed at', 'Message'], array_map($row, $tasks));
+            $this->table($output, self::columns(), array_map($row, $tasks));
         }
+    }
+
+    /** @return list<Column> */
+    private static function columns(): array
+    {
+        return [
+            new Column('Id', leads: true),
+            new Column('Failed at', leads: true),
+            new Column('Type', least: 10, most: 40),
+            new Column('Reason', most: 20),
+            new Column('Message', least: 20, most: 60),
+        ];
+    }
+
+    private function requeue(InputInterface $input, OutputInterface $output, DeadLetters $letters, string $which): void
+    {
+        $count = $letters->requeue($which);
+        if ($count === 0 && $which !== 'all') {
+            throw new Refusal("there is no dead task with the id or type $which (`dead` lists them)");
+        }
+        $this->count($input, $output, $count, 'published again');
     }
 
     private function show(InputInterface $input, OutputInterface $output, DeadLetters $letters, string $id): void
     {
-        $task = $letters->show($id) ?? throw new Refusal(sprintf('there is no dead task %s (`dead` lists them)', Text::cell($id)));
+        $task = $letters->show($id) ?? throw new Refusal("there is no dead task $id (`dead` lists them)");
         if ($input->getOption('json')) {
             $this->json($output, self::record($task));
             return;
         }
         foreach ($task as $name => $value) {
             $text = is_string($value) ? $value : Text::json($value);
-            $output->writeln(sprintf('<info>%-13s</info> %s', $name, OutputFormatter::escape(Text::clean($text, keep: "\n\t"))));
+            $output->writeln(sprintf('<info>%-13s</info> %s', $name, $name === 'trace' && $text !== '' ? "\n" . Text::block($text) : Text::cell($text)));
         }
     }
 
@@ -90,10 +111,10 @@ final class DeadTasks extends Base
 
     private function count(InputInterface $input, OutputInterface $output, int $count, string $what): void
     {
-        $input->getOption('json') ? $this->json($output, ['tasks' => $count]) : $output->writeln(sprintf('%d %s %s.', $count, $count === 1 ? 'task' : 'tasks', $what));
+        $input->getOption('json') ? $this->json($output, ['tasks' => $count]) : $output->writeln(Text::count($count, 'task') . " $what.");
     }
 
-    /** Bytes that are no UTF-8 cannot stand in JSON. @param array<string, mixed> $task @return array<string, mixed> */
+    /** Bytes that are not UTF-8 cannot stand in JSON. @param array<string, mixed> $task @return array<string, mixed> */
     private static function record(array $task): array
     {
         if (preg_match('//u', (string) ($task['body'] ?? '')) === 1) {

@@ -5,36 +5,41 @@ declare(strict_types=1);
 namespace Ferry\Console\Command;
 
 use Ferry\Connection;
+use Ferry\Console\Connections;
 use Ferry\Console\Doctor\Checks;
 use Ferry\Console\Doctor\Finding;
 use Ferry\Console\Doctor\AmqpChecks;
 use Ferry\Console\Doctor\RedisChecks;
 use Ferry\Console\Doctor\SqliteChecks;
-use Ferry\Console\Settings;
+use Ferry\Console\QueueCounts;
 use Ferry\Console\Text;
+use Ferry\Queue;
 use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Input\InputOption;
 use Symfony\Component\Console\Output\OutputInterface;
 
-/** Looks at configuration, broker, workers and PHP, and says what to change. Changes nothing. */
+/** Checks configuration, broker, workers and PHP, and says what to change. Changes nothing. */
 final class Doctor extends Base
 {
+    /** Where the text of a finding begins. */
+    private const INDENT = 20;
+
     protected function configure(): void
     {
-        $this->setName('doctor')->setDescription('Look for what is wrong or dangerous, and say what to change')->withQueue()->withJson()
-            ->addOption('timeout', null, InputOption::VALUE_REQUIRED, 'The --timeout of our workers', 60)
-            ->addOption('retry-after', null, InputOption::VALUE_REQUIRED, 'The retry_after of the connection, or never [default: that of --config, FERRY_URL or ferry.url]')
-            ->addOption('old-workers', null, InputOption::VALUE_NONE, 'Workers of think-queue are at the same queues')
+        $this->setName('doctor')->setDescription('Check for mistakes and risks, and say what to change')->withQueue()->withJson()
+            ->addOption('timeout', null, InputOption::VALUE_REQUIRED, 'The --timeout of the Ferry workers', 60)
+            ->addOption('retry-after', null, InputOption::VALUE_REQUIRED, 'Seconds or never, in place of the retry_after of the connection')
+            ->addOption('old-workers', null, InputOption::VALUE_NONE, 'Workers of think-queue work the same queues')
             ->addOption('old-timeout', null, InputOption::VALUE_REQUIRED, 'Their --timeout; implies --old-workers [default: 60]')
             ->addOption('old-retry-after', null, InputOption::VALUE_REQUIRED, 'Their retry_after; implies --old-workers [default: 60]')
             ->setHelp(<<<'TEXT'
-                Changes nothing. Every finding says how it is and what that means; where something is to be done, also what.
+                Changes nothing. Every finding is ok, note, warn or bad, says what it means and, where needed, what to change.
 
                   <info>ferry doctor --config=config/queue.php --queue=high,mail --timeout=300</info>
                   <info>ferry doctor --old-workers --old-timeout=60 --old-retry-after=90</info>
                   <info>ferry doctor --json</info>        an object with worst (ok, warn, bad) and findings (level, topic, means, change)
 
-                Exit codes: 0 all is well, 1 there are warnings, 2 something is bad, or the call or the configuration is wrong.
+                Exit codes: 0 no findings, 1 warnings, 2 something is bad, or wrong usage or configuration.
                 TEXT);
     }
 
@@ -54,30 +59,38 @@ final class Doctor extends Base
     /** @return list<Finding> */
     private function findings(InputInterface $input): array
     {
-        // What is wrong with the call is said before anything is asked.
+        // Wrong usage is reported before the broker is asked.
         $timeout = $this->number($input, 'timeout');
+        $input->getOption('queue') === null || Connections::names($input->getOption('queue'));
         $old = $this->oldWorkers($input);
-        $settings = $this->connections->settings($input);
-        $retry_after = Settings::seconds($input->getOption('retry-after')) ?? $settings->retryAfter($input->getOption('connection'));
+        $retry_after = $this->retryAfter($input);
         $php = [Finding::ok('Ferry', (string) phpversion('ferry')), ...Checks::php(self::ofPhp())];
         $connection = $this->connection($input);
+        // An older extension has no notices: it refuses such a configuration.
+        $php = [...$php, ...(method_exists(Queue::class, 'notices') ? Checks::configuration(Queue::notices()) : [])];
         try {
             $facts = $connection->facts();
         } catch (\Ferry\BrokerException $e) {
-            return [...$php, Finding::bad('Broker', Text::clean($e->getMessage()), 'See the message.')];
+            return [...$php, Finding::bad('Broker', $e->getMessage(), 'See the message.')];
         }
         $facts += ['driver' => ''];
-        // A bootstrap file may have configured the connection; then the extension knows.
-        $retry_after ??= array_key_exists('retry_after', $facts) ? $facts['retry_after'] ?? 'never' : null;
+        $retry_after ??= $facts['retry_after'] ?? 'never';
         return [
             ...$php,
             ...self::broker($facts, $timeout),
             ...array_filter([Checks::clock($facts['clock_skew'] ?? null)]),
-            // RabbitMQ has no leases: what a dead worker held comes back at once.
+            // RabbitMQ has no leases: it redelivers the jobs of a dead worker at once.
             ...($facts['driver'] === 'amqp' ? [] : Checks::leases($retry_after, $timeout)),
-            ...($old === null ? [] : Checks::oldWorkers($retry_after, $old[0], $old[1], $facts['driver'] ?? '')),
-            ...$this->fleet($connection, $this->connections->queues($input), $settings->queue($input->getOption('connection')) ?? $facts['queue'] ?? ''),
+            ...($old === null ? [] : Checks::oldWorkers($retry_after, $old[0], $old[1], $facts['driver'])),
+            ...self::fleet($connection, $this->queues($input, $connection), $facts['driver']),
         ];
+    }
+
+    /** What --retry-after says: seconds, `never`, or null. */
+    private function retryAfter(InputInterface $input): int|string|null
+    {
+        $given = $input->getOption('retry-after');
+        return $given === null || $given === 'never' ? $given : (int) $this->number($input, 'retry-after');
     }
 
     /** @return array{int, int}|null retry_after and timeout of old workers, null when there are none */
@@ -104,15 +117,15 @@ final class Doctor extends Base
         };
     }
 
-    /** @param list<string|null> $queues @return list<Finding> */
-    private function fleet(Connection $connection, array $queues, string $own): array
+    /** @param list<string> $queues @return list<Finding> */
+    private static function fleet(Connection $connection, array $queues, string $driver): array
     {
         try {
             [$workers, $paused] = [$connection->workers(), $connection->flags()['paused']];
         } catch (\Ferry\ConfigException) {
             [$workers, $paused] = [null, []];
         }
-        $findings = array_map(fn ($queue) => Checks::queue($queue ?? $own, $connection->stats($queue), $workers, $paused, time()), $queues);
+        $findings = array_map(fn ($queue) => Checks::queue($queue, QueueCounts::of($connection, $queue, $driver), $workers, $paused, time()), $queues);
         return [Checks::workers($workers, time()), ...array_merge(...$findings)];
     }
 
@@ -139,10 +152,17 @@ final class Doctor extends Base
 
     private static function show(OutputInterface $output, Finding $finding): void
     {
-        $tag = ['ok' => 'info', 'warn' => 'comment', 'bad' => 'error'][$finding->level];
-        $output->writeln(sprintf('<%s>%-4s</> %-14s %s', $tag, $finding->level, $finding->topic, Text::cell($finding->means)));
-        if ($finding->change !== '') {
-            $output->writeln(str_repeat(' ', 20) . Text::cell($finding->change));
-        }
+        $tag = ['ok' => 'info', 'note' => 'comment', 'warn' => 'comment', 'bad' => 'error'][$finding->level];
+        $lines = [...self::wrapped($output, $finding->means), ...self::wrapped($output, $finding->change)];
+        $output->writeln(sprintf('<%s>%-4s</> %-14s %s', $tag, $finding->level, Text::cell($finding->topic), array_shift($lines)));
+        array_map(fn ($line) => $output->writeln(str_repeat(' ', self::INDENT) . $line), $lines);
+    }
+
+    /** The lines of a text, which are as wide as the terminal allows. @return list<string> */
+    private static function wrapped(OutputInterface $output, string $text): array
+    {
+        $width = self::width($output);
+        $lines = $width === null ? [$text] : explode("\n", wordwrap(Text::clean($text), max(20, $width - self::INDENT)));
+        return $text === '' ? [] : array_map(fn ($line) => Text::cell($line), $lines);
     }
 }

@@ -15,19 +15,19 @@ final class Flush extends Base
     {
         $this->setName('flush')->setDescription('Remove all failed jobs of a queue')->withQueue()->withForce()
             ->setHelp(<<<'TEXT'
-                The failed jobs are gone for good; ready, delayed and reserved ones stay. Asks first, unless --force is given;
-                where nobody can answer (cron, CI, -n) nothing is done without it.
+                Removes the failed jobs for good; ready, delayed and reserved jobs stay. Asks first, unless --force is given. Where nobody can
+                answer (cron, CI, -n) nothing is done without --force.
 
                   <info>ferry flush --queue=mail --force</info>
 
-                Exit codes: 0 done, 1 the answer was no or the broker did not answer, 2 wrong call.
+                Exit codes: 0 done, 1 the answer was no or the broker did not answer, 2 wrong usage.
                 TEXT);
     }
 
     protected function execute(InputInterface $input, OutputInterface $output): int
     {
         $connection = $this->connection($input);
-        foreach ($this->connections->queues($input) as $queue) {
+        foreach ($this->queues($input, $connection) as $queue) {
             $count = $connection->stats($queue)['failed'];
             if ($count > 0) {
                 $this->confirm($input, $output, sprintf(

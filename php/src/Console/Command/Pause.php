@@ -8,31 +8,34 @@ use Symfony\Component\Console\Input\InputArgument;
 use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Output\OutputInterface;
 
-/** Lets every worker of the fleet leave a queue alone. */
+/** Stops all workers from taking jobs of a queue. */
 final class Pause extends Base
 {
     use NamesQueues;
 
     protected function configure(): void
     {
-        $this->setName('pause')->setDescription('Let all workers, on every machine, leave a queue alone')
-            ->addArgument('queues', InputArgument::IS_ARRAY, "Queues [default: the connection's]")->withQueue()
+        $this->setName('pause')->setDescription('Pause a queue for all workers on all machines')
+            ->addArgument('queues', InputArgument::IS_ARRAY, 'Queues [default: that of the connection]')->withQueue()
             ->setHelp(<<<'TEXT'
-                The order is kept in the broker. Running jobs are finished; idle workers obey within about two seconds. Workers go on with
-                their other queues. Producers may push as before. Workers of think-queue do not know the order.
+                The request is stored in the broker. Running jobs are finished; idle workers follow it within about two seconds and keep
+                working their other queues. Pushing is not affected. Workers of think-queue ignore it.
 
                   <info>ferry pause mail import</info>
                   <info>ferry pause --queue=mail</info>
 
-                <info>resume</info> ends it, <info>monitor</info> shows it. Exit codes: 0 done, 1 the broker did not answer or cannot, 2 wrong call.
+                <info>resume</info> ends the pause, <info>monitor</info> shows it.
+                Exit codes: 0 done, 1 the broker did not answer, 2 wrong usage, or the broker cannot store the request.
                 TEXT);
     }
 
     protected function execute(InputInterface $input, OutputInterface $output): int
     {
         $connection = $this->connection($input);
-        foreach ($this->named($input) as $queue) {
+        $known = self::known($connection);
+        foreach ($this->named($input, $connection) as $queue) {
             $connection->pause($queue);
+            self::warnOfUnknown($output, $connection, $queue, $known);
             $output->writeln('Paused: ' . self::place($connection, $queue) . '.');
         }
         return self::SUCCESS;

@@ -6,12 +6,11 @@ namespace Ferry\Console\Command;
 
 use Ferry\Console\Text;
 use Symfony\Component\Console\Exception\InvalidOptionException;
-use Symfony\Component\Console\Formatter\OutputFormatter;
 use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Input\InputOption;
 use Symfony\Component\Console\Output\OutputInterface;
 
-/** Shows payloads without touching them. */
+/** Shows payloads without changing anything. */
 final class Peek extends Base
 {
     private const STATES = ['ready', 'delayed', 'reserved'];
@@ -20,14 +19,14 @@ final class Peek extends Base
     {
         $this->setName('peek')->setDescription('Show the payloads of a queue, next first, and change nothing')->withQueue()->withJson()
             ->addOption('state', null, InputOption::VALUE_REQUIRED, 'ready, delayed or reserved', 'ready')
-            ->addOption('limit', null, InputOption::VALUE_REQUIRED, 'So many of each queue', 10)
-            ->addOption('offset', null, InputOption::VALUE_REQUIRED, 'Pass over so many', 0)
+            ->addOption('limit', null, InputOption::VALUE_REQUIRED, 'Show at most this many of each queue', 10)
+            ->addOption('offset', null, InputOption::VALUE_REQUIRED, 'Skip this many of each queue', 0)
             ->setHelp(<<<'TEXT'
                   <info>ferry peek --queue=mail --state=delayed --limit=3</info>
                   <info>ferry peek --json</info>        a list of objects with queue, state and payload (or payload_base64)
 
-                Failed jobs are shown by <info>failed</info>.
-                Exit codes: 0 done, 1 the broker did not answer, 2 wrong call.
+                <info>failed</info> shows failed jobs. RabbitMQ cannot show jobs without taking them.
+                Exit codes: 0 done, 1 the broker did not answer, 2 wrong usage.
                 TEXT);
     }
 
@@ -35,16 +34,16 @@ final class Peek extends Base
     {
         $state = $input->getOption('state');
         if (!in_array($state, self::STATES, true)) {
-            throw new InvalidOptionException('--state wants ready, delayed or reserved (failed jobs: `ferry failed`)');
+            throw new InvalidOptionException('--state needs ready, delayed or reserved (failed jobs: `ferry failed`)');
         }
         $connection = $this->connection($input);
         [$limit, $offset] = [(int) $this->number($input, 'limit'), (int) $this->number($input, 'offset')];
         $found = [];
-        foreach ($this->connections->queues($input) as $queue) {
+        foreach ($this->queues($input, $connection) as $queue) {
             foreach ($connection->peek($queue, $state, $limit, $offset) as $payload) {
                 $found[] = ['queue' => $queue, 'state' => $state] + Text::payload($payload);
                 if (!$input->getOption('json')) {
-                    $output->writeln(OutputFormatter::escape(Text::clean($payload)));
+                    $output->writeln(Text::cell($payload));
                 }
             }
         }

@@ -14,14 +14,14 @@ final class Prune extends Base
 {
     protected function configure(): void
     {
-        $this->setName('prune')->setDescription('Remove failed jobs older than so many hours')->withQueue()
-            ->addOption('hours', null, InputOption::VALUE_REQUIRED, 'Age in hours, fractions allowed', 24)
+        $this->setName('prune')->setDescription('Remove failed jobs that are older than a number of hours')->withQueue()
+            ->addOption('hours', null, InputOption::VALUE_REQUIRED, 'Age in hours; may be a fraction', 24)
             ->setHelp(<<<'TEXT'
-                Made for cron: asks nothing. The jobs are gone for good.
+                For cron: removes the jobs for good, without a question.
 
                   <info>ferry prune --hours=720 --queue=mail,import</info>
 
-                Exit codes: 0 done, 1 the broker did not answer, 2 wrong call.
+                Exit codes: 0 done, 1 the broker did not answer, 2 wrong usage.
                 TEXT);
     }
 
@@ -29,7 +29,7 @@ final class Prune extends Base
     {
         $before = time() - (int) ($this->number($input, 'hours') * 3600);
         $connection = $this->connection($input);
-        foreach ($this->connections->queues($input) as $queue) {
+        foreach ($this->queues($input, $connection) as $queue) {
             $gone = $connection->forgetFailed(['before' => $before], $queue);
             $output->writeln(sprintf(
                 '%s from before %s removed from %s.',

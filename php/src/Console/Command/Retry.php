@@ -15,53 +15,45 @@ use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Input\InputOption;
 use Symfony\Component\Console\Output\OutputInterface;
 
-/** Makes failed jobs ready again: some by id, all, those that meet conditions, or those that somebody says yes to. */
+/** Makes failed jobs ready again: some by id, all, those that meet conditions, or those that somebody confirms. */
 final class Retry extends Base
 {
+    use SelectsFailed;
+
     protected function configure(): void
     {
         $this->setName('retry')->setDescription('Make failed jobs ready again')
             ->addArgument('id', InputArgument::IS_ARRAY, 'Ids as `failed` shows them, or `all`')
-            ->withQueue()
-            ->addOption('class', null, InputOption::VALUE_REQUIRED, 'Those of this handler class, or of this class of object jobs')
-            ->addOption('before', null, InputOption::VALUE_REQUIRED, 'Those that failed before this moment')
-            ->addOption('after', null, InputOption::VALUE_REQUIRED, 'Those that failed at this moment or later')
-            ->addOption('ask', null, InputOption::VALUE_NONE, 'Ask for each job whether it is to be tried again')
+            ->withQueue()->withConditions()
+            ->addOption('ask', null, InputOption::VALUE_NONE, 'Ask about each job')
             ->setHelp(<<<'TEXT'
-                Each job leaves the failed store and becomes ready, or neither. Its attempts begin anew.
+                Moves each job from the failed jobs to the ready ones, in one step. Its attempts start again from zero.
 
                   <info>ferry retry 17 18 --queue=mail</info>
                   <info>ferry retry all</info>
                   <info>ferry retry --class='app\job\SendMail' --after='-2 hours'</info>
                   <info>ferry retry --ask --queue=mail</info>          shows every job and asks: y, n, q
 
-                A moment is a unix second or a date as PHP reads it. Without an id, `all` or a condition nothing is done.
-                Exit codes: 0 done, 1 an id was not there or the broker did not answer, 2 wrong call.
+                A time is a Unix timestamp or a date as PHP reads it. Without an id, `all`, a condition or --ask nothing is done.
+                Exit codes: 0 done, 1 no such job or the broker did not answer, 2 wrong usage.
                 TEXT);
     }
 
     protected function execute(InputInterface $input, OutputInterface $output): int
     {
-        $ids = $input->getArgument('id');
+        $ids = array_map('strval', array_unique($input->getArgument('id')));
         $conditions = $this->conditions($input);
         self::mustBeOneWay($ids, $conditions, $input->getOption('ask'));
         $connection = $this->connection($input);
-        $queues = $this->connections->queues($input);
+        $queues = $this->queues($input, $connection);
         $retried = match (true) {
             $input->getOption('ask') => $this->retryAsked($input, $output, $connection, $queues, $conditions),
             $ids === ['all'] => self::retryAll($connection, $queues, 'all'),
-            $conditions !== [] => self::retryAll($connection, $queues, $conditions),
+            $conditions !== [] => self::retryMatching($connection, $queues, $conditions),
             default => self::retryIds($connection, $queues, $ids),
         };
         $output->writeln(Text::count($retried, 'job') . ' ready again.');
         return self::SUCCESS;
-    }
-
-    /** @return array{class?: string, before?: int, after?: int} */
-    private function conditions(InputInterface $input): array
-    {
-        $conditions = ['class' => $input->getOption('class'), 'before' => $this->moment($input, 'before'), 'after' => $this->moment($input, 'after')];
-        return array_filter($conditions, fn ($condition) => $condition !== null);
     }
 
     /** @param list<string> $ids @param array<string, mixed> $conditions */
@@ -75,29 +67,39 @@ final class Retry extends Base
         }
     }
 
-    /** @param list<string|null> $queues */
+    /** @param list<string> $queues */
     private static function retryAll(Connection $connection, array $queues, string|array $which): int
     {
         return array_sum(array_map(fn ($queue) => $connection->retryFailed($which, $queue), $queues));
     }
 
-    /** @param list<string|null> $queues @param list<string> $ids */
-    private static function retryIds(Connection $connection, array $queues, array $ids): int
+    /** @param list<string> $queues @param array{class?: string, before?: int, after?: int} $conditions */
+    private static function retryMatching(Connection $connection, array $queues, array $conditions): int
     {
-        $missing = array_filter(array_unique($ids), fn ($id) => self::retryAll($connection, $queues, $id) === 0);
-        $retried = count(array_unique($ids)) - count($missing);
-        if ($missing !== []) {
-            throw new Refusal(Text::count($retried, 'job') . ' ready again; not among the failed jobs of this queue: ' . implode(' ', $missing)
-                . ' (`failed` lists them, --queue names another one)');
+        $retried = self::retryAll($connection, $queues, $conditions);
+        if ($retried === 0) {
+            self::refuseUnknownClass($connection, $queues, $conditions);
         }
         return $retried;
     }
 
-    /** @param list<string|null> $queues @param array<string, mixed> $conditions */
+    /** @param list<string> $queues @param list<string> $ids */
+    private static function retryIds(Connection $connection, array $queues, array $ids): int
+    {
+        $missing = array_filter($ids, fn ($id) => self::retryAll($connection, $queues, $id) === 0);
+        $retried = count($ids) - count($missing);
+        if ($missing !== []) {
+            throw new Refusal(Text::count($retried, 'job') . ' ready again; not among the failed jobs of this queue: ' . implode(' ', $missing)
+                . ' (`failed` lists them, --queue names another queue)');
+        }
+        return $retried;
+    }
+
+    /** @param list<string> $queues @param array{class?: string, before?: int, after?: int} $conditions */
     private function retryAsked(InputInterface $input, OutputInterface $output, Connection $connection, array $queues, array $conditions): int
     {
         if (!$input->isInteractive()) {
-            throw new Refusal('nothing was done: nobody is there to be asked (without --ask: `all`, ids or conditions)');
+            throw new Refusal('nothing was done: nobody can be asked here (instead of --ask use `all`, ids or conditions)');
         }
         $retried = 0;
         foreach ($queues as $queue) {
@@ -115,14 +117,13 @@ final class Retry extends Base
     /** @param array<string, mixed> $job */
     private static function question(array $job): string
     {
-        $exception = strtok($job['exception'], "\r\n") ?: '';
         return sprintf(
             '%s  <info>%s</info>  %s  %s',
             Text::moment($job['failed_at']),
             Text::cell(Payload::job($job['payload']), 50),
-            $job['reason'],
-            Text::cell($exception, 100),
+            Text::cell($job['reason'], 20),
+            Text::cell(Text::firstLine($job['exception']), 100),
         )
-            . "\n  " . Text::cell($job['payload'], 200) . "\n  again? [y/N/q]";
+            . "\n  " . Text::cell($job['payload'], 200) . "\n  retry? [y/N/q]";
     }
 }

@@ -13,6 +13,7 @@ use Ferry\Console\Process\Master;
 use Ferry\Console\Process\RespawnPolicy;
 use Ferry\Console\Refusal;
 use Ferry\Console\WorkerOptions;
+use Ferry\Console\ExitCode;
 use Ferry\Worker;
 use Symfony\Component\Console\Exception\InvalidOptionException;
 use Symfony\Component\Console\Input\InputArgument;
@@ -20,14 +21,17 @@ use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Input\InputOption;
 use Symfony\Component\Console\Output\OutputInterface;
 
-/** What `work` and `listen` share: the worker's options, and a master with children that are `work` in a fresh process. */
+/** What `work` and `listen` share: the worker's options, and a master whose children run `work` in a fresh process. */
 abstract class Runs extends Base
 {
     /** Keys of the bootstrap file's array that are no options of a worker. */
     private const LISTENERS = 'on';
 
-    /** @param array<string, mixed> $bootstrapped what the bootstrap file returned */
-    public function __construct(protected Launch $launch, Connections $connections, private array $bootstrapped)
+    /**
+     * @param array<string, mixed> $bootstrapped what the bootstrap file returned
+     * @param bool $isApplicationLoaded whether anything was loaded that may know handlers
+     */
+    public function __construct(protected Launch $launch, Connections $connections, private array $bootstrapped, private bool $isApplicationLoaded)
     {
         parent::__construct($connections);
     }
@@ -35,20 +39,23 @@ abstract class Runs extends Base
     /** @param list<string> $without options that make no sense here */
     protected function withWorkerOptions(array $without = []): static
     {
-        $this->addArgument('connection', InputArgument::OPTIONAL, 'Connection, the same as --connection');
+        $this->addArgument('connection', InputArgument::OPTIONAL, 'The connection, as with --connection');
         foreach (WorkerOptions::definition($without) as $option) {
             $this->getDefinition()->addOption($option);
         }
         return $this
-            ->addOption('start-timeout', null, InputOption::VALUE_REQUIRED, 'Seconds until a new process must have reached the broker, else it is killed; 0 is for ever', 60)
-            ->addOption('force', null, InputOption::VALUE_NONE, 'Accepted for think-queue, which never read it either')
-            ->addOption('daemon', null, InputOption::VALUE_NONE, 'Accepted for think-queue: working on is the default here, --once is the other way');
+            ->addOption('start-timeout', null, InputOption::VALUE_REQUIRED, 'Seconds within which a new process must reach the broker, or it is killed; 0: no limit', 60)
+            ->addOption('force', null, InputOption::VALUE_NONE, 'Accepted for think-queue; changes nothing')
+            ->addOption('daemon', null, InputOption::VALUE_NONE, 'Accepted for think-queue; running on is the default here');
     }
 
-    /** Configures the connections and answers the options for a worker. The command line wins over the bootstrap file. */
+    /** Configures the connections and returns the options for a worker. The command line wins over the bootstrap file. */
     protected function workerOptions(InputInterface $input, OutputInterface $output): array
     {
         $this->connections->configure($input);
+        if (!empty($input->getOption('queue'))) {
+            Connections::names($input->getOption('queue'));
+        }
         $given = WorkerOptions::forWorker($input) + array_diff_key($this->bootstrapped, [self::LISTENERS => null]);
         if ($output->isQuiet()) {
             $given = ['log' => 'none', 'status' => 0] + $given;
@@ -61,19 +68,38 @@ abstract class Runs extends Base
     protected function worker(array $options): Worker
     {
         $worker = new Worker($options);
-        foreach ($this->bootstrapped[self::LISTENERS] ?? [] as $event => $listeners) {
-            foreach (is_callable($listeners) ? [$listeners] : $listeners as $listener) {
-                $worker->on($event, $listener);
+        foreach ($this->listeners() as $event => $listeners) {
+            foreach (is_callable($listeners) ? [$listeners] : (array) $listeners as $listener) {
+                $worker->on((string) $event, $listener);
             }
         }
         return $worker;
+    }
+
+    /** @return array<string, mixed> */
+    private function listeners(): array
+    {
+        $listeners = $this->bootstrapped[self::LISTENERS] ?? [];
+        if (!is_array($listeners)) {
+            throw new Refusal('`on` in the array of the bootstrap file must be an array of event => callable, not ' . get_debug_type($listeners), ExitCode::WRONG);
+        }
+        return $listeners;
+    }
+
+    /** Without --bootstrap and without an autoloader no handler can be found, and each job would fail. */
+    protected function warnWithoutApplication(OutputInterface $output): void
+    {
+        if (!$this->isApplicationLoaded) {
+            self::warn($output, "no application is loaded, so handler classes will not be found: there is no --bootstrap and no vendor/autoload.php in {$this->launch->directory}"
+                . ' (name the file that loads the application with --bootstrap=FILE)');
+        }
     }
 
     private static function connectionName(InputInterface $input): ?string
     {
         [$argument, $option] = [$input->getArgument('connection'), $input->getOption('connection')];
         if ($argument !== null && $option !== null && $argument !== $option) {
-            throw new InvalidOptionException("the connection is said twice: $argument, and --connection=$option");
+            throw new InvalidOptionException("two connections are named: $argument and --connection=$option");
         }
         return $argument ?? $option;
     }
@@ -82,8 +108,9 @@ abstract class Runs extends Base
     protected function master(InputInterface $input, OutputInterface $output, int $processes, string $kind, array $extra = []): int
     {
         $options = $this->workerOptions($input, $output);
-        // What is wrong is said once, here, before any process is started. Nothing is connected.
+        // Wrong options are reported once, here, before any process is started. Nothing is connected.
         $this->worker($options);
+        $this->warnWithoutApplication($output);
         if (!function_exists('proc_open')) {
             throw new Refusal('this PHP cannot start processes: proc_open is disabled (see `disable_functions` in php.ini)');
         }

@@ -21,16 +21,16 @@ final class Schema extends Base
             ->addOption('vhost', null, InputOption::VALUE_REQUIRED, 'Virtual host of the policies', '/')
             ->withJson('Print a list of statements as JSON')
             ->setHelp(<<<'TEXT'
-                The tables of jobs and of failed jobs, with the names and the family of think-queue that the configuration says. The statements do
-                nothing where the tables are there. Ferry creates them itself on first use; print them for a migration.
-                Redis needs none; the tables of flags and workers are made by Ferry when they are first needed.
+                Prints the tables for jobs and failed jobs, with the names and the family that the configuration says. The statements change
+                nothing where the tables exist. Ferry creates them itself on first use; print them for a migration. Redis needs none.
+                Ferry creates the tables for flags and workers when it first needs them.
 
                   <info>ferry schema -c local | sqlite3 jobs.sqlite</info>
 
                 <info>ferry schema amqp</info> prints the exchanges, queues and bindings of tasks on RabbitMQ and the policies for rabbitmqctl
                 that keep dead letters for seven days, which the declarations alone do not.
 
-                Exit codes: 0 done, 1 the broker did not answer, 2 wrong call.
+                Exit codes: 0 done, 1 the broker did not answer, 2 wrong usage.
                 TEXT);
     }
 
@@ -40,7 +40,7 @@ final class Schema extends Base
             return $this->amqp($input, $output);
         }
         if ($input->getArgument('what') !== 'sql') {
-            throw new InvalidArgumentException('this is `schema` or `schema amqp`');
+            throw new InvalidArgumentException('use `schema` or `schema amqp`');
         }
         $statements = $this->connection($input)->schema();
         if ($input->getOption('json')) {

@@ -4,7 +4,8 @@ declare(strict_types=1);
 
 namespace Ferry\Console\Command;
 
-use Ferry\Console\Text;
+use Ferry\Console\Column;
+use Ferry\Console\QueueCounts;
 use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Output\OutputInterface;
 
@@ -19,26 +20,25 @@ final class Size extends Base
                   <info>ferry size --json</info>        a list of objects with queue, ready, delayed, reserved, failed, size
 
                 `size` is ready, delayed and reserved together. <info>monitor</info> shows the same, live.
-                Exit codes: 0 done, 1 the broker did not answer, 2 wrong call.
+                RabbitMQ does not report how many jobs are delayed or reserved: `-`, in JSON null.
+                Exit codes: 0 done, 1 the broker did not answer, 2 wrong usage.
                 TEXT);
     }
 
     protected function execute(InputInterface $input, OutputInterface $output): int
     {
         $connection = $this->connection($input);
-        $counts = array_map(fn ($queue) => ['queue' => $queue] + self::count($connection->stats($queue)), $this->connections->queues($input));
+        $driver = (string) ($connection->facts()['driver'] ?? '');
+        $counts = array_map(fn ($queue) => ['queue' => $queue] + QueueCounts::of($connection, $queue, $driver), $this->queues($input, $connection));
         if ($input->getOption('json')) {
             $this->json($output, $counts);
             return self::SUCCESS;
         }
-        $row = fn ($one) => [$one['queue'] === null ? '(own)' : Text::cell($one['queue']), $one['ready'], $one['delayed'], $one['reserved'], $one['failed'], $one['size']];
-        $this->table($output, ['Queue', 'Ready', 'Delayed', 'Reserved', 'Failed', 'Size'], array_map($row, $counts));
+        $columns = [new Column('Queue', least: 10), new Column('Ready'), new Column('Delayed'), new Column('Reserved'), new Column('Failed'), new Column('Size')];
+        $this->table($output, $columns, array_map(fn ($one) => array_map(fn ($cell) => $cell ?? '-', array_values($one)), $counts));
+        if (in_array(null, $counts[0], true)) {
+            $output->writeln(QueueCounts::NOTE);
+        }
         return self::SUCCESS;
-    }
-
-    /** @param array<string, int> $stats @return array<string, int> */
-    private static function count(array $stats): array
-    {
-        return $stats + ['size' => $stats['ready'] + $stats['delayed'] + $stats['reserved']];
     }
 }

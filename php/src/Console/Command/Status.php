@@ -11,26 +11,30 @@ use Symfony\Component\Console\Helper\ProgressBar;
 use Symfony\Component\Console\Input\InputArgument;
 use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Input\InputOption;
-use Symfony\Component\Console\Output\ConsoleOutputInterface;
 use Symfony\Component\Console\Output\OutputInterface;
 
-/** Shows what became of a job, once or until it is finished. */
+/** Shows the status of a job, once or until it is finished. */
 final class Status extends Base
 {
+    /** What stands before the message in a line of the progress bar. */
+    private const BAR_WIDTH = 55;
+
+    private int $messageWidth = 60;
+
     protected function configure(): void
     {
-        $this->setName('status')->setDescription('Show what became of a job, by its id')
-            ->addArgument('id', InputArgument::REQUIRED, 'What push answered')
-            ->addOption('follow', null, InputOption::VALUE_NONE, 'Stay until the job is finished, with a bar of its progress')
-            ->addOption('interval', null, InputOption::VALUE_REQUIRED, 'Seconds between looks when following', 0.5)
+        $this->setName('status')->setDescription('Show the status of a job')
+            ->addArgument('id', InputArgument::REQUIRED, 'The id that push returned')
+            ->addOption('follow', null, InputOption::VALUE_NONE, 'Wait until the job is finished and show its progress')
+            ->addOption('interval', null, InputOption::VALUE_REQUIRED, 'Seconds between two queries with --follow', 0.5)
             ->withJson()
             ->setHelp(<<<'TEXT'
-                Jobs of a connection with <info>track</info> have a status, for <info>status_ttl</info> seconds after the last word about them.
+                Jobs of a connection with <info>track</info> have a status. It is kept for <info>status_ttl</info> seconds after its last change.
 
                   <info>ferry status 9f86d081884c7d65 --follow</info>
                   <info>ferry status 9f86d081884c7d65 --json</info>
 
-                Exit codes: 0 queued, running, retrying or succeeded; 3 failed or expired; 1 nothing is known or the broker did not answer; 2 wrong call.
+                Exit codes: 0 queued, running, retrying or succeeded; 3 failed or expired; 1 no status of this job, or the broker did not answer; 2 wrong usage.
                 TEXT);
     }
 
@@ -38,7 +42,7 @@ final class Status extends Base
     {
         [$id, $interval] = [$input->getArgument('id'), $this->number($input, 'interval', 0.05)];
         $status = $this->connection($input)->status($id)
-            ?? throw new Refusal(sprintf('nothing is known of the job %s: is `track` on for its connection, and is it younger than `status_ttl`?', Text::cell($id)));
+            ?? throw new Refusal("there is no status of the job $id: is `track` on for its connection, and did it change within `status_ttl`?");
         if ($input->getOption('follow')) {
             $this->follow($status, $output, $interval);
         }
@@ -48,8 +52,9 @@ final class Status extends Base
 
     private function follow(State $status, OutputInterface $output, float $interval): void
     {
-        // The bar is for people: it does not mix with what is piped on.
-        $bar = new ProgressBar($output instanceof ConsoleOutputInterface ? $output->getErrorOutput() : $output, 100);
+        // On standard error, so that it does not mix with piped output.
+        $bar = new ProgressBar(self::errors($output), 100);
+        $this->messageWidth = max(10, min(60, (self::width(self::errors($output)) ?? 120) - self::BAR_WIDTH));
         $bar->setFormat(' %state% [%bar%] %percent:3s%% %elapsed% %message%');
         $this->advance($bar, $status);
         $bar->start();
@@ -57,18 +62,18 @@ final class Status extends Base
             usleep((int) ($interval * 1e6));
             if (!$status->refresh()) {
                 $bar->clear();
-                throw new Refusal('nothing is known of the job any more: its `status_ttl` is over');
+                throw new Refusal('the status of the job has expired (`status_ttl`)');
             }
             $this->advance($bar, $status);
         }
         $bar->display();
-        $output instanceof ConsoleOutputInterface && $output->getErrorOutput()->writeln('');
+        self::errors($output)->writeln('');
     }
 
     private function advance(ProgressBar $bar, State $status): void
     {
-        $bar->setMessage(sprintf('%-9s', $status->state), 'state');
-        $bar->setMessage(Text::cell($status->message ?? '', 60));
+        $bar->setMessage(sprintf('%-9s', Text::cell($status->state)), 'state');
+        $bar->setMessage(Text::cell($status->message ?? '', $this->messageWidth));
         $bar->setProgress($status->progress);
     }
 
@@ -82,7 +87,7 @@ final class Status extends Base
             $facts['Result'] = Text::json($status->result);
         }
         if ($status->error !== null) {
-            $facts['Error'] = strtok($status->error, "\n");
+            $facts['Error'] = Text::firstLine($status->error);
         }
         foreach ($facts as $name => $value) {
             $output->writeln(sprintf('<info>%-9s</info> %s', $name, Text::cell((string) $value)));

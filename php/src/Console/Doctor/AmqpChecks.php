@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace Ferry\Console\Doctor;
 
-/** What is to be said of a RabbitMQ server. Pure functions of its facts; a fact that could not be read is not judged. */
+/** Checks of a RabbitMQ server. Pure functions of its facts; a fact that could not be read is not judged. */
 final class AmqpChecks
 {
     /** @param array<string, mixed> $facts @return list<Finding> */
@@ -31,28 +31,29 @@ final class AmqpChecks
             ),
             version_compare($version, '4.0', '>=') => Finding::warn(
                 'RabbitMQ version',
-                "$version was not tried; it drops a message from a quorum queue after 20 deliveries of its own count",
-                'Set a policy with delivery-limit -1 for the queues of Ferry, which counts tries itself.',
+                "$version was not tested; it drops a message from a quorum queue after 20 deliveries by its own count",
+                'Set a policy with delivery-limit -1 for the queues of Ferry, which counts attempts itself.',
             ),
             default => Finding::ok('RabbitMQ version', $version),
         };
     }
 
+    /** RabbitMQ reports an alarm only to connections that publish, and doctor publishes nothing: no report does not mean no alarm. */
     public static function blocked(?bool $blocked): ?Finding
     {
         return match ($blocked) {
             null => null,
-            true => Finding::bad('Alarm', 'the server blocks publishers: memory or disk is short', 'See `rabbitmq-diagnostics alarms`; let workers drain it, free disk.'),
-            false => Finding::ok('Alarm', 'none: publishers are not blocked'),
+            true => Finding::bad('Alarm', 'the server blocks publishers: it is short of memory or disk space', 'Run `rabbitmq-diagnostics alarms`; let workers drain the queues, or free disk space.'),
+            false => Finding::note('Alarm', 'unknown: RabbitMQ reports alarms only to connections that publish', 'Run `rabbitmq-diagnostics alarms` on the server.'),
         };
     }
 
     public static function trip(?float $seconds): ?Finding
     {
-        $text = sprintf('%.1f ms there and back', 1000 * ($seconds ?? 0));
+        $text = sprintf('%.1f ms', 1000 * ($seconds ?? 0));
         return match (true) {
             $seconds === null => null,
-            $seconds > 0.05 => Finding::warn('Round trip', "$text: each single push waits that long for its confirm", 'Push in batches with `bulk`, or move the server closer.'),
+            $seconds > 0.05 => Finding::warn('Round trip', "$text: each single push waits this long for its confirm", 'Push in batches with `bulk`, or move the server closer.'),
             default => Finding::ok('Round trip', $text),
         };
     }
@@ -61,8 +62,8 @@ final class AmqpChecks
     {
         return match (true) {
             $seconds === null => null,
-            $seconds <= 0.0 => Finding::warn('Heartbeat', 'off: a link that died in silence is noticed late', 'Leave `heartbeat` at 60.'),
-            default => Finding::ok('Heartbeat', sprintf('%g s, answered natively while PHP is busy', $seconds)),
+            $seconds <= 0.0 => Finding::warn('Heartbeat', 'off: a dead connection is noticed late', 'Leave `heartbeat` at 60.'),
+            default => Finding::ok('Heartbeat', sprintf('%g s; also answered while PHP is busy', $seconds)),
         };
     }
 
@@ -70,13 +71,13 @@ final class AmqpChecks
     {
         return match (true) {
             $limit === null => null,
-            $limit <= 0.0 => Finding::ok('Consumer timeout', 'taken for off, as the configuration says'),
+            $limit <= 0.0 => Finding::ok('Consumer timeout', 'off, according to the configuration'),
             $timeout <= 0.0 || $timeout > 0.9 * $limit => Finding::bad(
                 'Consumer timeout',
-                sprintf('the server takes a job away after %g s, and a job may run for %s', $limit, $timeout > 0.0 ? "$timeout s" : 'ever'),
+                sprintf('the server redelivers a job after %g s, and a job may run %s', $limit, $timeout > 0.0 ? "for $timeout s" : 'without limit'),
                 'Raise `consumer_timeout` in rabbitmq.conf (milliseconds) and on the connection (seconds), or lower --timeout.',
             ),
-            default => Finding::ok('Consumer timeout', sprintf('the server takes a job away after %g s; jobs are stopped after %g s', $limit, $timeout)),
+            default => Finding::ok('Consumer timeout', sprintf('the server redelivers a job after %g s; jobs are stopped after %g s', $limit, $timeout)),
         };
     }
 
@@ -85,8 +86,8 @@ final class AmqpChecks
         $local = preg_match('/^(localhost|127\.|\[?::1)/', $host) === 1;
         return match (true) {
             $tls === null => null,
-            $tls || $local => Finding::ok('Transport', $tls ? 'TLS' : 'plain, on this machine'),
-            default => Finding::warn('Transport', "plain to $host: the password and the jobs can be read on the way", 'Use amqps://, unless the network is trusted.'),
+            $tls || $local => Finding::ok('Transport', $tls ? 'TLS' : 'unencrypted, on this machine'),
+            default => Finding::warn('Transport', "unencrypted to $host: the password and the jobs can be read on the network", 'Use amqps://, unless the network is trusted.'),
         };
     }
 }

@@ -6,10 +6,10 @@ namespace Ferry\Console\Doctor;
 
 use Ferry\Console\Text;
 
-/** What is to be said of any connection, of its workers and of this PHP. Pure functions. */
+/** Checks of any connection, of its workers and of this PHP. Pure functions. */
 final class Checks
 {
-    /** What think-queue waits when nobody says otherwise, for `retry_after` and `--timeout`. */
+    /** think-queue's default for `retry_after` and `--timeout`. */
     public const THINK_DEFAULT = 60;
 
     /** A worker reports every second, on SQLite every five. */
@@ -31,59 +31,60 @@ final class Checks
         };
     }
 
+    /** @param list<string> $notices what the extension says of the configuration: keys that it ignores, connections that cannot be used @return list<Finding> */
+    public static function configuration(array $notices): array
+    {
+        return array_map(fn ($notice) => Finding::note('Configuration', $notice), $notices);
+    }
+
     /**
-     * @param int|string|null $retry_after seconds, `never`, or null when it is not known
+     * @param int|string $retry_after seconds, or `never`
      * @param float $timeout of our workers, 0 for none
      * @return list<Finding>
      */
-    public static function leases(int|string|null $retry_after, float $timeout): array
+    public static function leases(int|string $retry_after, float $timeout): array
     {
         $lease = match (true) {
-            $retry_after === null => Finding::warn(
-                'retry_after',
-                'not known here: the bootstrap file configures the connection',
-                'Say --retry-after=SECONDS, or --config=FILE, to have it judged.',
-            ),
             $retry_after === 'never' => Finding::warn(
                 'retry_after',
-                'never: jobs of a worker that dies stay reserved for ever',
+                'never: jobs of a dead worker stay reserved forever',
                 'Set a number of seconds.',
             ),
             $retry_after < 10 => Finding::warn(
                 'retry_after',
-                "$retry_after s: a broker that is away for so long is enough for a running job to be started a second time",
+                "$retry_after s: when the broker is unreachable for this long, a running job is started a second time",
                 'Set 30 s or more.',
             ),
             $retry_after > 3600 => Finding::warn(
                 'retry_after',
-                sprintf('%s: so long do the jobs of a worker that died wait', Text::span($retry_after)),
-                'Set it to what may be waited. Long jobs do not need it: Ferry renews the lease while they run.',
+                sprintf('%s: jobs of a dead worker become available again only after this time', Text::span($retry_after)),
+                'Set it to the longest acceptable delay. Long jobs do not need it: Ferry renews the lease while they run.',
             ),
-            default => Finding::ok('retry_after', "$retry_after s: so soon do the jobs of a worker that died come back"),
+            default => Finding::ok('retry_after', "$retry_after s: jobs of a dead worker become available again after this time"),
         };
         $job = $timeout > 0
             ? Finding::ok('Timeout', sprintf('%g s; the lease is renewed while a job runs, so it may be longer than retry_after', $timeout))
             : Finding::warn(
                 'Timeout',
-                'none: a job that hangs holds its worker for ever, and its lease is renewed for --max-lease',
-                'Set --timeout to what the longest job may take.',
+                'none: a hanging job blocks its worker forever, and its lease is renewed for --max-lease',
+                'Set --timeout to the longest time that a job may take.',
             );
         return [$lease, $job];
     }
 
     /**
-     * Workers of think-queue on the same queues. They do not renew, and on databases everybody applies their own `retry_after` to the jobs of
-     * the others.
+     * Workers of think-queue on the same queues. They do not renew leases, and on a shared table each side applies its own `retry_after` to the
+     * jobs of the other.
      *
      * @return list<Finding>
      */
-    public static function oldWorkers(int|string|null $retry_after, int $old_retry_after, int $old_timeout, string $driver): array
+    public static function oldWorkers(int|string $retry_after, int $old_retry_after, int $old_timeout, string $driver): array
     {
         $findings = [$old_timeout === 0 || $old_timeout >= $old_retry_after
             ? Finding::bad(
                 'Old workers',
                 sprintf('think-queue does not renew leases: with --timeout=%s and retry_after %d s a job that takes longer than %2$d s is started a second time', $old_timeout ?: '0 (none)', $old_retry_after),
-                "Set their retry_after above their --timeout, with some seconds to spare: the default of both is " . self::THINK_DEFAULT . ' s.',
+                "Set their retry_after above their --timeout, by some seconds: the default of both is " . self::THINK_DEFAULT . ' s.',
             )
             : Finding::ok('Old workers', "their --timeout ($old_timeout s) is below their retry_after ($old_retry_after s)")];
         if ($driver === 'sqlite' && is_int($retry_after)) {
@@ -97,38 +98,39 @@ final class Checks
         return match (true) {
             $ours <= $old_timeout => Finding::bad(
                 'Shared table',
-                "ours frees what old workers hold after $ours s, and they may take $old_timeout s",
-                "Set our retry_after to that of the old workers ($theirs s).",
+                "Ferry takes over the jobs of old workers after $ours s, and these may run for $old_timeout s",
+                "Set retry_after of this connection to that of the old workers ($theirs s).",
             ),
             intdiv($ours, 3) >= $theirs => Finding::bad(
                 'Shared table',
-                sprintf('ours renews every %d s, and old workers take what was not renewed for %d s', intdiv($ours, 3), $theirs),
-                "Set our retry_after to that of the old workers ($theirs s).",
+                sprintf('Ferry renews leases every %d s, and old workers take over jobs that were not renewed for %d s', intdiv($ours, 3), $theirs),
+                "Set retry_after of this connection to that of the old workers ($theirs s).",
             ),
-            default => Finding::ok('Shared table', "retry_after $ours s and $theirs s fit each other"),
+            default => Finding::ok('Shared table', "retry_after $ours s and $theirs s are compatible"),
         };
     }
 
     /**
-     * @param array<string, int> $stats of one queue
+     * @param array{ready: int, delayed: ?int, reserved: ?int, failed: int} $stats of one queue
      * @param list<array<string, mixed>>|null $workers null where they are not known
      * @param array<string, int> $paused
      * @return list<Finding>
      */
     public static function queue(string $name, array $stats, ?array $workers, array $paused, int $now): array
     {
-        $topic = $name === '' ? 'Own queue' : 'Queue ' . Text::clean($name);
-        $counts = "$stats[ready] ready, $stats[delayed] delayed, $stats[reserved] reserved, $stats[failed] failed";
-        $working = $workers === null || $name === '' ? null : count(array_filter($workers, fn ($worker) => in_array($name, $worker['queues'], true)));
+        $topic = 'Queue ' . Text::clean($name);
+        $told = array_filter(['ready' => $stats['ready'], 'delayed' => $stats['delayed'], 'reserved' => $stats['reserved'], 'failed' => $stats['failed']], fn ($count) => $count !== null);
+        $counts = implode(', ', array_map(fn ($state) => "$told[$state] $state", array_keys($told)));
+        $working = $workers === null ? null : count(array_filter($workers, fn ($worker) => in_array($name, $worker['queues'], true)));
         $findings = [match (true) {
             isset($paused[$name]) => Finding::warn(
                 $topic,
                 "$counts; paused since " . Text::moment($paused[$name]),
-                'When that is no longer meant: `ferry resume ' . Text::clean($name) . '`.',
+                'To end the pause: `ferry resume ' . Text::clean($name) . '`.',
             ),
             $stats['ready'] > 0 && $working === 0 => Finding::warn(
                 $topic,
-                "$counts; no worker of ours reported of late",
+                "$counts; no Ferry worker works this queue",
                 'Start `ferry work`. Workers of think-queue do not report.',
             ),
             default => Finding::ok($topic, $counts),
@@ -137,7 +139,7 @@ final class Checks
             $findings[] = Finding::warn(
                 $topic,
                 Text::count($stats['failed'], 'failed job'),
-                'See `ferry failed`, then `ferry retry` or `ferry forget`.',
+                'List them with `ferry failed`, then use `ferry retry` or `ferry forget`.',
             );
         }
         return $findings;
@@ -149,8 +151,8 @@ final class Checks
         if ($workers === null) {
             return Finding::warn(
                 'Workers',
-                'this broker has no place for reports and flags: `pause`, `restart`, `stop` and `monitor` do not see its workers',
-                'Use Redis or SQLite where that matters.',
+                'unknown: this broker cannot store reports and flags, so `pause`, `restart` and `stop` do not work and `monitor` shows no workers',
+                'Set `control` of the connection to a Redis or SQLite connection.',
             );
         }
         $silent = array_filter($workers, fn ($worker) => $now - $worker['seen'] > self::SILENT);
@@ -158,12 +160,12 @@ final class Checks
         return $silent === []
             ? Finding::ok(
                 'Workers',
-                $workers === [] ? 'none reported of late' : "$text, all of them reported within " . self::SILENT . ' s',
+                $workers === [] ? 'none reported within the last minute' : "$text, all of them reported within " . self::SILENT . ' s',
             )
             : Finding::warn(
                 'Workers',
-                sprintf('%s, %d not heard of for %d s: killed, hung in a job for which flags wait, or cut off', $text, count($silent), self::SILENT),
-                'Look at these processes: ' . Text::clean(implode(', ', array_column($silent, 'id'))) . '.',
+                sprintf('%s, %d without a report for %d s: killed, hanging in a job, or disconnected', $text, count($silent), self::SILENT),
+                'Check these processes: ' . Text::clean(implode(', ', array_column($silent, 'id'))) . '.',
             );
     }
 
@@ -176,21 +178,21 @@ final class Checks
         return [
             Finding::ok('PHP', $php['version']),
             $php['pcntl']
-                ? Finding::ok('pcntl', 'there: the master of `work --processes` and `listen` hears signals')
+                ? Finding::ok('pcntl', 'available: the master of `work --processes` and `listen` handles signals')
                 : Finding::warn(
                     'pcntl',
-                    'missing: the master of `work --processes` and `listen` hears no signal. Workers do, with or without it',
+                    'missing: the master of `work --processes` and `listen` cannot handle signals; workers can',
                     'Install or enable pcntl.',
                 ),
             $php['proc_open']
-                ? Finding::ok('proc_open', 'there')
+                ? Finding::ok('proc_open', 'available')
                 : Finding::bad(
                     'proc_open',
                     'disabled: `work --processes` and `listen` cannot start processes',
                     'Remove it from `disable_functions` in the php.ini of the command line.',
                 ),
             match (true) {
-                $php['memory_limit'] <= 0 => Finding::ok('memory_limit', 'none; --memory lets workers leave before they are too large'),
+                $php['memory_limit'] <= 0 => Finding::ok('memory_limit', 'none; --memory makes workers exit before they grow too large'),
                 $php['memory_limit'] < 64 << 20 => Finding::warn(
                     'memory_limit',
                     Text::bytes($php['memory_limit']) . ': a job that needs more ends its worker with 13',
@@ -198,12 +200,12 @@ final class Checks
                 ),
                 default => Finding::ok(
                     'memory_limit',
-                    Text::bytes($php['memory_limit']) . '; set --memory below it, so that workers leave before jobs die of it',
+                    Text::bytes($php['memory_limit']) . '; set --memory below it, so that workers exit before jobs reach it',
                 ),
             },
             ...($php['files'] !== null && $php['files'] < 256 ? [Finding::warn(
                 'Open files',
-                "$php[files] are allowed: connections and log files may run out of them",
+                "$php[files] allowed: connections and log files may need more",
                 'Raise `ulimit -n` (systemd: LimitNOFILE).',
             )] : []),
         ];

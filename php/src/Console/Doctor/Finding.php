@@ -4,10 +4,12 @@ declare(strict_types=1);
 
 namespace Ferry\Console\Doctor;
 
-/** One thing that was looked at: how it is, what that means, and what to change. */
+/** One thing that was checked: its state, what that means, and what to change. */
 final class Finding
 {
     public const OK = 'ok';
+    /** Worth knowing. It does not change the exit code. */
+    public const NOTE = 'note';
     public const WARN = 'warn';
     public const BAD = 'bad';
 
@@ -18,6 +20,11 @@ final class Finding
     public static function ok(string $topic, string $means): self
     {
         return new self(self::OK, $topic, $means, '');
+    }
+
+    public static function note(string $topic, string $means, string $change = ''): self
+    {
+        return new self(self::NOTE, $topic, $means, $change);
     }
 
     public static function warn(string $topic, string $means, string $change): self
@@ -33,7 +40,7 @@ final class Finding
     /** @param list<self> $findings the exit code for all of them */
     public static function worst(array $findings): int
     {
-        $ranks = array_map(fn (self $finding) => ['ok' => 0, 'warn' => 1, 'bad' => 2][$finding->level], $findings);
+        $ranks = array_map(fn (self $finding) => ['ok' => 0, 'note' => 0, 'warn' => 1, 'bad' => 2][$finding->level], $findings);
         return max([0, ...$ranks]);
     }
 }

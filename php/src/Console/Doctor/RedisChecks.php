@@ -6,7 +6,7 @@ namespace Ferry\Console\Doctor;
 
 use Ferry\Console\Text;
 
-/** What is to be said of a Redis server. Pure functions of its facts; a fact that could not be read is not judged. */
+/** Checks of a Redis server. Pure functions of its facts; a fact that could not be read is not judged. */
 final class RedisChecks
 {
     /** @param array<string, mixed> $facts @return list<Finding> */
@@ -31,7 +31,7 @@ final class RedisChecks
             version_compare($version, '5.0', '<') => Finding::bad('Redis version', "$version is too old", 'Use Redis 5.0 or later.'),
             version_compare($version, '6.2', '<') => Finding::warn(
                 'Redis version',
-                "$version has no BLMOVE: idle workers look for jobs instead of being woken",
+                "$version has no BLMOVE: idle workers poll for jobs instead of being woken",
                 'Use Redis 6.2 or later.',
             ),
             default => Finding::ok('Redis version', $version),
@@ -56,25 +56,25 @@ final class RedisChecks
         return $cluster === true
             ? Finding::bad(
                 'Cluster',
-                'the server is part of a cluster; Ferry speaks with one server and does not follow redirections',
+                'the server is part of a cluster; Ferry uses one server and does not follow redirections',
                 'Use a server without cluster mode for queues.',
             )
             : null;
     }
 
-    /** Jobs have no time to live, so only the `allkeys` policies throw them away. */
+    /** Jobs have no time to live, so only the `allkeys` policies evict them. */
     public static function eviction(?int $limit, ?string $policy): ?Finding
     {
         $change = 'Set `maxmemory-policy noeviction`, in redis.conf and with CONFIG SET. If the server is also a cache, give queues a server of their own.';
         return match (true) {
             $policy === null => null,
-            $policy === 'noeviction' => Finding::ok('Eviction', 'noeviction: when memory is full pushes are refused and nothing is lost'),
+            $policy === 'noeviction' => Finding::ok('Eviction', 'noeviction: when memory is full, pushes are refused and nothing is lost'),
             str_starts_with($policy, 'volatile-') => Finding::ok(
                 'Eviction',
-                "$policy: only keys with a time to live are thrown away, and jobs have none",
+                "$policy: only keys with a time to live are evicted, and jobs have none",
             ),
-            $limit === 0 => Finding::warn('Eviction', "$policy would throw whole queues away, but there is no `maxmemory` yet", $change),
-            default => Finding::bad('Eviction', "$policy: when memory is full, Redis throws whole queues away without a word", $change),
+            $limit === 0 => Finding::warn('Eviction', "$policy would evict whole queues, but `maxmemory` is not set", $change),
+            default => Finding::bad('Eviction', "$policy: when memory is full, Redis evicts whole queues without an error", $change),
         };
     }
 
@@ -104,8 +104,8 @@ final class RedisChecks
                 'snapshots only: a crash loses every job and every deletion since the last one',
                 $change,
             ),
-            $rdb === false => Finding::bad('Persistence', 'none: when Redis ends, all jobs are gone', $change),
-            default => Finding::warn('Persistence', 'no append-only file; whether there are snapshots could not be read', $change),
+            $rdb === false => Finding::bad('Persistence', 'none: when Redis stops, all jobs are lost', $change),
+            default => Finding::warn('Persistence', 'no append-only file; whether there are snapshots is unknown', $change),
         };
     }
 
@@ -115,7 +115,7 @@ final class RedisChecks
             $now === null || $most === null => null,
             $now > 0.8 * $most => Finding::warn(
                 'Clients',
-                "$now of $most connections are in use; further ones are refused. Each worker takes up to three, each PHP-FPM child one",
+                "$now of $most connections are in use; further ones are refused. Each worker uses up to three, each PHP-FPM child one",
                 'Raise `maxclients`, or start fewer processes.',
             ),
             default => Finding::ok('Clients', "$now of $most"),
@@ -124,13 +124,13 @@ final class RedisChecks
 
     public static function distance(?float $seconds): ?Finding
     {
-        $text = $seconds === null ? '' : sprintf('%.1f ms there and back', 1000 * $seconds);
+        $text = $seconds === null ? '' : sprintf('%.1f ms', 1000 * $seconds);
         return match (true) {
             $seconds === null => null,
             $seconds > 0.02 => Finding::warn(
                 'Round trip',
-                "$text: every push takes so long",
-                'Put Redis nearer, or push many jobs with one `bulk()`.',
+                "$text: every push takes this long",
+                'Move Redis closer, or push many jobs with one `bulk()`.',
             ),
             default => Finding::ok('Round trip', $text),
         };

@@ -6,7 +6,7 @@ namespace Ferry\Console\Doctor;
 
 use Ferry\Console\Text;
 
-/** What is to be said of a SQLite file. Pure functions of its facts; a fact that could not be read is not judged. */
+/** Checks of a SQLite file. Pure functions of its facts; a fact that could not be read is not judged. */
 final class SqliteChecks
 {
     /** File systems on which locks or shared memory do not work between machines. */
@@ -37,7 +37,7 @@ final class SqliteChecks
             $name === null => null,
             in_array(strtolower($name), self::REMOTE, true) => Finding::bad(
                 'File system',
-                "the file lies on $name: locks do not hold there, and the file breaks sooner or later",
+                "the file is on $name, where locks are not reliable: the file will be corrupted sooner or later",
                 'Move it to a local disk, or use Redis.',
             ),
             default => Finding::ok('File system', $name),
@@ -48,11 +48,11 @@ final class SqliteChecks
     {
         return match (true) {
             $mode === null => null,
-            strtolower($mode) === 'wal' => Finding::ok('Journal', 'WAL: reading and writing do not wait for each other'),
+            strtolower($mode) === 'wal' => Finding::ok('Journal', 'WAL: readers and writers do not wait for each other'),
             default => Finding::warn(
                 'Journal',
                 "$mode instead of WAL: readers and writers wait for each other",
-                'Find out what changed it (`PRAGMA journal_mode`), or whether the file system allows WAL.',
+                'Find out what changed it (`PRAGMA journal_mode`), or whether the file system supports WAL.',
             ),
         };
     }
@@ -61,9 +61,9 @@ final class SqliteChecks
     {
         return match ($level) {
             null => null,
-            'off' => Finding::bad('Synchronous', 'off: a power cut may break the file', 'Do not set `PRAGMA synchronous=OFF`.'),
-            'normal' => Finding::ok('Synchronous', 'normal: a power cut may lose the last commits, the file stays whole'),
-            default => Finding::ok('Synchronous', "$level: what was committed survives a power cut"),
+            'off' => Finding::bad('Synchronous', 'off: a power failure may corrupt the file', 'Do not set `PRAGMA synchronous=OFF`.'),
+            'normal' => Finding::ok('Synchronous', 'normal: a power failure may lose the last commits; the file stays intact'),
+            default => Finding::ok('Synchronous', "$level: commits survive a power failure"),
         };
     }
 
@@ -92,7 +92,7 @@ final class SqliteChecks
             Text::bytes($free * $size),
         );
         return $pages > 10_000 && $free > $pages / 2
-            ? Finding::warn('File', "$text: it was much larger once", 'Run VACUUM while no worker runs, if the disk is needed.')
+            ? Finding::warn('File', "$text: it used to be much larger", 'Run VACUUM while no worker runs, if the space is needed.')
             : Finding::ok('File', $text);
     }
 
@@ -101,8 +101,8 @@ final class SqliteChecks
         $text = Text::bytes($bytes ?? 0) . ' left';
         return match (true) {
             $bytes === null => null,
-            $bytes < 10 << 20 => Finding::bad('Disk', "$text: pushes and deletions are about to fail", 'Make room.'),
-            $bytes < 500 << 20 => Finding::warn('Disk', "$text: when it is full, pushes and deletions fail", 'Make room.'),
+            $bytes < 10 << 20 => Finding::bad('Disk', "$text: pushes and deletions are about to fail", 'Free disk space.'),
+            $bytes < 500 << 20 => Finding::warn('Disk', "$text: when it is full, pushes and deletions fail", 'Free disk space.'),
             default => Finding::ok('Disk', $text),
         };
     }

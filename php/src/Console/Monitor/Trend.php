@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace Ferry\Console\Monitor;
 
-/** What can only be seen by looking twice: rates, and how long the first job has been waiting. Pure: the clock is that of the snapshots. */
+/** What only two snapshots show: rates, and how long the first job has been waiting. Pure: the clock is that of the snapshots. */
 final class Trend
 {
     private ?Snapshot $last = null;
@@ -12,9 +12,9 @@ final class Trend
     private array $heads = [];
 
     /**
-     * Takes the next snapshot in.
+     * Adds the next snapshot and returns the report about it.
      *
-     * @return array{time: float, processed_per_second: ?float, failed_per_second: ?float, queues: list<array<string, mixed>>, workers: list<array<string, mixed>>}
+     * @return array{time: float, processed_per_second: ?float, failed_per_second: ?float, queues: list<array<string, mixed>>, workers: list<array<string, mixed>>|null}
      */
     public function add(Snapshot $now): array
     {
@@ -36,29 +36,22 @@ final class Trend
     /** @param array<string, mixed> $queue @return array<string, mixed> */
     private function queue(string $name, array $queue, Snapshot $now): array
     {
-        $size = self::size($queue);
         $before = $this->last?->queues[$name] ?? null;
         $seconds = $now->time - ($this->last?->time ?? $now->time);
         return [
-            'queue' => $name === '' ? null : $name,
+            'queue' => $name,
             'ready' => $queue['ready'],
             'delayed' => $queue['delayed'],
             'reserved' => $queue['reserved'],
             'failed' => $queue['failed'],
-            'size' => $size,
+            'size' => $queue['size'],
             'paused' => $queue['paused'],
-            'growth_per_second' => $before === null || $seconds <= 0 ? null : round(($size - self::size($before)) / $seconds, 2),
+            'growth_per_second' => $before === null || $seconds <= 0 ? null : round(($queue['size'] - $before['size']) / $seconds, 2),
             'head_waits_at_least' => $this->headWaits($name, $queue['head'], $now->time),
         ];
     }
 
-    /** @param array<string, mixed> $queue */
-    private static function size(array $queue): int
-    {
-        return $queue['ready'] + $queue['delayed'] + $queue['reserved'];
-    }
-
-    /** Payloads say not when they were pushed: this is how long we have seen the same one in front. */
+    /** Payloads do not say when they were pushed: this is how long the same one has been seen in front. */
     private function headWaits(string $name, ?string $head, float $now): ?float
     {
         if ($head === null) {
@@ -71,11 +64,11 @@ final class Trend
         return round($now - $this->heads[$name][1], 1);
     }
 
-    /** Of the workers that are in both snapshots, and of those that are new. */
+    /** Of the workers in both snapshots and of the new ones; null where nobody reports. */
     private function rate(Snapshot $now, string $count): ?float
     {
         $seconds = $now->time - ($this->last?->time ?? $now->time);
-        if ($this->last === null || $seconds <= 0) {
+        if ($this->last === null || $this->last->workers === null || $now->workers === null || $seconds <= 0) {
             return null;
         }
         $before = array_column($this->last->workers, $count, 'id');

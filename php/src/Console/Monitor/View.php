@@ -4,8 +4,10 @@ declare(strict_types=1);
 
 namespace Ferry\Console\Monitor;
 
+use Ferry\Console\Column;
+use Ferry\Console\Grid;
+use Ferry\Console\QueueCounts;
 use Ferry\Console\Text;
-use Symfony\Component\Console\Helper\Table;
 use Symfony\Component\Console\Output\BufferedOutput;
 use Symfony\Component\Console\Output\OutputInterface;
 
@@ -14,110 +16,151 @@ final class View
 {
     private const BAR = 30;
 
+    private const LEGEND = '█ ready ▓ reserved ░ delayed';
+
+    /** With less room than this a bar shows nothing. */
+    private const LEAST_BAR = 8;
+
+    /** What the columns beside the bar take: six numbers and the name of a queue. */
+    private const BESIDE_BAR = 68;
+
+    private const NO_WORKERS = 'Workers: unknown. Set `control` to a Redis or SQLite connection to see them.';
+
     /** @param array<string, mixed> $report @return list<string> */
     public static function lines(array $report): array
     {
         $time = Text::moment((int) $report['time']);
         $lines = array_map(fn ($queue) => sprintf(
-            '%s queue=%s ready=%d delayed=%d reserved=%d failed=%d growth/s=%s oldest>=%s%s',
+            '%s queue=%s ready=%d delayed=%s reserved=%s failed=%d growth/s=%s oldest>=%s%s',
             $time,
-            self::name($queue),
+            Text::clean($queue['queue']),
             $queue['ready'],
-            $queue['delayed'],
-            $queue['reserved'],
+            QueueCounts::shown($queue['delayed']),
+            QueueCounts::shown($queue['reserved']),
             $queue['failed'],
             self::rate($queue['growth_per_second'], signed: true),
             self::age($queue['head_waits_at_least']),
             $queue['paused'] ? ' paused' : '',
         ), $report['queues']);
         $fleet = sprintf(
-            '%s workers=%d done/s=%s failed/s=%s',
+            '%s workers=%s done/s=%s failed/s=%s',
             $time,
-            count($report['workers']),
+            $report['workers'] === null ? '-' : count($report['workers']),
             self::rate($report['processed_per_second']),
             self::rate($report['failed_per_second']),
         );
         return [...$lines, $fleet];
     }
 
-    /** @param array<string, mixed> $report */
-    public static function screen(array $report, string $connection, int $verbosity, bool $decorated): string
+    /** @param array<string, mixed> $report @param int $width of the terminal */
+    public static function screen(array $report, string $connection, int $verbosity, bool $decorated, int $width): string
     {
         $output = new BufferedOutput($verbosity, $decorated);
-        $output->writeln(sprintf(
-            '<info>%s</info>  %s  %s  done/s %s  failed/s %s',
-            Text::cell($connection),
-            Text::moment((int) $report['time']),
-            Text::count(count($report['workers']), 'worker'),
+        $name = Text::cut(Text::clean($connection), 20);
+        $time = Text::moment((int) $report['time']);
+        $workers = sprintf(
+            '%s  done/s %s  failed/s %s',
+            $report['workers'] === null ? 'workers -' : Text::count(count($report['workers']), 'worker'),
             self::rate($report['processed_per_second']),
             self::rate($report['failed_per_second']),
-        ));
-        self::queues($output, $report['queues']);
-        if ($report['workers'] !== []) {
-            self::workers($output, $report['workers'], (int) $report['time']);
+        );
+        $fits = mb_strwidth("$name  $time  $workers", 'UTF-8') <= $width;
+        $output->writeln('<info>' . Text::cell($name) . "</info>  $time" . ($fits ? '  ' : "\n") . $workers);
+        self::queues($output, $report['queues'], $width);
+        if ($report['workers'] === null) {
+            $output->writeln(Text::cell(self::NO_WORKERS, $width));
+        } elseif ($report['workers'] !== []) {
+            self::workers($output, $report['workers'], (int) $report['time'], $width);
         }
         return rtrim($output->fetch(), "\n");
     }
 
     /** @param list<array<string, mixed>> $queues */
-    private static function queues(OutputInterface $output, array $queues): void
+    private static function queues(OutputInterface $output, array $queues, int $width): void
     {
         $most = max([1, ...array_column($queues, 'size')]);
+        $cells = min(self::BAR, $width - self::BESIDE_BAR);
+        $hasLegend = $cells < mb_strwidth(self::LEGEND, 'UTF-8');
         $rows = array_map(fn ($queue) => [
-            self::name($queue) . ($queue['paused'] ? ' <comment>paused</comment>' : ''),
-            self::bar($queue, $most),
+            [$queue['queue'] . ($queue['paused'] ? ' (paused)' : ''), $queue['paused'] ? 'comment' : ''],
+            [self::bar($queue, $most, max(0, $cells)), self::coloured(...)],
             $queue['ready'],
-            $queue['delayed'],
-            $queue['reserved'],
-            $queue['failed'] > 0 ? "<fg=red>$queue[failed]</>" : 0,
+            QueueCounts::shown($queue['delayed']),
+            QueueCounts::shown($queue['reserved']),
+            [$queue['failed'], $queue['failed'] > 0 ? 'fg=red' : ''],
             self::rate($queue['growth_per_second'], signed: true),
             self::age($queue['head_waits_at_least']),
         ], $queues);
-        (new Table($output))->setStyle('compact')->setRows($rows)
-            ->setHeaders(['Queue', '<fg=yellow>█ ready</> <fg=green>▓ reserved</> <fg=blue>░ delayed</>', 'Ready', 'Delayed', 'Reserved', 'Failed', 'Growth/s', 'Oldest ≥'])->render();
+        $columns = [
+            new Column('Queue', least: 12, most: 40),
+            new Column($hasLegend ? '' : self::LEGEND, rank: 1, style: self::coloured(...)),
+            new Column('Ready'),
+            new Column('Delayed', rank: 5),
+            new Column('Reserved', rank: 4),
+            new Column('Failed'),
+            new Column('Growth/s', rank: 3),
+            new Column('Oldest ≥', rank: 2),
+        ];
+        if ($cells < self::LEAST_BAR) {
+            unset($columns[1]);
+            $rows = array_map(fn ($row) => array_values(array_diff_key($row, [1 => null])), $rows);
+        }
+        (new Grid(array_values($columns), $width))->render($output, $rows);
+        if ($hasLegend && isset($columns[1])) {
+            $output->writeln(self::coloured(self::LEGEND));
+        }
+        if (in_array(null, array_column($queues, 'delayed'), true)) {
+            $output->writeln(QueueCounts::NOTE);
+        }
     }
 
     /** @param list<array<string, mixed>> $workers */
-    private static function workers(OutputInterface $output, array $workers, int $now): void
+    private static function workers(OutputInterface $output, array $workers, int $now, int $width): void
     {
         $rows = array_map(fn ($worker) => [
-            Text::cell("$worker[host]:$worker[pid]", 40),
-            Text::cell(implode(',', $worker['queues']), 30),
-            match ($worker['state']) {
-                'working' => '<info>working</info>',
-                'paused' => '<comment>paused</comment>',
-                default => Text::cell($worker['state']),
-            },
-            Text::cell((string) ($worker['job'] ?? ''), 30),
+            "$worker[host]:$worker[pid]",
+            implode(',', $worker['queues']),
+            [$worker['state'], ['working' => 'info', 'paused' => 'comment'][$worker['state']] ?? ''],
+            (string) ($worker['job'] ?? ''),
             $worker['processed'],
-            $worker['failed'],
+            [$worker['failed'], $worker['failed'] > 0 ? 'fg=red' : ''],
             Text::bytes($worker['memory']),
             Text::span(max(0, $now - $worker['started'])),
             Text::span(max(0, $now - $worker['seen'])) . ' ago',
         ], $workers);
-        (new Table($output))->setStyle('compact')->setHeaders(['Worker', 'Queues', 'State', 'Job', 'Done', 'Failed', 'Memory', 'Up', 'Seen'])->setRows($rows)->render();
+        (new Grid([
+            new Column('Worker', least: 10, most: 40, keepEnd: true),
+            new Column('Queues', least: 8, most: 30, rank: 3),
+            new Column('State'),
+            new Column('Job', least: 10, most: 30, rank: 4, keepEnd: true),
+            new Column('Done'),
+            new Column('Failed'),
+            new Column('Memory', rank: 1),
+            new Column('Up', rank: 2),
+            new Column('Seen', rank: 5),
+        ], $width))->render($output, $rows);
     }
 
-    /** @param array<string, mixed> $queue */
-    public static function bar(array $queue, int $most): string
+    /** Ready █, reserved ▓ and delayed ░ jobs, in proportion to the largest queue. @param array<string, mixed> $queue */
+    public static function bar(array $queue, int $most, int $width = self::BAR): string
     {
         $bar = '';
         $cells = 0;
         $sum = 0;
-        foreach ([['ready', '█', 'yellow'], ['reserved', '▓', 'green'], ['delayed', '░', 'blue']] as [$state, $cell, $colour]) {
-            $sum += $queue[$state];
+        foreach (['ready' => '█', 'reserved' => '▓', 'delayed' => '░'] as $state => $cell) {
+            $sum += $queue[$state] ?? 0;
             // Where the piece ends, so that rounding never adds up; what there is shows.
-            $end = max((int) round(self::BAR * $sum / $most), $queue[$state] > 0 ? $cells + 1 : $cells);
-            $bar .= $end > $cells ? "<fg=$colour>" . str_repeat($cell, $end - $cells) . '</>' : '';
+            $end = max((int) round($width * $sum / $most), ($queue[$state] ?? 0) > 0 ? $cells + 1 : $cells);
+            $bar .= str_repeat($cell, $end - $cells);
             $cells = $end;
         }
         return $bar;
     }
 
-    /** @param array<string, mixed> $queue */
-    private static function name(array $queue): string
+    /** The same with colours, for output with tags. */
+    private static function coloured(string $bar): string
     {
-        return $queue['queue'] === null ? '(own)' : Text::cell($queue['queue'], 40);
+        return (string) preg_replace(['/█+( ready)?/u', '/▓+( reserved)?/u', '/░+( delayed)?/u'], ['<fg=yellow>$0</>', '<fg=green>$0</>', '<fg=blue>$0</>'], $bar);
     }
 
     private static function rate(?float $rate, bool $signed = false): string

@@ -4,15 +4,15 @@ declare(strict_types=1);
 
 namespace Ferry\Console\Process;
 
-/** Makes whole lines of pieces, so that what several processes print does not run into each other. */
+/** Puts pieces together to whole lines, so that the output of several processes is not mixed within a line. */
 final class LineBuffer
 {
-    /** A line that is longer is passed on in pieces: somebody prints without ever ending a line. */
+    /** A longer line is passed on in pieces: a process may write without ever ending a line. */
     private const LONGEST = 1 << 20;
 
     private string $begun = '';
 
-    /** The whole lines that are there now. */
+    /** The lines that are complete now. */
     public function add(string $bytes): string
     {
         $this->begun .= $bytes;
@@ -26,7 +26,7 @@ final class LineBuffer
         return $lines;
     }
 
-    /** What never got its end, with one. */
+    /** The last, unfinished line, with an end. */
     public function rest(): string
     {
         $rest = $this->begun;

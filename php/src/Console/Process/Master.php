@@ -4,43 +4,47 @@ declare(strict_types=1);
 
 namespace Ferry\Console\Process;
 
+use Ferry\Console\ExitCode;
+use Ferry\Console\Refusal;
+
 /**
- * Keeps worker processes alive. It starts fresh PHP processes and never forks, so nothing is inherited; it has no connection to a broker.
+ * Keeps worker processes alive. It starts fresh PHP processes and never forks, so nothing is inherited; it has no connection to a broker,
+ * and it never waits for a reader of its output.
  *
- * Signals: TERM, INT and QUIT let all finish their jobs and leave, a second one stops the running jobs, a third one kills. HUP replaces
- * the children one by one, each after its successor is ready. USR2 pauses, CONT goes on. Without pcntl there are no signals: then the
- * children see that their parent is gone and leave.
+ * Signals: TERM, INT and QUIT make all workers finish their jobs and exit, a second one interrupts the running jobs, a third one kills. HUP
+ * replaces the children one by one, each after its successor is ready. USR2 pauses, CONT resumes. Without pcntl there are no signals: then
+ * the children see that their parent is gone and exit.
  */
 final class Master
 {
-    /** A child that was done with its work has so long to end. */
+    /** A child whose work is done has this long to end. */
     private const TO_END = 30.0;
 
-    /** The longest wait for output: a signal that comes just before it is seen after it. */
+    /** The longest wait for output: a signal that comes just before the wait is handled after it. */
     private const TICK = 0.25;
 
-    /** Signals to stop that come so soon after each other are one: a terminal sends them to all processes, and workers count like this too. */
+    /** Signals to stop that come this close together are one: a terminal sends them to all processes, and workers count like this too. */
     private const ONE_STOP = 0.5;
 
     /** @var list<Slot> */
     private array $slots;
-    /** @var list<Child> those whose place others have */
+    /** @var list<Child> those that were replaced */
     private array $leaving = [];
     private Signals $signals;
     private int $generation = 0;
     private bool $paused = false;
-    /** How often the children were told to leave. */
+    /** How often the children were told to exit. */
     private int $stopping = 0;
     private float $stoppedAt = 0.0;
     private ?float $killAt = null;
-    /** The fleet's counter of stops when the first child started. */
+    /** The counter of `ferry stop` when the first child started. */
     private ?int $stopOrders = null;
-    private int $worst = 0;
+    private int $exitCode = ExitCode::DONE;
     /** Asked at the start: a terminal that was closed is none any more. */
     private bool $onTerminal;
 
     /**
-     * @param \Closure(int, bool, int, \Closure): ?Child $start starts the child of a slot: its number, whether it begins paused, its
+     * @param \Closure(int, bool, int, \Closure): Child $start starts the child of a slot: its number, whether it starts paused, its
      *     generation, what takes its lines
      */
     public function __construct(
@@ -56,29 +60,31 @@ final class Master
         $this->onTerminal = stream_isatty(STDIN);
     }
 
-    /** Works until all have left; answers the exit code: 0, or the highest of children that had one run each. */
+    /** Runs until all children have exited; returns the exit code: 0, or the highest of children that had one run each. */
     public function run(): int
     {
         $this->signals->catch();
         if (!Signals::areSupported()) {
-            $this->log->trouble('this PHP has no pcntl, so the master hears no signal: when it ends, its workers finish their jobs and leave; HUP, USR2 and '
-                . 'CONT do not work (install pcntl, or use `ferry restart`, `ferry pause` and `ferry stop`)');
+            $this->log->warning('this PHP has no pcntl, so the master cannot handle signals: when it ends, its workers finish their jobs and exit; HUP, USR2 '
+                . 'and CONT do not work (install pcntl, or use `ferry restart`, `ferry pause` and `ferry stop`)');
         }
         try {
             while (!$this->isOver()) {
-                array_map(fn ($signal) => $this->obey($signal), $this->signals->take());
-                $this->start();
+                array_map(fn ($signal) => $this->handleSignal($signal), $this->signals->take());
+                $this->startMissing();
                 $this->replaceOne();
                 $this->wait();
-                $this->greet();
-                $this->bury();
-                $this->kill();
+                $this->handleReports();
+                $this->handleEnded();
+                $this->killLate();
+                $this->checkOutput();
             }
         } finally {
-            // Only after a mistake of ours is anybody left here.
-            $this->dismiss();
+            // Only after a mistake of ours is any child left here.
+            $this->terminateAll();
+            $this->log->close();
         }
-        return $this->worst;
+        return $this->exitCode;
     }
 
     private function isOver(): bool
@@ -92,17 +98,17 @@ final class Master
     {
         $children = $this->leaving;
         foreach ($this->slots as $slot) {
-            array_push($children, ...array_filter([$slot->child, $slot->newcomer]));
+            array_push($children, ...array_filter([$slot->child, $slot->successor]));
         }
         return $children;
     }
 
-    private function obey(int $signal): void
+    private function handleSignal(int $signal): void
     {
         match ($signal) {
             Signals::TERM, Signals::INT, Signals::QUIT => $this->stop('asked to stop'),
-            // A terminal that closes says HUP too, and means the end.
-            Signals::HUP => $this->onTerminal ? $this->stop('the terminal was closed') : $this->renew(),
+            // A terminal that closes sends HUP too, and means the end.
+            Signals::HUP => $this->onTerminal ? $this->stop('the terminal was closed') : $this->replaceAll(),
             Signals::USR2 => $this->pause(true),
             Signals::CONT => $this->pause(false),
         };
@@ -116,42 +122,42 @@ final class Master
         $this->stoppedAt = microtime(true);
         $this->stopping++;
         $left = count($this->children());
-        $this->log->news(match ($this->stopping) {
-            1 => "$why: workers finish their jobs and leave ($left)",
+        $this->log->notice(match ($this->stopping) {
+            1 => "$why: workers finish their jobs and exit ($left)",
             2 => "$why again: running jobs are stopped ($left)",
             default => "$why once more: workers are killed ($left)",
         });
-        $this->dismiss(again: $this->stopping > 1);
-        $patience = $this->limits->untilKill($this->stopping);
-        $this->killAt = $patience === null ? null : microtime(true) + $patience;
+        $this->terminateAll(again: $this->stopping > 1);
+        $seconds = $this->limits->untilKill($this->stopping);
+        $this->killAt = $seconds === null ? null : microtime(true) + $seconds;
     }
 
-    /** Tells all to leave. Who was told before would stop its job when it is told again. */
-    private function dismiss(bool $again = false): void
+    /** Tells all to exit. A child that was told before would stop its job when it is told again. */
+    private function terminateAll(bool $again = false): void
     {
-        array_map(fn (Child $child) => $child->leaving && !$again ? null : $child->leave(), $this->children());
+        array_map(fn (Child $child) => $child->leaving && !$again ? null : $child->terminate(), $this->children());
     }
 
-    /** HUP: everybody is to be replaced. */
-    private function renew(): void
+    /** HUP. */
+    private function replaceAll(): void
     {
         $this->generation++;
         if ($this->oneAtATime) {
-            $this->dismiss();
+            $this->terminateAll();
             return;
         }
-        $this->log->news(sprintf('replacing %d workers one by one', count($this->slots)));
+        $this->log->notice(sprintf('replacing %d workers one by one', count($this->slots)));
     }
 
     private function pause(bool $paused): void
     {
         $this->paused = $paused;
-        $this->log->news($paused ? 'paused' : 'goes on');
-        array_map(fn (Child $child) => $this->agree($child), $this->children());
+        $this->log->notice($paused ? 'paused' : 'resumed');
+        array_map(fn (Child $child) => $this->pauseOrResume($child), $this->children());
     }
 
-    /** Tells a child whether to work. Before it is ready the signal would end it. */
-    private function agree(Child $child): void
+    /** Tells a child whether to take jobs. Before it is ready the signal would end it. */
+    private function pauseOrResume(Child $child): void
     {
         if ($child->isReady() && $child->paused !== $this->paused) {
             $child->paused = $this->paused;
@@ -159,7 +165,7 @@ final class Master
         }
     }
 
-    private function start(): void
+    private function startMissing(): void
     {
         foreach ($this->slots as $slot) {
             if ($this->stopping === 0 && $slot->child === null && $slot->mayStart(microtime(true))) {
@@ -170,88 +176,104 @@ final class Master
 
     private function startFor(Slot $slot): ?Child
     {
-        $child = ($this->start)($slot->number, $this->paused, $this->generation, $this->log->pass(...));
-        if ($child === null) {
+        try {
+            return ($this->start)($slot->number, $this->paused, $this->generation, $this->log->pass(...));
+        } catch (Refusal $refusal) {
             $slot->deaths++;
             $slot->startAt = microtime(true) + max(1.0, $this->policy->delay($slot->deaths));
-            $this->log->trouble(sprintf('worker %d could not be started (are there too many processes?)', $slot->number));
+            $next = $this->giveUp($slot, ExitCode::FAILED) ? '; it is not tried again' : '';
+            $this->log->warning(sprintf('worker %d could not be started: %s%s', $slot->number, $refusal->getMessage(), $next));
+            return null;
         }
-        return $child;
     }
 
-    /** The first slot with an old child gets a new one; the next is looked at when that is done. */
+    /** Ends the work of a slot whose process keeps failing, where the work was to end by itself. */
+    private function giveUp(Slot $slot, int $code): bool
+    {
+        if ($slot->child !== null || !$this->policy->isHopeless($slot->deaths)) {
+            return false;
+        }
+        $slot->over = true;
+        $this->exitCode = max($this->exitCode, $code);
+        return true;
+    }
+
+    /** One slot with an old child gets a new one; the next is looked at when that is done. */
     private function replaceOne(): void
     {
-        foreach ($this->stopping > 0 || $this->oneAtATime ? [] : $this->slots as $slot) {
-            if ($slot->child === null || $slot->child->generation >= $this->generation) {
-                continue;
-            }
-            if ($slot->newcomer?->isReady()) {
-                $old = $slot->replace();
-                $old->leave();
-                $this->leaving[] = $old;
-                $slot->deaths = 0;
-                $this->log->news(sprintf('worker %d: pid %d takes over from pid %d', $slot->number, $slot->child->pid, $old->pid));
-            } elseif ($slot->mayStart(microtime(true))) {
-                $slot->newcomer = $this->startFor($slot);
-            }
+        $slot = $this->stopping > 0 || $this->oneAtATime ? null : Slot::toReplace($this->slots, $this->generation);
+        if ($slot === null) {
             return;
+        }
+        if ($slot->successor?->isReady()) {
+            $old = $slot->replace();
+            $old->terminate();
+            $this->leaving[] = $old;
+            $slot->deaths = 0;
+            $this->log->notice(sprintf('worker %d: pid %d takes over from pid %d', $slot->number, $slot->child->pid, $old->pid));
+        } elseif ($slot->mayStart(microtime(true))) {
+            $slot->successor = $this->startFor($slot);
         }
     }
 
-    /** Waits for output, the end of a child, a signal or the time of the next start. */
+    /** Passes on what children write, until there is something else to do. */
     private function wait(): void
     {
         $children = $this->children();
-        $readable = array_merge([], ...array_map(fn (Child $child) => array_values($child->streams()), $children));
-        $micros = (int) (1e6 * $this->patience());
-        if ($readable === []) {
+        $full = $this->stopping > 0 ? [] : $this->log->full();
+        $readable = array_merge(...array_map(fn (Child $child) => array_values($child->streams($full)), $children));
+        $writable = $this->log->pending();
+        $micros = (int) (1e6 * $this->timeout());
+        if ($readable === [] && $writable === []) {
             usleep($micros);
             return;
         }
         $none = null;
-        if (Quietly::run(fn () => stream_select($readable, $none, $none, 0, $micros))) {
-            array_map(fn (Child $child) => $child->read(), $children);
+        if (Quietly::run(fn () => stream_select($readable, $writable, $none, 0, $micros))) {
+            array_map(fn (Child $child) => $child->read($full), $children);
+            $this->log->flush();
+        }
+        if ($this->stopping > 0) {
+            $this->log->discardExcess();
         }
     }
 
-    private function patience(): float
+    private function timeout(): float
     {
         $waiting = array_filter($this->slots, fn ($slot) => $slot->child === null && !$slot->over);
         $next = array_map(fn ($slot) => $slot->startAt - microtime(true), $waiting);
         return max(0.001, min([self::TICK, ...$next]));
     }
 
-    /** What children said about themselves. */
-    private function greet(): void
+    private function handleReports(): void
     {
         foreach ($this->children() as $child) {
-            $this->agree($child);
-            $this->noteOrders($child);
+            $this->pauseOrResume($child);
+            $this->handleStops($child);
         }
     }
 
-    /** The counter only grows: a child that saw a higher one than the first child did was started after an order to stop, or obeyed it. */
-    private function noteOrders(Child $child): void
+    /** The counter only grows: a child with a higher one than the first child started after `ferry stop`, or followed it. */
+    private function handleStops(Child $child): void
     {
-        $said = $child->said['stop'] ?? null;
-        if ($said === null) {
+        $stops = $child->reports['stop'] ?? null;
+        if ($stops === null) {
             return;
         }
-        if ($this->stopping === 0 && $said > ($this->stopOrders ?? $said)) {
-            $this->stop('the fleet was told to stop');
+        if ($this->stopping === 0 && $stops > ($this->stopOrders ?? $stops)) {
+            $this->stop('all workers were told to stop');
         }
         // It is lower only when somebody emptied the broker.
-        $this->stopOrders = min($said, $this->stopOrders ?? $said);
+        $this->stopOrders = min($stops, $this->stopOrders ?? $stops);
     }
 
-    private function bury(): void
+    private function handleEnded(): void
     {
         $this->reapOrphans();
         $this->leaving = array_values(array_filter($this->leaving, fn (Child $child) => $child->code() === null));
         foreach ($this->slots as $slot) {
-            if ($slot->newcomer !== null && $slot->newcomer->code() !== null) {
-                $this->newcomerEnded($slot, $slot->newcomer);
+            if ($slot->successor !== null && $slot->successor->code() !== null) {
+                $this->successorEnded($slot, $slot->successor);
             }
             if ($slot->child !== null && $slot->child->code() !== null) {
                 $this->childEnded($slot, $slot->child);
@@ -259,7 +281,7 @@ final class Master
         }
     }
 
-    /** The first process of a container inherits whoever lost its parent, and has to let it go. */
+    /** The first process of a container inherits processes whose parent has ended, and has to reap them. */
     private function reapOrphans(): void
     {
         if (getmypid() !== 1 || !Signals::areSupported()) {
@@ -267,65 +289,78 @@ final class Master
         }
         $ours = array_column(array_map(fn (Child $child) => [$child->pid, $child], $this->children()), 1, 0);
         while (($pid = pcntl_waitpid(-1, $status, WNOHANG)) > 0) {
-            isset($ours[$pid]) && $ours[$pid]->ended(pcntl_wifsignaled($status) ? 128 + pcntl_wtermsig($status) : pcntl_wexitstatus($status));
+            isset($ours[$pid]) && $ours[$pid]->ended(pcntl_wexitstatus($status), pcntl_wifsignaled($status) ? pcntl_wtermsig($status) : null);
         }
     }
 
     private function childEnded(Slot $slot, Child $child): void
     {
         $code = $child->code();
-        $this->noteOrders($child);
-        $slot->vacate();
+        $this->handleStops($child);
+        $slot->advance();
         if ($this->stopping > 0 || $this->policy->isOver($code)) {
             $slot->over = $slot->child === null;
-            $this->worst = $this->stopping > 0 ? $this->worst : max($this->worst, $code);
+            $this->exitCode = $this->stopping > 0 ? $this->exitCode : max($this->exitCode, $code);
             return;
         }
-        $this->mourn($slot, $child);
+        $this->scheduleNext($slot, $child);
     }
 
-    private function newcomerEnded(Slot $slot, Child $child): void
+    private function successorEnded(Slot $slot, Child $child): void
     {
-        $slot->newcomer = null;
+        $slot->successor = null;
         if ($this->stopping === 0) {
-            $this->mourn($slot, $child, $slot->child === null ? '' : '; the old one goes on');
+            $this->scheduleNext($slot, $child, $slot->child === null ? '' : '; the old one continues');
         }
     }
 
-    /** Notes an end, and when the next one may start. */
-    private function mourn(Slot $slot, Child $child, string $more = ''): void
+    /** Decides when the next process of a slot starts, and logs how this one ended. */
+    private function scheduleNext(Slot $slot, Child $child, string $more = ''): void
     {
         [$code, $lived] = [$child->code(), $child->lived()];
         $slot->deaths = $this->policy->deaths($slot->deaths, $code, $lived, $child->isReady());
         // One run of a worker whose queues are paused ends at once.
-        $ended = $this->oneAtATime && isset($child->said['paused']);
+        $ended = $this->oneAtATime && isset($child->reports['paused']);
         $delay = max($this->policy->delay($slot->deaths), $ended ? 1.0 : 0.0);
         $slot->startAt = microtime(true) + $delay;
-        $how = $code > 128 ? 'was ended by signal ' . ($code - 128) : "ended with $code";
-        $next = $delay > 0 ? sprintf('the next one starts in %d s', $delay) : 'the next one starts now';
-        $text = sprintf('worker %d (pid %d) %s after %.1f s; %s%s', $slot->number, $child->pid, $how, $lived, $next, $more);
+        $next = match (true) {
+            $this->giveUp($slot, $code) => "it failed $slot->deaths times in a row and is not started again",
+            $delay > 0 => sprintf('the next one starts in %d s', $delay),
+            default => 'the next one starts now',
+        };
+        $text = sprintf('worker %d (pid %d) %s after %.1f s; %s%s', $slot->number, $child->pid, $child->ending(), $lived, $next, $more);
         if ($slot->deaths > 0 && !$child->leaving) {
-            $this->log->trouble($text);
+            $this->log->warning($text);
         } elseif (!$this->oneAtATime) {
-            $this->log->news($text);
+            $this->log->notice($text);
         }
     }
 
-    private function kill(): void
+    private function killLate(): void
     {
         $all = $this->killAt !== null && microtime(true) >= $this->killAt;
         foreach ($this->children() as $child) {
             $reason = match (true) {
-                $all => 'did not leave in time',
+                $all => 'did not exit in time',
                 $this->limits->isLate($child) => sprintf('was not ready after %d s', $this->limits->start),
                 $child->isDoneSince(self::TO_END) => 'did not end after its work',
                 default => null,
             };
             if ($reason !== null && !$child->killed) {
                 $child->killed = true;
-                $this->log->trouble("pid {$child->pid} $reason and is killed");
+                $this->log->warning("pid {$child->pid} $reason and is killed");
                 $child->signal(Signals::KILL);
             }
+        }
+    }
+
+    /** Like other programs, a master whose output nobody can read any more ends; its supervisor starts it again with a new output. */
+    private function checkOutput(): void
+    {
+        if ($this->stopping === 0 && $this->log->isClosed()) {
+            $this->exitCode = max($this->exitCode, ExitCode::FAILED);
+            $this->log->warning('standard output was closed');
+            $this->stop('standard output was closed');
         }
     }
 }

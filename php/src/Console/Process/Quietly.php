@@ -4,12 +4,16 @@ declare(strict_types=1);
 
 namespace Ferry\Console\Process;
 
-/** Calls whose warnings are no news: an interrupted wait, a pipe whose reader is gone. An application's error handler would throw them. */
+/** Makes calls that may warn: of an interrupted wait, or of a pipe whose reader is gone. An application's error handler would throw. */
 final class Quietly
 {
-    public static function run(\Closure $call): mixed
+    /** @param string|null $warning the first warning of the call */
+    public static function run(\Closure $call, ?string &$warning = null): mixed
     {
-        set_error_handler(static fn () => true);
+        set_error_handler(static function (int $level, string $message) use (&$warning): bool {
+            $warning ??= $message;
+            return true;
+        });
         try {
             return $call();
         } finally {

@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace Ferry\Console\Process;
 
-/** The signals of this process, collected for whoever asks. Without pcntl there are none. */
+/** Collects the signals of this process. Without pcntl there are none. */
 final class Signals
 {
     // The numbers of Linux on every platform that Ferry supports: pcntl, which names them, may be missing.
@@ -35,11 +35,11 @@ final class Signals
                 $this->caught[] = $signal;
             }, false);
         }
-        // Nothing to do: it wakes us when a child ends.
+        // Only to wake this process when a child ends.
         pcntl_signal(self::CHLD, static fn () => null, false);
     }
 
-    /** @return list<int> those that came since the last time */
+    /** @return list<int> those that came since the last call */
     public function take(): array
     {
         if (self::areSupported()) {

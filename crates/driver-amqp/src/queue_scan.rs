@@ -1,0 +1,173 @@
+//! Looking at the messages of a queue: they are taken in order, and what is not acked goes back to its place. AMQP has no other way.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ferry_core::{Error, ErrorKind, Result};
+use futures_core::Stream;
+use lapin::message::{BasicGetMessage, Delivery};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, ChannelFlowOptions, QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
+
+use crate::connections::AmqpConnections;
+use crate::link::AmqpLink;
+use crate::names::short;
+use crate::wait;
+
+/// How many messages are requested together.
+const PAGE: u64 = 64;
+/// The pause before a queue that another process scans is tried again.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Who else may use the queue meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// No other scan, so that each sees all messages. An exclusive consumer keeps them out; the broker ends it with the connection.
+    Exclusive,
+    /// Consumers of other programs. Messages that they hold are not seen.
+    Shared,
+}
+
+/// What becomes of a message that was visited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visit {
+    /// It goes back to its place.
+    Keep,
+    /// It goes to `taken`.
+    Take,
+    /// The same, and the scan pauses behind it.
+    TakeAndPause,
+    /// It goes back to its place, and the scan pauses behind it.
+    Pause,
+}
+
+/// A scan on a channel of its own, from the oldest message on.
+pub struct QueueScan {
+    link: Arc<AmqpLink>,
+    channel: Channel,
+    queue: String,
+    /// How many messages there were at the beginning.
+    pub count: u64,
+    at: u64,
+    /// Read and not visited yet. The exclusive consumer gets the first message.
+    read: VecDeque<Delivery>,
+    pub taken: Vec<Delivery>,
+}
+
+impl QueueScan {
+    /// `None` when the queue is empty or missing.
+    pub fn begin(connections: &AmqpConnections, queue: &str, access: Access) -> Result<Option<Self>> {
+        let Some(ready) = connections.count(queue)? else { return Ok(None) };
+        let link = connections.consumer()?;
+        let (channel, count, first) = match access {
+            Access::Shared => (link.channel()?, u64::from(ready), None),
+            Access::Exclusive => {
+                let deadline = Instant::now() + connections.config.io_timeout;
+                let (channel, consumer) = exclusive_consumer(&link, queue, deadline)?;
+                let (left, first) = first_and_rest(&link, &channel, consumer, queue, deadline)?;
+                (channel, left + u64::from(first.is_some()), first)
+            }
+        };
+        let scan =
+            Self { link, channel, queue: queue.to_owned(), count, at: 0, read: first.into_iter().collect(), taken: Vec::new() };
+        Ok((count > 0).then_some(scan))
+    }
+
+    /// Visits messages from where the scan stands up to number `end`.
+    pub fn visit(&mut self, end: u64, mut visit: impl FnMut(u64, &Delivery) -> Visit) -> Result<()> {
+        let end = end.min(self.count);
+        while self.at < end {
+            let Some(delivery) = self.read.pop_front() else {
+                self.read = self.next_page(end)?;
+                if self.read.is_empty() {
+                    return Ok(());
+                }
+                continue;
+            };
+            let wish = visit(self.at, &delivery);
+            self.at += 1;
+            if matches!(wish, Visit::Take | Visit::TakeAndPause) {
+                self.taken.push(delivery);
+            }
+            if matches!(wish, Visit::Pause | Visit::TakeAndPause) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn next_page(&self, end: u64) -> Result<VecDeque<Delivery>> {
+        let gets = (0..PAGE.min(end - self.at)).map(|_| self.channel.basic_get(short(&self.queue), BasicGetOptions::default()));
+        let answers: lapin::Result<Vec<Option<BasicGetMessage>>> =
+            self.link.request(async { Ok(wait::all(gets).await.into_iter().collect()) })?;
+        let messages = answers.map_err(|error| {
+            Error::new(ErrorKind::Connection, format!("the messages of `{}` could not be read", self.queue))
+                .with_source(error.to_string())
+        })?;
+        Ok(messages.into_iter().flatten().map(|message| message.delivery).collect())
+    }
+
+    /// Removes a message for good.
+    pub fn ack(&self, delivery: &Delivery) -> Result<()> {
+        self.link.send(self.channel.basic_ack(delivery.delivery_tag, BasicAckOptions { multiple: false }))
+    }
+}
+
+impl Drop for QueueScan {
+    /// Everything else goes back to its place. The broker confirms the close after that, so the next scan finds it there; a passive declare
+    /// would not do, because the queue answers it ahead of what it has to requeue.
+    fn drop(&mut self) {
+        // When this fails the channel is gone, and the broker requeues by itself.
+        let _ = self.link.request(self.channel.close(200, "OK".into()));
+    }
+}
+
+/// Subscribes exclusively, with a prefetch of one. While another process does, this waits until `deadline`.
+fn exclusive_consumer(link: &AmqpLink, queue: &str, deadline: Instant) -> Result<(Channel, Consumer)> {
+    loop {
+        let channel = link.channel()?;
+        let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
+        let answer = link.request(async {
+            let qos = channel.basic_qos(1, BasicQosOptions::default());
+            let consume = channel.basic_consume(short(queue), short(""), options, FieldTable::default());
+            let (limited, consumer) = wait::both(qos, consume).await;
+            limited.and(consumer)
+        });
+        match answer {
+            Ok(consumer) => return Ok((channel, consumer)),
+            Err(error) if error.kind() == ErrorKind::Refused && Instant::now() < deadline => std::thread::sleep(BUSY_PAUSE),
+            Err(error) => {
+                return Err(error
+                    .within(format!("look at the messages of `{queue}`"))
+                    .with_advice("is another process looking at them? Try again; if not, grant the user the right to read"));
+            }
+        }
+    }
+}
+
+/// The message that went to the consumer, if there is any, and the number of those behind it.
+fn first_and_rest(
+    link: &AmqpLink,
+    channel: &Channel,
+    mut consumer: Consumer,
+    queue: &str,
+    deadline: Instant,
+) -> Result<(u64, Option<Delivery>)> {
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let left = link.request(channel.queue_declare(short(queue), passive, FieldTable::default()))?.message_count();
+    // The delivery was sent before this answer, if the queue had a message.
+    link.request(channel.channel_flow(ChannelFlowOptions { active: true }))?;
+    let until = if left > 0 { deadline } else { Instant::now() };
+    let next = std::future::poll_fn(|context| Pin::new(&mut consumer).poll_next(context));
+    match wait::until(until, next) {
+        Some(Some(Ok(delivery))) => Ok((u64::from(left), Some(delivery))),
+        Some(Some(Err(error))) => Err(Error::new(ErrorKind::Connection, format!("the messages of `{queue}` could not be read"))
+            .with_source(error.to_string())),
+        Some(None) | None => Ok((u64::from(left), None)),
+    }
+}

@@ -1,0 +1,13 @@
+//! The Redis driver against real servers, in one binary: linking takes longer than most of these tests.
+
+mod failed;
+mod families;
+mod links;
+mod measure;
+mod peers;
+mod push;
+mod reserve;
+mod settle;
+mod support;
+mod tls;
+mod waiting;

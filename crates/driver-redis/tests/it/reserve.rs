@@ -1,0 +1,217 @@
+//! Taking jobs, against a real server.
+
+use std::time::Duration;
+
+use ferry_core::batch;
+use ferry_core::payload::find_attempts;
+use ferry_core::{Broker, ErrorKind};
+use ferry_driver_redis::Settings;
+
+use crate::support::{DELAYED, NOW, READY, RESERVED, Server, bodies, body, push, q, queue, reserve};
+
+fn names(from: usize, to: usize) -> Vec<String> {
+    (from..to).map(|n| body(&format!("{n:04}"), 0)).collect()
+}
+
+fn due(server: &Server, key: &str, members: &[(String, i64)]) {
+    let mut redis = server.inspect();
+    for (member, score) in members {
+        redis.run::<i64>(&["ZADD", key, &score.to_string(), member]);
+    }
+}
+
+#[test]
+fn a_job_moves_from_ready_to_reserved_with_attempts_raised_in_place() {
+    let server = Server::start();
+    let broker = server.broker();
+    push(&broker, &[body("a", 0)]);
+    let jobs = reserve(&broker, 1);
+    assert_eq!(bodies(&jobs), [body("a", 0)]);
+    assert_eq!((jobs[0].attempts, jobs[0].reserved_at, jobs[0].number), (Some(1), NOW, None));
+    let mut redis = server.inspect();
+    assert_eq!(redis.set(RESERVED), [(body("a", 1), NOW + 60)]);
+    assert!(redis.list(READY).is_empty());
+}
+
+#[test]
+fn every_case_of_the_fixture_is_raised_as_in_rust() {
+    let server = Server::start();
+    let broker = server.broker();
+    let text = include_str!("../../../../fixtures/attempts.json");
+    let fixture: serde_json::Value = serde_json::from_str(text).unwrap();
+    for case in fixture["cases"].as_array().unwrap() {
+        agrees(&server, &broker, case["body"].as_str().unwrap());
+        let member = server.inspect().set(RESERVED).remove(0).0;
+        assert_eq!(member, case["raised"].as_str().unwrap_or(case["body"].as_str().unwrap()));
+    }
+}
+
+#[test]
+fn awkward_bodies_are_read_as_in_rust() {
+    let server = Server::start();
+    let broker = server.broker();
+    for text in [
+        r#"{"a":{"b":[1,{"attempts":3}]},"attempts":7 ,"c":"}"}"#,
+        r#"}}{"attempts":1,"b":2}"#,
+        r#"[{"attempts":1}]"#,
+        r#"{"attempts":2,"x":"unterminated"#,
+        r#"{"attempts":2,"x":"ends in a backslash\"#,
+        r#"{"attempts" 2,"b":1}"#,
+        r#"{"attempts":12345678901}"#,
+        r#"{"x":1,"attempts":12345678901}"#,
+        r#"{"attempts":1,"x":1,"attempts":007}"#,
+        r#"{"attempts":}"#,
+        r#"{"attempts":5"#,
+        r#","attempts":5}"#,
+        "{\"attempts\":5\u{b},\"a\":1}",
+        "{\"a\":\"\0\",\"attempts\":5,\"b\":\"\0\"}",
+        r#"{"attempts":999999999,"a":1}"#,
+    ] {
+        agrees(&server, &broker, text);
+    }
+}
+
+/// Reserves `text` from an empty server and compares with what Rust says of it.
+fn agrees(server: &Server, broker: &ferry_driver_redis::RedisBroker, text: &str) {
+    server.inspect().run::<()>(&["FLUSHALL"]);
+    push(broker, &[text.to_owned()]);
+    let jobs = reserve(broker, 1);
+    assert_eq!(bodies(&jobs), [text]);
+    assert_eq!(jobs[0].attempts, find_attempts(text.as_bytes()).map(|at| at.value + 1), "{text}");
+}
+
+#[test]
+fn a_batch_ends_where_the_rule_in_rust_ends_it() {
+    let server = Server::start();
+    let broker = server.broker();
+    let one_try = |tries: &str| format!(r#"{{"job":"J","maxTries"{tries},"id":"{}","attempts":0}}"#, tries.len());
+    let lists = [
+        vec![body("a", 0), body("b", 0), body("c", 1), body("d", 0)],
+        vec![body("a", 1), body("b", 0)],
+        vec![body("a", 0), "poison".to_owned(), body("b", 0)],
+        vec!["poison".to_owned(), body("b", 0)],
+        vec![body("a", 0), one_try(":1"), body("b", 0)],
+        vec![body("a", 0), one_try(" : \"1\" \t"), body("b", 0)],
+        vec![body("a", 0), one_try(":\n1"), body("b", 0)],
+        vec![one_try(":1"), body("b", 0)],
+        vec![body("a", 0), one_try(":10"), one_try(":null"), one_try(": 1.5"), body("b", 0)],
+        vec![body("a", 0), r#"{"maxTries":null,"data":{"maxTries":1},"attempts":0}"#.to_owned()],
+        vec![body("a", 0), r#"{"attempts":0,"x":"maxTries":1"#.to_owned()],
+        names(0, 9),
+    ];
+    for list in lists {
+        server.inspect().run::<()>(&["FLUSHALL"]);
+        push(&broker, &list);
+        let alone =
+            list.iter().map(|body| batch::stands_alone(find_attempts(body.as_bytes()).map_or(1, |at| at.value), body.as_bytes()));
+        let expected = batch::take(8, alone);
+        assert_eq!(bodies(&reserve(&broker, 8)), list[..expected], "{list:?}");
+        assert_eq!(server.inspect().list(READY), list[expected..]);
+    }
+}
+
+#[test]
+fn identical_bytes_wait_until_their_twin_is_settled() {
+    let server = Server::start();
+    let broker = server.broker();
+    push(&broker, &[body("twin", 0), body("twin", 0), body("a", 0), body("twin", 0), body("b", 0), body("c", 0)]);
+    assert_eq!(bodies(&reserve(&broker, 3)), [body("twin", 0), body("a", 0), body("b", 0)]);
+    let mut redis = server.inspect();
+    assert_eq!(redis.list(READY), [body("twin", 0), body("twin", 0), body("c", 0)]);
+    assert_eq!(bodies(&reserve(&broker, 1)), [body("c", 0)]);
+    assert!(reserve(&broker, 8).is_empty());
+    assert_eq!(redis.list(READY), [body("twin", 0), body("twin", 0)]);
+    redis.run::<()>(&["ZREM", RESERVED, &body("twin", 1)]);
+    assert_eq!(bodies(&reserve(&broker, 8)), [body("twin", 0)]);
+}
+
+#[test]
+fn due_jobs_come_before_expired_ones_and_both_behind_ready_ones() {
+    let server = Server::start();
+    let broker = server.broker();
+    push(&broker, &[body("ready", 0)]);
+    due(&server, DELAYED, &[(body("late", 0), NOW), (body("early", 0), NOW - 5), (body("not yet", 0), NOW + 1)]);
+    due(&server, RESERVED, &[(body("dead", 1), NOW), (body("alive", 1), NOW + 1)]);
+    assert_eq!(bodies(&reserve(&broker, 8)), [body("ready", 0), body("early", 0), body("late", 0)]);
+    assert_eq!(bodies(&reserve(&broker, 8)), [body("dead", 1)]);
+    assert!(reserve(&broker, 8).is_empty());
+    assert_eq!(server.inspect().set(DELAYED), [(body("not yet", 0), NOW + 1)]);
+}
+
+#[test]
+fn one_call_makes_at_most_five_hundred_of_each_ready() {
+    let server = Server::start();
+    let broker = server.broker();
+    let late = names(0, 600);
+    let members: Vec<_> = late.iter().enumerate().map(|(n, body)| (body.clone(), NOW - 1000 + n as i64)).collect();
+    due(&server, DELAYED, &members);
+    assert_eq!(bodies(&reserve(&broker, 1)), late[..1]);
+    let sizes = broker.size(&q()).unwrap();
+    assert_eq!((sizes.ready, sizes.delayed, sizes.reserved), (499, 100, 1));
+    assert_eq!(bodies(&reserve(&broker, 1000)), late[1..]);
+}
+
+#[test]
+fn without_a_lease_reservations_stay_for_ever() {
+    let server = Server::start();
+    let settings = |now| Settings { now: Some(now), retry_after: None, ..Settings::default() };
+    let broker = server.broker_with(settings(NOW));
+    push(&broker, &[body("a", 0)]);
+    reserve(&broker, 1);
+    assert_eq!(server.inspect().set(RESERVED), [(body("a", 1), NOW)]);
+    assert!(reserve(&server.broker_with(settings(NOW + 1_000_000)), 1).is_empty());
+}
+
+#[test]
+fn keys_of_a_wrong_type_lose_nothing() {
+    for wrong in [READY, DELAYED, RESERVED] {
+        let server = Server::start();
+        let broker = server.broker();
+        for key in [DELAYED, RESERVED] {
+            due(&server, key, &[(body(key, 1), NOW - 1)]);
+        }
+        push(&broker, &[body("a", 0)]);
+        let mut redis = server.inspect();
+        redis.run::<()>(&["SET", wrong, "not a queue"]);
+        let before = redis.snapshot();
+        let error = broker.reserve(&[q()], 8, Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(error.to_string().contains("WRONGTYPE"), "{error}");
+        assert_eq!(redis.snapshot(), before, "nothing moved with {wrong} broken");
+    }
+}
+
+#[test]
+fn a_full_server_refuses_pushes_and_is_still_drained() {
+    let server = Server::start();
+    let broker = server.broker();
+    push(&broker, &[body("a", 0)]);
+    due(&server, DELAYED, &[(body("b", 0), NOW)]);
+    server.inspect().run::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let error = broker.push(&q(), ferry_core::NewJob::ready(&b"x"[..])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(error.to_string().contains("maxmemory"), "{error}");
+    assert_eq!(reserve(&broker, 8).len(), 2);
+}
+
+#[test]
+fn the_first_queue_that_has_jobs_gives_the_whole_batch() {
+    let server = Server::start();
+    let broker = server.broker();
+    broker.push(&queue("low"), ferry_core::NewJob::ready(&b"{\"attempts\":0}"[..])).unwrap();
+    push(&broker, &[body("a", 0)]);
+    let take = || broker.reserve(&[queue("high"), q(), queue("low")], 8, Duration::ZERO).unwrap();
+    assert_eq!(take()[0].claim.queue, q());
+    assert_eq!(take()[0].claim.queue, queue("low"));
+    assert!(take().is_empty());
+}
+
+#[test]
+fn a_server_that_forgot_the_scripts_gets_them_again() {
+    let server = Server::start();
+    let broker = server.broker();
+    push(&broker, &[body("a", 0), body("b", 1)]);
+    assert_eq!(reserve(&broker, 1).len(), 1);
+    server.inspect().run::<()>(&["SCRIPT", "FLUSH"]);
+    assert_eq!(reserve(&broker, 1).len(), 1);
+}

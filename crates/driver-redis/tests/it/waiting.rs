@@ -1,0 +1,189 @@
+//! Waiting without taking, against a real server and its real clock.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ferry_core::job::{Due, NewJob};
+use ferry_core::{Broker, ErrorKind};
+use ferry_driver_redis::{RedisBroker, Settings};
+
+use crate::support::{Inspector, READY, Server, body, q, queue, taken_soon_after_a_push};
+
+fn live(server: &Server) -> RedisBroker {
+    server.broker_with(Settings::default())
+}
+
+fn calls_of(redis: &mut Inspector, command: &str) -> u64 {
+    let stats: String = redis.run(&["INFO", "commandstats"]);
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+}
+
+#[test]
+fn a_push_wakes_a_waiting_reserve_at_once() {
+    let server = Server::start();
+    taken_soon_after_a_push(&server, &live(&server));
+}
+
+#[test]
+fn a_wait_ends_when_it_should_and_changes_nothing() {
+    let server = Server::start();
+    let broker = live(&server);
+    for (wait, least, most) in [(0, 0, 800), (50, 50, 800), (300, 300, 900), (30_000, 1000, 2000)] {
+        let before = Instant::now();
+        assert!(broker.reserve(&[q()], 8, Duration::from_millis(wait)).unwrap().is_empty());
+        let took = before.elapsed().as_millis();
+        assert!((least..most).contains(&took), "waited {took} ms instead of {wait}");
+    }
+    assert!(server.inspect().snapshot().is_empty());
+}
+
+#[test]
+fn an_idle_worker_asks_little() {
+    let server = Server::start();
+    let broker = live(&server);
+    let mut redis = server.inspect();
+    broker.reserve(&[q()], 8, Duration::from_secs(1)).unwrap();
+    broker.reserve(&[q()], 8, Duration::from_secs(1)).unwrap();
+    assert!(calls_of(&mut redis, "blmove") <= 2);
+    assert!(calls_of(&mut redis, "evalsha") <= 8, "{}", calls_of(&mut redis, "evalsha"));
+}
+
+#[test]
+fn a_delayed_job_is_taken_just_after_its_second() {
+    let server = Server::start();
+    for queues in [vec![q()], vec![queue("other"), q()]] {
+        // The quickest of three: a busy machine may be late, a driver that sleeps past the second always is.
+        let late = (0..3).map(|_| lateness(&server, &queues)).min().unwrap();
+        assert!((0..20_000).contains(&late), "{late} us late with {queues:?}");
+    }
+}
+
+/// Microseconds from a delayed job's second until a waiting reserve has it.
+fn lateness(server: &Server, queues: &[ferry_core::QueueName]) -> i64 {
+    let broker = live(server);
+    broker.push(&q(), NewJob::due(body("a", 0).into_bytes(), Due::After(1))).unwrap();
+    let mut redis = server.inspect();
+    let due = redis.set(crate::support::DELAYED)[0].1;
+    let jobs = until_some(|| broker.reserve(queues, 1, Duration::from_secs(1)).unwrap());
+    let (second, micros): (i64, i64) = redis.run(&["TIME"]);
+    assert_eq!(jobs.len(), 1);
+    redis.run::<()>(&["FLUSHALL"]);
+    (second - due) * 1_000_000 + micros
+}
+
+fn until_some<T>(mut take: impl FnMut() -> Vec<T>) -> Vec<T> {
+    (0..5).map(|_| take()).find(|jobs| !jobs.is_empty()).unwrap_or_default()
+}
+
+#[test]
+fn a_push_to_any_of_several_queues_is_found_within_the_longest_pause() {
+    let server = Server::start();
+    let broker = live(&server);
+    let mut redis = server.inspect();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| broker.reserve(&[queue("other"), q()], 1, Duration::from_secs(1)).unwrap());
+        let give_up = Instant::now() + Duration::from_secs(5);
+        while calls_of(&mut redis, "evalsha") < 6 {
+            assert!(Instant::now() < give_up);
+        }
+        redis.run::<i64>(&["RPUSH", READY, &body("a", 0)]);
+        assert_eq!(waiting.join().unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn of_a_crowd_that_one_push_wakes_one_takes_the_job_and_the_others_wait_on() {
+    let server = Server::start();
+    let brokers: Vec<_> = (0..8).map(|_| live(&server)).collect();
+    let mut redis = server.inspect();
+    let taken: usize = thread::scope(|scope| {
+        let waiting: Vec<_> = brokers
+            .iter()
+            .map(|broker| scope.spawn(|| broker.reserve(&[q()], 1, Duration::from_millis(700)).unwrap().len()))
+            .collect();
+        let give_up = Instant::now() + Duration::from_secs(5);
+        while !redis.run::<String>(&["INFO", "clients"]).contains("blocked_clients:8") {
+            assert!(Instant::now() < give_up, "not everybody waits");
+        }
+        redis.run::<i64>(&["RPUSH", READY, &body("a", 0)]);
+        waiting.into_iter().map(|waiting| waiting.join().unwrap()).sum()
+    });
+    assert_eq!(taken, 1);
+}
+
+#[test]
+fn a_waiting_reserve_delays_nobody() {
+    let server = Server::start();
+    let broker = live(&server);
+    let mut redis = server.inspect();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| broker.reserve(&[q()], 1, Duration::from_secs(1)).unwrap());
+        redis.until_a_client_is_blocked();
+        let before = Instant::now();
+        broker.push(&queue("other"), NewJob::ready(&b"{\"attempts\":0}"[..])).unwrap();
+        let jobs = broker.reserve(&[queue("other")], 1, Duration::ZERO).unwrap();
+        broker.extend(&[jobs[0].claim.clone()]).unwrap();
+        broker.size(&q()).unwrap();
+        assert!(before.elapsed() < Duration::from_millis(500));
+        assert!(waiting.join().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn two_threads_may_wait_on_one_broker() {
+    let server = Server::start();
+    let broker = live(&server);
+    thread::scope(|scope| {
+        let wait = || scope.spawn(|| broker.reserve(&[q()], 1, Duration::from_millis(400)).unwrap().len());
+        let (one, two) = (wait(), wait());
+        assert_eq!(one.join().unwrap() + two.join().unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_server_without_blmove_is_polled() {
+    let server = Server::start_with(&["--rename-command", "BLMOVE", ""]);
+    let broker = live(&server);
+    let mut redis = server.inspect();
+    let before = Instant::now();
+    assert!(broker.reserve(&[q()], 1, Duration::from_millis(200)).unwrap().is_empty());
+    assert!(before.elapsed() >= Duration::from_millis(200));
+    assert!((3..=15).contains(&calls_of(&mut redis, "evalsha")), "{}", calls_of(&mut redis, "evalsha"));
+    broker.push(&q(), NewJob::ready(&b"{\"attempts\":0}"[..])).unwrap();
+    assert_eq!(broker.reserve(&[q()], 1, Duration::from_millis(200)).unwrap().len(), 1);
+}
+
+#[test]
+fn a_replica_is_polled_and_looked_at_without_an_error_while_it_is_empty() {
+    let server = Server::start();
+    let broker = live(&server);
+    server.inspect().run::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
+    assert!(broker.reserve(&[q()], 1, Duration::from_millis(100)).unwrap().is_empty());
+}
+
+#[test]
+fn a_waiting_link_that_breaks_is_replaced_and_no_error() {
+    let server = Server::start();
+    let broker = live(&server);
+    let mut redis = server.inspect();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| broker.reserve(&[q()], 1, Duration::from_secs(1)).unwrap());
+        redis.until_a_client_is_blocked();
+        redis.run::<i64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        redis.until_a_client_is_blocked();
+        redis.run::<i64>(&["RPUSH", READY, &body("a", 0)]);
+        let jobs = waiting.join().unwrap();
+        assert_eq!(jobs.len(), 1);
+    });
+}
+
+#[test]
+fn a_server_that_went_away_is_an_error_of_connection() {
+    let server = Server::start();
+    let broker = live(&server);
+    broker.reserve(&[q()], 1, Duration::from_millis(20)).unwrap();
+    drop(server);
+    let error = broker.reserve(&[q()], 1, Duration::from_secs(1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection);
+}

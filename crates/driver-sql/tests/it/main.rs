@@ -1,0 +1,9 @@
+//! The SQLite driver on real files, in one binary: linking takes longer than most of these tests.
+
+mod common;
+mod failed;
+mod families;
+mod files;
+mod operations;
+mod processes;
+mod vectors;

@@ -1,0 +1,180 @@
+//! The jobs of a broker, as an engine runs them.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ferry_core::broker::Broker;
+use ferry_core::policy::Tries;
+use ferry_core::queue::QueueName;
+use ferry_core::{Reservation, Result};
+
+use crate::batch_sizer::BatchSizer;
+use crate::engine::{Engine, Flow, Source};
+use crate::execution::JobExecution;
+use crate::fork_generation::ForkGeneration;
+use crate::host::{Event, Halt, JobHost};
+use crate::in_flight::InFlightJob;
+use crate::job::HeldJob;
+use crate::lease_renewer;
+use crate::options::Options;
+use crate::threads::WorkerThreads;
+
+/// Reserves jobs in batches and executes them.
+pub struct JobSource<'a> {
+    host: &'a dyn JobHost,
+    options: &'a Options,
+    connection: Arc<str>,
+    broker: Arc<dyn Broker>,
+    generation: ForkGeneration,
+    /// `None` once they ended.
+    threads: Option<WorkerThreads>,
+    /// The queue of the batch at hand.
+    queue: QueueName,
+    /// Some handler here allows one try only.
+    one_by_one: bool,
+    sizer: BatchSizer,
+}
+
+impl<'a> JobSource<'a> {
+    /// A source that has its threads.
+    pub fn new(
+        host: &'a dyn JobHost,
+        options: &'a Options,
+        broker: Arc<dyn Broker>,
+        generation: ForkGeneration,
+        threads: WorkerThreads,
+    ) -> Self {
+        let (connection, threads) = (Arc::from(options.connection.as_str()), Some(threads));
+        let (queue, sizer) = (QueueName::default(), BatchSizer::default());
+        Self { host, options, connection, broker, generation, threads, queue, one_by_one: false, sizer }
+    }
+
+    /// Reserves one job without waiting. Returns whether there was one.
+    pub fn reserve_one(&mut self) -> Result<bool> {
+        let asked = Instant::now();
+        let jobs = self.broker.reserve(&self.options.queues, 1, Duration::ZERO)?;
+        let found = !jobs.is_empty();
+        self.accept_batch(jobs, asked);
+        Ok(found)
+    }
+
+    /// How many jobs to ask for. One when a job has one try: it must not be held beside others (promise 5).
+    fn batch_size(&mut self, left: usize) -> usize {
+        if self.one_by_one || matches!(self.options.tries, Tries::Limit(tries) if tries <= 1) {
+            return 1;
+        }
+        self.sizer.next(self.options.prefetch.min(left))
+    }
+
+    /// Holds a fresh batch. A job whose handler allows one try must not be held beside others, and the broker cannot know that
+    /// (promise 5): such a batch goes back but for its first job, and from then on jobs are reserved one by one.
+    fn accept_batch(&mut self, jobs: Vec<Reservation>, asked: Instant) {
+        if let Some(first) = jobs.first() {
+            self.queue.clone_from(&first.claim.queue);
+        }
+        let mut fresh: Vec<Arc<InFlightJob>> = jobs.into_iter().map(|job| InFlightJob::new(job, asked)).collect();
+        if fresh.len() > 1 && fresh.iter().any(|job| self.has_one_try(job)) {
+            self.one_by_one = true;
+            lease_renewer::give_back(&*self.broker, fresh.split_off(1));
+        }
+        if let Some(threads) = &self.threads {
+            threads.shared.jobs.fill(fresh, asked);
+        }
+    }
+
+    fn has_one_try(&self, job: &InFlightJob) -> bool {
+        // A handler that cannot be found allows no try at all; its job is buried when its turn comes.
+        let limits = self.host.prepare(job).unwrap_or_default();
+        let tries = job.payload.tries.or(limits.tries).unwrap_or(self.options.tries);
+        job.poison.is_none() && matches!(tries, Tries::Limit(tries) if tries <= 1)
+    }
+
+    /// Runs the next job of the batch. Returns whether it failed for good, or `None` when the batch is done.
+    pub fn run_next(&mut self) -> std::result::Result<Option<bool>, Halt> {
+        let Some(threads) = &self.threads else { return Ok(None) };
+        let started = Instant::now();
+        let Some(in_flight) = threads.shared.jobs.next(started) else { return Ok(None) };
+        let job = HeldJob::open(in_flight, self.connection.clone(), threads.settler.clone(), self.generation);
+        let job = Rc::new(job.with_status(threads.shared.reporter().cloned()));
+        let result = JobExecution { options: self.options, threads: Some(threads), job: &job }.execute(self.host);
+        if self.generation.is_forked() {
+            return result.and(Err(Halt::Forked));
+        }
+        threads.shared.jobs.finish();
+        self.sizer.record(started.elapsed());
+        result.map(|()| Some(job.has_failed()))
+    }
+}
+
+impl Source for JobSource<'_> {
+    fn reserve(&mut self, engine: &Engine<'_>, queues: &[QueueName], wait: Duration) -> Result<bool> {
+        if let Some(threads) = &self.threads {
+            threads.flush_soon();
+        }
+        let asked = Instant::now();
+        let size = self.batch_size(engine.units_left());
+        let jobs = self.broker.reserve(queues, size, wait)?;
+        let found = !jobs.is_empty();
+        self.accept_batch(jobs, asked);
+        Ok(found)
+    }
+
+    fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<Flow, Halt> {
+        while let Some(failed) = self.run_next()? {
+            match engine.after_unit(failed, Some(&self.queue), &*self)? {
+                Flow::Continue => {}
+                Flow::Pause => {
+                    if let Some(threads) = &self.threads {
+                        threads.shared.give_back();
+                    }
+                    return Ok(Flow::Pause);
+                }
+                stop @ Flow::Stop(_) => return Ok(stop),
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn release_prefetched(&mut self) {
+        self.broker.release_prefetched();
+    }
+
+    fn pending(&self, queues: &[QueueName]) -> Option<u64> {
+        let sizes = queues.iter().map(|queue| self.broker.size(queue));
+        sizes.map(|sizes| sizes.map(|sizes| sizes.total())).sum::<Result<u64>>().ok()
+    }
+
+    fn report(&mut self, emit: &mut dyn FnMut(Event<'_>)) {
+        let Some(threads) = &self.threads else { return };
+        for late in threads.take_lost() {
+            emit(Event::SettleLost { id: &late.id, queue: late.claim.queue.as_str() });
+        }
+        if let Some(error) = threads.take_status_failure() {
+            emit(Event::StatusError(&error));
+        }
+        for notice in self.broker.notices() {
+            emit(Event::Notice(&notice));
+        }
+    }
+
+    fn close(&mut self, emit: &mut dyn FnMut(Event<'_>)) {
+        if let Some(threads) = &self.threads {
+            if let Some(error) = threads.settle_all() {
+                emit(Event::BrokerLost(&error));
+            }
+            threads.flush_statuses();
+        }
+        self.report(emit);
+        self.broker.release_prefetched();
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown();
+        }
+    }
+
+    fn forget(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            threads.forget();
+        }
+    }
+}

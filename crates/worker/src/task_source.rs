@@ -1,0 +1,371 @@
+//! The tasks of a consumer, as an engine runs them.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ferry_core::broker::tasks::{ReceivedTask, TaskReceiver, TaskSettlement};
+use ferry_core::queue::QueueName;
+use ferry_core::task::{Next, Task, next};
+use ferry_core::{Error, ErrorKind, Result};
+use ferry_support::pause::GrowingPause;
+use ferry_support::sync;
+use ferry_support::threads::PanicSlot;
+
+use crate::control::RunningUnit;
+use crate::engine::{Engine, Flow, SLICE, Source};
+use crate::fork_generation::ForkGeneration;
+use crate::host::{Event, Halt, TaskEnd, TaskEvent, TaskHost};
+use crate::options::Options;
+use crate::watchdog::{Interrupter, ShutdownPolicy, TimeoutSchedule, Watchdog};
+
+/// How long a task may take to arrive before the queues count as empty.
+const EMPTY_AFTER: Duration = Duration::from_millis(200);
+/// The pause before a settlement is tried again.
+const RETRY: GrowingPause = GrowingPause::new(SLICE, Duration::from_secs(5));
+
+/// Opens a receiver for queues, the highest first.
+pub type OpenReceiver<'a> = dyn FnMut(&[QueueName]) -> Result<Box<dyn TaskReceiver>> + 'a;
+
+/// The task that runs, for reports of the worker.
+#[derive(Default)]
+pub struct RunningTask(Mutex<Option<String>>);
+
+impl RunningUnit for RunningTask {
+    fn name(&self) -> Option<String> {
+        sync::lock(&self.0).clone()
+    }
+}
+
+/// The watchdog and its thread.
+struct TaskWatchdog {
+    watchdog: Arc<Watchdog>,
+    interrupter: Arc<dyn Interrupter>,
+    thread: JoinHandle<()>,
+}
+
+/// Takes tasks one by one and runs them.
+pub struct TaskSource<'a> {
+    host: &'a dyn TaskHost,
+    options: &'a Options,
+    generation: ForkGeneration,
+    open: Box<OpenReceiver<'a>>,
+    /// The receiver and its queues.
+    receiver: Option<(Box<dyn TaskReceiver>, Vec<QueueName>)>,
+    /// The task at hand.
+    received: Option<ReceivedTask>,
+    /// Why the last settlement failed: the next reservation reports it.
+    failure: Option<Error>,
+    watchdog: Option<TaskWatchdog>,
+    running: Arc<RunningTask>,
+}
+
+/// Why an execution failed.
+struct TaskFailure {
+    /// In the dead letter.
+    why: String,
+    /// The trace of the exception, or nothing.
+    trace: String,
+    /// In the log, when the failure has an event of its own.
+    line: Option<String>,
+}
+
+impl<'a> TaskSource<'a> {
+    /// A source that has not opened anything yet.
+    pub fn new(host: &'a dyn TaskHost, options: &'a Options, generation: fn() -> u64, open: Box<OpenReceiver<'a>>) -> Self {
+        Self {
+            host,
+            options,
+            generation: ForkGeneration::here(generation),
+            open,
+            receiver: None,
+            received: None,
+            failure: None,
+            watchdog: None,
+            running: Arc::default(),
+        }
+    }
+
+    /// Lets a watchdog stop tasks that run too long, through `interrupter`. When it kills the process nothing is settled: the broker
+    /// delivers the task again, and that counts as a failed execution.
+    pub fn start_watchdog(&mut self, interrupter: Arc<dyn Interrupter>, panics: &PanicSlot) -> Result<()> {
+        let policy = ShutdownPolicy { stop_timeout: self.options.stop_timeout, grace: self.options.grace };
+        let (watchdog, thread) = Watchdog::start(interrupter.clone(), policy, panics)?;
+        self.watchdog = Some(TaskWatchdog { watchdog, interrupter, thread });
+        Ok(())
+    }
+
+    /// The task that runs, for reports.
+    pub fn running(&self) -> Arc<RunningTask> {
+        self.running.clone()
+    }
+
+    /// The receiver of `queues`. One of other queues is closed: some of them were paused or resumed.
+    fn receiver(&mut self, queues: &[QueueName]) -> Result<&mut Box<dyn TaskReceiver>> {
+        if self.receiver.as_ref().is_some_and(|(_, opened)| opened != queues) {
+            self.close_receiver()?;
+        }
+        let receiver = match self.receiver.take() {
+            Some(receiver) => receiver,
+            None => ((self.open)(queues)?, queues.to_vec()),
+        };
+        Ok(&mut self.receiver.insert(receiver).0)
+    }
+
+    fn close_receiver(&mut self) -> Result<()> {
+        self.receiver.take().map_or(Ok(()), |(mut receiver, _)| receiver.close())
+    }
+
+    /// Sees a received task through. Returns whether it failed for good.
+    fn run(&mut self, engine: &Engine<'_>, received: ReceivedTask) -> std::result::Result<bool, Halt> {
+        match received {
+            ReceivedTask::Run { task, body } => return self.run_task(engine, &task, &body),
+            ReceivedTask::Expired(task) => self.emit(TaskEvent::Expired(&task))?,
+            ReceivedTask::Poison { id, why } => self.emit(TaskEvent::Poison { id: &id, why: &why })?,
+            ReceivedTask::Counted(task, count) => {
+                self.emit(TaskEvent::Retry { task: &task, count, most: task.max_retries, pause: 0 })?;
+                return Ok(false);
+            }
+            ReceivedTask::LastChance(task) => {
+                self.emit(TaskEvent::Retry { task: &task, count: task.current_retry, most: task.max_retries, pause: 0 })?;
+                return Ok(false);
+            }
+            ReceivedTask::CrashLoop(task) => self.emit(TaskEvent::Failed(&task, "every worker that held it died"))?,
+        }
+        Ok(true)
+    }
+
+    fn run_task(&mut self, engine: &Engine<'_>, task: &Task, body: &[u8]) -> std::result::Result<bool, Halt> {
+        if let Err(why) = self.host.open(task, body)? {
+            if self.settle(engine, &TaskSettlement::Poison { why: &why })? {
+                self.emit(TaskEvent::Poison { id: &task.id, why: &why })?;
+            }
+            return Ok(true);
+        }
+        let started = self.emit(TaskEvent::Starting(task));
+        if self.generation.is_forked() {
+            // A listener forked, and this is the child.
+            return started.and(Err(Halt::Forked));
+        }
+        if let Err(halt) = started {
+            // Its handler was never called.
+            self.settle_silently(&TaskSettlement::GiveBack);
+            return Err(halt);
+        }
+        let (end, interrupted) = self.call(task);
+        if self.generation.is_forked() {
+            return Err(if matches!(end, TaskEnd::Died(_)) { Halt::Died } else { Halt::Forked });
+        }
+        let failed = self.conclude(engine, task, body, end, interrupted);
+        self.host.release();
+        failed
+    }
+
+    /// Runs the handler, watched. Returns whether it was interrupted because the consumer is to stop, too.
+    fn call(&self, task: &Task) -> (TaskEnd, bool) {
+        *sync::lock(&self.running.0) = Some(task.kind.clone());
+        if let Some(watched) = &self.watchdog {
+            let schedule = |timeout| TimeoutSchedule::new(Instant::now(), timeout, self.options.warning, self.options.grace);
+            watched.watchdog.arm(self.options.timeout.map(schedule));
+        }
+        let end = self.host.run(task);
+        if self.generation.is_forked() {
+            return (end, false);
+        }
+        let fired = self.watchdog.as_ref().and_then(|watched| {
+            let fired = watched.watchdog.disarm()?;
+            watched.interrupter.clear();
+            Some(fired)
+        });
+        *sync::lock(&self.running.0) = None;
+        (end, fired.is_some_and(|fired| fired.interrupted))
+    }
+
+    /// Settles the task by how its handler ended, and reports it. Returns whether it failed for good.
+    fn conclude(
+        &mut self,
+        engine: &Engine<'_>,
+        task: &Task,
+        body: &[u8],
+        end: TaskEnd,
+        interrupted: bool,
+    ) -> std::result::Result<bool, Halt> {
+        match end {
+            TaskEnd::Succeeded => {
+                if self.settle(engine, &TaskSettlement::Done)? {
+                    self.emit(TaskEvent::Succeeded(task))?;
+                }
+                Ok(false)
+            }
+            TaskEnd::TimedOut if interrupted => {
+                if self.settle(engine, &TaskSettlement::GiveBack)? {
+                    self.emit(TaskEvent::GivenBack(task))?;
+                }
+                Ok(false)
+            }
+            TaskEnd::TimedOut => {
+                let timeout = self.options.timeout.unwrap_or_default();
+                self.emit(TaskEvent::TimedOut(task, timeout))?;
+                let why = format!("{} ran longer than its timeout of {} s and was stopped", task.kind, timeout.as_secs_f64());
+                self.fail(engine, task, body, &TaskFailure { why, trace: String::new(), line: None })
+            }
+            TaskEnd::Failed(why) => self.fail(engine, task, body, &TaskFailure { why, trace: String::new(), line: None }),
+            TaskEnd::Threw { line, why, trace } => self.fail(engine, task, body, &TaskFailure { why, trace, line: Some(line) }),
+            TaskEnd::Exited => {
+                self.fail_silently(task, body, "the handler ended the process");
+                Err(Halt::Exited)
+            }
+            TaskEnd::Died(why) => {
+                self.fail_silently(task, body, &why);
+                Err(Halt::Died)
+            }
+        }
+    }
+
+    /// Settled before anything is reported: what a listener throws must not keep the task from its end.
+    fn fail(&mut self, engine: &Engine<'_>, task: &Task, body: &[u8], failure: &TaskFailure) -> std::result::Result<bool, Halt> {
+        let (decision, most) = self.decide(task);
+        let settled =
+            self.with_settlement(task, body, &decision, failure, |source, settlement| source.settle(engine, settlement))?;
+        if let Some(line) = &failure.line {
+            self.emit(TaskEvent::Error(task, line))?;
+        }
+        if settled {
+            self.emit(consequence(task, &decision, most, &failure.why))?;
+        }
+        Ok(matches!(decision, Next::Dead { .. }))
+    }
+
+    /// Settles while PHP is on its way out: no listener is called.
+    fn fail_silently(&mut self, task: &Task, body: &[u8], why: &str) {
+        let failure = TaskFailure { why: why.to_owned(), trace: String::new(), line: None };
+        let (decision, most) = self.decide(task);
+        if self.with_settlement(task, body, &decision, &failure, Self::settle_silently) {
+            self.host.log(consequence(task, &decision, most, why));
+        }
+    }
+
+    /// What follows from a failed execution, and how many executions are allowed. The handler may have changed both.
+    fn decide(&self, task: &Task) -> (Next, i64) {
+        let (most, expires) = self.host.limits(task);
+        (next(task.current_retry, most, expires, self.host.now()), most)
+    }
+
+    fn with_settlement<T>(
+        &mut self,
+        task: &Task,
+        body: &[u8],
+        decision: &Next,
+        failure: &TaskFailure,
+        settle: impl FnOnce(&mut Self, &TaskSettlement<'_>) -> T,
+    ) -> T {
+        let (Next::Retry { count, .. } | Next::Dead { count, .. }) = *decision;
+        let raised = self.host.next_body(task, body, count);
+        match *decision {
+            Next::Retry { pause, .. } => settle(self, &TaskSettlement::Retry { body: &raised, pause }),
+            Next::Dead { too_late, .. } => {
+                let late = if too_late { " (it would expire before the next try)" } else { "" };
+                let (message, stamp) = (format!("{}{late}", failure.why), self.host.stamp());
+                let (trace, stamp) = (failure.trace.as_str(), stamp.as_str());
+                settle(self, &TaskSettlement::Dead { body: &raised, message: &message, trace, stamp })
+            }
+        }
+    }
+
+    /// Settles the task at hand. A broker that accepts nothing (it is short of memory or disk, a queue is full) is asked again until it does,
+    /// or until the consumer is to stop: the task stays where it is meanwhile. A message that may have been stored is sent again too: it
+    /// would come twice just the same if the task were let go.
+    ///
+    /// Returns false when it was not settled. Then the task comes again.
+    fn settle(&mut self, engine: &Engine<'_>, settlement: &TaskSettlement<'_>) -> std::result::Result<bool, Halt> {
+        let mut pause = RETRY;
+        loop {
+            let Some((receiver, _)) = &mut self.receiver else { return Ok(false) };
+            let Err(error) = receiver.settle(settlement) else { return Ok(true) };
+            if !is_still_held(&error) || self.host.stopping() {
+                self.receiver = None;
+                self.failure = Some(error);
+                return Ok(false);
+            }
+            self.host.event(Event::BrokerError(&error))?;
+            engine.sleep_interruptible(pause.next_pause())?;
+        }
+    }
+
+    /// Settles once. Nobody is left to hear of an error, and the task comes again then.
+    fn settle_silently(&mut self, settlement: &TaskSettlement<'_>) -> bool {
+        self.receiver.as_mut().is_some_and(|(receiver, _)| receiver.settle(settlement).is_ok())
+    }
+
+    fn emit(&self, event: TaskEvent<'_>) -> std::result::Result<(), Halt> {
+        self.host.event(Event::Task(event))
+    }
+}
+
+fn consequence<'a>(task: &'a Task, decision: &Next, most: i64, why: &'a str) -> TaskEvent<'a> {
+    match *decision {
+        Next::Retry { count, pause } => TaskEvent::Retry { task, count, most, pause },
+        Next::Dead { .. } => TaskEvent::Failed(task, why),
+    }
+}
+
+/// Whether the task is still ours after this error: it was about publishing.
+fn is_still_held(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Uncertain | ErrorKind::Refused)
+}
+
+impl Source for TaskSource<'_> {
+    fn reserve(&mut self, _: &Engine<'_>, queues: &[QueueName], wait: Duration) -> Result<bool> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        let wait = if self.options.stop_when_empty { EMPTY_AFTER } else { wait };
+        let host = self.host;
+        let received = self.receiver(queues)?.next(wait, &|| host.stamp());
+        match received {
+            Ok(received) => self.received = received,
+            Err(error) => {
+                if !is_still_held(&error) {
+                    self.receiver = None;
+                }
+                return Err(error);
+            }
+        }
+        Ok(self.received.is_some())
+    }
+
+    fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<Flow, Halt> {
+        let Some(received) = self.received.take() else { return Ok(Flow::Continue) };
+        let failed = self.run(engine, received)?;
+        // Pauses of single queues are looked at before the next task is taken.
+        engine.after_unit(failed, None, &*self)
+    }
+
+    fn release_prefetched(&mut self) {
+        self.failure = self.close_receiver().err();
+    }
+
+    fn pending(&self, _: &[QueueName]) -> Option<u64> {
+        None
+    }
+
+    fn report(&mut self, _: &mut dyn FnMut(Event<'_>)) {}
+
+    fn close(&mut self, emit: &mut dyn FnMut(Event<'_>)) {
+        if let Err(error) = self.close_receiver() {
+            // They come again when the connection ends, counted as a failed execution.
+            emit(Event::BrokerLost(&error.within("give back tasks that were not run")));
+        }
+        if let Some(watched) = self.watchdog.take() {
+            watched.watchdog.close();
+            // A panic was reported by the thread itself.
+            let _ = watched.thread.join();
+        }
+    }
+
+    #[allow(clippy::mem_forget)]
+    fn forget(&mut self) {
+        // Dropping the receiver could write to the parent's socket, and the thread does not exist here.
+        std::mem::forget((self.receiver.take(), self.received.take(), self.watchdog.take()));
+    }
+}
