@@ -111,6 +111,7 @@ behaviours! {
         a_forgotten_job_is_gone_and_the_others_stay
         failed_jobs_of_another_queue_are_left_alone
         a_walk_from_the_oldest_meets_every_job_once
+        looks_in_a_row_and_at_once_see_every_failed_job
         of_several_who_retry_at_once_one_gets_each_job
     }
     poison {

@@ -131,6 +131,37 @@ pub fn a_walk_from_the_oldest_meets_every_job_once(fixture: &Fixture) {
     assert_eq!(met, (0..10).collect::<Vec<_>>());
 }
 
+pub fn looks_in_a_row_and_at_once_see_every_failed_job(fixture: &Fixture) {
+    const JOBS: u32 = 150;
+    let (worker, mail) = (fixture.worker(), queue("mail"));
+    fail(&*worker, &mail, (0..JOBS).map(job));
+    let all: Vec<u32> = (0..JOBS).rev().collect();
+    let look = || {
+        let failed = admin(&*worker).failed(&mail, 0, 1000).unwrap();
+        assert_eq!(failed.iter().map(|job| number(&job.payload)).collect::<Vec<u32>>(), all);
+    };
+    for _ in 0..10 {
+        look();
+    }
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            let other = fixture.worker();
+            let (mail, all) = (&mail, &all);
+            scope.spawn(move || {
+                let failed = admin(&*other).failed(mail, 0, 1000).unwrap();
+                assert_eq!(failed.iter().map(|job| number(&job.payload)).collect::<Vec<u32>>(), *all);
+            });
+        }
+    });
+    let listed = oldest(&*worker, &mail, 20);
+    look();
+    assert_eq!(admin(&*worker).retry(&mail, &listed).unwrap(), 20);
+    let rest = oldest(&*worker, &mail, 1000);
+    assert_eq!(rest.len(), JOBS as usize - 20);
+    assert_eq!(admin(&*worker).forget(&mail, &rest).unwrap(), u64::from(JOBS) - 20);
+    assert_sizes!(&*worker, &mail, sizes(20, 0, 0, 0));
+}
+
 pub fn of_several_who_retry_at_once_one_gets_each_job(fixture: &Fixture) {
     let mail = queue("mail");
     fail(&*fixture.worker(), &mail, (0..200).map(job));
