@@ -170,6 +170,37 @@ pub fn a_job_that_fails_again_while_others_are_retried_is_retried_once(fixture: 
     assert_sizes!(&*worker, &mail, sizes(3, 0, 0, 1));
 }
 
+pub fn looks_in_a_row_and_at_once_see_every_failed_job(fixture: &Fixture) {
+    const JOBS: u32 = 150;
+    let (worker, mail) = (fixture.worker(), queue("mail"));
+    fail(&*worker, &mail, (0..JOBS).map(job));
+    let all: Vec<u32> = (0..JOBS).rev().collect();
+    let look = || {
+        let failed = admin(&*worker).failed(&mail, 0, 1000).unwrap();
+        assert_eq!(failed.iter().map(|job| number(&job.payload)).collect::<Vec<u32>>(), all);
+    };
+    for _ in 0..10 {
+        look();
+    }
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            let other = fixture.worker();
+            let (mail, all) = (&mail, &all);
+            scope.spawn(move || {
+                let failed = admin(&*other).failed(mail, 0, 1000).unwrap();
+                assert_eq!(failed.iter().map(|job| number(&job.payload)).collect::<Vec<u32>>(), *all);
+            });
+        }
+    });
+    let listed = oldest(&*worker, &mail, 20);
+    look();
+    assert_eq!(retry(&*worker, &mail, &listed), 20);
+    let rest = oldest(&*worker, &mail, 1000);
+    assert_eq!(rest.len(), JOBS as usize - 20);
+    assert_eq!(forget(&*worker, &mail, &rest), u64::from(JOBS) - 20);
+    assert_sizes!(&*worker, &mail, sizes(20, 0, 0, 0));
+}
+
 pub fn of_several_who_retry_at_once_one_gets_each_job(fixture: &Fixture) {
     let mail = queue("mail");
     fail(&*fixture.worker(), &mail, (0..200).map(job));
