@@ -25,6 +25,7 @@ use crate::convert::spec::{EncodedJob, SharedData};
 use crate::convert::which::Which;
 use crate::convert::{self, delay};
 use crate::handler::{Resolver, sync};
+use crate::zend::memory::MemoryRoom;
 use crate::zend::objects::{self, text};
 
 /// One connection.
@@ -53,12 +54,14 @@ impl PhpConnection {
 queue_methods!(PhpConnection, [&self,], self.link, {
     /// A connection of its own, from a DSN or the array of one connection.
     pub fn __construct(config: Mixed<'_>) -> PhpResult<Self> {
-        let config = match convert::config::value(config.0) {
-            Value::Text(dsn) => config::connection_from_dsn("default", &String::from_utf8_lossy(&dsn)),
-            Value::Map(entries) => one_of(entries),
-            _ => return Err(invalid("a connection is configured by a DSN or an array")),
-        };
-        Ok(Self::of(Rc::new(Handle::new(Arc::new(config.map_err(|error| exception(&error))?)))))
+        objects::construct(|| {
+            let config = match convert::config::value(config.0) {
+                Value::Text(dsn) => config::connection_from_dsn("default", &String::from_utf8_lossy(&dsn)),
+                Value::Map(entries) => one_of(entries),
+                _ => return Err(invalid("a connection is configured by a DSN or an array")),
+            };
+            Ok(Self::of(Rc::new(Handle::new(Arc::new(config.map_err(|error| exception(&error))?)))))
+        })
     }
 
     /// Its name in the configuration.
@@ -162,13 +165,15 @@ impl ConnectionHandle {
     /// Answers null where the broker gives no numbers, else how many were stored (`redis/bulk-three`, `sqlite/bulk-three`).
     pub fn bulk(&self, list: &Zval, data: Option<&Zval>, queue: Option<&[u8]>) -> PhpResult<Zval> {
         let queue = self.queue(queue)?;
-        let Some(list) = list.array() else {
+        if !list.is_array() {
             return Err(invalid("bulk() takes an array of jobs"));
-        };
-        let mut jobs = Vec::with_capacity(list.len());
+        }
+        let (mut jobs, mut room) = (Vec::new(), MemoryRoom::now());
         let data = SharedData::new(data, self.client()?.recodes_data());
         objects::each(list, |_, job| {
-            jobs.push(EncodedJob::of(job, &data)?);
+            let job = EncodedJob::of(job, &data)?;
+            room.take(job.size(), "jobs")?;
+            jobs.push(job);
             PhpResult::Ok(())
         })?;
         if self.is_sync() {

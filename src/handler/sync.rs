@@ -26,6 +26,7 @@ pub fn run(
         let end = work_now(connection, queue, payload, now, &host, process::generation, statuses);
         (end, host.take_thrown().or_else(|| host.take_ending()))
     };
+    call::die_if_dead();
     match (end, thrown) {
         (Err(Halt::Died), _) => call::die(),
         // The exception that ends the process is pending.
