@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferry_core::broker::Broker;
+use ferry_core::broker::{Broker, Isolation};
 use ferry_core::control::WorkerState;
 use ferry_core::policy::Tries;
 use ferry_core::queue::QueueName;
@@ -28,6 +28,9 @@ use crate::{exit, lease_renewer};
 
 /// The longest wait in one piece: PHP's signal handlers run at least this often.
 const SLICE: Duration = Duration::from_millis(200);
+
+/// How often a job may be moved before `work_one` leaves it to the next call.
+const MOST_MOVES: usize = 3;
 
 /// How a worker ended.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub struct Worker {
     serving: Option<QueueName>,
     /// Whether some handler here allows one try only.
     one_by_one: bool,
+    /// Whether reservations have leases.
+    leases: bool,
     sizer: BatchSizer,
     counters: JobCounters,
     /// When the memory is looked at next, for the fleet to see.
@@ -66,6 +71,7 @@ impl Worker {
     /// A worker that has not started: no thread, no I/O.
     pub fn new(broker: Arc<dyn Broker>, options: Options, generation: fn() -> u64) -> Self {
         let connection = Arc::from(options.connection.as_str());
+        let leases = broker.capabilities().leases;
         Self {
             broker,
             options,
@@ -78,6 +84,7 @@ impl Worker {
             state: WorkerState::Idle,
             serving: None,
             one_by_one: false,
+            leases,
             sizer: BatchSizer::default(),
             counters: JobCounters::new(Instant::now()),
             memory_due: Instant::now(),
@@ -125,15 +132,13 @@ impl Worker {
     pub fn work_one(&mut self, host: &dyn Host) -> Result<bool, (Option<Error>, Halt)> {
         let threads = self.start().map_err(|error| (Some(error), Halt::Threw))?;
         let reserved = Instant::now();
-        let jobs = match self.broker.reserve(&self.options.queues, 1, Duration::ZERO) {
-            Ok(jobs) => jobs,
+        let found = match self.reserve_one(&threads, host, reserved) {
+            Ok(found) => found,
             Err(error) => {
                 self.shutdown(threads, host, RunEnd::Code(exit::STOPPED));
                 return Err((Some(error), Halt::Threw));
             }
         };
-        let found = !jobs.is_empty();
-        threads.shared.jobs.fill(jobs.into_iter().map(|job| InFlightJob::new(job, reserved)).collect(), reserved);
         let end = match self.work_held(&threads, host) {
             Ok(_) => RunEnd::Code(exit::STOPPED),
             Err(halt) => RunEnd::Halted(halt),
@@ -143,6 +148,19 @@ impl Worker {
             RunEnd::NotStarted(error) => Err((Some(error), Halt::Threw)),
             RunEnd::Code(_) => Ok(found),
         }
+    }
+
+    /// Reserves one job that may be started. Returns whether there was one. A job that is moved to be held alone is reserved from there.
+    fn reserve_one(&mut self, threads: &WorkerThreads, host: &dyn Host, asked: Instant) -> Result<bool> {
+        for _ in 0..MOST_MOVES {
+            let jobs = self.broker.reserve(&self.options.queues, 1, Duration::ZERO)?;
+            let found = !jobs.is_empty();
+            self.accept_batch(threads, host, jobs, asked)?;
+            if !found || threads.shared.jobs.has_waiting() {
+                return Ok(found);
+            }
+        }
+        Ok(true)
     }
 
     fn start(&self) -> Result<WorkerThreads> {
@@ -218,8 +236,12 @@ impl Worker {
             threads.flush_soon();
             let asked = Instant::now();
             let (most, wait) = (self.batch_size(), self.reserve_timeout(started));
-            match self.broker.reserve(&queues, most, wait) {
-                Ok(jobs) => {
+            let reserved = self.broker.reserve(&queues, most, wait).and_then(|jobs| {
+                let empty = jobs.is_empty();
+                self.accept_batch(threads, host, jobs, asked).map(|()| empty)
+            });
+            match reserved {
+                Ok(empty) => {
                     if outage.answered() {
                         host.event(Event::BrokerRecovered)?;
                     }
@@ -227,12 +249,10 @@ impl Worker {
                         host.event(Event::Ready)?;
                     }
                     health.alive(Instant::now());
-                    let empty = jobs.is_empty();
                     if empty {
                         self.state = WorkerState::Idle;
                         host.idle()?;
                     }
-                    self.accept_batch(threads, host, jobs, asked);
                     if let Some(code) = self.work_batch(threads, host, started)? {
                         break RunEnd::Code(code);
                     }
@@ -306,15 +326,42 @@ impl Worker {
     }
 
     /// Holds a fresh batch. A job whose handler allows one try must not be held beside others, and the broker cannot know that
-    /// (promise 5): such a batch goes back but for its first job, and from then on jobs are taken one by one.
-    fn accept_batch(&mut self, threads: &WorkerThreads, host: &dyn Host, jobs: Vec<Reservation>, asked: Instant) {
+    /// (promise 5): such a batch goes back but for its first job, and from then on jobs are taken one by one. Without leases, such jobs are
+    /// isolated instead.
+    fn accept_batch(&mut self, threads: &WorkerThreads, host: &dyn Host, jobs: Vec<Reservation>, asked: Instant) -> Result<()> {
         self.serving = jobs.first().map(|job| job.claim.queue.clone());
         let mut fresh: Vec<Arc<InFlightJob>> = jobs.into_iter().map(|job| InFlightJob::new(job, asked)).collect();
-        if fresh.len() > 1 && fresh.iter().any(|job| self.has_one_try(job, host)) {
+        if !self.leases {
+            fresh = self.isolate(host, fresh)?;
+        } else if fresh.len() > 1 && fresh.iter().any(|job| self.has_one_try(job, host)) {
             self.one_by_one = true;
             lease_renewer::give_back(&*self.broker, fresh.split_off(1));
         }
         threads.shared.jobs.fill(fresh, asked);
+        Ok(())
+    }
+
+    /// Those of a batch that may be started now. A job with one try is held alone before, so that a death of its worker costs it nothing
+    /// until it was started.
+    fn isolate(&self, host: &dyn Host, jobs: Vec<Arc<InFlightJob>>) -> Result<Vec<Arc<InFlightJob>>> {
+        let (one_try, mut startable): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| self.has_one_try(job, host));
+        if one_try.is_empty() {
+            return Ok(startable);
+        }
+        let claims: Vec<Claim> = one_try.iter().map(|job| job.reservation.claim.clone()).collect();
+        let answers = self.broker.isolate(&claims);
+        let answers = match answers {
+            Ok(answers) => answers,
+            Err(error) => {
+                lease_renewer::give_back(&*self.broker, startable);
+                return Err(error);
+            }
+        };
+        startable.extend(one_try.iter().zip(answers).filter_map(|(job, answer)| match answer {
+            Isolation::Alone { uncounted } => Some(job.with_fewer_attempts(uncounted)),
+            Isolation::Moved | Isolation::Lost => None,
+        }));
+        Ok(startable)
     }
 
     fn has_one_try(&self, job: &InFlightJob, host: &dyn Host) -> bool {
@@ -343,7 +390,7 @@ impl Worker {
     /// Runs the next job of the batch, if there is one.
     fn work_held(&mut self, threads: &WorkerThreads, host: &dyn Host) -> Result<bool, Halt> {
         let begun = Instant::now();
-        let Some(in_flight) = threads.shared.jobs.next(begun) else { return Ok(false) };
+        let Some(in_flight) = self.next_held(threads, begun) else { return Ok(false) };
         self.state = WorkerState::Working;
         let job = HeldJob::open(in_flight, self.connection.clone(), threads.settler.clone(), self.generation);
         let job = Rc::new(job.with_status(threads.shared.reporter().cloned()));
@@ -356,6 +403,18 @@ impl Worker {
         self.sizer.record(begun.elapsed());
         result?;
         Ok(true)
+    }
+
+    /// The next job of the batch that may still be ours. The others are at the broker again, because their connection broke.
+    fn next_held(&self, threads: &WorkerThreads, now: Instant) -> Option<Arc<InFlightJob>> {
+        let jobs = &threads.shared.jobs;
+        while let Some(job) = jobs.next(now) {
+            if self.broker.may_hold(&job.reservation.claim) {
+                return Some(job);
+            }
+            jobs.finish();
+        }
+        None
     }
 
     fn poll_signals(&self, host: &dyn Host) -> Result<(), Halt> {
@@ -391,7 +450,8 @@ impl Worker {
     /// How many jobs to ask for. One when a job has one try: it must not be held beside others (promise 5).
     fn batch_size(&mut self) -> usize {
         let options = &self.options;
-        if options.once || self.one_by_one || matches!(options.tries, Tries::Limit(tries) if tries <= 1) {
+        let one_try = matches!(options.tries, Tries::Limit(tries) if tries <= 1);
+        if options.once || (self.leases && (self.one_by_one || one_try)) {
             return 1;
         }
         let left =
