@@ -25,6 +25,7 @@ use crate::convert::which::Which;
 use crate::convert::{self, delay};
 use crate::handler::{PhpHost, Resolver};
 use crate::zend::call::{self, CallFailure};
+use crate::zend::memory::MemoryRoom;
 use crate::zend::objects::{self, text};
 
 /// One connection, and everything one can ask of it.
@@ -54,12 +55,14 @@ impl PhpConnection {
 impl PhpConnection {
     /// A connection of its own, from a DSN or the array of one connection.
     pub fn __construct(config: Mixed<'_>) -> PhpResult<Self> {
-        let config = match convert::config::value(config.0) {
-            Value::Text(dsn) => config::connection_from_dsn("default", &String::from_utf8_lossy(&dsn)),
-            Value::Map(entries) => one_of(entries),
-            _ => return Err(invalid("a connection is configured by a DSN or an array")),
-        };
-        Ok(Self::of(Rc::new(Handle::new(Arc::new(config.map_err(|error| exception(&error))?)))))
+        objects::construct(|| {
+            let config = match convert::config::value(config.0) {
+                Value::Text(dsn) => config::connection_from_dsn("default", &String::from_utf8_lossy(&dsn)),
+                Value::Map(entries) => one_of(entries),
+                _ => return Err(invalid("a connection is configured by a DSN or an array")),
+            };
+            Ok(Self::of(Rc::new(Handle::new(Arc::new(config.map_err(|error| exception(&error))?)))))
+        })
     }
 
     /// Its name in the configuration.
@@ -237,13 +240,15 @@ impl ConnectionHandle {
     /// Answers null where the broker gives no numbers, else how many were stored (`redis/bulk-three`, `sqlite/bulk-three`).
     pub fn bulk(&self, jobs: &Zval, data: Option<&Zval>, queue: Option<&[u8]>) -> PhpResult<Zval> {
         let queue = self.queue(queue)?;
-        let Some(list) = jobs.array() else {
+        if !jobs.is_array() {
             return Err(invalid("bulk() takes an array of jobs"));
-        };
-        let mut texts = Vec::with_capacity(list.len());
+        }
+        let (mut texts, mut room) = (Vec::new(), MemoryRoom::now());
         let data = SharedData::new(data, self.client()?.recodes_data());
-        objects::each(list, |_, job| {
-            texts.push(EncodedJob::of(job, &data)?);
+        objects::each(jobs, |_, job| {
+            let job = EncodedJob::of(job, &data)?;
+            room.take(job.size(), "jobs")?;
+            texts.push(job);
             PhpResult::Ok(())
         })?;
         if self.is_sync() {
@@ -369,6 +374,7 @@ impl ConnectionHandle {
             let end = work_now(&self.0.config().name, queue, body, now, &host, process::generation, chronicle);
             (end, host.take_thrown().or_else(|| host.take_ending()))
         };
+        call::die_if_dead();
         match (end, thrown) {
             (Err(Halt::Died), _) => call::die(),
             // The exception that ends the process is pending.

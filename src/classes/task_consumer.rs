@@ -19,6 +19,7 @@ use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::task::connection;
 use crate::handler::tasks::{Bounds, EVENTS, End, Job, Shift, TaskListeners};
 use crate::zend::call::{self, CallFailure};
+use crate::zend::gc::HoldsValues;
 use crate::zend::objects::{self, PropertyKey};
 use crate::zend::signals::SignalWatch;
 
@@ -39,39 +40,48 @@ pub struct TaskConsumer {
     stopped: Rc<Cell<bool>>,
 }
 
+impl HoldsValues for TaskConsumer {
+    fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        visit(&self.registry);
+        self.listeners.each_value(visit);
+    }
+}
+
 #[php_impl]
 impl TaskConsumer {
     /// Checks the options. Opens nothing yet.
     #[php(defaults(config = MaybeList(None)))]
     pub fn __construct(connection: Mixed<'_>, registry: Mixed<'_>, config: MaybeList<'_>) -> PhpResult<Self> {
-        let handle = self::connection(connection.0, "TaskConsumer")?;
-        if registry.0.extract::<&TaskHandlerRegistry>().is_none() {
-            return Err(invalid("the second argument of TaskConsumer is a Ferry\\Task\\TaskHandlerRegistry"));
-        }
-        let given = Given::read(config.0)?;
-        let queues = match given.get("queues") {
-            None => LEVELS.map(|level| level.queue().to_owned()).to_vec(),
-            Some(list) => names(list)?,
-        };
-        let bounds = Bounds {
-            prefetch: given.number("prefetch_count", 1, 65_535)?.and_then(|count| u16::try_from(count).ok()).unwrap_or(10),
-            tasks: given.number("max_tasks", 0, i64::MAX)?.filter(|most| *most > 0),
-            seconds: given.number("max_time", 0, i64::MAX)?.filter(|most| *most > 0),
-            memory: given
-                .number("memory", 0, i64::MAX)?
-                .filter(|most| *most > 0)
-                .map(|mebibytes| usize::try_from(mebibytes).unwrap_or(usize::MAX).saturating_mul(1 << 20)),
-            until_empty: given.truth("stop_when_empty", false)?,
-        };
-        Ok(Self {
-            handle,
-            registry: registry.0.shallow_clone(),
-            queues,
-            bounds,
-            quiet: !given.truth("log", true)?,
-            listeners: TaskListeners::default(),
-            running: Cell::new(false),
-            stopped: Rc::default(),
+        objects::construct(|| {
+            let handle = self::connection(connection.0, "TaskConsumer")?;
+            if registry.0.extract::<&TaskHandlerRegistry>().is_none() {
+                return Err(invalid("the second argument of TaskConsumer is a Ferry\\Task\\TaskHandlerRegistry"));
+            }
+            let given = Given::read(config.0)?;
+            let queues = match given.get("queues") {
+                None => LEVELS.map(|level| level.queue().to_owned()).to_vec(),
+                Some(list) => names(list)?,
+            };
+            let bounds = Bounds {
+                prefetch: given.number("prefetch_count", 1, 65_535)?.and_then(|count| u16::try_from(count).ok()).unwrap_or(10),
+                tasks: given.number("max_tasks", 0, i64::MAX)?.filter(|most| *most > 0),
+                seconds: given.number("max_time", 0, i64::MAX)?.filter(|most| *most > 0),
+                memory: given
+                    .number("memory", 0, i64::MAX)?
+                    .filter(|most| *most > 0)
+                    .map(|mebibytes| usize::try_from(mebibytes).unwrap_or(usize::MAX).saturating_mul(1 << 20)),
+                until_empty: given.truth("stop_when_empty", false)?,
+            };
+            Ok(Self {
+                handle,
+                registry: registry.0.shallow_clone(),
+                queues,
+                bounds,
+                quiet: !given.truth("log", true)?,
+                listeners: TaskListeners::default(),
+                running: Cell::new(false),
+                stopped: Rc::default(),
+            })
         })
     }
 
@@ -83,18 +93,18 @@ impl TaskConsumer {
             Some(callback) if callback.is_callable() => Job::Callback(callback.shallow_clone()),
             Some(_) => return Err(invalid("the callback of consume() is not callable")),
         };
-        self.work(vec![queue], &job, self.bounds.clone()).map(drop)
+        self.work(vec![queue], &job, self.bounds.clone(), SignalWatch::start()).map(drop)
     }
 
     /// Takes tasks of all queues, the highest first.
     pub fn consume_all(&self) -> PhpResult<()> {
-        self.work(self.queues.clone(), &self.registered(), self.bounds.clone()).map(drop)
+        self.work(self.queues.clone(), &self.registered(), self.bounds.clone(), SignalWatch::start()).map(drop)
     }
 
     /// Runs one task, when one is ready. Answers whether there was one.
     pub fn process(&self) -> PhpResult<bool> {
         let bounds = Bounds { prefetch: 1, tasks: Some(1), until_empty: true, ..self.bounds.clone() };
-        self.work(self.queues.clone(), &self.registered(), bounds).map(|count| count > 0)
+        self.work(self.queues.clone(), &self.registered(), bounds, SignalWatch::start_for_one()).map(|count| count > 0)
     }
 
     /// Asks it to stop after the current task. Takes any arguments, so that `$consumer->stop(...)` is a signal handler.
@@ -151,16 +161,16 @@ impl TaskConsumer {
     }
 
     /// Runs tasks and answers how many.
-    fn work(&self, queues: Vec<String>, job: &Job, bounds: Bounds) -> PhpResult<u64> {
+    fn work(&self, queues: Vec<String>, job: &Job, bounds: Bounds, signals: SignalWatch) -> PhpResult<u64> {
         let running = Running::begin(&self.running)?;
         self.stopped.set(false);
-        let signals = SignalWatch::start();
         let mut shift = Shift::new(&self.handle, queues, bounds, job, &self.listeners, self.stopped.clone(), self.quiet);
         let end = shift.work();
         let count = shift.count();
         drop(shift);
         drop(signals);
         drop(running);
+        call::die_if_dead();
         match end {
             End::Done | End::Forked => Ok(count),
             End::Failed(error) => Err(exception(&error.within(format!("consume tasks on `{}`", self.handle.config().name)))),
@@ -187,27 +197,32 @@ fn leave(trouble: CallFailure) -> PhpException {
 }
 
 /// Options as they were given.
-struct Given<'a>(Vec<(&'static str, &'a Zval)>);
+struct Given(Vec<(&'static str, Zval)>);
 
-impl<'a> Given<'a> {
-    fn read(array: Option<&'a Zval>) -> PhpResult<Self> {
+impl Given {
+    fn read(array: Option<&Zval>) -> PhpResult<Self> {
         let mut given = Vec::new();
-        let Some(table) = array.and_then(Zval::array) else { return Ok(Self(given)) };
-        for (key, value) in entries(table) {
+        let Some(array) = array else { return Ok(Self(given)) };
+        objects::each(array, |key, value| {
+            let key = match key {
+                PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
+                PropertyKey::Index(index) => index.to_string(),
+            };
             let Some(known) = OPTIONS.into_iter().find(|known| *known == key) else {
                 let near =
                     nearest(&key, OPTIONS.into_iter()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
                 return Err(invalid(format!("there is no consumer option `{key}`{near}")));
             };
             if !value.is_null() {
-                given.push((known, value));
+                given.push((known, value.shallow_clone()));
             }
-        }
+            PhpResult::Ok(())
+        })?;
         Ok(Self(given))
     }
 
-    fn get(&self, name: &str) -> Option<&'a Zval> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    fn get(&self, name: &str) -> Option<&Zval> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     fn number(&self, name: &str, least: i64, most: i64) -> PhpResult<Option<i64>> {
@@ -224,33 +239,17 @@ impl<'a> Given<'a> {
     }
 }
 
-/// The entries of an array with their keys as text.
-fn entries(table: &ext_php_rs::types::ZendHashTable) -> Vec<(String, &Zval)> {
-    let mut entries = Vec::new();
-    let walked = objects::each::<std::convert::Infallible>(table, |key, value| {
-        let key = match key {
-            PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
-            PropertyKey::Index(index) => index.to_string(),
-        };
-        // SAFETY: the value lies in the table, which is borrowed as long as what is returned.
-        entries.push((key, unsafe { &*std::ptr::from_ref(value) }));
-        Ok(())
-    });
-    let Ok(()) = walked;
-    entries
-}
-
 /// A list of names of queues.
 fn names(list: &Zval) -> PhpResult<Vec<String>> {
     let wrong = || invalid("the consumer option `queues` must be a list of names, the highest first");
-    let table = list.array().ok_or_else(wrong)?;
     let mut names = Vec::new();
-    for (_, name) in entries(table) {
+    objects::each(list, |_, name| {
         let name =
             textual(name).and_then(|name| String::from_utf8(name).ok()).filter(|name| !name.is_empty()).ok_or_else(wrong)?;
         if !names.contains(&name) {
             names.push(name);
         }
-    }
+        PhpResult::Ok(())
+    })?;
     if names.is_empty() { Err(wrong()) } else { Ok(names) }
 }

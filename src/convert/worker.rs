@@ -133,9 +133,11 @@ struct Given(Vec<(&'static str, Zval)>);
 impl Given {
     fn read(array: Option<&Zval>) -> PhpResult<Self> {
         let Some(value) = array.filter(|value| !value.is_null()) else { return Ok(Self(Vec::new())) };
-        let Some(array) = value.array() else { return Err(invalid("the options of a worker are an array")) };
+        if !value.is_array() {
+            return Err(invalid("the options of a worker are an array"));
+        }
         let mut given = Vec::new();
-        objects::each(array, |key, value| {
+        objects::each(value, |key, value| {
             let name = match key {
                 PropertyKey::Index(index) => index.to_string(),
                 PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
@@ -267,11 +269,11 @@ impl Given {
 
 /// `'high,low'`, or a list of names.
 fn queue_names(value: &Zval) -> PhpResult<Vec<u8>> {
-    let Some(list) = value.array() else {
+    if !value.is_array() {
         return textual(value).ok_or_else(|| wrong("queue", "queue names between commas, or a list of them"));
-    };
+    }
     let mut names: Vec<Vec<u8>> = Vec::new();
-    objects::each(list, |_, name| {
+    objects::each(value, |_, name| {
         names.push(name.zend_str().map(|name| name.as_bytes().to_vec()).ok_or_else(|| wrong("queue", "a list of names"))?);
         PhpResult::Ok(())
     })?;

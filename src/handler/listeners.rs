@@ -33,6 +33,13 @@ impl Listeners {
         true
     }
 
+    /// All of them, for the cycle collector.
+    pub fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        if let Ok(all) = self.0.try_borrow() {
+            all.iter().for_each(|(_, listener)| visit(listener));
+        }
+    }
+
     /// The listeners of an event, copied so that nothing is borrowed while they run. `None` when nobody listens.
     pub fn of(&self, event: &str) -> Option<Vec<Zval>> {
         let all = self.0.borrow();

@@ -34,7 +34,8 @@ use crate::classes::exceptions::{self, Class};
 use crate::classes::job::{CauseSlot, PhpJob};
 use crate::zend::call::{self, CallFailure, Called, guarded};
 use crate::zend::engine::zend_memory_usage;
-use crate::zend::{interrupter, objects, signals};
+use crate::zend::interrupter::{self, PhpInterrupter};
+use crate::zend::{objects, signals};
 use fire::{fire, last_error};
 use process_state::{ProcessState, close_output, output_level};
 use resident::Resident;
@@ -55,6 +56,12 @@ pub struct PhpHost<'a> {
     cause: CauseSlot,
     /// What a listener or a signal handler threw: it ends the run and goes to its caller.
     ending: RefCell<Option<Zval>>,
+    /// Trouble of a logger where nobody could be told: the run ends before the next job.
+    late: Cell<Option<Halt>>,
+    /// The way from the watchdog to this worker's jobs; none inside push.
+    interrupter: Option<Arc<PhpInterrupter>>,
+    /// The status that the process would end with when the job at hand began.
+    exit_status: Cell<i32>,
     /// The PHP object of the job at hand.
     job: RefCell<Option<(Rc<HeldJob>, Zval)>>,
     /// The handler class and limits of job names seen so far.
@@ -78,8 +85,15 @@ struct Prepared {
 
 impl<'a> PhpHost<'a> {
     /// The host of a worker.
-    pub fn new(resolver: Rc<Resolver>, listeners: &'a Listeners, log: Rc<Log>, requests: Arc<StopRequests>) -> Self {
+    pub fn new(
+        resolver: Rc<Resolver>,
+        listeners: &'a Listeners,
+        log: Rc<Log>,
+        requests: Arc<StopRequests>,
+        interrupter: Arc<PhpInterrupter>,
+    ) -> Self {
         Self {
+            interrupter: Some(interrupter),
             listeners: Some(listeners),
             log,
             requests,
@@ -102,6 +116,9 @@ impl<'a> PhpHost<'a> {
             thrown: RefCell::default(),
             cause: CauseSlot::default(),
             ending: RefCell::default(),
+            late: Cell::default(),
+            interrupter: None,
+            exit_status: Cell::default(),
             job: RefCell::default(),
             known: RefCell::default(),
             backoff: Cell::default(),
@@ -121,9 +138,19 @@ impl<'a> PhpHost<'a> {
         self.thrown.take()
     }
 
-    /// Logs an error that has no event of its own.
+    /// What nobody could be told meanwhile: trouble of a logger, and a fatal error wherever it was caught.
+    pub fn take_late(&self) -> Option<Halt> {
+        if call::is_dead() { Some(Halt::Died) } else { self.late.take() }
+    }
+
+    /// Logs an error that has no event of its own. What a logger throws ends the run, before the next job.
     pub fn log_error(&self, text: &str) {
-        self.log.error(text);
+        if let Err(trouble) = self.log.clone().error(text) {
+            self.late.set(Some(match trouble {
+                CallFailure::Missing(_) => Halt::Threw,
+                trouble => self.halt(trouble),
+            }));
+        }
     }
 
     /// The PHP object of a job; the same one for its handler and its listeners.
@@ -199,7 +226,9 @@ impl<'a> PhpHost<'a> {
     fn end_of_call(&self, trouble: CallFailure) -> CallEnd {
         match trouble {
             // Our clock asked for this exit: the worker goes on.
-            CallFailure::Exited if interrupter::asked() && call::cancel_exit() => CallEnd::TimedOut,
+            CallFailure::Exited if self.was_stopped() && call::cancel_exit(self.exit_status.get()) => CallEnd::TimedOut,
+            // The watchdog of a worker around this one asked for it, and it goes on its way.
+            CallFailure::Exited if interrupter::any_has_raised() => CallEnd::Unwinding,
             CallFailure::Threw(exception) if exceptions::is(&exception, Class::Timeout) => {
                 self.keep_thrown(Some(exception));
                 CallEnd::TimedOut
@@ -219,6 +248,29 @@ impl<'a> PhpHost<'a> {
             CallFailure::Exited => CallEnd::Exited,
             CallFailure::Died => CallEnd::Died(last_error()),
             CallFailure::Missing(what) => CallEnd::NoHandler(what),
+        }
+    }
+
+    /// Whether the watchdog made the job at hand leave.
+    fn was_stopped(&self) -> bool {
+        self.interrupter.as_ref().is_some_and(|interrupter| interrupter.has_raised())
+    }
+
+    /// How a call of the handler ended. A job that was stopped ran too long, whatever its `finally` blocks and destructors made of the stop:
+    /// they may have thrown, which replaces it, or returned, which drops it.
+    fn end_of_handler(&self, fired: Called<CallEnd>, job: &HeldJob) -> CallEnd {
+        match fired {
+            Ok(CallEnd::Returned) if self.was_stopped() && job.is_held() => CallEnd::TimedOut,
+            Ok(end) => end,
+            Err(CallFailure::Threw(exception)) if self.was_stopped() => match describe(&exception) {
+                Err(trouble @ (CallFailure::Exited | CallFailure::Died)) => self.end_of_call(trouble),
+                text => {
+                    let text = text.unwrap_or_default();
+                    self.log_error(&format!("{} threw while it was stopped: {text}", job.payload().job));
+                    CallEnd::TimedOut
+                }
+            },
+            Err(trouble) => self.end_of_call(trouble),
         }
     }
 
@@ -271,6 +323,7 @@ impl JobHost for PhpHost<'_> {
         let resolver = self.resolver.clone();
         let class = self.known.borrow().get(&job.payload().job).map(|known| known.class.clone());
         let level = output_level();
+        self.exit_status.set(call::exit_status());
         let mut pause = None;
         let fired = guarded(|| {
             let class =
@@ -278,8 +331,8 @@ impl JobHost for PhpHost<'_> {
             fire(&resolver, &class, job, &object, &mut pause)
         });
         self.backoff.set(pause);
-        let ended = fired.unwrap_or_else(|trouble| self.end_of_call(trouble));
-        if matches!(ended, CallEnd::Exited | CallEnd::Died(_)) {
+        let ended = self.end_of_handler(fired, job);
+        if matches!(ended, CallEnd::Exited | CallEnd::Unwinding | CallEnd::Died(_)) {
             return ended;
         }
         if ended == CallEnd::TimedOut
@@ -307,7 +360,12 @@ impl JobHost for PhpHost<'_> {
         match guarded(|| tell_failed(&resolver, job, &exception)) {
             Ok(()) => Ok(CallEnd::Returned),
             Err(CallFailure::Threw(thrown)) => {
-                let text = describe(&thrown).unwrap_or_default();
+                let text = match describe(&thrown) {
+                    Ok(text) => text,
+                    Err(CallFailure::Exited) => return Ok(CallEnd::Exited),
+                    Err(CallFailure::Died) => return Ok(CallEnd::Died(last_error())),
+                    Err(CallFailure::Threw(_) | CallFailure::Missing(_)) => String::new(),
+                };
                 self.log_error(&format!("failed() of {} threw: {text}", job.payload().job));
                 Ok(CallEnd::Threw(text))
             }
@@ -360,11 +418,16 @@ impl Host for PhpHost<'_> {
             | Event::ThreadPanicked(_)
             | Event::Notice(_)
             | Event::Status(_) => Ok(()),
+            // A worker of jobs runs no tasks.
+            Event::Task(_) => Ok(()),
             Event::Stopping(code) => self.emit("stopping", |_| vec![objects::number(i64::from(code))]),
         }
     }
 
     fn poll_signals(&self) -> Result<(), Halt> {
+        if let Some(halt) = self.take_late() {
+            return Err(halt);
+        }
         // Calling any internal function also lets the engine serve its pending interrupts.
         let Some(dispatch) = self.dispatch else { return Ok(()) };
         match guarded(|| call::call_found(dispatch, &mut [])) {

@@ -46,6 +46,13 @@ impl TaskListeners {
         true
     }
 
+    /// All of them, for the cycle collector.
+    pub fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        if let Ok(all) = self.0.try_borrow() {
+            all.iter().for_each(|(_, listener)| visit(listener));
+        }
+    }
+
     /// Those of an event, copied so that nothing is borrowed while they run.
     fn of(&self, event: &str) -> Vec<Zval> {
         self.0.borrow().iter().filter(|(name, _)| *name == event).map(|(_, listener)| listener.shallow_clone()).collect()
@@ -417,6 +424,9 @@ impl<'a> Shift<'a> {
 
     /// Lets PHP serve its signals.
     fn poll_signals(&self) -> Result<(), CallFailure> {
+        if call::is_dead() {
+            return Err(CallFailure::Died);
+        }
         let Some(dispatch) = self.dispatch else { return Ok(()) };
         guarded(|| call::call_found(dispatch, &mut [])).map(drop)
     }
@@ -590,7 +600,8 @@ fn failure_in(answer: &Zval, kind: &str) -> Option<String> {
 
 /// The task as the handler left it; `None` when it wrote what is no task.
 fn after(object: &Zval) -> Option<TaskFields> {
-    object.object().and_then(|object| TaskFields::read(object).ok())
+    // A property may be an object with a __toString() of its user's.
+    guarded(|| Ok(object.object().and_then(|object| TaskFields::read(object).ok()))).ok().flatten()
 }
 
 /// The bytes of the next try: those that came with another count, or new ones when the handler changed the task.

@@ -10,6 +10,7 @@ pub mod broker;
 pub mod clock;
 pub mod config;
 pub mod dialect;
+pub mod display;
 pub mod error;
 pub mod failed;
 pub mod id;

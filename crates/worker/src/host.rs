@@ -117,6 +117,8 @@ pub enum CallEnd {
     NoHandler(String),
     /// `data` could not be decoded; the text says why.
     BadData(String),
+    /// The job in which this one runs was stopped: its handler ran a worker or pushed to `sync`. No further PHP code may run.
+    Unwinding,
     /// It ended the process in an orderly way: `exit()`. No further PHP code may run.
     Exited,
     /// A fatal error ended it. No further PHP code may run.

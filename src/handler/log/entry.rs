@@ -119,7 +119,8 @@ impl<'a> Entry<'a> {
 pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
     let none = String::new();
     Some(match event {
-        Event::Looping | Event::Ready => return None,
+        // Tasks have a host, and lines, of their own.
+        Event::Looping | Event::Ready | Event::Task(_) => return None,
         Event::Processing(job) => Entry::job(LogLevel::Info, "processing", job, "Processing:", none),
         Event::Processed(job) => Entry::job(LogLevel::Info, "processed", job, "Processed:", none),
         Event::TimedOut(job, timeout) => {

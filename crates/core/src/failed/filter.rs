@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::value::RawValue;
 
 use crate::failed::FailedJob;
-use crate::payload::Payload;
+use crate::payload::{Payload, class_name};
 
 /// Which failed jobs are meant: those that meet every condition. Without conditions all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,7 +47,7 @@ impl Filter {
 }
 
 fn same_class(one: &str, other: &str) -> bool {
-    let plain = |name: &str| name.trim_start_matches('\\').to_ascii_lowercase();
+    let plain = |name: &str| class_name(name).to_ascii_lowercase();
     plain(one) == plain(other)
 }
 
