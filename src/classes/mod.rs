@@ -8,6 +8,7 @@ mod fleet;
 pub mod guard;
 pub mod job;
 pub mod queue;
+mod queue_methods;
 pub mod status;
 pub mod task_consumer;
 pub mod task_dead_letters;

@@ -18,6 +18,7 @@ use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::worker::{self, WorkerOptions};
 use crate::handler::{EVENT_NAMES, Listeners, Log, PhpHost, Resolver, StopRequests};
 use crate::zend::call::{self, CallFailure};
+use crate::zend::dates;
 use crate::zend::gc::HoldsValues;
 use crate::zend::interrupter::{Hung, PhpInterrupter};
 use crate::zend::objects;
@@ -58,7 +59,7 @@ impl PhpWorker {
             let log = Rc::new(std::mem::replace(&mut setup.log, Log::silent()));
             let wishes = Arc::new(StopRequests::default());
             wishes.work_for(setup.parent);
-            Ok(Self { setup, resolver, log, listeners: Listeners::default(), wishes, running: Cell::new(false) })
+            Ok(Self { setup, resolver, log, listeners: Listeners::new(&EVENT_NAMES), wishes, running: Cell::new(false) })
         })
     }
 
@@ -177,7 +178,7 @@ impl Drop for Running<'_> {
 impl PhpWorker {
     fn worker(&self, options: Options, interrupter: Arc<PhpInterrupter>) -> Result<Worker, Error> {
         let client = self.setup.handle.get()?;
-        let broker = client.broker()?.clone();
+        let broker = client.broker_for_worker()?.clone();
         let fleet = self.setup.control.broker(&client)?;
         let config = client.config();
         let statuses = config.track.then(|| self.setup.control.status_broker(&client)).transpose()?;
@@ -192,6 +193,7 @@ impl PhpWorker {
         work: impl FnOnce(&PhpHost<'_>, Arc<PhpInterrupter>) -> Result<T, Error>,
     ) -> PhpResult<T> {
         let running = Running::begin(&self.running)?;
+        dates::share_timezone();
         let hung = Hung::new(self.wishes.clone());
         let (resolver, log) = (self.resolver.clone(), self.log.clone());
         let host = PhpHost::new(resolver, &self.listeners, log, self.wishes.clone(), hung.interrupter());

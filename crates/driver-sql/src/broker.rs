@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes, StatusStore, WorkerControl};
+use ferry_core::timezone::SharedTimeZone;
 use ferry_core::{Claim, IdempotencyStore, NewJob, QueueName, Reservation, Result};
 
 use crate::connection_slot::ConnectionSlot;
@@ -31,6 +32,7 @@ impl Role {
 /// Jobs in the tables of think-queue. Opens nothing before its first operation.
 pub struct SqlBroker<D: Database> {
     pub(crate) settings: Settings,
+    pub(crate) zone: SharedTimeZone,
     pub(crate) tables: Tables,
     pub(crate) database: D,
     slots: [ConnectionSlot<D::Session>; Role::COUNT],
@@ -42,10 +44,18 @@ impl<D: Database> SqlBroker<D> {
     pub(crate) fn on(database: D, jobs: &str, failed: &str, settings: Settings) -> Self {
         let tables = Tables::new(database.dialect(), settings.family, jobs, settings.keeps_failed().then_some(failed));
         let slots = std::array::from_fn(|_| ConnectionSlot::new());
-        Self { settings, tables, database, slots, reserve: ConnectionSlot::new() }
+        Self { settings, zone: SharedTimeZone::default(), tables, database, slots, reserve: ConnectionSlot::new() }
+    }
+
+    /// With the zone in which the other programs on its table of failed jobs write their times. Without it, that is UTC.
+    #[must_use]
+    pub fn in_zone(self, zone: SharedTimeZone) -> Self {
+        Self { zone, ..self }
     }
 
     /// Runs `work` on the connection of `role`.
+    ///
+    /// The texts of statements are asked for inside of `work`: which columns the tables have is known when the connection is open.
     pub(crate) fn run<T>(&self, role: Role, work: impl FnOnce(&mut D::Session) -> Result<T, SqlError>) -> Result<T> {
         self.slots[role as usize].run(&self.database, &self.tables, || (), |session, ()| work(session))
     }

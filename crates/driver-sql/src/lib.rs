@@ -10,8 +10,8 @@
 //! The driver links the system's libsqlite3 (`sqlx` with `sqlite-unbundled`), because that is the copy PHP's own PDO uses. POSIX
 //! locks belong to the process, not to the file handle: with two copies of the library on one file, closing a handle of one
 //! silently drops the locks of the other, and the file is corrupted (sqlite.org, How To Corrupt, 2.2.1). With one copy, PHP code
-//! may use PDO on the very same file in the same process. For the same reason nothing here ever opens the database file by
-//! itself; it only asks for its metadata.
+//! may use PDO on the very same file in the same process. For the same reason nothing here ever opens an existing
+//! database file by itself; it only asks for its metadata.
 //!
 //! # The tables
 //!
@@ -19,7 +19,7 @@
 //! payload, exception, fail_time`, as think-queue 3.0.3 has them; before, `reserved_at, available_at, created_at` and `failed_at`,
 //! and in v1 and v2 `reserved` beside them. A table of another family than the connection's is an error. In SQLite, missing tables
 //! and our index `ferry_<table>_due` are created. A payload is TEXT when it is UTF-8, so that PHP sees a string, and BLOB otherwise.
-//! `fail_time` is UTC (think-queue writes PHP's local time). Reason and attempts of a failed job are the last line of `exception`,
+//! `fail_time` is in the zone given by `SqlBroker::in_zone`, as think-queue writes PHP's local time. Reason and attempts of a failed job are the last line of `exception`,
 //! so the table keeps its six columns.
 
 mod admin;

@@ -1,7 +1,7 @@
 //! The receipt of a reserved row: its id and the attempts it was reserved with.
 //!
-//! Between two reservations of the same row attempts rise: in v3 with the reservation, in v1 and v2 with the expiry that lies
-//! between them (a release makes a new row). So somebody else's reservation has another receipt. The one exception is a row that
+//! Between two reservations of the same row attempts rise: in v3 with the reservation, in v1 and v2 with the release or the expiry
+//! that lies between them. So somebody else's reservation has another receipt. The one exception is a row that
 //! was given back: its next reservation repeats the count, so a claim must not be used after it was given back.
 
 use std::collections::HashMap;

@@ -1,5 +1,6 @@
-//! Reserving jobs: count without a lock, reserve under one, wait without reserving.
+//! Reserving jobs: look without a lock, reserve under one, wait without reserving.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use ferry_core::{Claim, QueueName, Reservation, Result, batch};
@@ -10,7 +11,7 @@ use crate::error::SqlError;
 use crate::receipt::ReservedRow;
 use crate::session::{Row, Session};
 use crate::settings::Settings;
-use crate::statements::{FEW, Tables, padded};
+use crate::statements::{Tables, padded};
 use crate::values::Values;
 
 /// The longest wait of one call, as the contract says.
@@ -59,8 +60,8 @@ fn reserve_first(
 ) -> Result<Vec<Reservation>, SqlError> {
     for queue in queues {
         let cutoffs = Cutoffs::now(&broker.settings);
-        let due = count_due(session, &broker.tables, queue, cutoffs)?;
-        if due.is_empty() {
+        let due = any_due(session, &broker.tables, queue, cutoffs)?;
+        if due == AnyDue::default() {
             continue;
         }
         let jobs = session.transaction(|session| reserve_from(session, &broker.tables, queue, max, cutoffs, due))?;
@@ -75,40 +76,29 @@ fn reserve_first(
 #[derive(Clone, Copy)]
 struct Cutoffs {
     now: i64,
-    expired: Option<i64>,
+    /// Reservations made then or before have expired.
+    expired: i64,
 }
 
 impl Cutoffs {
     fn now(settings: &Settings) -> Self {
         let now = settings.now();
-        Self { now, expired: settings.expired_before(now) }
-    }
-
-    fn values(self, queue: &QueueName) -> Values<'_> {
         // No reservation is older than the least number, so none has expired.
-        Values::new().text(queue.as_str()).int(self.now).int(self.expired.unwrap_or(i64::MIN))
+        Self { now, expired: settings.expired_before(now).unwrap_or(i64::MIN) }
     }
 }
 
-/// How many rows of a queue could be reserved a moment ago.
-#[derive(Clone, Copy)]
-struct DueCount {
-    ready: i64,
-    has_expired: bool,
+/// What a queue had a moment ago.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct AnyDue {
+    ready: bool,
+    expired: bool,
 }
 
-impl DueCount {
-    fn is_empty(self) -> bool {
-        self.ready == 0 && !self.has_expired
-    }
-}
-
-fn count_due(session: &mut impl Session, tables: &Tables, queue: &QueueName, cutoffs: Cutoffs) -> Result<DueCount, SqlError> {
-    let rows = session.query(tables.count_due(), cutoffs.values(queue))?;
-    Ok(rows.first().map_or(DueCount { ready: 0, has_expired: false }, |row| DueCount {
-        ready: row.int(0).unwrap_or_default(),
-        has_expired: row.int(1) == Some(1),
-    }))
+fn any_due(session: &mut impl Session, tables: &Tables, queue: &QueueName, cutoffs: Cutoffs) -> Result<AnyDue, SqlError> {
+    let values = Values::new().text(queue.as_str()).int(cutoffs.now).int(cutoffs.expired);
+    let rows = session.query(tables.any_due(), values)?;
+    Ok(rows.first().map_or_else(AnyDue::default, |row| AnyDue { ready: row.int(0) == Some(1), expired: row.int(1) == Some(1) }))
 }
 
 /// Reserves what is there now; another worker may have been quicker.
@@ -120,11 +110,9 @@ fn reserve_from(
     queue: &QueueName,
     max: usize,
     cutoffs: Cutoffs,
-    due: DueCount,
+    due: AnyDue,
 ) -> Result<Vec<Reservation>, SqlError> {
-    let limit = i64::try_from(max).unwrap_or(i64::MAX);
-    let rows = session.query(tables.candidates(due.ready > FEW), cutoffs.values(queue).int(limit))?;
-    let found: Vec<Candidate> = rows.iter().filter_map(|row| Some(Candidate { id: row.int(0)?, tried: row.int(1)? })).collect();
+    let found = candidates(session, tables, queue, max, cutoffs, due)?;
     let untried = batch::take(max, found.iter().map(|row| batch::stands_alone(count(row.tried), b"")));
     let found = &found[..untried.min(found.len())];
 
@@ -148,21 +136,50 @@ fn reserve_from(
     Ok(found.iter().zip(bodies).take(taken).map(reservation).collect())
 }
 
-/// A row that can be reserved, and how often it was tried.
+/// A row that can be reserved. Sorts in the order in which jobs are reserved.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
-    id: i64,
+    available_at: i64,
+    /// How often it was tried.
     tried: i64,
+    id: i64,
 }
 
-/// The payloads of `rows`, in their order, which is that of their ids.
+fn candidates(
+    session: &mut impl Session,
+    tables: &Tables,
+    queue: &QueueName,
+    max: usize,
+    cutoffs: Cutoffs,
+    due: AnyDue,
+) -> Result<Vec<Candidate>, SqlError> {
+    let limit = i64::try_from(max).unwrap_or(i64::MAX);
+    let mut found = Vec::new();
+    for (any, sql, second) in [(due.ready, tables.ready(), cutoffs.now), (due.expired, tables.expired(), cutoffs.expired)] {
+        if any {
+            let rows = session.query(sql, Values::new().text(queue.as_str()).int(second).int(limit))?;
+            found.extend(rows.iter().filter_map(candidate));
+        }
+    }
+    found.sort();
+    found.truncate(max);
+    Ok(found)
+}
+
+fn candidate(row: &impl Row) -> Option<Candidate> {
+    // A reserved row that another program wrote may have no due second.
+    Some(Candidate { id: row.int(0)?, tried: row.int(1)?, available_at: row.int(2).unwrap_or_default() })
+}
+
+/// The payloads of `rows`, in their order.
 fn payloads(session: &mut impl Session, tables: &Tables, rows: &[Candidate]) -> Result<Vec<Vec<u8>>, SqlError> {
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    let mut bodies = Vec::with_capacity(ids.len());
+    let mut bodies = HashMap::with_capacity(ids.len());
     for ids in padded(&ids) {
         let rows = session.query(tables.payloads(ids.len()), Values::new().ints(&ids))?;
-        bodies.extend(rows.iter().map(|row| row.bytes(1)));
+        bodies.extend(rows.iter().filter_map(|row| Some((row.int(0)?, row.bytes(1)))));
     }
-    Ok(bodies)
+    Ok(ids.iter().map(|id| bodies.remove(id).unwrap_or_default()).collect())
 }
 
 fn count(attempts: i64) -> u32 {

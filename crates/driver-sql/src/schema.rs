@@ -23,7 +23,6 @@ pub(crate) fn ensure(session: &mut impl Session, tables: &Tables) -> Result<(), 
     session.transaction(|session| {
         let statements = [
             (jobs == TableState::Missing).then(|| tables.create_jobs()),
-            (jobs == TableState::Missing).then(|| tables.create_queue_index()),
             (failed == TableState::Missing).then(|| tables.create_failed()).flatten(),
             Some(tables.create_due_index()),
         ];
@@ -34,7 +33,7 @@ pub(crate) fn ensure(session: &mut impl Session, tables: &Tables) -> Result<(), 
 /// The statements that make a new store, for those who run them themselves.
 pub(crate) fn statements(tables: &Tables) -> Vec<String> {
     let failed = tables.create_failed();
-    [tables.create_jobs(), tables.create_queue_index(), tables.create_due_index()].into_iter().chain(failed).collect()
+    [tables.create_jobs(), tables.create_due_index()].into_iter().chain(failed).collect()
 }
 
 /// Whether there is such a table.

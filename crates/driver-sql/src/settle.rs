@@ -1,5 +1,7 @@
 //! Ending and prolonging reservations, each batch behind one check of the fence.
 
+use std::collections::BTreeMap;
+
 use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement};
 use ferry_core::failed::Failure;
 use ferry_core::{Claim, Result};
@@ -21,8 +23,9 @@ pub(crate) fn settle(broker: &SqlBroker<impl Database>, batch: &[Settle]) -> Res
     let (burials, others): (Vec<_>, Vec<_>) =
         batch.iter().enumerate().partition(|(_, item)| matches!(item.settlement, Settlement::Bury(_)));
     broker.run(Role::Settle, |session| {
+        let times = Times { now, now_local: broker.zone.get().to_local(now) };
         for part in [others, burials] {
-            for index in settle_part(session, &broker.tables, &part, now)? {
+            for index in settle_part(session, &broker.tables, &part, times)? {
                 results[index] = SettleResult::Applied;
             }
         }
@@ -49,17 +52,29 @@ pub(crate) fn extend(broker: &SqlBroker<impl Database>, claims: &[Claim]) -> Res
     })
 }
 
+/// The second of a batch, in UTC and in the zone of the table of failed jobs.
+#[derive(Clone, Copy)]
+struct Times {
+    now: i64,
+    now_local: i64,
+}
+
 /// An item and its index in the batch.
 type Indexed<'a> = (usize, &'a Settle);
 
 /// Settles some items and returns the indexes of those that were ours.
-fn settle_part<S: Session>(session: &mut S, tables: &Tables, items: &[Indexed<'_>], now: i64) -> Result<Vec<usize>, SqlError> {
+fn settle_part<S: Session>(
+    session: &mut S,
+    tables: &Tables,
+    items: &[Indexed<'_>],
+    times: Times,
+) -> Result<Vec<usize>, SqlError> {
     let changes = items.iter().any(|(_, item)| !matches!(item.settlement, Settlement::Leave));
     let work = |session: &mut S| {
         let mut fence = fence(session, tables, items.iter().map(|(_, item)| &item.claim))?;
         let ours: Vec<(ReservedRow, Indexed<'_>)> =
             items.iter().filter_map(|(index, item)| Some((fence.pass(&item.claim.receipt)?, (*index, *item)))).collect();
-        apply(session, tables, &ours, now)?;
+        apply(session, tables, &ours, times)?;
         Ok(ours.iter().map(|(_, (index, _))| *index).collect())
     };
     match (items.is_empty(), changes) {
@@ -79,24 +94,28 @@ fn fence<'a>(session: &mut impl Session, tables: &Tables, claims: impl Iterator<
     Ok(Fence::of(reserved))
 }
 
-fn apply(session: &mut impl Session, tables: &Tables, ours: &[(ReservedRow, Indexed<'_>)], now: i64) -> Result<(), SqlError> {
+fn apply(session: &mut impl Session, tables: &Tables, ours: &[(ReservedRow, Indexed<'_>)], times: Times) -> Result<(), SqlError> {
+    let now = times.now;
     let mut removed = Vec::new();
     let mut given_back = Vec::new();
+    // By the second at which they are due again.
+    let mut released: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     for (held, (_, item)) in ours {
         match &item.settlement {
             Settlement::Delete => removed.push(held.id),
-            Settlement::Release { delay } => {
-                let due = now.saturating_add(*delay);
-                session.execute(tables.copy_for_release(), Values::new().int(due).int(now).int(held.id))?;
-                removed.push(held.id);
-            }
+            Settlement::Release { delay } => released.entry(now.saturating_add(*delay)).or_default().push(held.id),
             Settlement::Bury(failure) => {
-                bury(session, tables, &item.claim, failure, now)?;
+                bury(session, tables, &item.claim, failure, times.now_local)?;
                 removed.push(held.id);
             }
             // It keeps its id and with it its position at the head.
             Settlement::GiveBack => given_back.push(held.id),
             Settlement::Leave => {}
+        }
+    }
+    for (due, ids) in released {
+        for ids in padded(&ids) {
+            session.execute(tables.release(ids.len()), Values::new().int(due).ints(&ids))?;
         }
     }
     for ids in padded(&given_back) {
@@ -108,10 +127,14 @@ fn apply(session: &mut impl Session, tables: &Tables, ours: &[(ReservedRow, Inde
     Ok(())
 }
 
-fn bury(session: &mut impl Session, tables: &Tables, claim: &Claim, failure: &Failure, now: i64) -> Result<(), SqlError> {
+fn bury(session: &mut impl Session, tables: &Tables, claim: &Claim, failure: &Failure, now_local: i64) -> Result<(), SqlError> {
     let Some(sql) = tables.bury() else { return Ok(()) };
     let exception = trailer::with_trailer(failure);
-    let values =
-        Values::new().text(&failure.connection).text(claim.queue.as_str()).bytes(&failure.payload).text(&exception).int(now);
+    let values = Values::new()
+        .text(&failure.connection)
+        .text(claim.queue.as_str())
+        .bytes(&failure.payload)
+        .text(&exception)
+        .int(now_local);
     session.execute(sql, values).map(|_| ())
 }

@@ -2,11 +2,11 @@
 //! originals, and `fixtures/think-queue-v1.json`, `mariadb/*`, those of v1 and v2. Which columns there are and when attempts rise is
 //! decided by the family; what databases spell differently, by the dialect; here both become SQL.
 //!
-//! Two indexes serve them. `<table>_queue` on (queue) is think-queue's own; it walks a queue in the order of ids. Ours,
-//! `ferry_<table>_due` on (queue, reserve_time, available_time), finds due and expired rows without touching others; where a
-//! column of its own says whether a row is reserved, that one stands behind the queue. Measured
-//! with 100,000 rows: walking finds the head of a long backlog at once but needs 14 ms past as many delayed rows; sorting what
-//! is due costs 0.1 us a row. So [`Tables::count_due`] counts the due rows first, up to [`FEW`], and the cheaper way is taken.
+//! Jobs are reserved by due second, tries and id. One index of ours, `ferry_<table>_due` on (queue, reserve_time, available_time,
+//! attempts) and the id that every index of SQLite ends with, has the ready rows of a queue in just this order and the expired
+//! reservations beside them, so the cost of a reserve does not grow with what waits, neither ready nor delayed. Where a column of
+//! its own says whether a row is reserved (v1, v2), that one takes the place of reserve_time. think-queue's order by id alone walks
+//! past every delayed row: 14 ms past 100,000.
 //!
 //! Lists of ids are padded to powers of two by repeating their last, so that few different texts fill the statement cache.
 
@@ -22,9 +22,6 @@ pub(crate) const JOB_COLUMNS: &[&str] = &["id", "queue", "payload", "attempts"];
 
 /// Columns that every table of failed jobs has.
 pub(crate) const FAILED_COLUMNS: &[&str] = &["id", "connection", "queue", "payload", "exception"];
-
-/// Up to so many due rows are sorted; more are found by walking.
-pub(crate) const FEW: i64 = 1024;
 
 /// The most ids or rows in one statement. Old libraries know 999 parameters.
 pub(crate) const CHUNK: usize = 256;
@@ -104,11 +101,10 @@ impl Tables {
         }
     }
 
-    /// That a row is not reserved. `plain` is a plus sign to keep the planner off the index, or nothing.
-    fn is_free(&self, plain: &str) -> String {
+    fn is_free(&self) -> String {
         match self.columns().reserved {
-            Some(reserved) => format!("{plain}{reserved} = 0"),
-            None => format!("{plain}{} IS NULL", self.columns().reserved_at),
+            Some(reserved) => format!("{reserved} = 0"),
+            None => format!("{} IS NULL", self.columns().reserved_at),
         }
     }
 
@@ -119,22 +115,22 @@ impl Tables {
         }
     }
 
-    fn is_ready(&self, plain: &str) -> String {
-        format!("queue = ?1 AND {} AND {plain}{} <= ?2", self.is_free(plain), self.columns().available_at)
+    fn is_ready(&self) -> String {
+        format!("queue = ?1 AND {} AND {} <= ?2", self.is_free(), self.columns().available_at)
     }
 
     fn is_delayed(&self) -> String {
         let available_at = self.columns().available_at;
-        format!("{} AND ({available_at} > ?2 OR {available_at} IS NULL)", self.is_free(""))
+        format!("{} AND ({available_at} > ?2 OR {available_at} IS NULL)", self.is_free())
     }
 
-    fn has_expired(&self) -> String {
+    fn has_expired(&self, before: &str) -> String {
         let JobColumns { reserved, reserved_at, .. } = self.columns();
         let reserved = reserved.map(|reserved| format!("{reserved} = 1 AND ")).unwrap_or_default();
-        format!("queue = ?1 AND {reserved}{reserved_at} <= ?3")
+        format!("queue = ?1 AND {reserved}{reserved_at} <= {before}")
     }
 
-    /// How often a row that can be taken was tried. In v1 an expired reservation is counted only now, when it returns.
+    /// How often a row that can be reserved was tried. In v1 an expired reservation is counted only now, when it returns.
     fn tried(&self) -> String {
         match (self.family.counting(), self.columns().reserved) {
             (Counting::AtReturn, Some(reserved)) => format!("coalesce(attempts, 0) + CASE WHEN {reserved} = 1 THEN 1 ELSE 0 END"),
@@ -156,18 +152,10 @@ impl Tables {
         self.dialect.create_jobs(&self.jobs, self.columns())
     }
 
-    pub(crate) fn create_queue_index(&self) -> String {
-        self.dialect.create_index(&format!("{}_queue", self.jobs), &self.jobs, &["queue"])
-    }
-
     pub(crate) fn create_due_index(&self) -> String {
         let JobColumns { reserved, reserved_at, available_at, .. } = *self.columns();
-        match reserved {
-            Some(reserved) => {
-                self.dialect.create_index(&self.due_index(), &self.jobs, &["queue", reserved, available_at, reserved_at])
-            }
-            None => self.dialect.create_index(&self.due_index(), &self.jobs, &["queue", reserved_at, available_at]),
-        }
+        let columns = ["queue", reserved.unwrap_or(reserved_at), available_at, "attempts"];
+        self.dialect.create_index(&self.due_index(), &self.jobs, &columns)
     }
 
     pub(crate) fn create_failed(&self) -> Option<String> {
@@ -183,36 +171,44 @@ impl Tables {
         format!("INSERT INTO {} (queue, payload, {columns}) VALUES {}", self.jobs(), values.join(","))
     }
 
-    // Reserve. Parameters of the first four: queue, now, and the second before which reservations have expired (NULL: never).
+    // Reserve.
 
-    /// Answers how many rows are due, [`FEW`] + 1 at most, and whether any reservation has expired. Takes no write lock.
-    pub(crate) fn count_due(&self) -> String {
-        let (jobs, ready, expired) = (self.jobs(), self.is_ready(""), self.has_expired());
-        format!(
-            "SELECT (SELECT count(*) FROM (SELECT 1 FROM {jobs} WHERE {ready} LIMIT {}) AS due), \
-             CASE WHEN EXISTS (SELECT 1 FROM {jobs} WHERE {expired}) THEN 1 ELSE 0 END",
-            FEW + 1
-        )
+    /// Whether any row is ready, and whether any reservation has expired: 1 or 0 each. Takes no write lock. Parameters: queue, now,
+    /// and the second before which reservations have expired.
+    pub(crate) fn any_due(&self) -> String {
+        let jobs = self.jobs();
+        let exists = |condition: String| format!("CASE WHEN EXISTS (SELECT 1 FROM {jobs} WHERE {condition}) THEN 1 ELSE 0 END");
+        format!("SELECT {}, {}", exists(self.is_ready()), exists(self.has_expired("?3")))
     }
 
-    /// Id and tries so far of the first `?4` rows to take. `walk`: by id, for many due rows; otherwise by sorting the due ones.
-    pub(crate) fn candidates(&self, walk: bool) -> String {
-        let (jobs, expired, tried) = (self.jobs(), self.has_expired(), self.tried());
-        let ready = if walk {
-            // The plus signs keep the planner off the index on due times; the result is the same.
-            format!("{jobs} WHERE {} ORDER BY id LIMIT ?4", self.is_ready("+"))
-        } else {
-            format!("{jobs} WHERE {} ORDER BY +id LIMIT ?4", self.is_ready(""))
+    /// Id, tries so far and due second of the first rows that are ready. Parameters: queue, now, limit.
+    pub(crate) fn ready(&self) -> String {
+        self.select_candidates(&self.is_ready(), &self.order())
+    }
+
+    /// The same of the reservations that expired, those first that the index has first. Parameters: queue, the second before which
+    /// reservations have expired, limit.
+    pub(crate) fn expired(&self) -> String {
+        let order = match self.columns().reserved {
+            Some(_) => self.order(),
+            None => format!("{}, {}", self.columns().reserved_at, self.order()),
         };
-        format!(
-            "SELECT id, {tried} FROM {jobs} WHERE id IN (SELECT id FROM (SELECT id FROM {ready}) UNION ALL \
-             SELECT id FROM (SELECT id FROM {jobs} WHERE {expired} ORDER BY +id LIMIT ?4)) ORDER BY id LIMIT ?4"
-        )
+        self.select_candidates(&self.has_expired("?2"), &order)
+    }
+
+    fn select_candidates(&self, condition: &str, order: &str) -> String {
+        let (jobs, tried, available_at) = (self.jobs(), self.tried(), self.columns().available_at);
+        format!("SELECT id, {tried}, {available_at} FROM {jobs} WHERE {condition} ORDER BY {order} LIMIT ?3")
+    }
+
+    /// The order in which jobs are reserved: by due second; in one second, jobs that were tried before come behind fresh ones.
+    fn order(&self) -> String {
+        format!("{}, attempts, id", self.columns().available_at)
     }
 
     /// Id and payload.
     pub(crate) fn payloads(&self, ids: usize) -> String {
-        format!("SELECT id, payload FROM {} WHERE id IN ({}) ORDER BY id", self.jobs(), marks(1, ids))
+        format!("SELECT id, payload FROM {} WHERE id IN ({})", self.jobs(), marks(1, ids))
     }
 
     /// Parameters: now, ids.
@@ -239,16 +235,16 @@ impl Tables {
         format!("DELETE FROM {} WHERE id IN ({})", self.jobs(), marks(1, ids))
     }
 
-    /// The released job under a new id. Parameters: due second, now, id of the old row.
-    ///
-    /// Copied before the old row goes, so that the new id differs in a table without AUTOINCREMENT too.
-    pub(crate) fn copy_for_release(&self) -> String {
-        let (jobs, (columns, free)) = (self.jobs(), self.new_row());
+    /// Parameters: due second, ids.
+    pub(crate) fn release(&self, ids: usize) -> String {
+        let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
+        let reserved = reserved.map(|reserved| format!(", {reserved} = 0")).unwrap_or_default();
         // Tried once more, whenever the family counts it.
         let raise = 1 - self.attempts_held(0);
         format!(
-            "INSERT INTO {jobs} (queue, payload, {columns}) \
-             SELECT queue, payload, attempts + {raise}, {free}, ?1, ?2 FROM {jobs} WHERE id = ?3"
+            "UPDATE {} SET {reserved_at} = NULL, attempts = attempts + {raise}, {available_at} = ?1{reserved} WHERE id IN ({})",
+            self.jobs(),
+            marks(2, ids)
         )
     }
 
@@ -270,7 +266,7 @@ impl Tables {
         format!("UPDATE {} SET {} = ?1 WHERE id IN ({})", self.jobs(), self.columns().reserved_at, marks(2, ids))
     }
 
-    /// Parameters: connection, queue, payload, exception, now. `None` when failed jobs are discarded.
+    /// Parameters: connection, queue, payload, exception, the local second. `None` when failed jobs are discarded.
     pub(crate) fn bury(&self) -> Option<String> {
         let failed = self.failed()?;
         Some(format!(
@@ -286,7 +282,7 @@ impl Tables {
     pub(crate) fn size(&self) -> String {
         format!(
             "SELECT {}, {}, {} FROM {} WHERE queue = ?1",
-            count_if(&self.is_ready("")),
+            count_if(&self.is_ready()),
             count_if(&self.is_delayed()),
             count_if(&self.is_reserved()),
             self.jobs()
@@ -329,7 +325,7 @@ impl Tables {
     pub(crate) fn peek(&self, state: State) -> String {
         let JobColumns { reserved_at, available_at, .. } = self.columns();
         let which = match state {
-            State::Ready => format!("{} ORDER BY id", self.is_ready("")),
+            State::Ready => format!("{} ORDER BY {}", self.is_ready(), self.order()),
             State::Delayed => format!("{} ORDER BY {available_at}, id", self.is_delayed()),
             State::Reserved => format!("{} ORDER BY {reserved_at}, id", self.is_reserved()),
         };

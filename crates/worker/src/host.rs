@@ -65,8 +65,8 @@ pub trait TaskHost: Host {
     /// The bytes of the next execution, with `count` failed ones. Others than `body` when the handler changed the task.
     fn next_body(&self, task: &Task, body: &[u8], count: i64) -> Vec<u8>;
 
-    /// The task at hand is over.
-    fn release(&self);
+    /// The task at hand is over and settled.
+    fn release(&self) -> Result<(), Halt>;
 
     /// Logs an event without calling PHP code: the process is on its way out.
     fn log(&self, event: TaskEvent<'_>);

@@ -14,7 +14,7 @@ use ext_php_rs::ffi::php_output_write;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_core::config::ConnectionConfig;
 use ferry_core::display::{indented, one_line};
-use ferry_worker::{Event, Options};
+use ferry_worker::{Event, Options, TaskEvent};
 
 use crate::zend::call::{self, Called, guarded};
 use crate::zend::dates::formatted;
@@ -85,9 +85,18 @@ impl Log {
         guarded(|| self.write(&Entry::trouble("error", text.to_owned()), || None))
     }
 
+    /// Logs an event while PHP is on its way out: a logger is not called.
+    pub fn event_at_exit(&self, event: Event<'_>) {
+        if !self.calls_php() {
+            // Without a logger nothing can throw.
+            let _ = self.event(event, || None);
+        }
+    }
+
     /// The lines of every job are the hot ones: with a higher level they cost a comparison.
     pub fn skips(&self, event: &Event<'_>) -> bool {
-        let of_every_job = matches!(event, Event::Looping | Event::Processing(_) | Event::Processed(_));
+        let of_every_job = matches!(event, Event::Looping | Event::Processing(_) | Event::Processed(_))
+            || matches!(event, Event::Task(TaskEvent::Starting(_) | TaskEvent::Succeeded(_)));
         of_every_job && (self.least > LogLevel::Info || matches!(self.sink, Sink::None))
     }
 
@@ -127,6 +136,7 @@ impl Log {
                 let (id, name, more) = (job.id(), one_line(&job.payload().job), one_line(more));
                 format!("[{now}][{}] {word:<11} {name}{more}\n", one_line(&id))
             }
+            Subject::Task { text, .. } => format!("[Task] {}\n", one_line(text)),
             Subject::Worker { text, .. } => format!("[{now}] ferry: {}\n", indented(text)),
         }
     }

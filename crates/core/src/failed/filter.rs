@@ -1,4 +1,4 @@
-//! Which failed jobs an operator means. Finding them is the store's work, walking through them the client's.
+//! Which failed jobs a call is about. Finding them in a store is the driver's task.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::failed::FailedJob;
 use crate::payload::{Payload, class_name};
 
-/// Which failed jobs are meant: those that meet every condition. Without conditions all of them.
+/// Selects failed jobs: those that meet every condition. Without conditions all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     /// Those with one of these ids.
@@ -32,7 +32,7 @@ impl Filter {
         Self { ids: Some(ids.into_iter().collect()), ..Self::default() }
     }
 
-    /// Whether this job is meant.
+    /// Whether this job is selected.
     pub fn matches(&self, job: &FailedJob) -> bool {
         self.ids.as_ref().is_none_or(|ids| ids.contains(&job.id))
             && self.before.is_none_or(|second| job.failed_at < second)
@@ -40,7 +40,7 @@ impl Filter {
             && self.class.as_deref().is_none_or(|class| class_of(&job.payload).is_some_and(|of| same_class(&of, class)))
     }
 
-    /// How many jobs it can mean at most. `None`: any number.
+    /// How many ids it names. `None`: it names none, so any number of jobs may match.
     pub fn most(&self) -> Option<usize> {
         self.ids.as_ref().map(HashSet::len)
     }

@@ -30,6 +30,7 @@ pub struct SqliteSession {
 impl SqliteSession {
     pub(super) fn open(file: &DatabaseFile) -> Result<Self, SqlError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(SqlError::Runtime)?;
+        file.create_private();
         let options = options(file);
         // The connection's thread inherits the block.
         let connection = with_signals_blocked(|| runtime.block_on(options.connect()))?;

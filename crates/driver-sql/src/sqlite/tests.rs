@@ -15,10 +15,16 @@ use crate::session::{Row, Session};
 use crate::settings::Settings;
 use crate::values::Values;
 
+fn config(path: PathBuf) -> SqliteConfig {
+    SqliteConfig { path, table: "jobs".into(), failed_table: "failed_jobs".into(), busy_timeout: Duration::from_secs(10) }
+}
+
+fn settings() -> Settings {
+    Settings { family: Family::Think3, retry_after: Some(60), failed: FailedStore::Keep, now: None }
+}
+
 fn broker(path: PathBuf) -> SqliteBroker {
-    let config =
-        SqliteConfig { path, table: "jobs".into(), failed_table: "failed_jobs".into(), busy_timeout: Duration::from_secs(10) };
-    SqliteBroker::new(config, Settings { family: Family::Think3, retry_after: Some(60), failed: FailedStore::Keep, now: None })
+    SqliteBroker::new(config(path), settings())
 }
 
 fn limit_pages(role: Role, broker: &SqliteBroker, pages: u32) {
@@ -81,23 +87,27 @@ fn a_failed_store_that_refuses_leaves_the_job_and_holds_up_nothing_else() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// The plan of a statement, a step a line.
+fn plan(broker: &SqliteBroker, sql: String, values: Values<'_>) -> String {
+    let rows = broker.run(Role::Query, |session| session.query(format!("EXPLAIN QUERY PLAN {sql}"), values)).unwrap();
+    rows.iter().map(|row| row.text(3)).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
-fn both_ways_to_the_head_of_a_queue_find_the_same_rows() {
-    let folder = std::env::temp_dir().join(format!("ferry-sql-ways-{}", std::process::id()));
+fn a_reserve_walks_one_index_and_sorts_nothing() {
+    let folder = std::env::temp_dir().join(format!("ferry-sql-plan-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let broker = broker(folder.join("q.db"));
-    let jobs: Vec<NewJob<'_>> = (0..500)
-        .map(|n| NewJob::due(n.to_string().into_bytes(), ferry_core::Due::At(if n % 3 == 0 { i64::MAX } else { 1000 - n })))
-        .collect();
-    broker.push_many(&QueueName::default(), &jobs).unwrap();
-    let found = |walk| {
-        let values = Values::new().text("default").ints(&[2000, 1000, 64]);
-        let sql = broker.tables.candidates(walk);
-        let rows = broker.run(Role::Query, |session| session.query(sql, values)).unwrap();
-        rows.iter().filter_map(|row| row.int(0)).collect::<Vec<_>>()
-    };
-    assert_eq!(found(true), found(false));
-    assert_eq!(found(true)[..4], [2, 3, 5, 6]);
-    broker.close();
+    for family in Family::ALL {
+        let broker = SqliteBroker::new(config(folder.join(family.name())), Settings { family, ..settings() });
+        push(&broker, "one").unwrap();
+        let page = || Values::new().text("default").ints(&[2000, 64]);
+        for sql in [broker.tables.ready(), broker.tables.any_due()] {
+            let plan = plan(&broker, sql, page());
+            assert!(plan.contains("ferry_jobs_due") && !plan.contains("B-TREE"), "{}: {plan}", family.name());
+        }
+        let plan = plan(&broker, broker.tables.expired(), page());
+        assert!(plan.contains("ferry_jobs_due"), "{}: {plan}", family.name());
+        broker.close();
+    }
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -1,6 +1,8 @@
 //! Files that cannot be used, and what is said about them.
 
-use std::path::Path;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ferry_core::broker::Broker;
@@ -50,6 +52,25 @@ fn a_file_of_another_kind_is_left_alone() {
     std::fs::write(folder.file(), &text).unwrap();
     assert_says(&push_error(&folder.file()), ErrorKind::Refused, &["is not a SQLite database", "nothing was changed"]);
     assert_eq!(std::fs::read_to_string(folder.file()).unwrap(), text);
+}
+
+#[test]
+fn a_new_file_belongs_to_its_owner_alone_and_an_existing_one_keeps_its_mode() {
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for (before, expected) in [(None, 0o600), (Some(0o664), 0o664)] {
+        let folder = Folder::new();
+        if let Some(before) = before {
+            std::fs::write(folder.file(), b"").unwrap();
+            std::fs::set_permissions(folder.file(), Permissions::from_mode(before)).unwrap();
+        }
+        let broker = broker(&folder.file());
+        push(&broker, "x");
+        let files: Vec<PathBuf> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+        assert_eq!(files.len(), 3, "the file, its -wal and its -shm: {files:?}");
+        for file in files {
+            assert_eq!(mode(&file), expected, "{}", file.display());
+        }
+    }
 }
 
 #[test]
@@ -142,7 +163,8 @@ fn a_lock_that_outlasts_the_timeout_is_refused_with_its_likely_cause() {
     assert_eq!(broker.size(&QueueName::default()).unwrap().ready, 1, "reading goes on");
     writer.end();
     push(&broker, "c");
-    assert_eq!(bodies(&reserve(&broker, 9)), ["a", "uncommitted", "c"]);
+    // The uncommitted one was due long before.
+    assert_eq!(bodies(&reserve(&broker, 9)), ["uncommitted", "a", "c"]);
 }
 
 #[test]

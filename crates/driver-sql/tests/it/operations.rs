@@ -82,7 +82,8 @@ fn a_job_that_stands_alone_comes_alone() {
         push(&broker, payload);
     }
     sql(&folder.file(), "UPDATE tp_jobs SET attempts = 1 WHERE payload = 'b'");
-    for batch in [&["a"][..], &["b"], &[r#"{"maxTries":1}"#], &["c"]] {
+    // Of one second, the one that was tried before comes last.
+    for batch in [&["a"][..], &[r#"{"maxTries":1}"#], &["c"], &["b"]] {
         assert_eq!(bodies(&reserve(&broker, 9)), batch);
     }
 }
@@ -147,9 +148,9 @@ fn a_batch_is_settled_item_by_item() {
     assert_eq!(
         state,
         serde_json::json!([
+            {"id": 2, "payload": "release", "attempts": 1, "reserve_time": null, "available_time": NOW + 5},
             {"id": 4, "payload": "give back", "attempts": 0, "reserve_time": null, "available_time": NOW},
             {"id": 5, "payload": "leave", "attempts": 1, "reserve_time": NOW, "available_time": NOW},
-            {"id": 6, "payload": "release", "attempts": 1, "reserve_time": null, "available_time": NOW + 5},
         ])
     );
     let repeated = broker.settle(&batch).unwrap();
@@ -210,6 +211,30 @@ fn attempts_are_counted_beyond_255() {
     assert_eq!(job.attempts, Some(256));
     assert_eq!(settle(&broker, &job, Settlement::Release { delay: 0 }), SettleResult::Applied);
     assert_eq!(reserve(&broker, 1)[0].attempts, Some(257));
+}
+
+/// What think-queue's worker does that held the row, was taken for dead and comes back late: it names no more than the id.
+#[test]
+fn a_late_original_worker_finds_a_job_that_was_released_because_it_keeps_its_id() {
+    for (statements, left) in [
+        ("DELETE FROM tp_jobs WHERE id = 1", &[][..]),
+        (
+            "DELETE FROM tp_jobs WHERE id = 1; INSERT INTO tp_jobs (queue, payload, attempts, reserve_time, available_time, create_time) \
+             VALUES ('default', 'p', 1, NULL, 1700000000, 1700000000)",
+            &["p"],
+        ),
+    ] {
+        let folder = Folder::new();
+        create_think_queue_tables(&folder.file());
+        let id = push(&broker_at(&folder.file(), NOW - 61), "p");
+        sql(&folder.file(), "UPDATE tp_jobs SET attempts = 1, reserve_time = 1699999939");
+        let broker = broker_at(&folder.file(), NOW);
+        let job = reserve(&broker, 1).remove(0);
+        assert_eq!(settle(&broker, &job, Settlement::Release { delay: 0 }), SettleResult::Applied);
+        assert_eq!(jobs_table(&folder.file())[0]["id"], id);
+        sql(&folder.file(), statements);
+        assert_eq!(bodies(&reserve(&broker, 9)), left, "{statements}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::common::*;
 /// What we do on purpose where a vector records a bug, or what is not this crate's to do.
 const DEVIATIONS: &[(&str, &str)] = &[
     ("sqlite/push-invalid-utf8", "refused by the encoder in front of the driver; nothing reaches it"),
+    ("sqlite/pop-order-by-id-not-available-time", "the job that became due first comes first"),
     ("sqlite/release-after-another-worker-took-it", "fenced: the claim is lost and the row stays the other worker's"),
 ];
 
@@ -63,6 +64,15 @@ fn assert_popped(jobs: &[Reservation], returns: &Value) {
     assert_eq!(job.reserved_at, NOW);
 }
 
+/// The recorded rows; but a job that is released keeps its row, where the original inserts another.
+fn jobs_after(case: &Value) -> Value {
+    let mut rows = case["after"]["tp_jobs"].clone();
+    if case["operation"].as_str().unwrap().starts_with("job.release") {
+        rows[0]["id"] = case["before"]["tp_jobs"][0]["id"].clone();
+    }
+    rows
+}
+
 fn replay(case: &Value, broker: &SqliteBroker, path: &Path) {
     let args = &case["args"];
     let queue = queue_of(args);
@@ -96,7 +106,9 @@ fn replay(case: &Value, broker: &SqliteBroker, path: &Path) {
         "job.release+pop" => {
             let job = reserve_again(broker, path, 1);
             assert_eq!(settle(broker, &job, Settlement::Release { delay: 0 }), SettleResult::Applied);
-            assert_popped(&reserve(broker, 1), &case["returns"]);
+            let mut returns = case["returns"].clone();
+            returns["getJobId"] = case["before"]["tp_jobs"][0]["id"].clone();
+            assert_popped(&reserve(broker, 1), &returns);
         }
         other => panic!("no replay for {other}"),
     }
@@ -114,7 +126,7 @@ fn every_case_leaves_the_recorded_state_behind() {
         prepare(&folder.file(), &case);
         let broker = broker_at(&folder.file(), NOW);
         replay(&case, &broker, &folder.file());
-        assert_eq!(jobs_table(&folder.file()), case["after"]["tp_jobs"], "{name}");
+        assert_eq!(jobs_table(&folder.file()), jobs_after(&case), "{name}");
         assert_eq!(rows(&folder.file(), "SELECT * FROM tp_failed_jobs"), case["after"]["tp_failed_jobs"], "{name}");
         replayed += 1;
     }
@@ -122,9 +134,19 @@ fn every_case_leaves_the_recorded_state_behind() {
 }
 
 #[test]
-fn a_row_that_another_worker_took_is_not_touched() {
+fn the_job_that_became_due_first_is_reserved_first() {
     let all = cases();
     let case = all.iter().find(|case| case["name"] == DEVIATIONS[1].0).unwrap();
+    let folder = Folder::new();
+    prepare(&folder.file(), case);
+    let numbers: Vec<_> = reserve(&broker_at(&folder.file(), NOW), 9).iter().map(|job| job.number.unwrap()).collect();
+    assert_eq!(numbers, [2, 1]);
+}
+
+#[test]
+fn a_row_that_another_worker_took_is_not_touched() {
+    let all = cases();
+    let case = all.iter().find(|case| case["name"] == DEVIATIONS[2].0).unwrap();
     let folder = Folder::new();
     prepare(&folder.file(), case);
     let broker = broker_at(&folder.file(), NOW);
