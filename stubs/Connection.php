@@ -164,12 +164,13 @@ class Connection
     /**
      * Failed jobs, newest first.
      *
-     * `id` belongs to the store and orders it; `reason` is one of `exception`, `max_attempts`, `poison`, `no_handler`, `exited`,
+     * `id` identifies the record: the id of the job, or in a table its row number; `job_id` is the id that its push returned;
+     * `reason` is one of `exception`, `max_attempts`, `poison`, `no_handler`, `exited`,
      * `timeout`, `asked`; `exception` is the exception as PHP prints it; `payload` is the body as popped; `failed_at` is a Unix timestamp.
      *
      * @param int $limit how many at most, 0 or more
      * @param int $offset how many to skip, 0 or more
-     * @return list<array{id: string, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}>
+     * @return list<array{id: string, job_id: string|null, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}>
      * @throws InvalidArgumentException a negative limit or offset
      * @throws ConfigException as for {@see push()}
      * @throws BrokerException or a subclass
@@ -182,7 +183,7 @@ class Connection
      * One failed job, as {@see failed()} returns it.
      *
      * @param string|int $id as {@see failed()} shows it
-     * @return array{id: string, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}|null null when there is none
+     * @return array{id: string, job_id: string|null, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}|null null when there is none
      * @throws InvalidArgumentException the id is neither a string nor an int
      * @throws ConfigException as for {@see push()}
      * @throws BrokerException or a subclass
