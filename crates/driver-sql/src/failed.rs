@@ -23,7 +23,7 @@ const PAGE: u64 = 200;
 /// A page of failed jobs, newest first.
 pub(crate) fn failed(broker: &SqlBroker<impl Database>, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
     let page = Values::new().text(queue.as_str()).int(clamped(limit)).int(clamped(offset));
-    read_page(broker, broker.tables.newest_failed(), page)
+    read_page(broker, Tables::newest_failed, page)
 }
 
 /// The failed job with this id.
@@ -51,7 +51,7 @@ fn find_by_job_id(broker: &SqlBroker<impl Database>, queue: &QueueName, id: &str
 /// A page of failed jobs behind an id, oldest first.
 fn behind(broker: &SqlBroker<impl Database>, queue: &QueueName, id: i64, limit: u64) -> Result<Vec<FailedJob>> {
     let page = Values::new().text(queue.as_str()).int(id).int(clamped(limit));
-    read_page(broker, broker.tables.oldest_failed(), page)
+    read_page(broker, Tables::oldest_failed, page)
 }
 
 /// Hands the failed jobs that match to `remove`, oldest first, and returns how many it removed. Ids only grow, so no place is ever
@@ -81,9 +81,16 @@ fn counted(error: Error, removed: u64) -> Error {
     if removed == 0 { error } else { error.within(format!("{removed} jobs were done before this")) }
 }
 
-fn read_page(broker: &SqlBroker<impl Database>, sql: Option<String>, page: Values<'_>) -> Result<Vec<FailedJob>> {
-    let Some(sql) = sql else { return Ok(Vec::new()) };
-    broker.run(Role::Query, |session| Ok(session.query(sql, page)?.iter().map(read_row).collect()))
+fn read_page(
+    broker: &SqlBroker<impl Database>,
+    statement: impl FnOnce(&Tables) -> Option<String>,
+    page: Values<'_>,
+) -> Result<Vec<FailedJob>> {
+    broker.run(Role::Query, |session| {
+        // Only now: which columns there are is known once a connection was opened.
+        let Some(sql) = statement(&broker.tables) else { return Ok(Vec::new()) };
+        Ok(session.query(sql, page)?.iter().map(read_row).collect())
+    })
 }
 
 fn read_row(row: &impl Row) -> FailedJob {
