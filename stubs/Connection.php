@@ -198,7 +198,7 @@ class Connection
      * `command/retry-payload-reencoded` and `command/retry-garbage-payload`). Jobs that fail meanwhile are left alone. Several
      * processes may ask at once: each job is retried once.
      *
-     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface} $which
+     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, connection?: string} $which
      *     `'all'`, an id, a list of ids, or conditions that must all hold: the class of the handler or of the object job, failed
      *     before a second, failed in a second or later. An empty array means none.
      * @return int<0, max> how many
@@ -214,7 +214,7 @@ class Connection
     /**
      * Removes failed jobs for good: `'all'` flushes, `['before' => ...]` prunes.
      *
-     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface} $which as
+     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, connection?: string} $which as
      *     for {@see retryFailed()}
      * @return int<0, max> how many
      * @throws InvalidArgumentException `$which` is none of these
