@@ -33,6 +33,7 @@ extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
         let _ = writeln!(std::io::stderr(), "ferry: cannot register its classes: {error}");
         return -1;
     }
+    classes::show_to_collector();
     zend::autoload::install();
     zend::interrupter::install();
     zend::fork::watch();
@@ -42,6 +43,7 @@ extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
 /// At the start of a request.
 extern "C" fn request_startup(_kind: i32, _module_number: i32) -> i32 {
     let _ = std::panic::catch_unwind(zend::sensitive::mark);
+    zend::call::revive();
     0
 }
 

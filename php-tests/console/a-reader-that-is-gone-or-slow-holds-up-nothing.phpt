@@ -92,6 +92,14 @@ touch(temp_dir() . '/gate');
 same('it exits with', 1, ended($process));
 $book->waitFor("let go by $pid");
 same('the next one waits', [1, 0], [$connection->stats('a')['ready'], $connection->stats('a')['failed']]);
+
+// A master that was started without any descriptor works as others do: there is nobody to wait for.
+foreach (['p', 'q'] as $data) {
+    $connection->push('Loud', $data, 'b');
+}
+$command = implode(' ', array_map('escapeshellarg', $ferry->command(['work', '--queue=b', $loud, '--processes=2', '--stop-when-empty'])));
+same('without descriptors', 0, $ferry->run_command(['sh', '-c', "exec $command <&- >&- 2>&-"])->code);
+same('all was worked', [0, 0], [$connection->size('b'), $connection->stats('b')['failed']]);
 done();
 --EXPECT--
 ok

@@ -49,7 +49,7 @@ function run_with(array $options): string
 // Levels.
 $lines = explode("\n", trim(run_with(['log_level' => 'notice', 'status' => 60])));
 same('notice hides the lines of every job', 2, count($lines));
-check('the start', (bool) preg_match('/^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] ferry: worker \d+ starts: connection default, driver sqlite, queue default, tries 1, timeout 60 s, retry_after 60 s, prefetch 64, memory unlimited, on_return leave$/', $lines[0]), $lines[0]);
+check('the start', (bool) preg_match('/^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] ferry: worker \d+ starts: connection default, driver sqlite, queue default, tries 1, timeout 60 s, retry_after 60 s, prefetch 64, memory unlimited, on_return leave, object_jobs any class$/', $lines[0]), $lines[0]);
 check('the failure', str_contains($lines[1], 'Failed:     Bad (DomainException: no route in '), $lines[1]);
 same('error leaves the failure', 1, substr_count(run_with(['log_level' => 'error', 'status' => 60]), "\n"));
 same('no status, no banner', 0, substr_count(run_with(['log_level' => 'notice']), 'starts'));

@@ -116,4 +116,4 @@ foreach (brokers() as $name => $config) {
 done();
 ?>
 --EXPECTREGEX--
-(\[[^]]+\] ferry: failed\(\) of Job1 threw: DomainException: in failed\(\)[^\n]*\nStack trace:\n(#[^\n]*\n)+){6}ok
+(\[[^]]+\] ferry: failed\(\) of Job1 threw: DomainException: in failed\(\)[^\n]*\n    Stack trace:\n(    #[^\n]*\n)+){6}ok

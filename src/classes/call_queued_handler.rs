@@ -12,6 +12,7 @@ use crate::classes::exceptions::{self, Class};
 use crate::convert::arguments::{Maybe, Mixed};
 use crate::convert::errors::pending;
 use crate::zend::call::{self, CallFailure, Called};
+use crate::zend::gc::HoldsValues;
 use crate::zend::objects;
 
 /// The handler of object jobs.
@@ -19,15 +20,22 @@ use crate::zend::objects;
 #[php(name = "Ferry\\CallQueuedHandler")]
 pub struct CallQueuedHandler {
     /// The classes that may be unserialized; `None` for any.
-    allowed: Option<Zval>,
+    allowed: RefCell<Option<Zval>>,
     /// Why the job could not begin, and never will: for the worker, which must not try it again.
     refusal: RefCell<Option<CallEnd>>,
 }
 
 impl CallQueuedHandler {
-    /// A handler that unserializes these classes only.
-    pub fn allowing(allowed: Option<Zval>) -> Self {
-        Self { allowed, refusal: RefCell::default() }
+    /// A handler that unserializes any class.
+    pub fn allowing_any() -> Self {
+        Self { allowed: RefCell::default(), refusal: RefCell::default() }
+    }
+
+    /// Lets a handler unserialize these classes only. Another kind of handler is left alone.
+    pub fn restrict(handler: &Zval, allowed: &Zval) {
+        if let Some(handler) = handler.extract::<&Self>() {
+            handler.allowed.replace(Some(allowed.shallow_clone()));
+        }
     }
 
     /// Why the last job of this handler could not begin. `None` when it began, or when the object is another kind of handler.
@@ -52,7 +60,7 @@ impl CallQueuedHandler {
             return Err(self.poison("the payload of an object job has no `command`"));
         };
         let mut options = ZendHashTable::new();
-        let allowed = self.allowed.as_ref().map_or_else(|| objects::truth(true), Zval::shallow_clone);
+        let allowed = self.allowed.borrow().as_ref().map_or_else(|| objects::truth(true), Zval::shallow_clone);
         options.insert("allowed_classes", allowed)?;
         let mut arguments = [command.shallow_clone(), array(options)];
         let object = called(call::function("unserialize", &mut arguments))?;
@@ -69,11 +77,19 @@ impl CallQueuedHandler {
     }
 }
 
+impl HoldsValues for CallQueuedHandler {
+    fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        if let Ok(allowed) = self.allowed.try_borrow() {
+            allowed.iter().for_each(visit);
+        }
+    }
+}
+
 #[php_impl]
 impl CallQueuedHandler {
     /// A handler that unserializes any class.
-    pub fn __construct() -> Self {
-        Self::allowing(None)
+    pub fn __construct() -> PhpResult<Self> {
+        objects::construct(|| Ok(Self::allowing_any()))
     }
 
     /// Runs an object job, then deletes it unless it settled itself.

@@ -1,8 +1,8 @@
-//! `Ferry\Connection`: one configured connection. `Ferry\Queue` offers the same words for the default one.
+//! `Ferry\Connection`: one configured connection. `Ferry\Queue` has the same methods for the default one.
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::exception::PhpResult;
@@ -12,23 +12,23 @@ use ferry_client::{Connection, Handle, JobSpec, Pushed, process};
 use ferry_core::broker::State;
 use ferry_core::config::{self, DriverConfig, Value};
 use ferry_core::control::ControlCommand;
-use ferry_core::payload::Envelope;
 use ferry_core::{Due, QueueName, Result};
-use ferry_worker::{Direct, ForkGeneration, Halt, HeldJob, InFlightJob, work_now};
+use ferry_worker::{Direct, ForkGeneration, HeldJob, InFlightJob};
 
 use crate::classes::job::PhpJob;
+use crate::classes::queue_methods::queue_methods;
 use crate::classes::status::PhpStatus;
 use crate::convert::arguments::{Data, Maybe, Mixed, OptionalText, Text};
-use crate::convert::errors::{exception, invalid, pending};
+use crate::convert::errors::{exception, invalid};
 use crate::convert::spec::{EncodedJob, SharedData};
 use crate::convert::which::Which;
 use crate::convert::{self, delay};
-use crate::handler::{PhpHost, Resolver};
-use crate::zend::call::{self, CallFailure};
+use crate::handler::{Resolver, sync};
 use crate::zend::dates;
+use crate::zend::memory::MemoryRoom;
 use crate::zend::objects::{self, text};
 
-/// One connection, and everything one can ask of it.
+/// One connection.
 #[php_class]
 #[php(name = "Ferry\\Connection")]
 pub struct PhpConnection {
@@ -51,95 +51,22 @@ impl PhpConnection {
     }
 }
 
-#[php_impl]
-impl PhpConnection {
+queue_methods!(PhpConnection, [&self,], self.link, {
     /// A connection of its own, from a DSN or the array of one connection.
     pub fn __construct(config: Mixed<'_>) -> PhpResult<Self> {
-        let config = match convert::config::value(config.0) {
-            Value::Text(dsn) => config::connection_from_dsn("default", &String::from_utf8_lossy(&dsn)),
-            Value::Map(entries) => one_of(entries),
-            _ => return Err(invalid("a connection is configured by a DSN or an array")),
-        };
-        Ok(Self::of(Rc::new(Handle::new(Arc::new(config.map_err(|error| exception(&error))?)))))
+        objects::construct(|| {
+            let config = match convert::config::value(config.0) {
+                Value::Text(dsn) => config::connection_from_dsn("default", &String::from_utf8_lossy(&dsn)),
+                Value::Map(entries) => one_of(entries),
+                _ => return Err(invalid("a connection is configured by a DSN or an array")),
+            };
+            Ok(Self::of(Rc::new(Handle::new(Arc::new(config.map_err(|error| exception(&error))?)))))
+        })
     }
 
     /// Its name in the configuration.
     pub fn get_name(&self) -> Zval {
         text(self.link.0.config().name.as_bytes())
-    }
-
-    /// Pushes a job that is ready at once.
-    #[php(defaults(data = Data(None)))]
-    pub fn push(&self, job: Mixed<'_>, data: Data<'_>, queue: OptionalText) -> PhpResult<Zval> {
-        self.link.push(job.0, data.0, queue.bytes(), Due::Now)
-    }
-
-    /// Pushes a job that is ready after a delay.
-    #[php(defaults(data = Data(None)))]
-    pub fn later(&self, delay: Mixed<'_>, job: Mixed<'_>, data: Data<'_>, queue: OptionalText) -> PhpResult<Zval> {
-        self.link.later(delay.0, job.0, data.0, queue.bytes())
-    }
-
-    /// Pushes many jobs with the same data.
-    #[php(defaults(data = Data(None)))]
-    pub fn bulk(&self, jobs: Mixed<'_>, data: Data<'_>, queue: OptionalText) -> PhpResult<Zval> {
-        self.link.bulk(jobs.0, data.0, queue.bytes())
-    }
-
-    /// `push` with the queue first.
-    #[php(defaults(data = Data(None)))]
-    pub fn push_on(&self, queue: OptionalText, job: Mixed<'_>, data: Data<'_>) -> PhpResult<Zval> {
-        self.link.push(job.0, data.0, queue.bytes(), Due::Now)
-    }
-
-    /// `later` with the queue first.
-    #[php(defaults(data = Data(None)))]
-    pub fn later_on(&self, queue: OptionalText, delay: Mixed<'_>, job: Mixed<'_>, data: Data<'_>) -> PhpResult<Zval> {
-        self.link.later(delay.0, job.0, data.0, queue.bytes())
-    }
-
-    /// Pushes a payload as it is.
-    pub fn push_raw(&self, payload: Text, queue: OptionalText, options: Maybe<'_>) -> PhpResult<Zval> {
-        // think-queue takes options and reads none.
-        let _ = options;
-        self.link.push_raw(&payload.0, queue.bytes())
-    }
-
-    /// Reserves the next job.
-    pub fn pop(&self, queue: OptionalText) -> PhpResult<Option<PhpJob>> {
-        self.link.pop(queue.bytes())
-    }
-
-    /// Jobs that still have to be worked.
-    pub fn size(&self, queue: OptionalText) -> PhpResult<i64> {
-        self.link.size(queue.bytes())
-    }
-
-    /// Jobs by state.
-    pub fn stats(&self, queue: OptionalText) -> PhpResult<ZBox<ZendHashTable>> {
-        self.link.stats(queue.bytes())
-    }
-
-    /// Failed jobs, newest first.
-    #[php(defaults(limit = 100, offset = 0))]
-    pub fn failed(&self, queue: OptionalText, limit: i64, offset: i64) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
-        self.link.failed(queue.bytes(), limit, offset)
-    }
-
-    /// The failed job with this id, null when there is none.
-    pub fn failed_job(&self, id: Mixed<'_>, queue: OptionalText) -> PhpResult<Option<ZBox<ZendHashTable>>> {
-        self.link.failed_job(id.0, queue.bytes())
-    }
-
-    /// Makes failed jobs ready again.
-    #[php(defaults(which = Which(None)))]
-    pub fn retry_failed(&self, which: Which<'_>, queue: OptionalText) -> PhpResult<i64> {
-        self.link.retry_failed(&which, queue.bytes())
-    }
-
-    /// Removes failed jobs for good.
-    pub fn forget_failed(&self, which: Mixed<'_>, queue: OptionalText) -> PhpResult<i64> {
-        self.link.forget_failed(&Which(Some(which.0)), queue.bytes())
     }
 
     /// Payloads that lie in a queue, next first.
@@ -197,7 +124,7 @@ impl PhpConnection {
     pub fn schema(&self) -> PhpResult<Vec<String>> {
         self.link.schema()
     }
-}
+});
 
 impl ConnectionHandle {
     /// The connection in this process.
@@ -210,8 +137,8 @@ impl ConnectionHandle {
         QueueName::or_default(name, &self.0.config().queue).map_err(|error| exception(&error))
     }
 
-    /// Whether jobs run inside push and none is kept.
-    pub fn is_sync(&self) -> bool {
+    /// Whether jobs run inside push.
+    fn is_sync(&self) -> bool {
         matches!(self.0.config().driver, DriverConfig::Sync)
     }
 
@@ -221,7 +148,7 @@ impl ConnectionHandle {
         let (queue, recode) = (self.queue(queue)?, self.client()?.recodes_data());
         let job = EncodedJob::of(job, &SharedData::new(data, recode))?;
         if self.is_sync() {
-            return self.run(&queue, &job.spec());
+            return self.run_sync(&queue, &job);
         }
         if self.is_tracked() {
             return self.push_tracked(&queue, &job.spec(), due);
@@ -236,21 +163,23 @@ impl ConnectionHandle {
     }
 
     /// Answers null where the broker gives no numbers, else how many were stored (`redis/bulk-three`, `sqlite/bulk-three`).
-    pub fn bulk(&self, jobs: &Zval, data: Option<&Zval>, queue: Option<&[u8]>) -> PhpResult<Zval> {
+    pub fn bulk(&self, list: &Zval, data: Option<&Zval>, queue: Option<&[u8]>) -> PhpResult<Zval> {
         let queue = self.queue(queue)?;
-        let Some(list) = jobs.array() else {
+        if !list.is_array() {
             return Err(invalid("bulk() takes an array of jobs"));
-        };
-        let mut texts = Vec::with_capacity(list.len());
+        }
+        let (mut jobs, mut room) = (Vec::new(), MemoryRoom::now());
         let data = SharedData::new(data, self.client()?.recodes_data());
         objects::each(list, |_, job| {
-            texts.push(EncodedJob::of(job, &data)?);
+            let job = EncodedJob::of(job, &data)?;
+            room.take(job.size(), "jobs")?;
+            jobs.push(job);
             PhpResult::Ok(())
         })?;
         if self.is_sync() {
-            let mut ids = Vec::with_capacity(texts.len());
-            for text in &texts {
-                ids.push(self.run(&queue, &text.spec())?);
+            let mut ids = Vec::with_capacity(jobs.len());
+            for job in &jobs {
+                ids.push(self.run_sync(&queue, job)?);
             }
             let mut list = Zval::null();
             if self.is_tracked() {
@@ -258,13 +187,13 @@ impl ConnectionHandle {
             }
             return Ok(list);
         }
-        let specs: Vec<JobSpec<'_>> = texts.iter().map(EncodedJob::spec).collect();
+        let specs: Vec<JobSpec<'_>> = jobs.iter().map(EncodedJob::spec).collect();
         if self.is_tracked() {
             return self.bulk_tracked(&queue, &specs);
         }
         let client = self.client()?;
         let stored = client.push_many(&queue, &specs).map_err(|error| exception(&error))?;
-        let numbered = !client.broker().map_err(|error| exception(&error))?.capabilities().id_in_payload;
+        let numbered = !client.broker().capabilities().id_in_payload;
         Ok(if numbered { objects::number(i64::try_from(stored).unwrap_or(i64::MAX)) } else { Zval::null() })
     }
 
@@ -272,7 +201,7 @@ impl ConnectionHandle {
     pub fn push_raw(&self, payload: &[u8], queue: Option<&[u8]>) -> PhpResult<Zval> {
         let queue = self.queue(queue)?;
         if self.is_sync() {
-            self.work(&queue, payload.to_vec())?;
+            self.run_payload(&queue, payload.to_vec())?;
             return Ok(Zval::null());
         }
         let pushed = self.client()?.push_raw(&queue, payload, Due::Now).map_err(|error| exception(&error))?;
@@ -282,17 +211,14 @@ impl ConnectionHandle {
     /// The next job, without waiting. It is not renewed: settle it within `retry_after`.
     pub fn pop(&self, queue: Option<&[u8]>) -> PhpResult<Option<PhpJob>> {
         let queue = self.queue(queue)?;
-        if self.is_sync() {
-            return Ok(None);
-        }
         dates::share_timezone();
         let client = self.client()?;
         let Some(reservation) = client.reserve_one(&queue).map_err(|error| exception(&error))? else { return Ok(None) };
-        let broker = client.broker().map_err(|error| exception(&error))?;
         let name = Arc::from(self.0.config().name.as_str());
         let lease = InFlightJob::new(reservation, Instant::now());
-        let job = HeldJob::open(lease, name, Arc::new(Direct(broker.clone())), ForkGeneration::here(process::generation));
-        let job = job.with_status_unattended(self.chronicle()?);
+        let job =
+            HeldJob::open(lease, name, Arc::new(Direct(client.broker().clone())), ForkGeneration::here(process::generation));
+        let job = job.with_status_unattended(self.status_reporter()?);
         Ok(Some(PhpJob::new(Rc::new(job), self.resolver(), None)))
     }
 
@@ -303,9 +229,6 @@ impl ConnectionHandle {
 
     fn sizes(&self, queue: Option<&[u8]>) -> PhpResult<ferry_core::broker::Sizes> {
         let queue = self.queue(queue)?;
-        if self.is_sync() {
-            return Ok(ferry_core::broker::Sizes::default());
-        }
         self.client()?.size(&queue).map_err(|error| exception(&error))
     }
 
@@ -329,58 +252,36 @@ impl ConnectionHandle {
             Some(b"reserved") => State::Reserved,
             Some(_) => return Err(invalid("the state is one of ready, delayed, reserved")),
         };
-        if self.is_sync() {
-            return Ok(Vec::new());
-        }
         let bodies = self.client()?.peek(&queue, state, count(offset)?, count(limit)?).map_err(|error| exception(&error))?;
         Ok(bodies.iter().map(|body| text(body)).collect())
     }
 
     fn clear(&self, queue: Option<&[u8]>) -> PhpResult<i64> {
         let queue = self.queue(queue)?;
-        if self.is_sync() {
-            return Ok(0);
-        }
         let removed = self.client()?.clear(&queue).map_err(|error| exception(&error))?;
         Ok(i64::try_from(removed).unwrap_or(i64::MAX))
     }
 
-    /// Runs a job inside push and answers 0 (`sync/sync-push`), or its id when its status is kept. What its handler throws is the caller's.
-    fn run(&self, queue: &QueueName, spec: &JobSpec<'_>) -> PhpResult<Zval> {
+    /// Runs a job inside push and returns 0 (`sync/sync-push`), or its id when its status is kept. What its handler throws goes to
+    /// the caller.
+    fn run_sync(&self, queue: &QueueName, job: &EncodedJob) -> PhpResult<Zval> {
         if self.is_tracked() {
-            let (body, id) = self.client()?.build_tracked(spec).map_err(|error| exception(&error))?;
-            self.work(queue, body)?;
+            let (payload, id) = self.client()?.build_tracked(&job.spec()).map_err(|error| exception(&error))?;
+            self.run_payload(queue, payload)?;
             return Ok(text(id.as_bytes()));
         }
-        let envelope = Envelope { job: spec.job, limits: spec.limits, data: spec.data, counters: None };
-        self.work(queue, envelope.to_bytes(self.0.config().family))?;
+        let payload = self.client()?.build(&job.spec()).map_err(|error| exception(&error))?.payload;
+        self.run_payload(queue, payload)?;
         Ok(objects::number(0))
+    }
+
+    fn run_payload(&self, queue: &QueueName, payload: Vec<u8>) -> PhpResult<()> {
+        sync::run(&self.0.config().name, queue, payload, self.resolver(), self.status_reporter()?)
     }
 
     /// How handlers are found outside a worker.
     fn resolver(&self) -> Rc<Resolver> {
         Rc::new(Resolver { family: self.0.config().family, ..Resolver::default() })
-    }
-
-    fn work(&self, queue: &QueueName, body: Vec<u8>) -> PhpResult<()> {
-        let now =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
-        let chronicle = self.chronicle()?;
-        let (end, thrown) = {
-            let host = PhpHost::inside_push(self.resolver());
-            let end = work_now(&self.0.config().name, queue, body, now, &host, process::generation, chronicle);
-            (end, host.take_thrown().or_else(|| host.take_ending()))
-        };
-        match (end, thrown) {
-            (Err(Halt::Died), _) => call::die(),
-            // The exception that ends the process is pending.
-            (Err(Halt::Exited), _) => Err(pending()),
-            (_, Some(exception)) => {
-                call::rethrow(CallFailure::Threw(exception));
-                Err(pending())
-            }
-            (_, None) => Ok(()),
-        }
     }
 }
 

@@ -17,9 +17,6 @@ impl ConnectionHandle {
     pub fn failed(&self, queue: Option<&[u8]>, limit: i64, offset: i64) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
         let queue = self.queue(queue)?;
         let (limit, offset) = (count(limit)?, count(offset)?);
-        if self.is_sync() {
-            return Ok(Vec::new());
-        }
         dates::share_timezone();
         let jobs = self.client()?.failed(&queue, offset, limit).map_err(|error| exception(&error))?;
         jobs.iter().map(record).collect()
@@ -28,9 +25,6 @@ impl ConnectionHandle {
     /// The failed job with this id.
     pub fn failed_job(&self, id: &Zval, queue: Option<&[u8]>) -> PhpResult<Option<ZBox<ZendHashTable>>> {
         let (queue, id) = (self.queue(queue)?, which::id(id)?);
-        if self.is_sync() {
-            return Ok(None);
-        }
         dates::share_timezone();
         let job = self.client()?.failed_job(&queue, &id).map_err(|error| exception(&error))?;
         job.as_ref().map(record).transpose()
@@ -39,9 +33,6 @@ impl ConnectionHandle {
     /// Makes failed jobs ready again and answers how many.
     pub fn retry_failed(&self, which: &Which<'_>, queue: Option<&[u8]>) -> PhpResult<i64> {
         let (queue, filter) = (self.queue(queue)?, self.filter(which)?);
-        if self.is_sync() {
-            return Ok(0);
-        }
         dates::share_timezone();
         let retried = if self.is_tracked() {
             self.retry_tracked(&queue, &filter)?
@@ -54,9 +45,6 @@ impl ConnectionHandle {
     /// Removes failed jobs for good and answers how many.
     pub fn forget_failed(&self, which: &Which<'_>, queue: Option<&[u8]>) -> PhpResult<i64> {
         let (queue, filter) = (self.queue(queue)?, self.filter(which)?);
-        if self.is_sync() {
-            return Ok(0);
-        }
         dates::share_timezone();
         let forgotten = self.client()?.forget_failed(&queue, &filter).map_err(|error| exception(&error))?;
         Ok(i64::try_from(forgotten).unwrap_or(i64::MAX))

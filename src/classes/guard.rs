@@ -14,7 +14,7 @@ use crate::convert::arguments::{Maybe, Mixed, Text};
 use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::kept;
 use crate::zend::call::{self, CallFailure, guarded};
-use crate::zend::json;
+use crate::zend::{json, objects};
 
 /// The longest time that a claim or an outcome is kept: a year.
 const LONGEST: i64 = 31_536_000;
@@ -32,8 +32,10 @@ impl PhpGuard {
     /// A guard whose claims lie on this connection. No I/O yet.
     #[php(defaults(ttl = 86400, lease = 300))]
     pub fn __construct(connection: Maybe<'_>, ttl: i64, lease: i64) -> PhpResult<Self> {
-        let terms = ClaimTtl { lease: seconds("lease", lease)?, ttl: seconds("ttl", ttl)? };
-        Ok(Self { link: ConnectionHandle::named(connection.0)?, terms })
+        objects::construct(|| {
+            let terms = ClaimTtl { lease: seconds("lease", lease)?, ttl: seconds("ttl", ttl)? };
+            Ok(Self { link: ConnectionHandle::named(connection.0)?, terms })
+        })
     }
 
     /// Does the work unless it is done, and answers its result.

@@ -16,6 +16,7 @@ use crate::convert::errors::{exception, pending};
 use crate::convert::kept;
 use crate::handler::{self, Resolver};
 use crate::zend::call::{self, CallFailure};
+use crate::zend::gc::HoldsValues;
 use crate::zend::json::{self, JsonError};
 use crate::zend::objects::{self, text};
 
@@ -49,6 +50,19 @@ impl PhpJob {
 
     fn field(&self, name: &str) -> PhpResult<Zval> {
         Ok(self.decoded()?.array().and_then(|payload| payload.get(name)).map_or_else(Zval::null, Zval::shallow_clone))
+    }
+}
+
+impl HoldsValues for PhpJob {
+    fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        if Rc::strong_count(&self.resolver) == 1 {
+            self.resolver.each_value(visit);
+        }
+        if let Some(slot) = self.cause.as_ref().filter(|slot| Rc::strong_count(slot) == 1)
+            && let Ok(cause) = slot.try_borrow()
+        {
+            cause.iter().for_each(visit);
+        }
     }
 }
 

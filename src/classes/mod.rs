@@ -8,6 +8,7 @@ mod fleet;
 pub mod guard;
 pub mod job;
 pub mod queue;
+mod queue_methods;
 pub mod status;
 pub mod task_consumer;
 pub mod task_dead_letters;
@@ -27,6 +28,8 @@ use ext_php_rs::class::RegisteredClass;
 use ext_php_rs::flags::ClassFlags;
 use ext_php_rs::zend::{ClassEntry, ce};
 
+use crate::zend::gc;
+
 static SHOULD_QUEUE: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Registers what the class macros cannot express: the exceptions and the marker interface `Ferry\ShouldQueue`.
@@ -42,14 +45,35 @@ pub fn register() -> ext_php_rs::error::Result<()> {
         .register()
 }
 
+/// Lets PHP's cycle collector see the values in our objects. A class that comes to hold any belongs here.
+pub fn show_to_collector() {
+    gc::show::<worker::PhpWorker>();
+    gc::show::<job::PhpJob>();
+    gc::show::<call_queued_handler::CallQueuedHandler>();
+    gc::show::<task_consumer::TaskConsumer>();
+    gc::show::<task_registry::TaskHandlerRegistry>();
+    gc::show::<task_result::TaskResult>();
+}
+
 /// `Ferry\Queue`.
 pub fn queue_class() -> &'static ClassEntry {
     queue::PhpQueue::get_metadata().ce()
 }
 
-/// `Ferry\Connection`.
-pub fn connection_class() -> &'static ClassEntry {
-    connection::PhpConnection::get_metadata().ce()
+/// The arguments that may hold a DSN with its password, also by mistake: class, method in lower case, and which argument from 1 on.
+pub fn with_secrets() -> [(&'static ClassEntry, &'static str, u32); 10] {
+    [
+        (queue_class(), "configure", 1),
+        (queue_class(), "connection", 1),
+        (connection::PhpConnection::get_metadata().ce(), "__construct", 1),
+        (worker::PhpWorker::get_metadata().ce(), "__construct", 1),
+        (guard::PhpGuard::get_metadata().ce(), "__construct", 1),
+        (status::PhpStatus::get_metadata().ce(), "find", 2),
+        (task_producer::TaskProducer::get_metadata().ce(), "__construct", 1),
+        (task_consumer::TaskConsumer::get_metadata().ce(), "__construct", 1),
+        (task_dead_letters::DeadLetters::get_metadata().ce(), "__construct", 1),
+        (task_schema::Schema::get_metadata().ce(), "declare", 1),
+    ]
 }
 
 /// `Ferry\Job`.

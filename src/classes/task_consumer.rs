@@ -2,28 +2,52 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use ext_php_rs::exception::{PhpException, PhpResult};
+use ext_php_rs::exception::PhpResult;
 use ext_php_rs::ffi::executor_globals;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::Zval;
-use ferry_client::Handle;
+use ferry_client::{Handle, process, tasks};
 use ferry_core::config::nearest;
+use ferry_core::queue::QueueName;
 use ferry_core::task::LEVELS;
 use ferry_core::{Error, ErrorKind};
-use ferry_worker::exit;
+use ferry_worker::{Consumer, Halt, Options, RunEnd, exit};
 
 use crate::classes::task_registry::TaskHandlerRegistry;
-use crate::convert::arguments::{Maybe, MaybeList, Mixed, Text, integer, textual, truth};
+use crate::convert::arguments::{Maybe, MaybeList, Mixed, Text, textual};
+use crate::convert::control::Control;
 use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::task::connection;
-use crate::handler::tasks::{Bounds, EVENTS, End, Job, Shift, TaskListeners};
+use crate::convert::worker::Given;
+use crate::handler::tasks::{EVENTS, PhpTaskHost, TaskHandlers};
+use crate::handler::{Listeners, Log, StopRequests};
 use crate::zend::call::{self, CallFailure};
-use crate::zend::objects::{self, PropertyKey};
+use crate::zend::gc::HoldsValues;
+use crate::zend::interrupter::{Hung, PhpInterrupter};
+use crate::zend::objects;
 use crate::zend::signals::SignalWatch;
 
-/// The names of all options.
-const OPTIONS: [&str; 7] = ["prefetch_count", "queues", "max_tasks", "max_time", "memory", "stop_when_empty", "log"];
+/// The names of all options, as `docs/tasks.md` lists them.
+const OPTIONS: [&str; 16] = [
+    "prefetch_count",
+    "queues",
+    "max_tasks",
+    "max_time",
+    "memory",
+    "stop_when_empty",
+    "timeout",
+    "warn_before",
+    "grace",
+    "stop_timeout",
+    "max_outage",
+    "health_file",
+    "log",
+    "log_level",
+    "status",
+    "parent",
+];
 
 /// Takes tasks of one connection.
 #[php_class]
@@ -31,12 +55,20 @@ const OPTIONS: [&str; 7] = ["prefetch_count", "queues", "max_tasks", "max_time",
 pub struct TaskConsumer {
     handle: Rc<Handle>,
     registry: Zval,
-    queues: Vec<String>,
-    bounds: Bounds,
-    quiet: bool,
-    listeners: TaskListeners,
+    prefetch: u16,
+    options: Options,
+    control: Control,
+    log: Rc<Log>,
+    listeners: Listeners,
+    requests: Arc<StopRequests>,
     running: Cell<bool>,
-    stopped: Rc<Cell<bool>>,
+}
+
+impl HoldsValues for TaskConsumer {
+    fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        visit(&self.registry);
+        self.listeners.each_value(visit);
+    }
 }
 
 #[php_impl]
@@ -44,63 +76,74 @@ impl TaskConsumer {
     /// Checks the options. Opens nothing yet.
     #[php(defaults(config = MaybeList(None)))]
     pub fn __construct(connection: Mixed<'_>, registry: Mixed<'_>, config: MaybeList<'_>) -> PhpResult<Self> {
-        let handle = self::connection(connection.0, "TaskConsumer")?;
-        if registry.0.extract::<&TaskHandlerRegistry>().is_none() {
-            return Err(invalid("the second argument of TaskConsumer is a Ferry\\Task\\TaskHandlerRegistry"));
-        }
-        let given = Given::read(config.0)?;
-        let queues = match given.get("queues") {
-            None => LEVELS.map(|level| level.queue().to_owned()).to_vec(),
-            Some(list) => names(list)?,
-        };
-        let bounds = Bounds {
-            prefetch: given.number("prefetch_count", 1, 65_535)?.and_then(|count| u16::try_from(count).ok()).unwrap_or(10),
-            tasks: given.number("max_tasks", 0, i64::MAX)?.filter(|most| *most > 0),
-            seconds: given.number("max_time", 0, i64::MAX)?.filter(|most| *most > 0),
-            memory: given
-                .number("memory", 0, i64::MAX)?
-                .filter(|most| *most > 0)
-                .map(|mebibytes| usize::try_from(mebibytes).unwrap_or(usize::MAX).saturating_mul(1 << 20)),
-            until_empty: given.truth("stop_when_empty", false)?,
-        };
-        Ok(Self {
-            handle,
-            registry: registry.0.shallow_clone(),
-            queues,
-            bounds,
-            quiet: !given.truth("log", true)?,
-            listeners: TaskListeners::default(),
-            running: Cell::new(false),
-            stopped: Rc::default(),
+        objects::construct(|| {
+            let handle = self::connection(connection.0, "TaskConsumer")?;
+            if registry.0.extract::<&TaskHandlerRegistry>().is_none() {
+                return Err(invalid("the second argument of TaskConsumer is a Ferry\\Task\\TaskHandlerRegistry"));
+            }
+            let given = Given::read("consumer", &OPTIONS, config.0)?;
+            let queues = match given.get("queues") {
+                None => LEVELS.iter().map(|level| queue_name(level.queue())).collect::<PhpResult<_>>()?,
+                Some(list) => queue_names(&given, list)?,
+            };
+            // The original design knows no timeout, and tasks may be long.
+            let defaults = Options { timeout: None, ..Options::new(handle.config().name.clone(), queues) };
+            let options = Options { max_jobs: given.limit("max_tasks")?, ..given.loop_options(defaults)? };
+            let requests = Arc::new(StopRequests::default());
+            requests.work_for(given.parent()?);
+            Ok(Self {
+                control: Control::of(handle.config())?,
+                handle,
+                registry: registry.0.shallow_clone(),
+                prefetch: given.number("prefetch_count", 1, 65_535)?.and_then(|count| u16::try_from(count).ok()).unwrap_or(10),
+                options,
+                log: Rc::new(given.log()?),
+                listeners: Listeners::new(&EVENTS),
+                requests,
+                running: Cell::new(false),
+            })
         })
     }
 
-    /// Takes tasks of one queue until it is stopped, or a limit is reached.
-    pub fn consume(&self, queue: Text, callback: Maybe<'_>) -> PhpResult<()> {
+    /// Takes tasks of one queue until it is stopped, or a limit is reached. Returns the exit code.
+    pub fn consume(&self, queue: Text, callback: Maybe<'_>) -> PhpResult<i64> {
         let queue = String::from_utf8(queue.0).map_err(|_| invalid("the name of the queue is not UTF-8"))?;
-        let job = match callback.0.filter(|callback| !callback.is_null()) {
+        let handlers = match callback.0.filter(|callback| !callback.is_null()) {
             None => self.registered(),
-            Some(callback) if callback.is_callable() => Job::Callback(callback.shallow_clone()),
+            Some(callback) if callback.is_callable() => TaskHandlers::Callback(callback.shallow_clone()),
             Some(_) => return Err(invalid("the callback of consume() is not callable")),
         };
-        self.work(vec![queue], &job, self.bounds.clone()).map(drop)
+        let options = Options { queues: vec![queue_name(&queue)?], ..self.options.clone() };
+        self.run(&handlers, &options, self.prefetch, SignalWatch::start()).map(|(code, _)| code)
     }
 
-    /// Takes tasks of all queues, the highest first.
-    pub fn consume_all(&self) -> PhpResult<()> {
-        self.work(self.queues.clone(), &self.registered(), self.bounds.clone()).map(drop)
+    /// Takes tasks of all queues, the highest first. Returns the exit code.
+    pub fn consume_all(&self) -> PhpResult<i64> {
+        self.run(&self.registered(), &self.options, self.prefetch, SignalWatch::start()).map(|(code, _)| code)
     }
 
     /// Runs one task, when one is ready. Answers whether there was one.
     pub fn process(&self) -> PhpResult<bool> {
-        let bounds = Bounds { prefetch: 1, tasks: Some(1), until_empty: true, ..self.bounds.clone() };
-        self.work(self.queues.clone(), &self.registered(), bounds).map(|count| count > 0)
+        let options = Options { max_jobs: Some(1), stop_when_empty: true, ..self.options.clone() };
+        self.run(&self.registered(), &options, 1, SignalWatch::start_for_one()).map(|(_, count)| count > 0)
     }
 
     /// Asks it to stop after the current task. Takes any arguments, so that `$consumer->stop(...)` is a signal handler.
     pub fn stop(&self, ignored: &[&Zval]) {
         let _ = ignored;
-        self.stopped.set(true);
+        self.requests.stop(true);
+    }
+
+    /// Asks it to finish the current task and wait. Takes any arguments, like `stop()`.
+    pub fn pause(&self, ignored: &[&Zval]) {
+        let _ = ignored;
+        self.requests.pause(true);
+    }
+
+    /// Lets it continue. Takes any arguments, like `stop()`.
+    pub fn resume(&self, ignored: &[&Zval]) {
+        let _ = ignored;
+        self.requests.pause(false);
     }
 
     /// Whether it is at work.
@@ -110,7 +153,7 @@ impl TaskConsumer {
 
     /// Stops it. The connection is shared by the process, so there is nothing else to let go of.
     pub fn close(&self) {
-        self.stopped.set(true);
+        self.requests.stop(true);
     }
 
     /// Adds a listener.
@@ -146,32 +189,62 @@ impl Drop for Running<'_> {
 }
 
 impl TaskConsumer {
-    fn registered(&self) -> Job {
-        Job::Registry(self.registry.shallow_clone())
+    fn registered(&self) -> TaskHandlers {
+        TaskHandlers::Registry(self.registry.shallow_clone())
     }
 
-    /// Runs tasks and answers how many.
-    fn work(&self, queues: Vec<String>, job: &Job, bounds: Bounds) -> PhpResult<u64> {
+    /// Runs tasks. Returns the exit code and how many tasks came.
+    fn run(&self, handlers: &TaskHandlers, options: &Options, prefetch: u16, signals: SignalWatch) -> PhpResult<(i64, u64)> {
         let running = Running::begin(&self.running)?;
-        self.stopped.set(false);
-        let signals = SignalWatch::start();
-        let mut shift = Shift::new(&self.handle, queues, bounds, job, &self.listeners, self.stopped.clone(), self.quiet);
-        let end = shift.work();
-        let count = shift.count();
-        drop(shift);
+        self.requests.stop(false);
+        let hung = Hung::new(self.requests.clone());
+        let (log, requests) = (self.log.clone(), self.requests.clone());
+        let host = PhpTaskHost::new(handlers, &self.listeners, log, requests, hung.interrupter());
+        let ended = self.consume_with(&host, options, prefetch, hung.interrupter());
+        let late = host.take_late();
+        let ending = host.take_ending();
+        drop(host);
+        drop(hung);
         drop(signals);
         drop(running);
-        match end {
-            End::Done | End::Forked => Ok(count),
-            End::Failed(error) => Err(exception(&error.within(format!("consume tasks on `{}`", self.handle.config().name)))),
-            End::CallFailure(trouble) => Err(leave(trouble)),
+        call::die_if_dead();
+        if let Some(thrown) = ending {
+            call::rethrow(CallFailure::Threw(thrown));
+            return Err(pending());
         }
+        if let Some(halt) = late {
+            leave(halt)?;
+        }
+        let place = || format!("consume tasks on `{}`", self.handle.config().name);
+        let (end, count) = ended.map_err(|error| exception(&error.within(place())))?;
+        match end {
+            RunEnd::Code(code) => Ok((code.into(), count)),
+            RunEnd::NotStarted(error) => Err(exception(&error.within(place()))),
+            RunEnd::Halted(halt) => leave(halt).map(|()| (exit::STOPPED.into(), count)),
+        }
+    }
+
+    fn consume_with(
+        &self,
+        host: &PhpTaskHost<'_>,
+        options: &Options,
+        prefetch: u16,
+        interrupter: Arc<PhpInterrupter>,
+    ) -> Result<(RunEnd, u64), Error> {
+        let own = self.handle.get()?;
+        let flags = own.config().control.is_some().then(|| self.control.broker(&own)).transpose()?.flatten();
+        let consumer = Consumer::new(options, process::generation).with_control(flags).with_interrupter(interrupter);
+        let open = |queues: &[QueueName]| {
+            let names = queues.iter().map(|queue| queue.as_str().to_owned()).collect();
+            tasks::receive(&self.handle.get()?.tasks()?, names, prefetch)
+        };
+        Ok(consumer.run(host, Box::new(open)))
     }
 }
 
 /// Leaves PHP the way it wants to be left.
-fn leave(trouble: CallFailure) -> PhpException {
-    if matches!(trouble, CallFailure::Exited | CallFailure::Died) {
+fn leave(halt: Halt) -> PhpResult<()> {
+    if matches!(halt, Halt::Exited | Halt::Died) {
         // SAFETY: a plain read and store on PHP's thread; the process is about to end with this status.
         unsafe {
             if executor_globals.exit_status == 0 {
@@ -179,78 +252,33 @@ fn leave(trouble: CallFailure) -> PhpException {
             }
         }
     }
-    if matches!(trouble, CallFailure::Died) {
-        call::die();
-    }
-    call::rethrow(trouble);
-    pending()
-}
-
-/// Options as they were given.
-struct Given<'a>(Vec<(&'static str, &'a Zval)>);
-
-impl<'a> Given<'a> {
-    fn read(array: Option<&'a Zval>) -> PhpResult<Self> {
-        let mut given = Vec::new();
-        let Some(table) = array.and_then(Zval::array) else { return Ok(Self(given)) };
-        for (key, value) in entries(table) {
-            let Some(known) = OPTIONS.into_iter().find(|known| *known == key) else {
-                let near =
-                    nearest(&key, OPTIONS.into_iter()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-                return Err(invalid(format!("there is no consumer option `{key}`{near}")));
-            };
-            if !value.is_null() {
-                given.push((known, value));
-            }
-        }
-        Ok(Self(given))
-    }
-
-    fn get(&self, name: &str) -> Option<&'a Zval> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
-    }
-
-    fn number(&self, name: &str, least: i64, most: i64) -> PhpResult<Option<i64>> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        integer(value).filter(|number| (least..=most).contains(number)).map(Some).ok_or_else(|| {
-            let range = if most == i64::MAX { format!("from {least}") } else { format!("from {least} to {most}") };
-            invalid(format!("the consumer option `{name}` must be a whole number {range}"))
-        })
-    }
-
-    fn truth(&self, name: &str, default: bool) -> PhpResult<bool> {
-        let wrong = || invalid(format!("the consumer option `{name}` must be true or false"));
-        self.get(name).map_or(Ok(default), |value| truth(value).ok_or_else(wrong))
+    match halt {
+        Halt::Died => call::die(),
+        // An exception is pending: the one that ends the process, or one that was thrown again.
+        Halt::Exited | Halt::Threw => Err(pending()),
+        Halt::Forked => Ok(()),
     }
 }
 
-/// The entries of an array with their keys as text.
-fn entries(table: &ext_php_rs::types::ZendHashTable) -> Vec<(String, &Zval)> {
-    let mut entries = Vec::new();
-    let walked = objects::each::<std::convert::Infallible>(table, |key, value| {
-        let key = match key {
-            PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
-            PropertyKey::Index(index) => index.to_string(),
-        };
-        // SAFETY: the value lies in the table, which is borrowed as long as what is returned.
-        entries.push((key, unsafe { &*std::ptr::from_ref(value) }));
-        Ok(())
-    });
-    let Ok(()) = walked;
-    entries
+fn queue_name(name: &str) -> PhpResult<QueueName> {
+    QueueName::new(name.as_bytes()).map_err(|error| exception(&error))
 }
 
 /// A list of names of queues.
-fn names(list: &Zval) -> PhpResult<Vec<String>> {
-    let wrong = || invalid("the consumer option `queues` must be a list of names, the highest first");
-    let table = list.array().ok_or_else(wrong)?;
-    let mut names = Vec::new();
-    for (_, name) in entries(table) {
+fn queue_names(given: &Given, list: &Zval) -> PhpResult<Vec<QueueName>> {
+    let wrong = || given.wrong("queues", "a list of names, the highest first");
+    if !list.is_array() {
+        return Err(wrong());
+    }
+    let mut names: Vec<QueueName> = Vec::new();
+    objects::each(list, |_, name| {
         let name =
             textual(name).and_then(|name| String::from_utf8(name).ok()).filter(|name| !name.is_empty()).ok_or_else(wrong)?;
+        let name = queue_name(&name)?;
         if !names.contains(&name) {
             names.push(name);
         }
-    }
+        PhpResult::Ok(())
+    })?;
     if names.is_empty() { Err(wrong()) } else { Ok(names) }
 }

@@ -16,7 +16,7 @@ use crate::classes::connection::count;
 use crate::convert::arguments::{Mixed, OptionalText, Text, Whole};
 use crate::convert::errors::exception;
 use crate::convert::task::{TaskFields, connection};
-use crate::zend::objects::{number, text};
+use crate::zend::objects::{self, number, text};
 
 /// The dead letters of a connection.
 #[php_class]
@@ -30,8 +30,10 @@ pub struct DeadLetters {
 impl DeadLetters {
     /// Opens nothing yet.
     pub fn __construct(connection: Mixed<'_>, queue: OptionalText) -> PhpResult<Self> {
-        let handle = self::connection(connection.0, "DeadLetters")?;
-        Ok(Self { handle, queue: queue.text().unwrap_or_else(|| DEAD_QUEUE.to_owned()) })
+        objects::construct(|| {
+            let handle = self::connection(connection.0, "DeadLetters")?;
+            Ok(Self { handle, queue: queue.text().unwrap_or_else(|| DEAD_QUEUE.to_owned()) })
+        })
     }
 
     /// The oldest ones.

@@ -47,9 +47,11 @@ impl TaskMessage {
     /// A new task, with an id of its own.
     #[php(defaults(priority = Whole(DEFAULT_PRIORITY), maxRetries = Whole(DEFAULT_MAX_RETRIES), ttl = Whole(DEFAULT_TTL)))]
     pub fn __construct(taskType: Text, payload: List<'_>, priority: Whole, maxRetries: Whole, ttl: Whole) -> PhpResult<Self> {
-        let fields = TaskFields::new(taskType.0, payload.0.shallow_clone(), priority.0, maxRetries.0, ttl.0)?;
-        fields.write_to(this()?)?;
-        Ok(Self)
+        objects::construct(|| {
+            let fields = TaskFields::new(taskType.0, payload.0.shallow_clone(), priority.0, maxRetries.0, ttl.0)?;
+            fields.write_to(this()?)?;
+            Ok(Self)
+        })
     }
 
     /// Counts a failed execution.

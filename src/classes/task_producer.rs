@@ -15,6 +15,7 @@ use crate::convert::arguments::{List, MaybeList, Mixed, integer, truth};
 use crate::convert::errors::{exception, invalid};
 use crate::convert::task::{TaskFields, connection};
 use crate::zend::dates;
+use crate::zend::memory::MemoryRoom;
 use crate::zend::objects::{self, PropertyKey};
 
 /// Bodies from this size on are packed, when packing is asked for without a size.
@@ -34,8 +35,10 @@ impl TaskProducer {
     /// Opens nothing yet.
     #[php(defaults(options = MaybeList(None)))]
     pub fn __construct(connection: Mixed<'_>, options: MaybeList<'_>) -> PhpResult<Self> {
-        let handle = self::connection(connection.0, "TaskProducer")?;
-        Ok(Self { handle, gzip: options.0.map_or(Ok(None), packing)? })
+        objects::construct(|| {
+            let handle = self::connection(connection.0, "TaskProducer")?;
+            Ok(Self { handle, gzip: options.0.map_or(Ok(None), packing)? })
+        })
     }
 
     /// Publishes a task and waits until the broker has it. Anything else is an exception.
@@ -46,10 +49,11 @@ impl TaskProducer {
 
     /// Publishes many, all on their way before the first is waited for, and answers how many.
     pub fn publish_batch(&self, tasks: List<'_>) -> PhpResult<i64> {
-        let Some(list) = tasks.0.array() else { return Err(invalid("publishBatch() takes a list of tasks")) };
-        let mut all = Vec::with_capacity(list.len());
-        objects::each(list, |_, task| {
-            all.push(self.outgoing(task)?);
+        let (mut all, mut room) = (Vec::new(), MemoryRoom::now());
+        objects::each(tasks.0, |_, task| {
+            let task = self.outgoing(task)?;
+            room.take(task.body.len(), "tasks")?;
+            all.push(task);
             PhpResult::Ok(())
         })?;
         if all.is_empty() {
@@ -93,8 +97,7 @@ impl TaskProducer {
 /// `['gzip' => true]`, or the number of bytes from which a body is packed.
 fn packing(options: &Zval) -> PhpResult<Option<usize>> {
     let mut gzip = None;
-    let Some(table) = options.array() else { return Ok(None) };
-    objects::each(table, |key, value| {
+    objects::each(options, |key, value| {
         let name = match key {
             PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
             PropertyKey::Index(index) => index.to_string(),

@@ -13,6 +13,7 @@ use crate::classes::task_handler::is_handler;
 use crate::convert::arguments::{Mixed, Text, textual, truth};
 use crate::convert::errors::{invalid, pending};
 use crate::zend::call::{self, Called};
+use crate::zend::gc::HoldsValues;
 use crate::zend::objects::{self, text};
 
 /// Handlers in the order in which they were registered.
@@ -25,11 +26,20 @@ pub struct TaskHandlerRegistry {
     all: RefCell<Vec<Zval>>,
 }
 
+impl HoldsValues for TaskHandlerRegistry {
+    fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        if let (Ok(named), Ok(all)) = (self.named.try_borrow(), self.all.try_borrow()) {
+            named.iter().for_each(|(_, handler)| visit(handler));
+            all.iter().for_each(visit);
+        }
+    }
+}
+
 #[php_impl]
 impl TaskHandlerRegistry {
     /// An empty one.
-    pub fn __construct() -> Self {
-        Self { named: RefCell::default(), all: RefCell::default() }
+    pub fn __construct() -> PhpResult<Self> {
+        objects::construct(|| Ok(Self { named: RefCell::default(), all: RefCell::default() }))
     }
 
     /// Adds a handler. Its `getSupportedTypes()` is asked once, now, when it has one; otherwise `supports()` is asked each time.
@@ -95,9 +105,12 @@ fn supported(handler: &mut Zval) -> PhpResult<Vec<Vec<u8>>> {
         call::rethrow(trouble);
         pending()
     })?;
-    let Some(list) = answer.array() else { return Err(invalid("getSupportedTypes() answers a list of task types")) };
-    objects::each(list, |_, kind| {
-        types.push(textual(kind).ok_or_else(|| invalid("getSupportedTypes() answers a list of task types"))?);
+    let wrong = || invalid("getSupportedTypes() answers a list of task types");
+    if !answer.is_array() {
+        return Err(wrong());
+    }
+    objects::each(&answer, |_, kind| {
+        types.push(textual(kind).ok_or_else(wrong)?);
         PhpResult::Ok(())
     })?;
     Ok(types)

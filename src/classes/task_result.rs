@@ -5,6 +5,7 @@ use ext_php_rs::prelude::*;
 use ext_php_rs::types::Zval;
 
 use crate::convert::arguments::{Maybe, OptionalText};
+use crate::zend::gc::HoldsValues;
 
 /// A success with its data, or a failure with its words.
 #[php_class]
@@ -26,6 +27,12 @@ impl TaskResult {
 
 fn copied(data: Option<&Zval>) -> Zval {
     data.map_or_else(Zval::null, Zval::shallow_clone)
+}
+
+impl HoldsValues for TaskResult {
+    fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        visit(&self.data);
+    }
 }
 
 #[php_impl]

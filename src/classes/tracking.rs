@@ -75,13 +75,13 @@ impl ConnectionHandle {
     }
 
     /// Where it is written down what becomes of a job outside a worker; nowhere unless that is asked for.
-    pub fn chronicle(&self) -> PhpResult<Option<StatusReporter>> {
+    pub fn status_reporter(&self) -> PhpResult<Option<StatusReporter>> {
         if !self.is_tracked() {
             return Ok(None);
         }
         let config = self.0.config();
-        let scribe = LoggingStatusWriter { client: self.client()?, statuses: self.status_broker()? };
-        Ok(Some(StatusReporter::new(Arc::new(scribe), Arc::from(config.name.as_str()), config.status_ttl)))
+        let writer = LoggingStatusWriter { client: self.client()?, statuses: self.status_broker()? };
+        Ok(Some(StatusReporter::new(Arc::new(writer), Arc::from(config.name.as_str()), config.status_ttl)))
     }
 }
 
@@ -106,6 +106,6 @@ struct LoggingStatusWriter {
 
 impl StatusWriter for LoggingStatusWriter {
     fn write(&self, update: StatusUpdate) {
-        tell(self.client.say(&*self.statuses, &[update]));
+        tell(self.client.update_statuses(&*self.statuses, &[update]));
     }
 }

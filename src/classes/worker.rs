@@ -11,7 +11,7 @@ use ext_php_rs::types::Zval;
 use ferry_client::process;
 use ferry_core::config::{SettleMode, nearest};
 use ferry_core::{Error, ErrorKind};
-use ferry_worker::{Halt, Options, RunEnd, Worker, exit};
+use ferry_worker::{Halt, Options, RunEnd, StopRequest, Worker, exit};
 
 use crate::convert::arguments::{Maybe, Mixed, Text};
 use crate::convert::errors::{exception, invalid, pending};
@@ -19,7 +19,9 @@ use crate::convert::worker::{self, WorkerOptions};
 use crate::handler::{EVENT_NAMES, Listeners, Log, PhpHost, Resolver, StopRequests};
 use crate::zend::call::{self, CallFailure};
 use crate::zend::dates;
-use crate::zend::interrupter::PhpInterrupter;
+use crate::zend::gc::HoldsValues;
+use crate::zend::interrupter::{Hung, PhpInterrupter};
+use crate::zend::objects;
 use crate::zend::signals::{self, SignalWatch};
 
 /// A worker on one connection.
@@ -34,16 +36,31 @@ pub struct PhpWorker {
     running: Cell<bool>,
 }
 
+impl HoldsValues for PhpWorker {
+    fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        self.listeners.each_value(visit);
+        // While it runs it shares them, and is in use anyhow.
+        if Rc::strong_count(&self.resolver) == 1 {
+            self.resolver.each_value(visit);
+        }
+        if Rc::strong_count(&self.log) == 1 {
+            self.log.each_value(visit);
+        }
+    }
+}
+
 #[php_impl]
 impl PhpWorker {
     /// Checks the options. No I/O yet.
     pub fn __construct(options: Maybe<'_>) -> PhpResult<Self> {
-        let mut setup = worker::options(options.0)?;
-        let resolver = Rc::new(std::mem::take(&mut setup.resolver));
-        let log = Rc::new(std::mem::replace(&mut setup.log, Log::silent()));
-        let wishes = Arc::new(StopRequests::default());
-        wishes.work_for(setup.parent);
-        Ok(Self { setup, resolver, log, listeners: Listeners::default(), wishes, running: Cell::new(false) })
+        objects::construct(|| {
+            let mut setup = worker::options(options.0)?;
+            let resolver = Rc::new(std::mem::take(&mut setup.resolver));
+            let log = Rc::new(std::mem::replace(&mut setup.log, Log::silent()));
+            let wishes = Arc::new(StopRequests::default());
+            wishes.work_for(setup.parent);
+            Ok(Self { setup, resolver, log, listeners: Listeners::new(&EVENT_NAMES), wishes, running: Cell::new(false) })
+        })
     }
 
     /// Works until somebody asks it to stop, or a limit is reached. Answers the exit code.
@@ -51,8 +68,8 @@ impl PhpWorker {
         self.wishes.stop(false);
         self.introduce()?;
         let born = process::generation();
-        let ended = self.guard(|host| {
-            let mut worker = self.worker(self.setup.options.clone())?;
+        let ended = self.guard(SignalWatch::start(), |host, interrupter| {
+            let mut worker = self.worker(self.setup.options.clone(), interrupter)?;
             let end = worker.run(host);
             if process::generation() != born {
                 // What the worker holds belongs to the parent; dropping it could talk on the parent's sockets.
@@ -70,12 +87,16 @@ impl PhpWorker {
         }
     }
 
-    /// Works one job, when one is ready. Answers whether there was one.
+    /// Works one job, when one is ready. Answers whether there was one. After a signal to leave, or `stop()`, it takes none: the answer
+    /// is no, so that a loop ends.
     pub fn process(&self) -> PhpResult<bool> {
         let born = process::generation();
-        let ended = self.guard(|host| {
+        let ended = self.guard(SignalWatch::start_for_one(), |host, interrupter| {
+            if signals::asked() != StopRequest::No || self.wishes.take_stop() {
+                return Ok(Ok(false));
+            }
             let options = Options { settle: SettleMode::Immediate, ..self.setup.options.clone() };
-            let mut worker = self.worker(options)?;
+            let mut worker = self.worker(options, interrupter)?;
             match worker.work_one(host) {
                 Ok(found) => Ok(Ok(found)),
                 Err(RunEnd::NotStarted(error)) => Err(error),
@@ -155,34 +176,51 @@ impl Drop for Running<'_> {
 }
 
 impl PhpWorker {
-    fn worker(&self, options: Options) -> Result<Worker, Error> {
+    fn worker(&self, options: Options, interrupter: Arc<PhpInterrupter>) -> Result<Worker, Error> {
         let client = self.setup.handle.get()?;
-        let broker = client.broker()?.clone();
-        let bell = Arc::new(PhpInterrupter::hang(self.wishes.clone()));
+        let broker = client.broker_for_worker()?.clone();
         let fleet = self.setup.control.broker(&client)?;
         let config = client.config();
         let statuses = config.track.then(|| self.setup.control.status_broker(&client)).transpose()?;
-        let worker = Worker::new(broker, options, process::generation).with_interrupter(bell).with_control(fleet);
+        let worker = Worker::new(broker, options, process::generation).with_interrupter(interrupter).with_control(fleet);
         Ok(worker.with_status_store(statuses, config.status_ttl))
     }
 
     /// Runs `work` with a host; once at a time, with our signal handlers in place.
-    fn guard<T>(&self, work: impl FnOnce(&PhpHost<'_>) -> Result<T, Error>) -> PhpResult<T> {
-        let _running = Running::begin(&self.running)?;
-        // Handlers typed `think\queue\Job` are checked without autoloading: make the name known, Composer's or ours.
-        let _ = call::guarded(|| call::class("think\\queue\\Job"));
+    fn guard<T>(
+        &self,
+        signals: SignalWatch,
+        work: impl FnOnce(&PhpHost<'_>, Arc<PhpInterrupter>) -> Result<T, Error>,
+    ) -> PhpResult<T> {
+        let running = Running::begin(&self.running)?;
         dates::share_timezone();
-        let signals = SignalWatch::start();
-        let host = PhpHost::new(self.resolver.clone(), &self.listeners, self.log.clone(), self.wishes.clone());
-        let result = work(&host);
+        let hung = Hung::new(self.wishes.clone());
+        let (resolver, log) = (self.resolver.clone(), self.log.clone());
+        let host = PhpHost::new(resolver, &self.listeners, log, self.wishes.clone(), hung.interrupter());
+        let result = match know_job_name() {
+            Ok(()) => Ok(work(&host, hung.interrupter())),
+            Err(halt) => Err(halt),
+        };
+        let late = host.take_late();
         let ending = host.take_ending();
         drop(host);
+        drop(hung);
         drop(signals);
+        drop(running);
+        if call::is_dead() {
+            self.leave(Halt::Died)?;
+        }
         if let Some(exception) = ending {
             call::rethrow(CallFailure::Threw(exception));
             return Err(pending());
         }
-        result.map_err(|error| exception(&error))
+        if let Some(halt) = late {
+            self.leave(halt)?;
+        }
+        match result {
+            Ok(result) => result.map_err(|error| exception(&error)),
+            Err(halt) => Err(self.leave(halt).err().unwrap_or_else(pending)),
+        }
     }
 
     /// Says what it was asked to do, where it says how it goes.
@@ -190,7 +228,8 @@ impl PhpWorker {
         if self.setup.options.status.is_none() {
             return Ok(());
         }
-        call::guarded(|| self.log.begin(&self.setup.options, self.setup.handle.config())).map_err(|trouble| {
+        let any_class = self.resolver.makes_any_class();
+        call::guarded(|| self.log.begin(&self.setup.options, self.setup.handle.config(), any_class)).map_err(|trouble| {
             call::rethrow(trouble);
             pending()
         })
@@ -208,5 +247,15 @@ impl PhpWorker {
             Halt::Exited | Halt::Threw => Err(pending()),
             Halt::Forked => Ok(()),
         }
+    }
+}
+
+/// Handlers typed `think\queue\Job` are checked without autoloading: makes the name known, Composer's or ours. An autoloader that throws
+/// does not know it; one that ends the process does so.
+fn know_job_name() -> Result<(), Halt> {
+    match call::guarded(|| call::class("think\\queue\\Job")) {
+        Err(CallFailure::Exited) => Err(Halt::Exited),
+        Err(CallFailure::Died) => Err(Halt::Died),
+        Ok(_) | Err(CallFailure::Threw(_) | CallFailure::Missing(_)) => Ok(()),
     }
 }

@@ -9,7 +9,7 @@ use crate::zend::objects::{self, PropertyKey};
 /// The backoff a value means. `None` when it means none.
 pub fn of(value: &Zval) -> Option<Backoff> {
     if let Some(array) = value.array() {
-        return if array.get("base").is_some() { exponential(array) } else { list(array) };
+        return if array.get("base").is_some() { exponential(value, array) } else { list(value) };
     }
     if let Some(text) = value.str().filter(|text| text.contains(',')) {
         let parts: Option<Vec<i64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
@@ -18,7 +18,7 @@ pub fn of(value: &Zval) -> Option<Backoff> {
     integer(value).filter(|seconds| *seconds >= 0).map(Backoff::Fixed)
 }
 
-fn list(array: &ZendHashTable) -> Option<Backoff> {
+fn list(array: &Zval) -> Option<Backoff> {
     let mut seconds = Vec::new();
     let walked = objects::each(array, |key, value| match (key, integer(value)) {
         (PropertyKey::Index(_), Some(step)) => {
@@ -34,9 +34,9 @@ fn steps(seconds: Vec<i64>) -> Option<Backoff> {
     seconds.iter().all(|step| *step >= 0).then_some(Backoff::List(seconds))
 }
 
-fn exponential(array: &ZendHashTable) -> Option<Backoff> {
+fn exponential(value: &Zval, array: &ZendHashTable) -> Option<Backoff> {
     let known = ["base", "cap", "jitter"];
-    let named = objects::each(array, |key, _| match key {
+    let named = objects::each(value, |key, _| match key {
         PropertyKey::Name(name) if known.iter().any(|known| known.as_bytes() == name) => Ok(()),
         _ => Err(()),
     });

@@ -19,12 +19,12 @@ fn nested(zval: &Zval, depth: usize) -> Value {
     if let Some(text) = zval.zend_str() {
         return Value::Text(text.as_bytes().to_vec());
     }
-    if let Some(array) = zval.array() {
+    if zval.is_array() {
         if depth == 0 {
             return Value::Other("an array that nests too deep".to_owned());
         }
         let mut entries = Vec::new();
-        let walked = objects::each::<Infallible>(array, |key, entry| {
+        let walked = objects::each::<Infallible>(zval, |key, entry| {
             let key = match key {
                 PropertyKey::Index(index) => index.to_string(),
                 PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),

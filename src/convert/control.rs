@@ -29,8 +29,8 @@ impl Control {
     /// The broker that keeps them, if one does. `own` is the connection itself.
     pub fn broker(&self, own: &Connection) -> Result<Option<Arc<dyn Broker>>> {
         let broker = match &self.0 {
-            Some(handle) => handle.get()?.broker()?.clone(),
-            None => own.broker()?.clone(),
+            Some(handle) => handle.get()?.broker().clone(),
+            None => own.broker().clone(),
         };
         Ok(broker.control().is_some().then_some(broker))
     }
@@ -38,9 +38,8 @@ impl Control {
     /// The broker that keeps statuses and claims. `own` is the connection itself.
     pub fn status_broker(&self, own: &Connection) -> Result<Arc<dyn Broker>> {
         let broker = match &self.0 {
-            Some(handle) => handle.get()?.broker()?.clone(),
-            None if own.is_sync() => return Err(no_status_store(own.config())),
-            None => own.broker()?.clone(),
+            Some(handle) => handle.get()?.broker().clone(),
+            None => own.broker().clone(),
         };
         if broker.status().is_some() { Ok(broker) } else { Err(no_status_store(own.config())) }
     }

@@ -6,6 +6,7 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::Zval;
 use ext_php_rs::zend::ClassEntry;
 use ferry_core::Due;
+use ferry_core::clock::LONGEST_SECONDS;
 use ferry_core::dialect::Family;
 
 use crate::convert::arguments::whole;
@@ -41,13 +42,14 @@ pub fn due(delay: &Zval, family: Family) -> PhpResult<Due> {
     Err(unusable(&format!("{:?}", delay.get_type()).to_lowercase()))
 }
 
-/// Seconds of a release: like [`due`], as a number from now.
+/// Seconds of a release: like [`due`], as a number from now, ten years at most.
 pub fn seconds(delay: &Zval, family: Family) -> PhpResult<i64> {
-    match due(delay, family)? {
-        Due::Now => Ok(0),
-        Due::After(seconds) => Ok(seconds),
-        Due::At(second) => Ok(second.saturating_sub(now())),
-    }
+    let seconds = match due(delay, family)? {
+        Due::Now => 0,
+        Due::After(seconds) => seconds,
+        Due::At(second) => second.saturating_sub(now()),
+    };
+    Ok(seconds.min(LONGEST_SECONDS))
 }
 
 fn after(number: f64, family: Family) -> PhpResult<Due> {

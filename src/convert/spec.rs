@@ -85,6 +85,11 @@ impl EncodedJob {
         })
     }
 
+    /// The bytes it takes in a payload.
+    pub fn size(&self) -> usize {
+        self.job.len() + self.data.len()
+    }
+
     /// As the client wants it.
     pub fn spec(&self) -> JobSpec<'_> {
         let limits = self.limits.as_ref().map(|[max_tries, timeout, timeout_at]| Limits { max_tries, timeout, timeout_at });

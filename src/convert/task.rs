@@ -71,9 +71,11 @@ impl TaskFields {
 
     /// Those of an array with the names of the wire.
     pub fn of_array(array: &Zval) -> PhpResult<Self> {
-        let table = array.array().ok_or_else(|| invalid("a task is made of an array"))?;
+        if !array.is_array() {
+            return Err(invalid("a task is made of an array"));
+        }
         let mut found: Vec<(Vec<u8>, Zval)> = Vec::new();
-        objects::each(table, |key, value| {
+        objects::each(array, |key, value| {
             if let PropertyKey::Name(name) = key {
                 found.push((name.to_vec(), value.shallow_clone()));
             }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use ext_php_rs::convert::{FromZval, StubLiteral};
 use ext_php_rs::exception::{PhpException, PhpResult};
 use ext_php_rs::flags::DataType;
-use ext_php_rs::types::{ZendHashTable, Zval};
+use ext_php_rs::types::Zval;
 use ferry_core::config::nearest;
 use ferry_core::failed::{Filter, RecordedConnection};
 
@@ -45,10 +45,10 @@ pub fn filter(which: &Which<'_>) -> PhpResult<Filter> {
     if which.zend_str().is_some_and(|text| text.as_bytes() == b"all") {
         return Ok(Filter::all());
     }
-    match which.array() {
-        Some(array) if array.has_sequential_keys() => ids(array),
-        Some(array) => conditions(array),
-        None => Ok(Filter::ids([id(which)?])),
+    match which.is_array() {
+        true if is_list(which) => ids(which),
+        true => conditions(which),
+        false => Ok(Filter::ids([id(which)?])),
     }
 }
 
@@ -62,7 +62,18 @@ fn unusable() -> PhpException {
     invalid("failed jobs are named by 'all', an id, a list of ids, or an array of `class`, `before`, `after` and `connection`")
 }
 
-fn ids(array: &ZendHashTable) -> PhpResult<Filter> {
+/// Whether the keys are 0, 1, 2 and so on. The binding crate's own look panics at a key that is not UTF-8.
+fn is_list(array: &Zval) -> bool {
+    let mut next = 0;
+    let walked = objects::each(array, |key, _| {
+        let is_next = matches!(key, PropertyKey::Index(index) if index == next);
+        next += 1;
+        if is_next { Ok(()) } else { Err(()) }
+    });
+    walked.is_ok()
+}
+
+fn ids(array: &Zval) -> PhpResult<Filter> {
     let mut ids = HashSet::new();
     objects::each(array, |_, value| {
         ids.insert(id(value)?);
@@ -71,7 +82,7 @@ fn ids(array: &ZendHashTable) -> PhpResult<Filter> {
     Ok(Filter::ids(ids))
 }
 
-fn conditions(array: &ZendHashTable) -> PhpResult<Filter> {
+fn conditions(array: &Zval) -> PhpResult<Filter> {
     let mut filter = Filter::all();
     objects::each(array, |key, value| {
         let name = match key {

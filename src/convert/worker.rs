@@ -1,4 +1,4 @@
-//! The options of a worker: from a PHP array to checked values.
+//! The options of workers and consumers: from a PHP array to checked values.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ext_php_rs::exception::PhpResult;
+use ext_php_rs::exception::{PhpException, PhpResult};
 use ext_php_rs::types::Zval;
 use ferry_client::Handle;
 use ferry_core::backoff::Backoff;
@@ -78,7 +78,7 @@ pub struct WorkerOptions {
 
 /// Reads the array. Every option may be missing.
 pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
-    let given = Given::read(array)?;
+    let given = Given::read("worker", &NAMES, array)?;
     let handle = given.connection()?;
     let config = handle.config();
     if config.retry_after == Some(1) {
@@ -88,26 +88,16 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
     }
     let queues = given.get("queue").map_or_else(
         || Ok(vec![config.queue.clone()]),
-        |queues| QueueName::list(&queue_names(queues)?, &config.queue).map_err(|error| exception(&error)),
+        |queues| QueueName::list(&queue_names(&given, queues)?, &config.queue).map_err(|error| exception(&error)),
     )?;
     let defaults = Options::new(config.name.clone(), queues);
     let options = Options {
         tries: given.number("tries", 0, i64::MAX)?.map_or(defaults.tries, Tries::from_number),
         exhaustion: config.family.verdict(),
         backoff: given.backoff(config.family)?,
-        timeout: given.duration("timeout")?.map_or(defaults.timeout, |timeout| (!timeout.is_zero()).then_some(timeout)),
-        warning: given.duration("warn_before")?.filter(|warning| !warning.is_zero()),
-        grace: given.duration("grace")?.unwrap_or(defaults.grace),
-        stop_timeout: given.duration("stop_timeout")?,
-        status: given.duration("status")?.filter(|time| !time.is_zero()),
         sleep: given.duration("sleep")?.unwrap_or(defaults.sleep),
         once: given.truth("once")?,
-        stop_when_empty: given.truth("stop_when_empty")?,
         max_jobs: given.limit("max_jobs")?,
-        max_time: given.duration("max_time")?.filter(|time| !time.is_zero()),
-        memory: given.limit("memory")?.map(|mebibytes| usize::try_from(mebibytes).unwrap_or(usize::MAX).saturating_mul(1 << 20)),
-        max_outage: given.duration("max_outage")?.map_or(defaults.max_outage, |most| (!most.is_zero()).then_some(most)),
-        health_file: given.path("health_file")?,
         prefetch: given.number("prefetch", 1, 10_000)?.map_or(config.prefetch, |most| usize::try_from(most).unwrap_or(1)),
         settle: given
             .choice("settle", &[("pipelined", SettleMode::Pipelined), ("immediate", SettleMode::Immediate)])?
@@ -115,42 +105,47 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
         on_return: given.choice("on_return", &[("leave", OnReturn::Leave), ("delete", OnReturn::Delete)])?.unwrap_or_default(),
         retry_after: config.retry_after.map(|seconds| Duration::from_secs(seconds.into())),
         max_lease: given.duration("max_lease")?.filter(|time| !time.is_zero()).unwrap_or(defaults.max_lease),
-        ..defaults
+        ..given.loop_options(defaults)?
     };
-    let log = Log::new(
-        given.sink()?,
-        given.choice("log_level", &LogLevel::ALL.map(|level| (level.name(), level)))?.unwrap_or(LogLevel::Info),
-    );
+    let log = given.log()?;
     let resolver = given.resolver(config.family)?;
     let control = Control::of(config)?;
-    let parent = given.number("parent", 1, i64::from(i32::MAX))?.and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
+    let parent = given.parent()?;
     Ok(WorkerOptions { resolver, log, options, handle, control, parent })
 }
 
 /// The given options, each known by name.
-struct Given(Vec<(&'static str, Zval)>);
+pub struct Given {
+    /// Whose they are: of a `worker` or a `consumer`.
+    whose: &'static str,
+    values: Vec<(&'static str, Zval)>,
+}
 
 impl Given {
-    fn read(array: Option<&Zval>) -> PhpResult<Self> {
-        let Some(value) = array.filter(|value| !value.is_null()) else { return Ok(Self(Vec::new())) };
-        let Some(array) = value.array() else { return Err(invalid("the options of a worker are an array")) };
-        let mut given = Vec::new();
-        objects::each(array, |key, value| {
+    /// Reads an array whose keys must be among `names`.
+    pub fn read(whose: &'static str, names: &'static [&'static str], array: Option<&Zval>) -> PhpResult<Self> {
+        let Some(value) = array.filter(|value| !value.is_null()) else { return Ok(Self { whose, values: Vec::new() }) };
+        if !value.is_array() {
+            return Err(invalid(format!("the options of a {whose} are an array")));
+        }
+        let mut values = Vec::new();
+        objects::each(value, |key, value| {
             let name = match key {
                 PropertyKey::Index(index) => index.to_string(),
                 PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
             };
-            let Some(known) = NAMES.iter().find(|known| **known == name) else { return Err(unknown(&name)) };
+            let Some(known) = names.iter().find(|known| **known == name) else { return Err(unknown(whose, names, &name)) };
             if !value.is_null() {
-                given.push((*known, value.shallow_clone()));
+                values.push((*known, value.shallow_clone()));
             }
             PhpResult::Ok(())
         })?;
-        Ok(Self(given))
+        Ok(Self { whose, values })
     }
 
-    fn get(&self, name: &str) -> Option<&Zval> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    /// What was given for an option.
+    pub fn get(&self, name: &str) -> Option<&Zval> {
+        self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     fn connection(&self) -> PhpResult<Rc<Handle>> {
@@ -160,21 +155,22 @@ impl Given {
         }
         match value.string() {
             Some(name) => request::connection(Some(&name)).map_err(|error| exception(&error)),
-            None => Err(wrong("connection", "the name of a connection or a Ferry\\Connection")),
+            None => Err(self.wrong("connection", "the name of a connection or a Ferry\\Connection")),
         }
     }
 
-    fn number(&self, name: &str, least: i64, most: i64) -> PhpResult<Option<i64>> {
+    /// A whole number within bounds.
+    pub fn number(&self, name: &str, least: i64, most: i64) -> PhpResult<Option<i64>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match integer(value).filter(|number| (least..=most).contains(number)) {
             Some(number) => Ok(Some(number)),
-            None if most == i64::MAX => Err(wrong(name, &format!("a whole number from {least}"))),
-            None => Err(wrong(name, &format!("a whole number from {least} to {most}"))),
+            None if most == i64::MAX => Err(self.wrong(name, &format!("a whole number from {least}"))),
+            None => Err(self.wrong(name, &format!("a whole number from {least} to {most}"))),
         }
     }
 
     /// A limit, where 0 means none.
-    fn limit(&self, name: &str) -> PhpResult<Option<u64>> {
+    pub fn limit(&self, name: &str) -> PhpResult<Option<u64>> {
         Ok(self.number(name, 0, i64::MAX)?.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0))
     }
 
@@ -182,9 +178,44 @@ impl Given {
     fn backoff(&self, family: Family) -> PhpResult<Backoff> {
         if let Some(value) = self.get("backoff") {
             let wanted = "seconds, a list of seconds, or ['base' => seconds, 'cap' => seconds, 'jitter' => 0.0 to 1.0]";
-            return backoff::of(value).ok_or_else(|| wrong("backoff", wanted));
+            return backoff::of(value).ok_or_else(|| self.wrong("backoff", wanted));
         }
         Ok(Backoff::Fixed(self.get("delay").map_or(Ok(0), |delay| delay::seconds(delay, family))?.max(0)))
+    }
+
+    /// What the loop of workers and consumers reads.
+    pub fn loop_options(&self, defaults: Options) -> PhpResult<Options> {
+        let mebibytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+        let is_set = |time: &Duration| !time.is_zero();
+        Ok(Options {
+            timeout: self.duration("timeout")?.map_or(defaults.timeout, |timeout| Some(timeout).filter(is_set)),
+            warning: self.duration("warn_before")?.filter(is_set),
+            grace: self.duration("grace")?.unwrap_or(defaults.grace),
+            stop_timeout: self.duration("stop_timeout")?,
+            status: self.duration("status")?.filter(is_set),
+            stop_when_empty: self.truth("stop_when_empty")?,
+            max_time: self.duration("max_time")?.filter(is_set),
+            memory: self.limit("memory")?.map(mebibytes),
+            max_outage: self.duration("max_outage")?.map_or(defaults.max_outage, |most| Some(most).filter(is_set)),
+            health_file: self.path("health_file")?,
+            ..defaults
+        })
+    }
+
+    /// Where lines go, and which.
+    pub fn log(&self) -> PhpResult<Log> {
+        let level = self.choice("log_level", &LogLevel::ALL.map(|level| (level.name(), level)))?;
+        Ok(Log::new(self.sink()?, level.unwrap_or(LogLevel::Info)))
+    }
+
+    /// The process to work for; 0 for none.
+    pub fn parent(&self) -> PhpResult<i32> {
+        Ok(self.number("parent", 1, i64::from(i32::MAX))?.and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0))
+    }
+
+    /// The error about an option with a wrong value.
+    pub fn wrong(&self, name: &str, wanted: &str) -> PhpException {
+        invalid(format!("the {} option `{name}` must be {wanted}", self.whose))
     }
 
     fn duration(&self, name: &str) -> PhpResult<Option<Duration>> {
@@ -192,7 +223,7 @@ impl Given {
         let seconds = value.double().or_else(|| value.long().map(|seconds| seconds as f64));
         let seconds = seconds.or_else(|| value.string().and_then(|text| text.trim().parse().ok()));
         let duration = seconds.and_then(ferry_core::clock::duration);
-        duration.map(Some).ok_or_else(|| wrong(name, "a number of seconds, 0 or more"))
+        duration.map(Some).ok_or_else(|| self.wrong(name, "a number of seconds, 0 or more"))
     }
 
     /// `plain`, `json`, `none` or a PSR-3 logger.
@@ -202,8 +233,11 @@ impl Given {
             Some(value) if value.object().is_some_and(|object| objects::has_method(object, "log")) => {
                 Ok(Sink::Psr(value.shallow_clone()))
             }
+            Some(value) if value.is_bool() && self.whose == "consumer" => {
+                Ok(if value.bool() == Some(true) { Sink::Plain } else { Sink::None })
+            }
             Some(value) if value.string().is_none_or(|text| words.iter().all(|(word, _)| *word != text)) => {
-                Err(wrong("log", "`plain`, `json`, `none` or a PSR-3 logger, which is an object with a method log()"))
+                Err(self.wrong("log", "`plain`, `json`, `none` or a PSR-3 logger, which is an object with a method log()"))
             }
             _ => Ok(match self.choice("log", &words)?.unwrap_or(0) {
                 0 => Sink::Plain,
@@ -216,32 +250,33 @@ impl Given {
     fn path(&self, name: &str) -> PhpResult<Option<PathBuf>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let bytes = value.zend_str().map(|text| text.as_bytes()).filter(|bytes| !bytes.is_empty() && !bytes.contains(&0));
-        bytes.map(|bytes| Some(PathBuf::from(OsStr::from_bytes(bytes)))).ok_or_else(|| wrong(name, "the path of a file"))
+        bytes.map(|bytes| Some(PathBuf::from(OsStr::from_bytes(bytes)))).ok_or_else(|| self.wrong(name, "the path of a file"))
     }
 
-    fn truth(&self, name: &str) -> PhpResult<bool> {
-        self.get(name).map_or(Ok(false), |value| truth(value).ok_or_else(|| wrong(name, "true or false")))
+    /// True or false; false when it is not given.
+    pub fn truth(&self, name: &str) -> PhpResult<bool> {
+        self.get(name).map_or(Ok(false), |value| truth(value).ok_or_else(|| self.wrong(name, "true or false")))
     }
 
     fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> PhpResult<Option<T>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let chosen = value.string().and_then(|text| choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice));
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        chosen.map(Some).ok_or_else(|| wrong(name, &format!("one of {}", words.join(", "))))
+        chosen.map(Some).ok_or_else(|| self.wrong(name, &format!("one of {}", words.join(", "))))
     }
 
     fn callable(&self, name: &str) -> PhpResult<Option<Zval>> {
         match self.get(name) {
             None => Ok(None),
             Some(value) if value.is_callable() => Ok(Some(value.shallow_clone())),
-            Some(_) => Err(wrong(name, "callable")),
+            Some(_) => Err(self.wrong(name, "callable")),
         }
     }
 
     fn resolver(&self, family: Family) -> PhpResult<Resolver> {
         let handlers = match self.get("handlers") {
             None => Vec::new(),
-            Some(map) => Resolver::handlers_of(map).ok_or_else(|| wrong("handlers", "an array of name => class"))?,
+            Some(map) => Resolver::handlers_of(map).ok_or_else(|| self.wrong("handlers", "an array of name => class"))?,
         };
         let strict = self.truth("strict")?;
         if strict && handlers.is_empty() {
@@ -250,39 +285,35 @@ impl Given {
         let allowed_classes = match self.get("allowed_classes") {
             None => None,
             Some(list) if list.is_array() => Some(list.shallow_clone()),
-            Some(_) => return Err(wrong("allowed_classes", "a list of class names")),
+            Some(_) => return Err(self.wrong("allowed_classes", "a list of class names")),
         };
         let job = match self.get("job") {
             None => None,
             Some(value) if value.is_string() || value.is_callable() => Some(value.shallow_clone()),
-            Some(_) => return Err(wrong("job", "a class name or callable")),
+            Some(_) => return Err(self.wrong("job", "a class name or callable")),
         };
         let namespace = match self.get("namespace") {
             None => None,
-            Some(value) => Some(value.string().ok_or_else(|| wrong("namespace", "a string"))?.trim_matches('\\').to_owned()),
+            Some(value) => Some(value.string().ok_or_else(|| self.wrong("namespace", "a string"))?.trim_matches('\\').to_owned()),
         };
         Ok(Resolver { family, factory: self.callable("handler")?, job, namespace, handlers, strict, allowed_classes })
     }
 }
 
 /// `'high,low'`, or a list of names.
-fn queue_names(value: &Zval) -> PhpResult<Vec<u8>> {
-    let Some(list) = value.array() else {
-        return textual(value).ok_or_else(|| wrong("queue", "queue names between commas, or a list of them"));
-    };
+fn queue_names(given: &Given, value: &Zval) -> PhpResult<Vec<u8>> {
+    if !value.is_array() {
+        return textual(value).ok_or_else(|| given.wrong("queue", "queue names between commas, or a list of them"));
+    }
     let mut names: Vec<Vec<u8>> = Vec::new();
-    objects::each(list, |_, name| {
-        names.push(name.zend_str().map(|name| name.as_bytes().to_vec()).ok_or_else(|| wrong("queue", "a list of names"))?);
+    objects::each(value, |_, name| {
+        names.push(name.zend_str().map(|name| name.as_bytes().to_vec()).ok_or_else(|| given.wrong("queue", "a list of names"))?);
         PhpResult::Ok(())
     })?;
     Ok(names.join(&b','))
 }
 
-fn wrong(name: &str, wanted: &str) -> ext_php_rs::exception::PhpException {
-    invalid(format!("the worker option `{name}` must be {wanted}"))
-}
-
-fn unknown(name: &str) -> ext_php_rs::exception::PhpException {
-    let near = nearest(name, NAMES.into_iter()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-    invalid(format!("there is no worker option `{name}`{near}"))
+fn unknown(whose: &str, names: &[&'static str], name: &str) -> PhpException {
+    let near = nearest(name, names.iter().copied()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    invalid(format!("there is no {whose} option `{name}`{near}"))
 }

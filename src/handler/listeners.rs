@@ -22,20 +22,34 @@ pub const NAMES: [&str; 13] = [
 ];
 
 /// Listeners by event, in the order in which they were added.
-#[derive(Default)]
-pub struct Listeners(RefCell<Vec<(&'static str, Zval)>>);
+pub struct Listeners {
+    names: &'static [&'static str],
+    all: RefCell<Vec<(&'static str, Zval)>>,
+}
 
 impl Listeners {
+    /// Nobody listens yet to the events of these names.
+    pub fn new(names: &'static [&'static str]) -> Self {
+        Self { names, all: RefCell::default() }
+    }
+
     /// Adds one. `false` when there is no such event.
     pub fn add(&self, event: &str, listener: Zval) -> bool {
-        let Some(name) = NAMES.iter().find(|name| **name == event) else { return false };
-        self.0.borrow_mut().push((name, listener));
+        let Some(name) = self.names.iter().find(|name| **name == event) else { return false };
+        self.all.borrow_mut().push((name, listener));
         true
+    }
+
+    /// All of them, for the cycle collector.
+    pub fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        if let Ok(all) = self.all.try_borrow() {
+            all.iter().for_each(|(_, listener)| visit(listener));
+        }
     }
 
     /// The listeners of an event, copied so that nothing is borrowed while they run. `None` when nobody listens.
     pub fn of(&self, event: &str) -> Option<Vec<Zval>> {
-        let all = self.0.borrow();
+        let all = self.all.borrow();
         if all.is_empty() {
             return None;
         }

@@ -6,10 +6,12 @@ mod fire;
 mod limits;
 mod listeners;
 mod log;
+mod php_loop;
 mod process_state;
 mod resident;
 mod resolver;
 mod stop_requests;
+pub mod sync;
 pub mod tasks;
 
 use std::cell::{Cell, RefCell};
@@ -17,12 +19,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ext_php_rs::ffi::zend_function;
 use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
 use ferry_core::backoff::Backoff;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
-use ferry_worker::{CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, JobHost, StopRequest};
+use ferry_worker::{CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, JobHost};
 
 pub use fire::{describe, fire_for_caller, tell_failed};
 pub use listeners::{Listeners, NAMES as EVENT_NAMES};
@@ -33,40 +34,28 @@ pub use stop_requests::StopRequests;
 use crate::classes::exceptions::{self, Class};
 use crate::classes::job::{CauseSlot, PhpJob};
 use crate::zend::call::{self, CallFailure, Called, guarded};
-use crate::zend::engine::zend_memory_usage;
-use crate::zend::{interrupter, objects, signals};
+use crate::zend::interrupter::{self, PhpInterrupter};
+use crate::zend::objects;
 use fire::{fire, last_error};
-use process_state::{ProcessState, close_output, output_level};
-use resident::Resident;
+use php_loop::PhpLoop;
+use process_state::{close_output, output_level};
 
 /// PHP, as the worker sees it.
 pub struct PhpHost<'a> {
     resolver: Rc<Resolver>,
-    listeners: Option<&'a Listeners>,
-    log: Rc<Log>,
-    requests: Arc<StopRequests>,
+    php: PhpLoop<'a>,
     /// Inside push: `failed()` is not called, except in v1 and v2, and the exception goes to the caller.
     inside_push: bool,
-    /// `pcntl_signal_dispatch`, when pcntl is loaded.
-    dispatch: Option<*mut zend_function>,
     /// What the handler threw, until the next job.
     thrown: RefCell<Option<Zval>>,
     /// What the handler failed its job with, until the event has fired.
     cause: CauseSlot,
-    /// What a listener or a signal handler threw: it ends the run and goes to its caller.
-    ending: RefCell<Option<Zval>>,
     /// The PHP object of the job at hand.
     job: RefCell<Option<(Rc<HeldJob>, Zval)>>,
     /// The handler class and limits of job names seen so far.
     known: RefCell<HashMap<String, Prepared>>,
     /// What the handler's `backoff()` returned when it failed.
     backoff: Cell<Option<Backoff>>,
-    /// Working directory and locale, to be put back after a job that was stopped.
-    process_state: Option<ProcessState>,
-    /// Whether a handler ran since cycles were last collected.
-    has_garbage: Cell<bool>,
-    /// What the process uses beside PHP's allocator.
-    resident: Resident,
 }
 
 /// What a job name stands for.
@@ -78,42 +67,34 @@ struct Prepared {
 
 impl<'a> PhpHost<'a> {
     /// The host of a worker.
-    pub fn new(resolver: Rc<Resolver>, listeners: &'a Listeners, log: Rc<Log>, requests: Arc<StopRequests>) -> Self {
-        Self {
-            listeners: Some(listeners),
-            log,
-            requests,
-            inside_push: false,
-            dispatch: call::find_function("pcntl_signal_dispatch"),
-            process_state: Some(ProcessState::now()),
-            ..Self::inside_push(resolver)
-        }
+    pub fn new(
+        resolver: Rc<Resolver>,
+        listeners: &'a Listeners,
+        log: Rc<Log>,
+        requests: Arc<StopRequests>,
+        interrupter: Arc<PhpInterrupter>,
+    ) -> Self {
+        let php = PhpLoop::new(listeners, log, requests, interrupter);
+        Self { php, inside_push: false, ..Self::inside_push(resolver) }
     }
 
     /// The host of a job that runs inside push.
     pub fn inside_push(resolver: Rc<Resolver>) -> Self {
         Self {
             resolver,
-            listeners: None,
-            log: Rc::new(Log::silent()),
-            requests: Arc::default(),
+            php: PhpLoop::inside_push(),
             inside_push: true,
-            dispatch: None,
             thrown: RefCell::default(),
             cause: CauseSlot::default(),
-            ending: RefCell::default(),
             job: RefCell::default(),
             known: RefCell::default(),
             backoff: Cell::default(),
-            process_state: None,
-            has_garbage: Cell::new(false),
-            resident: Resident::default(),
         }
     }
 
     /// The exception that ended the run.
     pub fn take_ending(&self) -> Option<Zval> {
-        self.ending.take()
+        self.php.take_ending()
     }
 
     /// What the last handler threw.
@@ -121,9 +102,14 @@ impl<'a> PhpHost<'a> {
         self.thrown.take()
     }
 
-    /// Logs an error that has no event of its own.
+    /// What nobody could be told meanwhile.
+    pub fn take_late(&self) -> Option<Halt> {
+        self.php.take_late()
+    }
+
+    /// Logs an error that has no event of its own. What a logger throws ends the run, before the next job.
     pub fn log_error(&self, text: &str) {
-        self.log.error(text);
+        self.php.log_error(text);
     }
 
     /// The PHP object of a job; the same one for its handler and its listeners.
@@ -179,27 +165,13 @@ impl<'a> PhpHost<'a> {
         drop(self.thrown.replace(exception));
     }
 
-    /// Turns trouble in a listener or a signal handler into the end of the run.
-    fn halt(&self, trouble: CallFailure) -> Halt {
-        match trouble {
-            CallFailure::Threw(exception) => {
-                self.ending.replace(Some(exception));
-                Halt::Threw
-            }
-            CallFailure::Exited => Halt::Exited,
-            CallFailure::Died => Halt::Died,
-            CallFailure::Missing(what) => {
-                self.log_error(&what);
-                Halt::Threw
-            }
-        }
-    }
-
     /// Turns trouble in a handler into the end of a call, and keeps what it threw.
     fn end_of_call(&self, trouble: CallFailure) -> CallEnd {
         match trouble {
-            // Our clock asked for this exit: the worker goes on.
-            CallFailure::Exited if interrupter::asked() && call::cancel_exit() => CallEnd::TimedOut,
+            // Our watchdog asked for this exit: the worker continues.
+            CallFailure::Exited if self.php.cancel_exit() => CallEnd::TimedOut,
+            // The watchdog of a worker around this one asked for it, and it goes on its way.
+            CallFailure::Exited if interrupter::any_has_raised() => CallEnd::Unwinding,
             CallFailure::Threw(exception) if exceptions::is(&exception, Class::Timeout) => {
                 self.keep_thrown(Some(exception));
                 CallEnd::TimedOut
@@ -222,30 +194,22 @@ impl<'a> PhpHost<'a> {
         }
     }
 
-    /// Logs an event; a logger is PHP code, and what it throws ends the run like what a listener throws.
-    fn log_event(&self, event: Event<'_>) -> Result<(), Halt> {
-        let log = self.log.clone();
-        if log.skips(&event) {
-            return Ok(());
+    /// How a call of the handler ended. A job that was stopped ran too long, whatever its `finally` blocks and destructors made of the stop:
+    /// they may have thrown, which replaces it, or returned, which drops it.
+    fn end_of_handler(&self, fired: Called<CallEnd>, job: &HeldJob) -> CallEnd {
+        match fired {
+            Ok(CallEnd::Returned) if self.php.was_stopped() && job.is_held() => CallEnd::TimedOut,
+            Ok(end) => end,
+            Err(CallFailure::Threw(exception)) if self.php.was_stopped() => match describe(&exception) {
+                Err(trouble @ (CallFailure::Exited | CallFailure::Died)) => self.end_of_call(trouble),
+                text => {
+                    let text = text.unwrap_or_default();
+                    self.log_error(&format!("{} threw while it was stopped: {text}", job.payload().job));
+                    CallEnd::TimedOut
+                }
+            },
+            Err(trouble) => self.end_of_call(trouble),
         }
-        let exception = match event {
-            Event::Exception(_, cause) | Event::Failed(_, cause) if log.calls_php() => Some(self.exception_to_show(cause)),
-            _ => None,
-        };
-        guarded(|| log.event(event, || exception)).map_err(|trouble| self.halt(trouble))
-    }
-
-    fn emit(&self, name: &'static str, arguments: impl FnOnce(&Self) -> Vec<Zval>) -> Result<(), Halt> {
-        let Some(listeners) = self.listeners.and_then(|listeners| listeners.of(name)) else { return Ok(()) };
-        let arguments = arguments(self);
-        for listener in listeners {
-            let called = guarded(|| {
-                let mut arguments: Vec<Zval> = arguments.iter().map(Zval::shallow_clone).collect();
-                call::callable(&listener, &mut arguments)
-            });
-            called.map_err(|trouble| self.halt(trouble))?;
-        }
-        Ok(())
     }
 }
 
@@ -266,7 +230,7 @@ impl JobHost for PhpHost<'_> {
     fn call(&self, job: &Rc<HeldJob>) -> CallEnd {
         self.keep_thrown(None);
         self.backoff.set(None);
-        self.has_garbage.set(true);
+        self.php.handler_runs();
         let object = self.job_object(job);
         let resolver = self.resolver.clone();
         let class = self.known.borrow().get(&job.payload().job).map(|known| known.class.clone());
@@ -278,14 +242,12 @@ impl JobHost for PhpHost<'_> {
             fire(&resolver, &class, job, &object, &mut pause)
         });
         self.backoff.set(pause);
-        let ended = fired.unwrap_or_else(|trouble| self.end_of_call(trouble));
-        if matches!(ended, CallEnd::Exited | CallEnd::Died(_)) {
+        let ended = self.end_of_handler(fired, job);
+        if matches!(ended, CallEnd::Exited | CallEnd::Unwinding | CallEnd::Died(_)) {
             return ended;
         }
-        if ended == CallEnd::TimedOut
-            && let Some(process_state) = &self.process_state
-        {
-            process_state.restore();
+        if ended == CallEnd::TimedOut {
+            self.php.restore_process_state();
         }
         match close_output(level) {
             Ok(()) => ended,
@@ -307,7 +269,12 @@ impl JobHost for PhpHost<'_> {
         match guarded(|| tell_failed(&resolver, job, &exception)) {
             Ok(()) => Ok(CallEnd::Returned),
             Err(CallFailure::Threw(thrown)) => {
-                let text = describe(&thrown).unwrap_or_default();
+                let text = match describe(&thrown) {
+                    Ok(text) => text,
+                    Err(CallFailure::Exited) => return Ok(CallEnd::Exited),
+                    Err(CallFailure::Died) => return Ok(CallEnd::Died(last_error())),
+                    Err(CallFailure::Threw(_) | CallFailure::Missing(_)) => String::new(),
+                };
                 self.log_error(&format!("failed() of {} threw: {text}", job.payload().job));
                 Ok(CallEnd::Threw(text))
             }
@@ -321,81 +288,54 @@ impl JobHost for PhpHost<'_> {
 
 impl Host for PhpHost<'_> {
     fn event(&self, event: Event<'_>) -> Result<(), Halt> {
-        self.log_event(event)?;
+        self.php.log_event(event, || match event {
+            Event::Exception(_, cause) | Event::Failed(_, cause) => Some(self.exception_to_show(cause)),
+            _ => None,
+        })?;
         match event {
-            Event::Ready => self.emit("ready", |_| Vec::new()),
-            Event::Looping => self.emit("looping", |_| Vec::new()),
-            Event::Paused => self.emit("paused", |_| Vec::new()),
-            Event::Resumed => self.emit("resumed", |_| Vec::new()),
             Event::Processing(job) => {
                 self.keep_thrown(None);
                 self.cause.take();
-                self.emit("processing", |host| vec![host.job_object(job)])
+                self.php.emit("processing", || vec![self.job_object(job)])
             }
             Event::TimedOut(job, timeout) => {
-                self.emit("timeout", |host| vec![host.job_object(job), objects::float(timeout.as_secs_f64())])
+                self.php.emit("timeout", || vec![self.job_object(job), objects::float(timeout.as_secs_f64())])
             }
-            Event::Processed(job) => self.emit("processed", |host| vec![host.job_object(job)]),
-            Event::Exception(job, cause) => self.emit("exception", |host| vec![host.job_object(job), host.exception(cause)]),
+            Event::Processed(job) => self.php.emit("processed", || vec![self.job_object(job)]),
+            Event::Exception(job, cause) => self.php.emit("exception", || vec![self.job_object(job), self.exception(cause)]),
             Event::Failed(job, cause) => {
                 if self.inside_push {
                     self.exception(cause);
                 }
-                let emitted = self.emit("failed", |host| vec![host.job_object(job), host.exception(cause)]);
+                let emitted = self.php.emit("failed", || vec![self.job_object(job), self.exception(cause)]);
                 // Nobody may have asked for it.
                 self.cause.take();
                 emitted
             }
-            Event::Released(job, delay) => self.emit("released", |host| vec![host.job_object(job), objects::number(delay)]),
-            Event::Lost(job) => self.emit("lost", |host| vec![host.job_object(job)]),
-            Event::SettleLost { id, queue } => {
-                self.emit("settle_lost", |_| vec![objects::text(id.as_bytes()), objects::text(queue.as_bytes())])
-            }
-            Event::BrokerError(_)
-            | Event::BrokerRecovered
-            | Event::BrokerLost(_)
-            | Event::Unsettled(..)
-            | Event::ControlError(_)
-            | Event::StatusError(_)
-            | Event::ThreadPanicked(_)
-            | Event::Notice(_)
-            | Event::Status(_) => Ok(()),
-            Event::Stopping(code) => self.emit("stopping", |_| vec![objects::number(i64::from(code))]),
+            Event::Released(job, delay) => self.php.emit("released", || vec![self.job_object(job), objects::number(delay)]),
+            Event::Lost(job) => self.php.emit("lost", || vec![self.job_object(job)]),
+            event => self.php.emit_loop_event(event),
         }
     }
 
     fn poll_signals(&self) -> Result<(), Halt> {
-        // Calling any internal function also lets the engine serve its pending interrupts.
-        let Some(dispatch) = self.dispatch else { return Ok(()) };
-        match guarded(|| call::call_found(dispatch, &mut [])) {
-            Ok(_) => Ok(()),
-            Err(trouble) => Err(self.halt(trouble)),
-        }
+        self.php.poll_signals()
     }
 
     fn stopping(&self) -> bool {
-        self.requests.stops() || signals::asked() != StopRequest::No || self.requests.is_orphan()
+        self.php.stopping()
     }
 
     fn paused(&self) -> bool {
-        self.requests.pauses() || signals::paused()
+        self.php.paused()
     }
 
     fn idle(&self) -> Result<(), Halt> {
-        if !self.has_garbage.take() {
-            return Ok(());
-        }
-        // Cycles that handlers left behind; their destructors are PHP code.
-        match guarded(|| call::function("gc_collect_cycles", &mut [])) {
-            Ok(_) => Ok(()),
-            Err(trouble) => Err(self.halt(trouble)),
-        }
+        self.php.idle()
     }
 
     fn memory(&self) -> usize {
-        // SAFETY: reads a counter of the allocator.
-        let php = unsafe { zend_memory_usage(true) };
-        php.max(self.resident.bytes())
+        self.php.memory()
     }
 }
 

@@ -2,13 +2,11 @@
 
 use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
 use ferry_core::dialect::Family;
+use ferry_core::payload::{class_name, is_object_handler};
 
 use crate::classes::call_queued_handler::CallQueuedHandler;
 use crate::zend::call::{self, CallFailure, Called};
 use crate::zend::objects::{self, PropertyKey};
-
-/// The job name of object jobs.
-const CALL_QUEUED_HANDLER: &str = "think\\queue\\CallQueuedHandler";
 
 /// How a worker finds handlers. The default takes class names as they are.
 #[derive(Default)]
@@ -33,11 +31,14 @@ impl Resolver {
     /// Reads the `handlers` option.
     pub fn handlers_of(map: &Zval) -> Option<Vec<(String, String)>> {
         let mut handlers = Vec::new();
-        let walked = objects::each::<()>(map.array()?, |key, class| {
+        if !map.is_array() {
+            return None;
+        }
+        let walked = objects::each::<()>(map, |key, class| {
             let class = class.string().ok_or(())?;
             match key {
-                PropertyKey::Name(name) => handlers.push((String::from_utf8_lossy(name).into_owned(), class)),
-                PropertyKey::Index(_) => handlers.push((class.clone(), class)),
+                PropertyKey::Name(name) => handlers.push((class_name(&String::from_utf8_lossy(name)).to_owned(), class)),
+                PropertyKey::Index(_) => handlers.push((class_name(&class).to_owned(), class)),
             }
             Ok(())
         });
@@ -48,11 +49,11 @@ impl Resolver {
     ///
     /// A name without backslash is looked for in the application's namespace, as [`Family::job_class`] says, then as it stands.
     pub fn class(&self, name: &str) -> Called<String> {
-        let name = name.strip_prefix('\\').unwrap_or(name);
+        let name = class_name(name);
         if let Some((_, class)) = self.handlers.iter().find(|(known, _)| known == name) {
             return Ok(class.clone());
         }
-        let object_job = name.eq_ignore_ascii_case(CALL_QUEUED_HANDLER) && self.allowed_classes.is_some();
+        let object_job = is_object_handler(name) && self.allowed_classes.is_some();
         if self.strict && !object_job {
             return Err(CallFailure::Missing(format!("{name} is not in the worker's list of handlers")));
         }
@@ -65,14 +66,22 @@ impl Resolver {
         Ok(name.to_owned())
     }
 
-    /// A handler object for one job.
+    /// A handler object for one job. One that unserializes objects is held to the allowed classes, under whatever name it came: a subclass
+    /// or an alias of ours too.
     pub fn handler(&self, class: &str, data: &Zval) -> Called {
+        let handler = self.make(class, data)?;
+        if let Some(allowed) = &self.allowed_classes {
+            CallQueuedHandler::restrict(&handler, allowed);
+        }
+        Ok(handler)
+    }
+
+    fn make(&self, class: &str, data: &Zval) -> Called {
         if let Some(factory) = &self.factory {
             return call::callable(factory, &mut [objects::text(class.as_bytes()), data.shallow_clone()]);
         }
-        if class.eq_ignore_ascii_case(CALL_QUEUED_HANDLER) {
-            let allowed = self.allowed_classes.as_ref().map(Zval::shallow_clone);
-            let handler = ZendClassObject::new(CallQueuedHandler::allowing(allowed));
+        if is_object_handler(class) {
+            let handler = ZendClassObject::new(CallQueuedHandler::allowing_any());
             return Ok(objects::owned_object(ZendObject::from_class_object(handler)));
         }
         match call::class(class)? {
@@ -80,6 +89,16 @@ impl Resolver {
             Some(class) => call::instantiate(class, &mut []),
             None => Err(CallFailure::Missing(format!("class {class} does not exist"))),
         }
+    }
+
+    /// Whether object jobs may make objects of any class.
+    pub fn makes_any_class(&self) -> bool {
+        self.allowed_classes.is_none() && !self.strict
+    }
+
+    /// The values it holds, for the cycle collector.
+    pub fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        [&self.factory, &self.job, &self.allowed_classes].into_iter().flatten().for_each(visit);
     }
 
     /// What the handler gets as its job.

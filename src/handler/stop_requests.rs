@@ -22,6 +22,11 @@ impl StopRequests {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// Whether to leave, asked once.
+    pub fn take_stop(&self) -> bool {
+        self.stop.swap(false, Ordering::Relaxed)
+    }
+
     /// Pause, or go on.
     pub fn pause(&self, wish: bool) {
         self.pause.store(wish, Ordering::Relaxed);

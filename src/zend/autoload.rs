@@ -6,12 +6,12 @@
 use std::ffi::c_char;
 use std::sync::OnceLock;
 
-use ext_php_rs::ffi::{zend_class_entry, zend_string};
+use ext_php_rs::ffi::{compiler_globals, zend_class_entry, zend_string};
 use ext_php_rs::zend::ClassEntry;
 
 use crate::classes;
 use crate::zend::call;
-use crate::zend::engine::{Autoload, zend_autoload, zend_register_class_alias_ex};
+use crate::zend::engine::{Autoload, ZEND_COMPILE_PRELOAD, zend_autoload, zend_register_class_alias_ex};
 use crate::zend::ini;
 
 static FORMER: OnceLock<Option<Autoload>> = OnceLock::new();
@@ -36,6 +36,13 @@ pub fn install() {
     }
 }
 
+/// Whether `opcache.preload` runs: what is in the class table then is kept for all requests, which an alias of an internal class must not
+/// be. Classes that extend one of the names are linked at their first use instead.
+fn is_preloading() -> bool {
+    // SAFETY: a plain read on PHP's thread.
+    unsafe { compiler_globals.compiler_options & ZEND_COMPILE_PRELOAD != 0 }
+}
+
 unsafe extern "C" fn load(name: *mut zend_string, lower: *mut zend_string) -> *mut zend_class_entry {
     if let Some(Some(former)) = FORMER.get() {
         // SAFETY: the engine's own arguments, passed on.
@@ -47,7 +54,7 @@ unsafe extern "C" fn load(name: *mut zend_string, lower: *mut zend_string) -> *m
     // SAFETY: the engine gives a live, lower-case name.
     let wanted = unsafe { std::slice::from_raw_parts((*lower).val.as_ptr().cast::<u8>(), (*lower).len) };
     // A panic must not cross into the engine; what can go wrong here is a class that was never registered.
-    let class = std::panic::catch_unwind(|| if ini::think_names() { ours(wanted) } else { None });
+    let class = std::panic::catch_unwind(|| if ini::think_names() && !is_preloading() { ours(wanted) } else { None });
     let Ok(Some(class)) = class else { return std::ptr::null_mut() };
     let class = std::ptr::from_ref(class).cast_mut();
     // SAFETY: a live name with its length and a class that outlives the request; the alias is dropped at the request's end.

@@ -3,6 +3,7 @@
 //! A call can end in five ways: a value, an exception, an orderly end of the process (`exit()`, which arrives as a special
 //! exception), a fatal error that longjmps, or nothing to call. No lock, guard or borrow of ours may be alive beneath it.
 
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::ptr;
 
@@ -11,7 +12,9 @@ use ext_php_rs::types::{ZendObject, ZendStr, Zval};
 use ext_php_rs::zend::{CatchError, ClassEntry, try_catch};
 
 use crate::convert::errors;
-use crate::zend::engine::{object_init_ex, zend_clear_exception, zend_is_graceful_exit, zend_is_unwind_exit};
+use crate::zend::engine::{
+    GC_FLAGS_SHIFT, IS_OBJ_DESTRUCTOR_CALLED, object_init_ex, zend_clear_exception, zend_is_graceful_exit, zend_is_unwind_exit,
+};
 use crate::zend::objects;
 
 /// How PHP code ended that did not end well.
@@ -28,6 +31,29 @@ pub enum CallFailure {
 
 /// The value of PHP code, or how it ended.
 pub type Called<T = Zval> = Result<T, CallFailure>;
+
+thread_local! {
+    /// Whether a fatal error was caught and has not been let go on its way yet.
+    static DEAD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a fatal error was caught: PHP is in pieces until [`die`] lets the error go on.
+pub fn is_dead() -> bool {
+    DEAD.get()
+}
+
+/// A request begins: whatever ended the one before is over.
+pub fn revive() {
+    DEAD.set(false);
+}
+
+/// Lets a fatal error that was caught go on its way; answers when there was none. Every method that calls PHP inside [`guarded`] ends
+/// with this, so that PHP never goes on after a fatal error, whoever dropped its [`CallFailure`].
+pub fn die_if_dead() {
+    if is_dead() {
+        die();
+    }
+}
 
 /// Whether an exception is pending. Reads the field directly: the binding crate's guard would hang after a bailout.
 pub fn has_exception() -> bool {
@@ -55,11 +81,12 @@ fn pending() -> Option<CallFailure> {
 
 /// Puts trouble back where it came from, for a caller that lets it pass: the exception is pending again.
 ///
-/// An exit is pending already. A fatal error never comes here: outside [`guarded`] it jumps past us.
+/// An exit is pending already. A fatal error goes on at once.
 pub fn rethrow(trouble: CallFailure) {
     let missing = match trouble {
         CallFailure::Threw(mut exception) => return throw(&mut exception),
-        CallFailure::Exited | CallFailure::Died => return,
+        CallFailure::Exited => return,
+        CallFailure::Died => die(),
         CallFailure::Missing(what) => what,
     };
     errors::invalid(missing).throw();
@@ -67,6 +94,7 @@ pub fn rethrow(trouble: CallFailure) {
 
 /// Lets a fatal error go on its way. The caller's frames are jumped over: whatever they own is settled by now.
 pub fn die() -> ! {
+    DEAD.set(false);
     // SAFETY: called on PHP's thread, inside a method that the engine called, after `guarded` caught a bailout.
     unsafe { ext_php_rs::zend::bailout() }
 }
@@ -81,24 +109,40 @@ fn throw(exception: &mut Zval) {
     }
 }
 
-/// Stops the exit that our own clock started, so that the worker goes on. `false` when no exit is on its way.
-pub fn cancel_exit() -> bool {
+/// The status that the process ends with, as PHP code set it so far.
+pub fn exit_status() -> i32 {
+    // SAFETY: a plain read on PHP's thread.
+    unsafe { executor_globals.exit_status }
+}
+
+/// Stops the exit that our own clock started, so that the worker goes on. `status` is that of the process before it, which `exit()` in a
+/// `finally` block may have changed. `false` when no exit is on its way.
+pub fn cancel_exit(status: i32) -> bool {
     // SAFETY: on PHP's thread; a non-null exception is a live object.
     unsafe {
         let exception = executor_globals.exception;
         let exits = !exception.is_null() && (zend_is_unwind_exit(exception) || zend_is_graceful_exit(exception));
         if exits {
             zend_clear_exception();
+            executor_globals.exit_status = status;
         }
         exits
     }
 }
 
 /// Runs `work`, which calls PHP, and catches whatever it does. `work` must own nothing that has to be dropped.
+///
+/// After a fatal error nothing is run any more, until [`die`].
 pub fn guarded<T>(work: impl FnOnce() -> Called<T>) -> Called<T> {
+    if is_dead() {
+        return Err(CallFailure::Died);
+    }
     let result = match try_catch(AssertUnwindSafe(work)) {
         Ok(result) => result,
-        Err(CatchError::Bailout) => return Err(CallFailure::Died),
+        Err(CatchError::Bailout) => {
+            DEAD.set(true);
+            return Err(CallFailure::Died);
+        }
         Err(CatchError::Panic(message)) => Err(CallFailure::Missing(format!("Rust panic: {message}"))),
         Err(error) => Err(CallFailure::Missing(error.to_string())),
     };
@@ -239,7 +283,15 @@ pub fn instantiate(class: &'static ClassEntry, arguments: &mut [Zval]) -> Called
         // SAFETY: a found constructor is a function whose common head holds the number of arguments.
         let takes = unsafe { (*constructor).common.num_args as usize };
         let given = takes.min(arguments.len());
-        raw(constructor, object, class, &mut arguments[..given])?;
+        let constructed = raw(constructor, object, class, &mut arguments[..given]);
+        if constructed.is_err()
+            && let Some(object) = value.object_mut()
+        {
+            // As `new` does it: what was never constructed is not destructed.
+            // SAFETY: a live object, of which we hold a reference; the flag is one of its own.
+            unsafe { object.gc.u.type_info |= IS_OBJ_DESTRUCTOR_CALLED << GC_FLAGS_SHIFT };
+        }
+        constructed?;
     }
     Ok(value)
 }

@@ -1,63 +1,36 @@
-//! Declarations of engine symbols that the binding crate does not generate. Keep this list short: one symbol missing in a PHP
-//! version stops the whole extension from loading (`scripts/symbols` compares the list in CI).
+//! Symbols of the engine that the binding crate does not declare. `build.rs` reads this list and takes each declaration from the
+//! installed headers. Keep it short: one symbol missing in a PHP version stops the whole extension from loading (`scripts/symbols`
+//! compares the list in CI).
 
-use std::ffi::{c_char, c_int, c_void};
+/// The declarations, as the headers have them.
+#[allow(non_camel_case_types, non_snake_case, non_upper_case_globals, dead_code, clippy::all, clippy::undocumented_unsafe_blocks)]
+mod generated {
+    use libc::{sigaction, time_t};
 
-use ext_php_rs::ffi::{HashTable, zend_class_entry, zend_object, zend_string, zval};
-
-/// `smart_str` of the engine.
-#[repr(C)]
-pub struct SmartStr {
-    /// The string so far, null while empty.
-    pub s: *mut zend_string,
-    /// Bytes allocated.
-    pub a: usize,
+    include!(concat!(env!("OUT_DIR"), "/engine.rs"));
 }
 
-/// Module globals of ext/json, the same from PHP 8.1 to 8.5.
-#[repr(C)]
-pub struct JsonGlobals {
-    encoder_depth: c_int,
-    encode_max_depth: c_int,
-    /// The last error, 0 for none.
-    pub error_code: c_int,
-}
+pub use generated::{
+    GC_FLAGS_SHIFT, IS_OBJ_DESTRUCTOR_CALLED, ZEND_COMPILE_PRELOAD, display_ini_entries, json_globals, object_init_ex,
+    php_date_get_interface_ce, php_date_get_interval_ce, php_format_date, php_json_decode_ex, php_json_encode_ex,
+    php_log_err_with_severity, php_output_end, php_output_get_level, smart_str, spl_ce_InvalidArgumentException,
+    spl_ce_RuntimeException, zend_autoload, zend_clear_exception, zend_get_gc_buffer_create, zend_get_gc_buffer_grow,
+    zend_ini_string_ex, zend_is_graceful_exit, zend_is_unwind_exit, zend_memory_usage, zend_register_class_alias_ex,
+    zend_throw_graceful_exit, zend_throw_unwind_exit, zval_try_get_string_func,
+};
+
+#[cfg(php82)]
+pub use generated::zend_add_attribute;
 
 /// The hook that the engine calls for an unknown class.
-pub type Autoload = unsafe extern "C" fn(name: *mut zend_string, lc_name: *mut zend_string) -> *mut zend_class_entry;
+pub type Autoload = unsafe extern "C" fn(
+    *mut ext_php_rs::ffi::zend_string,
+    *mut ext_php_rs::ffi::zend_string,
+) -> *mut ext_php_rs::ffi::zend_class_entry;
 
-unsafe extern "C" {
-    pub static mut json_globals: JsonGlobals;
-    pub static mut zend_autoload: Option<Autoload>;
-    pub static mut spl_ce_RuntimeException: *mut zend_class_entry;
-    pub static mut spl_ce_InvalidArgumentException: *mut zend_class_entry;
+/// `zend_sigaction`, which says nothing about how it went: who wants to know looks at what it filled in.
+pub type ZendSigaction = unsafe extern "C" fn(std::ffi::c_int, *const libc::sigaction, *mut libc::sigaction);
 
-    pub fn object_init_ex(arg: *mut zval, class: *mut zend_class_entry) -> c_int;
-    pub fn php_json_encode_ex(buf: *mut SmartStr, val: *mut zval, options: c_int, depth: i64) -> c_int;
-    pub fn php_json_decode_ex(retval: *mut zval, text: *const c_char, len: usize, options: i64, depth: i64) -> c_int;
-    pub fn php_date_get_interface_ce() -> *mut zend_class_entry;
-    pub fn php_date_get_interval_ce() -> *mut zend_class_entry;
-    pub fn php_format_date(format: *const c_char, len: usize, ts: i64, localtime: bool) -> *mut zend_string;
-    pub fn zend_is_unwind_exit(exception: *const zend_object) -> bool;
-    pub fn zend_is_graceful_exit(exception: *const zend_object) -> bool;
-    pub fn zend_clear_exception();
-    pub fn zend_throw_graceful_exit();
-    pub fn zend_throw_unwind_exit();
-    pub fn zend_register_class_alias_ex(name: *const c_char, len: usize, ce: *mut zend_class_entry, persistent: bool) -> c_int;
-    pub fn zval_try_get_string_func(value: *mut zval) -> *mut zend_string;
-    pub fn zend_ini_string_ex(name: *const c_char, len: usize, orig: c_int, exists: *mut bool) -> *mut c_char;
-    pub fn display_ini_entries(module: *mut c_void);
-    #[cfg(php82)]
-    pub fn zend_add_attribute(
-        attributes: *mut *mut HashTable,
-        name: *mut zend_string,
-        argc: u32,
-        flags: u32,
-        offset: u32,
-        line: u32,
-    ) -> *mut c_void;
-    pub fn php_log_err_with_severity(message: *const c_char, severity: c_int);
-    pub fn php_output_get_level() -> c_int;
-    pub fn php_output_end() -> c_int;
-    pub fn zend_memory_usage(real_usage: bool) -> usize;
-}
+/// Builds without Zend signals have no such function, so it is looked up at run time; here its type is checked.
+#[cfg(zend_signals)]
+const _: ZendSigaction = generated::zend_sigaction;

@@ -2,6 +2,8 @@
 
 use std::ffi::{CString, c_int};
 
+use ferry_core::display::one_line;
+
 use crate::zend::engine::php_log_err_with_severity;
 
 /// `LOG_WARNING` of syslog, on Linux.
@@ -9,7 +11,7 @@ const WARNING: c_int = 4;
 
 /// Writes a line where the ini setting `error_log` points; without it where the server wants it, standard error on the command line.
 pub fn warn(text: &str) {
-    let line = format!("ferry: {}", text.replace('\0', "\\0"));
+    let line = format!("ferry: {}", one_line(text));
     if let Ok(line) = CString::new(line) {
         // SAFETY: on PHP's thread; the text is live for the call and ends with its NUL. The engine copies it.
         unsafe { php_log_err_with_severity(line.as_ptr(), WARNING) };

@@ -4,13 +4,7 @@ use std::sync::Once;
 
 use ferry_client::process;
 
-unsafe extern "C" {
-    fn pthread_atfork(
-        prepare: Option<unsafe extern "C" fn()>,
-        parent: Option<unsafe extern "C" fn()>,
-        child: Option<unsafe extern "C" fn()>,
-    ) -> std::ffi::c_int;
-}
+use crate::zend::signals;
 
 /// Closes what cannot be forked. Runs where `fork` was called, before anything of the fork has happened, so it may do what any code may.
 unsafe extern "C" fn before() {
@@ -25,6 +19,7 @@ unsafe extern "C" fn in_parent() {
 /// Counts the generation up in every forked child. `vfork` and `posix_spawn` (shell_exec, popen) do not come here.
 unsafe extern "C" fn in_child() {
     process::forked();
+    signals::forked();
 }
 
 /// Asks libc to tell us. Once per process: libc keeps the handler for ever, and so does this library (`-z nodelete`).
@@ -33,6 +28,6 @@ pub fn watch() {
     ONCE.call_once(|| {
         // SAFETY: both stay mapped. The first catches panics and runs before the fork; the others do nothing but
         // atomic operations, which are safe in a child.
-        unsafe { pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     });
 }

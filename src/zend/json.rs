@@ -7,7 +7,7 @@ use ext_php_rs::ffi::ext_php_rs_zend_string_release;
 use ext_php_rs::types::Zval;
 
 use crate::zend::call;
-use crate::zend::engine::{SmartStr, json_globals, php_json_decode_ex, php_json_encode_ex};
+use crate::zend::engine::{json_globals, php_json_decode_ex, php_json_encode_ex, smart_str};
 
 /// PHP's default depth, the payload object itself included (`redis/push-depth-512-total-ok`).
 const DEPTH_OF_DATA: i64 = 511;
@@ -25,7 +25,7 @@ pub enum JsonError {
 ///
 /// It may run PHP code (JsonSerializable): call it before borrowing any state.
 pub fn encode(value: &Zval) -> Result<Vec<u8>, JsonError> {
-    let mut text = SmartStr { s: ptr::null_mut(), a: 0 };
+    let mut text = smart_str { s: ptr::null_mut(), a: 0 };
     // SAFETY: the encoder only reads the value, and writes into `text`, which we own and release below. The global is ours to
     // reset: we are on PHP's only thread.
     unsafe {

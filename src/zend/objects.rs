@@ -3,13 +3,16 @@
 use std::ptr;
 
 use ext_php_rs::boxed::ZBox;
+use ext_php_rs::class::RegisteredClass;
+use ext_php_rs::exception::PhpResult;
 use ext_php_rs::ffi::{
     ZEND_ACC_PUBLIC, executor_globals, zend_hash_get_current_data_ex, zend_hash_get_current_key_zval_ex,
     zend_hash_move_forward_ex, zend_read_property,
 };
-use ext_php_rs::types::{ZendHashTable, ZendObject, ZendStr, Zval};
+use ext_php_rs::types::{ZendClassObject, ZendObject, ZendStr, Zval};
 use ext_php_rs::zend::ClassEntry;
 
+use crate::convert::errors::invalid;
 use crate::zend::engine::zval_try_get_string_func;
 
 /// The key of an array entry.
@@ -20,21 +23,25 @@ pub enum PropertyKey<'a> {
     Name(&'a [u8]),
 }
 
-/// Walks an array in order. The binding crate's iterator panics on keys that are not UTF-8.
-pub fn each<E>(array: &ZendHashTable, mut visit: impl FnMut(PropertyKey<'_>, &Zval) -> Result<(), E>) -> Result<(), E> {
-    let table = ptr::from_ref(array).cast_mut();
+/// Walks an array in order; anything else has no entries. The binding crate's iterator panics on keys that are not UTF-8.
+///
+/// `visit` may run PHP code: the array and the entry at hand are held meanwhile. An entry that is a PHP reference can be overwritten
+/// from outside, and so can the variable that holds the array; held twice, the engine copies the array before it writes into it.
+pub fn each<E>(array: &Zval, mut visit: impl FnMut(PropertyKey<'_>, &Zval) -> Result<(), E>) -> Result<(), E> {
+    let held = array.dereference().shallow_clone();
+    let Some(table) = held.array().map(|table| ptr::from_ref(table).cast_mut()) else { return Ok(()) };
     let mut position = 0;
     loop {
-        // SAFETY: `table` lives as long as `array` and is only read; `position` is the cursor the engine asks for, so the
+        // SAFETY: `table` lives as long as `held` and is only read; `position` is the cursor the engine asks for, so the
         // array's own cursor stays where it is.
         let entry = unsafe { zend_hash_get_current_data_ex(table, &raw mut position).as_ref() };
-        let Some(entry) = entry else { return Ok(()) };
+        let Some(entry) = entry.map(|entry| entry.dereference().shallow_clone()) else { return Ok(()) };
         let mut key = Zval::new();
         // SAFETY: as above; `key` receives a counted copy, which its drop releases.
         unsafe { zend_hash_get_current_key_zval_ex(table, &raw mut key, &raw const position) };
         match (key.long(), key.zend_str()) {
-            (Some(index), _) => visit(PropertyKey::Index(index), entry.dereference())?,
-            (None, Some(name)) => visit(PropertyKey::Name(name.as_bytes()), entry.dereference())?,
+            (Some(index), _) => visit(PropertyKey::Index(index), &entry)?,
+            (None, Some(name)) => visit(PropertyKey::Name(name.as_bytes()), &entry)?,
             (None, None) => {}
         }
         // SAFETY: as above.
@@ -126,6 +133,21 @@ pub fn this() -> Option<&'static mut ZendObject> {
     // SAFETY: on PHP's thread, inside a function of ours that the engine called: its frame is the current one and outlives the call, and
     // so does the object in it.
     unsafe { executor_globals.current_execute_data.as_mut() }.and_then(|frame| frame.This.object_mut())
+}
+
+/// The Rust value of the object whose constructor is running, made once.
+///
+/// A second `__construct` on a live object is refused: it would replace the value beneath the methods that are running. `make` may run
+/// PHP code, which may construct the object meanwhile, so it is looked at again.
+pub fn construct<T: RegisteredClass>(make: impl FnOnce() -> PhpResult<T>) -> PhpResult<T> {
+    let refuse_second = || match this().and_then(|this| ZendClassObject::<T>::from_zend_obj(this)) {
+        Some(_) => Err(invalid(format!("this {} is constructed already; make another one with `new`", T::CLASS_NAME))),
+        None => Ok(()),
+    };
+    refuse_second()?;
+    let value = make()?;
+    refuse_second()?;
+    Ok(value)
 }
 
 /// Whether the object's class has such a method.

@@ -10,22 +10,21 @@ use crate::classes;
 pub fn mark() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        mark_first(classes::queue_class(), "configure");
-        mark_first(classes::connection_class(), "__construct");
+        for (class, method, argument) in classes::with_secrets() {
+            mark_argument(class, method, argument);
+        }
     });
 }
 
-/// Marks the first argument of a method.
+/// Marks an argument of a method, the first is 1.
 #[cfg(php82)]
-fn mark_first(class: &'static ClassEntry, method: &str) {
+fn mark_argument(class: &'static ClassEntry, method: &str, argument: u32) {
     use crate::zend::engine::zend_add_attribute;
     use ext_php_rs::ffi::{zend_function, zend_hash_str_find};
     use ext_php_rs::types::ZendStr;
 
     /// `ZEND_ATTRIBUTE_PERSISTENT`: the function outlives the request.
     const PERSISTENT: u32 = 1;
-    /// Attributes of parameters count from 1.
-    const FIRST: u32 = 1;
     let table = std::ptr::from_ref(&class.function_table);
     // SAFETY: the class is ours and internal, so its functions live as long as the process; an entry of the table is a function.
     // The engine only adds to the function's list of attributes, before any code of the request runs, and copies the name.
@@ -38,7 +37,7 @@ fn mark_first(class: &'static ClassEntry, method: &str) {
                 std::ptr::from_mut(&mut *name).cast(),
                 0,
                 PERSISTENT,
-                FIRST,
+                argument,
                 0,
             );
         }
@@ -47,4 +46,4 @@ fn mark_first(class: &'static ClassEntry, method: &str) {
 
 /// PHP 8.1 knows no such mark; `zend.exception_ignore_args` is its way.
 #[cfg(not(php82))]
-fn mark_first(_class: &'static ClassEntry, _method: &str) {}
+fn mark_argument(_class: &'static ClassEntry, _method: &str, _argument: u32) {}

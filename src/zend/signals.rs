@@ -8,10 +8,15 @@
 
 use std::ffi::c_int;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
+use ferry_client::process;
 use ferry_worker::StopRequest;
 
+use crate::zend::engine::ZendSigaction;
+
+/// How many watches are open: a handler may run another worker.
+static OPEN: AtomicU32 = AtomicU32::new(0);
 /// When a signal first asked the worker to leave, in milliseconds since the machine started; 0 for never.
 static FIRST: AtomicI64 = AtomicI64::new(0);
 /// Whether a second one came.
@@ -78,18 +83,33 @@ pub fn paused() -> bool {
     PAUSED.load(Ordering::Relaxed)
 }
 
-/// Our handlers, from now until this is dropped.
+/// Forgets what the parent was asked: this is a forked child. Nothing but atomic operations, as a child needs it.
+pub fn forked() {
+    OPEN.store(0, Ordering::Relaxed);
+    forget_requests();
+    PAUSED.store(false, Ordering::Relaxed);
+}
+
+fn forget_requests() {
+    FIRST.store(0, Ordering::Relaxed);
+    AGAIN.store(false, Ordering::Relaxed);
+}
+
+/// Our handlers, from now until this is dropped. A request to leave reaches every worker that is open, the outer one of a nested one too,
+/// and is answered when the outermost ends.
 pub struct SignalWatch {
     taken: Vec<(c_int, libc::sighandler_t)>,
+    born: u64,
+    keeps_request: bool,
 }
 
 impl SignalWatch {
     /// Takes over the signals that nobody handles yet.
     pub fn start() -> Self {
-        FIRST.store(0, Ordering::Relaxed);
-        AGAIN.store(false, Ordering::Relaxed);
-        PAUSED.store(false, Ordering::Relaxed);
-        MAY_CONTINUE.store(handler(libc::SIGCONT) == Some(libc::SIG_DFL), Ordering::Relaxed);
+        if OPEN.fetch_add(1, Ordering::Relaxed) == 0 {
+            PAUSED.store(false, Ordering::Relaxed);
+            MAY_CONTINUE.store(handler(libc::SIGCONT) == Some(libc::SIG_DFL), Ordering::Relaxed);
+        }
         let leave = leave as extern "C" fn(c_int) as libc::sighandler_t;
         let pause = pause as extern "C" fn(c_int) as libc::sighandler_t;
         let leaving = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP].map(|signal| (signal, leave));
@@ -98,7 +118,14 @@ impl SignalWatch {
         for (signal, ours) in &taken {
             handle(*signal, *ours);
         }
-        Self { taken }
+        Self { taken, born: process::generation(), keeps_request: false }
+    }
+
+    /// A watch for one job of a loop that PHP code writes: a request to leave is kept for the next call.
+    pub fn start_for_one() -> Self {
+        let mut watch = Self::start();
+        watch.keeps_request = true;
+        watch
     }
 }
 
@@ -110,34 +137,62 @@ impl Drop for SignalWatch {
                 handle(*signal, libc::SIG_DFL);
             }
         }
+        let is_parent = process::generation() == self.born;
+        if !is_parent || OPEN.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return;
+        }
         if paused() {
             go_on(libc::SIGCONT);
+        }
+        if !self.keeps_request {
+            forget_requests();
         }
     }
 }
 
-type Sigaction = unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int;
-
-/// The engine's `zend_sigaction`, where it has one, else the system's.
-fn sigaction() -> Sigaction {
-    static FOUND: OnceLock<Sigaction> = OnceLock::new();
+/// The engine's `zend_sigaction`, where it has one. It answers nothing: what it did is seen in what it filled in.
+fn zend_sigaction() -> Option<ZendSigaction> {
+    static FOUND: OnceLock<Option<ZendSigaction>> = OnceLock::new();
     *FOUND.get_or_init(|| {
-        // SAFETY: looks a name up among the symbols of the process; when it is there it is the engine's function, which has the
-        // signature of sigaction(2).
+        // SAFETY: looks a name up among the symbols of the process; when it is there it is the engine's function, whose type the
+        // build compared with the headers.
         unsafe {
             let found = libc::dlsym(libc::RTLD_DEFAULT, c"zend_sigaction".as_ptr());
-            if found.is_null() { libc::sigaction } else { std::mem::transmute::<*mut libc::c_void, Sigaction>(found) }
+            (!found.is_null()).then(|| std::mem::transmute::<*mut libc::c_void, ZendSigaction>(found))
         }
     })
 }
 
-/// Who handles a signal now.
+/// sigaction(2), through the engine where the engine stands before everybody's handlers.
+///
+/// # Safety
+///
+/// Both are null or point to a valid action, and a new handler is async-signal-safe.
+unsafe fn sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match zend_sigaction() {
+            Some(ask) => ask(signal, new, old),
+            None => {
+                libc::sigaction(signal, new, old);
+            }
+        }
+    }
+}
+
+/// No handler: what is still there when nothing was filled in.
+const UNKNOWN: libc::sighandler_t = libc::sighandler_t::MAX;
+
+/// Who handles a signal now. `None` when the system does not say.
 fn handler(signal: c_int) -> Option<libc::sighandler_t> {
     // SAFETY: an all-zero sigaction is a valid one to be filled; nothing is changed.
-    unsafe {
+    let now = unsafe {
         let mut now: libc::sigaction = std::mem::zeroed();
-        (sigaction()(signal, std::ptr::null(), &raw mut now) == 0).then_some(now.sa_sigaction)
-    }
+        now.sa_sigaction = UNKNOWN;
+        sigaction(signal, std::ptr::null(), &raw mut now);
+        now.sa_sigaction
+    };
+    (now != UNKNOWN).then_some(now)
 }
 
 /// Lets `handler` handle a signal, without SA_RESTART: a handler of PHP that sleeps or polls is woken, as pcntl would.
@@ -147,6 +202,6 @@ fn handle(signal: c_int, handler: libc::sighandler_t) {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler;
         libc::sigemptyset(&raw mut action.sa_mask);
-        sigaction()(signal, &raw const action, std::ptr::null_mut());
+        sigaction(signal, &raw const action, std::ptr::null_mut());
     }
 }

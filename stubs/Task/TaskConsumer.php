@@ -13,8 +13,9 @@ class TaskConsumer
      * @param string|array<string, mixed>|\Ferry\Connection|null $connection as {@see TaskProducer::__construct()}
      * @param TaskHandlerRegistry $registry
      * @param array<string, mixed> $config `prefetch_count` tasks held of each queue (10); `queues`, the highest first (`task.high`, `task.normal`,
-     *     `task.low`); it stops after `max_tasks` (0: never), `max_time` seconds (0: never), `memory` MiB of PHP (0: no limit), or with
-     *     `stop_when_empty` when nothing is ready (false); `log` false keeps it quiet (true)
+     *     `task.low`); it stops after `max_tasks` (0: never), `max_time` seconds (0: never), `memory` MiB (0: no limit), or with `stop_when_empty`
+     *     when nothing is ready (false); `timeout` seconds that a task may run (0: no limit); `log` plain, json, none or a PSR-3 logger (plain);
+     *     `warn_before`, `grace`, `stop_timeout`, `max_outage`, `health_file`, `log_level`, `status`, `parent` as {@see \Ferry\Worker}
      * @throws \Ferry\InvalidArgumentException an unknown option, a wrong value, no registry
      * @throws \Ferry\ConfigException there is no such connection, or it is not RabbitMQ
      */
@@ -26,19 +27,21 @@ class TaskConsumer
      * Takes tasks of one queue until {@see stop()}, a signal or a limit.
      *
      * @param callable(TaskMessage): TaskResult|null $callback runs them; without it the handlers of the registry do
+     * @return int the exit code, as that of {@see \Ferry\Worker::run()}
      * @throws \Ferry\ConnectionException the broker was not reached at the start; later it is tried again
      * @throws \Ferry\Exception the broker refused
      */
-    public function consume(string $queue, mixed $callback = null): void
+    public function consume(string $queue, mixed $callback = null): int
     {
     }
 
     /**
      * Takes tasks of all its queues: the highest that has one, and of each that waits at least one in sixteen.
      *
+     * @return int the exit code, as that of {@see \Ferry\Worker::run()}
      * @throws \Ferry\Exception as {@see consume()}
      */
-    public function consumeAll(): void
+    public function consumeAll(): int
     {
     }
 
@@ -60,6 +63,20 @@ class TaskConsumer
     }
 
     /**
+     * Asks it to finish the current task and wait. Takes any arguments, so that it is a signal handler.
+     */
+    public function pause(mixed ...$ignored): void
+    {
+    }
+
+    /**
+     * Lets it continue. Takes any arguments, so that it is a signal handler.
+     */
+    public function resume(mixed ...$ignored): void
+    {
+    }
+
+    /**
      * Whether it is at work.
      */
     public function isRunning(): bool
@@ -75,7 +92,8 @@ class TaskConsumer
 
     /**
      * Adds a listener: `starting($task)`, `success($task, $result)`, `retry($task, $count, $maxRetries, $seconds)`, `failed($task, $why)`,
-     * `error($task, $throwable)`, `expired($id)`, `poison($id, $why)`, `stopping()`. A task that was not run (expired, or counted because its
+     * `error($task, $throwable)`, `timeout($task, $seconds)`, `released($task, 0)`, `expired($id)`, `poison($id, $why)`, `ready()`, `looping()`,
+     * `paused()`, `resumed()`, `stopping($code)`. A task that was not run (expired, or counted because its
      * worker died) is told by its id.
      *
      * @param callable $listener

@@ -1,10 +1,11 @@
-//! Which driver serves a configuration. Adding a driver adds one arm and one feature here.
+//! The driver of a configuration. A new driver adds one arm and one feature here.
 
 use std::sync::Arc;
 
 use ferry_core::clock::SystemClock;
 use ferry_core::config::{ConnectionConfig, DriverConfig};
 use ferry_core::memory::MemoryBroker;
+use ferry_core::sync::SyncBroker;
 use ferry_core::{Broker, Error, ErrorKind, Result};
 
 /// The drivers of this build, as `type` names them.
@@ -21,14 +22,13 @@ pub fn drivers() -> &'static [&'static str] {
     ]
 }
 
-/// Makes the broker of a connection. It opens nothing before it is asked for something. `None` for sync: whoever pushes runs
-/// the job itself.
-pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Option<Arc<dyn Broker>>> {
+/// Makes the broker of a connection. It opens nothing before its first operation.
+pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Arc<dyn Broker>> {
     Ok(match &config.driver {
-        DriverConfig::Sync => None,
-        DriverConfig::Memory => Some(Arc::new(MemoryBroker::of_family(config.family, SystemClock, config.retry_after))),
+        DriverConfig::Sync => Arc::new(SyncBroker),
+        DriverConfig::Memory => Arc::new(MemoryBroker::of_family(config.family, SystemClock, config.retry_after)),
         #[cfg(feature = "redis")]
-        DriverConfig::Redis(server) => Some(Arc::new(ferry_driver_redis::RedisBroker::new(
+        DriverConfig::Redis(server) => Arc::new(ferry_driver_redis::RedisBroker::new(
             server.clone(),
             ferry_driver_redis::Settings {
                 family: config.family,
@@ -37,18 +37,18 @@ pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Option<Arc<dyn Brok
                 failed: config.failed,
                 ..ferry_driver_redis::Settings::default()
             },
-        ))),
+        )),
         #[cfg(feature = "sqlite")]
-        DriverConfig::Sqlite(file) => Some(Arc::new(sqlite(config, file))),
+        DriverConfig::Sqlite(file) => Arc::new(sqlite(config, file)),
         #[cfg(feature = "amqp")]
-        DriverConfig::Amqp(server) => Some(Arc::new(ferry_driver_amqp::AmqpBroker::new(
+        DriverConfig::Amqp(server) => Arc::new(ferry_driver_amqp::AmqpBroker::new(
             server.clone(),
             ferry_driver_amqp::Settings {
                 retry_after: config.retry_after,
                 failed: config.failed,
                 ..ferry_driver_amqp::Settings::default()
             },
-        ))),
+        )),
         #[cfg(not(feature = "amqp"))]
         DriverConfig::Amqp(_) => return Err(not_built_in(config)),
         #[cfg(not(feature = "redis"))]
@@ -101,12 +101,15 @@ mod tests {
 
     #[test]
     fn what_is_listed_is_made_without_a_server_and_what_is_not_is_refused() {
-        for (dsn, driver) in
-            [("redis://h", "redis"), ("sqlite:/nowhere/x", "sqlite"), ("amqp://h", "amqp"), ("memory:", "memory")]
-        {
+        for (dsn, driver) in [
+            ("redis://h", "redis"),
+            ("sqlite:/nowhere/x", "sqlite"),
+            ("amqp://h", "amqp"),
+            ("memory:", "memory"),
+            ("sync:", "sync"),
+        ] {
             let made = broker_of(&connection_from_dsn("x", dsn).unwrap());
-            assert_eq!(made.is_ok_and(|broker| broker.is_some()), drivers().contains(&driver), "{dsn}");
+            assert_eq!(made.is_ok(), drivers().contains(&driver), "{dsn}");
         }
-        assert!(broker_of(&connection_from_dsn("x", "sync:").unwrap()).unwrap().is_none());
     }
 }

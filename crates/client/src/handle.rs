@@ -101,7 +101,7 @@ mod tests {
     fn a_handle_of_the_parent_is_forgotten_when_it_dies_in_the_child() {
         let process = process();
         let counted = Counted::default();
-        process.connection_with(&config("memory:"), |_| Ok(Some(counted.broker()))).unwrap();
+        process.connection_with(&config("memory:"), |_| Ok(counted.broker())).unwrap();
         let handle = Handle::of(process, config("memory:"));
         handle.get().unwrap();
         // Now the handle is the only owner, as when a child inherits it while the parent is shutting down.
@@ -115,7 +115,7 @@ mod tests {
     fn a_handle_that_dies_in_its_own_process_lets_go() {
         let process = process();
         let counted = Counted::default();
-        process.connection_with(&config("memory:"), |_| Ok(Some(counted.broker()))).unwrap();
+        process.connection_with(&config("memory:"), |_| Ok(counted.broker())).unwrap();
         let handle = Handle::of(process, config("memory:"));
         handle.get().unwrap();
         process.shutdown();

@@ -1,8 +1,9 @@
 //! Random ids for jobs. The system is asked for 4 KiB at a time: a call for every id would cost as much as the push.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use ferry_core::{Error, ErrorKind, Result, id};
+use ferry_support::sync;
 
 const POOL: usize = 4096;
 
@@ -24,8 +25,7 @@ impl Ids {
 
     /// A new id.
     pub(crate) fn mint(&self) -> Result<[u8; id::LENGTH]> {
-        // A panic elsewhere cannot leave bytes that were handed out twice: they are counted before they are copied.
-        let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pool = sync::lock(&self.0);
         id::mint(|out| pool.draw(out)).map_err(|e| {
             // As text: the type has no source to offer.
             Error::new(ErrorKind::Connection, "the system gave no random bytes for an id").with_source(e.to_string())

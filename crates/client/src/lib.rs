@@ -1,33 +1,32 @@
-//! The client: from a configuration to a broker, and what a push does before the driver sees it.
+//! The client: from a configuration to a broker, and the part of a push before the driver.
 //!
-//! | room | topic |
+//! | module | topic |
 //! |---|---|
-//! | `drivers` | which driver serves a configuration |
+//! | `drivers` | the driver of a configuration |
 //! | `process` | the connections of this process, and what a fork makes of them |
 //! | `handle` | what a PHP object holds |
-//! | `connection` | the blocking calls: push, reserve, size, operators' words |
-//! | `failed` | walking through the failed jobs of a queue |
-//! | `tracking` | pushing jobs whose status is kept |
-//! | `ids` | random ids for jobs |
+//! | `connection` | the blocking calls: push, reserve, size, operations for operators |
+//! | `tracking`, `status_outage` | pushing jobs whose status is kept |
+//! | `ids`, `job_id` | random ids for jobs; the id that a push returns |
 //! | `tasks` | the tasks of a RabbitMQ connection |
-//! | `raw` | the id inside a payload that somebody else built |
 //!
-//! Not done here: payload bytes and decisions (`ferry-core`), sockets (the drivers), the loop (`ferry-worker`), PHP (the border).
+//! Not done here: payload bytes and decisions (`ferry-core`), sockets (the drivers), the loop (`ferry-worker`), PHP (the extension).
 
 mod connection;
 mod drivers;
-mod failed;
 mod handle;
 mod ids;
+mod job_id;
 pub mod process;
-mod raw;
+mod status_outage;
 #[cfg(feature = "amqp")]
 pub mod tasks;
 #[cfg(test)]
 mod testing;
 mod tracking;
 
-pub use connection::{BuiltPayload, Connection, JobSpec, Pushed};
+pub use connection::{BuiltPayload, Connection, JobSpec};
 pub use drivers::drivers;
 pub use handle::Handle;
+pub use job_id::Pushed;
 pub use tracking::Tracked;

@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use ferry_core::config::{ConnectionConfig, DriverConfig};
 use ferry_core::timezone::SharedTimeZone;
 use ferry_core::{Broker, Result};
+use ferry_support::sync;
 use once_cell::sync::OnceCell;
 
 use crate::connection::Connection;
@@ -82,8 +83,7 @@ impl Process {
     pub(crate) fn before_fork(&self) {
         if self.registry.get().is_some() {
             let registry = self.lock();
-            let brokers = registry.connections.values().filter_map(|connection| connection.broker().ok());
-            brokers.for_each(|broker| broker.before_fork());
+            registry.connections.values().for_each(|connection| connection.broker().before_fork());
         }
     }
 
@@ -104,7 +104,7 @@ impl Process {
     pub(crate) fn connection_with(
         &self,
         config: &Arc<ConnectionConfig>,
-        make: impl FnOnce(&ConnectionConfig) -> Result<Option<Arc<dyn Broker>>>,
+        make: impl FnOnce(&ConnectionConfig) -> Result<Arc<dyn Broker>>,
     ) -> Result<Arc<Connection>> {
         let mut registry = self.lock();
         if let Some(connection) = registry.connections.get(config) {
@@ -125,8 +125,7 @@ impl Process {
     fn lock(&self) -> MutexGuard<'_, Registry> {
         let registry =
             self.registry.get_or_init(|| Mutex::new(Registry { generation: self.generation(), ..Registry::default() }));
-        // A panic while a connection was made leaves the map as it was.
-        let mut registry = registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = sync::lock(registry);
         registry.forget_inherited(self.generation());
         registry
     }
@@ -183,12 +182,12 @@ mod tests {
     fn a_child_makes_its_own_connections_and_drops_none_of_its_parents() {
         let process = Process::new();
         let counted = Counted::default();
-        let first = process.connection_with(&config("memory:"), |_| Ok(Some(counted.broker()))).unwrap();
+        let first = process.connection_with(&config("memory:"), |_| Ok(counted.broker())).unwrap();
         let parents = Arc::downgrade(&first);
         drop(first);
 
         process.forked();
-        let second = process.connection_with(&config("memory:"), |_| Ok(Some(counted.broker()))).unwrap();
+        let second = process.connection_with(&config("memory:"), |_| Ok(counted.broker())).unwrap();
         assert_eq!(counted.dropped(), 0);
         assert!(parents.upgrade().is_some_and(|parents| !Arc::ptr_eq(&parents, &second)));
 
@@ -202,7 +201,7 @@ mod tests {
         let process = Process::new();
         process.before_fork();
         let counted = Counted::default();
-        process.connection_with(&config("redis://h"), |_| Ok(Some(counted.broker()))).unwrap();
+        process.connection_with(&config("redis://h"), |_| Ok(counted.broker())).unwrap();
         process.before_fork();
         assert_eq!((counted.prepared(), counted.closed()), (1, 0));
 
@@ -215,7 +214,7 @@ mod tests {
     fn a_child_that_used_nothing_drops_nothing_at_its_end() {
         let process = Process::new();
         let counted = Counted::default();
-        process.connection_with(&config("memory:"), |_| Ok(Some(counted.broker()))).unwrap();
+        process.connection_with(&config("memory:"), |_| Ok(counted.broker())).unwrap();
         process.forked();
         process.shutdown();
         assert_eq!(counted.dropped(), 0);
@@ -236,7 +235,7 @@ mod tests {
         let mut held = Vec::new();
         for number in 0..KEPT {
             let config = Arc::new(connection_from_dsn("c", &format!("redis://h{number}")).unwrap());
-            let connection = process.connection_with(&config, |_| Ok(Some(counted.broker()))).unwrap();
+            let connection = process.connection_with(&config, |_| Ok(counted.broker())).unwrap();
             if number == 0 {
                 held.push(connection);
             }

@@ -1,11 +1,14 @@
 //! The tasks of a RabbitMQ connection. They have AMQP connections of their own, made when first used.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use ferry_core::broker::tasks::{ReceivedTask, TaskReceiver, TaskSettlement};
 use ferry_core::config::{AmqpConfig, ConnectionConfig, DriverConfig};
 use ferry_core::{Error, ErrorKind, Result};
 
-pub use ferry_driver_amqp::{HeldTask, Incoming, Options, StoredDeadLetter, TaskDeliveries, TaskToPublish, Tasks};
+use ferry_driver_amqp::{HeldTask, Incoming, Options, TaskDeliveries};
+pub use ferry_driver_amqp::{StoredDeadLetter, TaskToPublish, Tasks};
 
 use crate::connection::Connection;
 
@@ -23,6 +26,52 @@ impl Connection {
         let server = server(self.config())?;
         let make = || Arc::new(Tasks::new(server.clone(), self.config().max_payload));
         Ok(Arc::clone(self.tasks.get_or_init(make)))
+    }
+}
+
+/// Starts to take the tasks of `queues`, the highest first, and holds `prefetch` of each.
+pub fn receive(tasks: &Arc<Tasks>, queues: Vec<String>, prefetch: u16) -> Result<Box<dyn TaskReceiver>> {
+    let deliveries = Some(TaskDeliveries::open(tasks, &Options { queues, prefetch })?);
+    Ok(Box::new(AmqpTaskReceiver { deliveries, at_hand: None }))
+}
+
+/// The deliveries of RabbitMQ, one at hand.
+struct AmqpTaskReceiver {
+    /// `None` once closed.
+    deliveries: Option<TaskDeliveries>,
+    at_hand: Option<HeldTask>,
+}
+
+impl TaskReceiver for AmqpTaskReceiver {
+    fn next(&mut self, wait: Duration, stamp: &dyn Fn() -> String) -> Result<Option<ReceivedTask>> {
+        let Some(deliveries) = &mut self.deliveries else { return Ok(None) };
+        Ok(deliveries.next(wait, stamp)?.map(|incoming| match incoming {
+            Incoming::Task(held) => {
+                let (task, body) = (held.task.clone(), held.body.clone());
+                self.at_hand = Some(*held);
+                ReceivedTask::Run { task, body }
+            }
+            Incoming::Expired(task) => ReceivedTask::Expired(task),
+            Incoming::Poison { id, why } => ReceivedTask::Poison { id, why },
+            Incoming::Counted(task, count) => ReceivedTask::Counted(task, count),
+            Incoming::LastChance(task) => ReceivedTask::LastChance(task),
+            Incoming::CrashLoop(task) => ReceivedTask::CrashLoop(task),
+        }))
+    }
+
+    fn settle(&mut self, settlement: &TaskSettlement<'_>) -> Result<()> {
+        let (Some(deliveries), Some(held)) = (&self.deliveries, &self.at_hand) else { return Ok(()) };
+        match *settlement {
+            TaskSettlement::Done => deliveries.done(held),
+            TaskSettlement::Retry { body, pause } => deliveries.retry(held, body, pause),
+            TaskSettlement::Dead { body, message, trace, stamp } => deliveries.dead(held, body, message, trace, stamp),
+            TaskSettlement::Poison { why } => deliveries.poison(held, why),
+            TaskSettlement::GiveBack => deliveries.give_back(held),
+        }
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.deliveries.take().map_or(Ok(()), TaskDeliveries::close)
     }
 }
 

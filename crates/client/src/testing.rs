@@ -1,4 +1,4 @@
-//! Brokers for the tests of this crate: one like a table, one that tells when it is dropped.
+//! Brokers for the tests of this crate: one like a table, one that counts when it is dropped.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ pub(crate) fn queue() -> QueueName {
     QueueName::new(b"mail").unwrap()
 }
 
-/// Numbers its rows, keeps counters out of payloads, has no words for operators, and counts when it is closed or dropped.
+/// Numbers its rows, keeps counters out of payloads, has no admin operations, and counts when it is closed or dropped.
 #[derive(Default)]
 pub(crate) struct TableBroker {
     rows: Mutex<Vec<Vec<u8>>>,

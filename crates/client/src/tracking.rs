@@ -1,10 +1,8 @@
-//! Pushing jobs whose status is kept: `queued` is written before the job lies there, so that no worker is faster.
+//! Pushing jobs whose status is kept: `queued` is written before the job is pushed, so that no worker is faster.
 //!
-//! A ledger that does not answer keeps no job from being pushed. It is told once, and left alone for a while.
+//! A status store that does not answer prevents no push, see `status_outage`.
 
-use std::cell::Cell;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::job::{Due, NewJob};
@@ -13,49 +11,14 @@ use ferry_core::status::{JobRef, StatusChange, StatusUpdate};
 use ferry_core::{Broker, Error, ErrorKind, QueueName, Result};
 
 use crate::connection::{BuiltPayload, Connection, JobSpec, check_due};
-use crate::failed;
 
-/// How long a status store that did not answer is left alone, doubling up to the second.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-
-/// An answer, and why the statuses may not be kept; that is told once an outage.
+/// An answer, and why the statuses may not be kept; that is reported once an outage.
 #[derive(Debug)]
 pub struct Tracked<T> {
     /// The answer.
     pub answer: T,
-    /// What went wrong with the status store, and nowhere else.
+    /// The error of the status store; the answer stands all the same.
     pub trouble: Option<Error>,
-}
-
-/// How it stands with the status store.
-#[derive(Default)]
-pub(crate) struct Outage(Mutex<Option<(Instant, Duration)>>);
-
-impl Outage {
-    /// Writes, unless the status store did not answer a moment ago. An error is answered when it begins an outage.
-    fn write(&self, statuses: &dyn Broker, notes: &[StatusUpdate], now: Instant) -> Option<Error> {
-        // A panic elsewhere leaves a whole value behind.
-        let mut away = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if away.is_some_and(|(until, _)| now < until) {
-            return None;
-        }
-        let written = statuses.status().map_or(Ok(()), |statuses| statuses.update(notes));
-        match (written, *away) {
-            (Ok(()), _) => {
-                *away = None;
-                None
-            }
-            (Err(error), None) => {
-                *away = Some((now + PAUSES.0, PAUSES.0));
-                Some(error)
-            }
-            (Err(_), Some((_, pause))) => {
-                let pause = (pause * 2).min(PAUSES.1);
-                *away = Some((now + pause, pause));
-                None
-            }
-        }
-    }
 }
 
 impl Connection {
@@ -73,7 +36,7 @@ impl Connection {
         Ok((payload, id))
     }
 
-    /// Stores one job whose status the status store of `ledger` keeps, and answers its id.
+    /// Stores one job whose status `statuses` keeps, and returns its id.
     pub fn push_tracked(
         &self,
         queue: &QueueName,
@@ -81,15 +44,15 @@ impl Connection {
         due: Due,
         statuses: &dyn Broker,
     ) -> Result<Tracked<String>> {
-        let push = || {
+        self.in_place("push to", queue, || {
             check_due(due, &ferry_core::clock::SystemClock)?;
             let (payload, id) = self.build_tracked(spec)?;
-            let notes = [self.queued(&id, spec, queue, due)];
-            let trouble = self.say(statuses, &notes);
-            self.broker()?.push(queue, NewJob::due(payload, due)).inspect_err(|error| self.take_back(error, statuses, &notes))?;
+            let updates = [self.queued(&id, spec, queue, due)];
+            let trouble = self.update_statuses(statuses, &updates);
+            let pushed = self.broker().push(queue, NewJob::due(payload, due));
+            pushed.inspect_err(|error| self.take_back(error, statuses, &updates))?;
             Ok(Tracked { answer: id, trouble })
-        };
-        push().map_err(|error| self.place(error, "push to", queue))
+        })
     }
 
     /// Stores jobs in order and answers their ids. They are all checked first; an error says how many were stored.
@@ -99,62 +62,57 @@ impl Connection {
         specs: &[JobSpec<'_>],
         statuses: &dyn Broker,
     ) -> Result<Tracked<Vec<String>>> {
-        let push = || {
-            let broker = self.broker()?;
+        self.in_place("push to", queue, || {
             let built = specs.iter().map(|spec| self.build_tracked(spec)).collect::<Result<Vec<_>>>()?;
-            let notes: Vec<StatusUpdate> =
+            let updates: Vec<StatusUpdate> =
                 specs.iter().zip(&built).map(|(spec, (_, id))| self.queued(id, spec, queue, Due::Now)).collect();
             let (jobs, ids): (Vec<_>, Vec<_>) = built.into_iter().map(|(payload, id)| (NewJob::ready(payload), id)).unzip();
             if jobs.is_empty() {
                 return Ok(Tracked { answer: ids, trouble: None });
             }
-            let trouble = self.say(statuses, &notes);
-            broker.push_many(queue, &jobs).inspect_err(|error| self.take_back(error, statuses, &notes))?;
+            let trouble = self.update_statuses(statuses, &updates);
+            let pushed = self.broker().push_many(queue, &jobs);
+            pushed.inspect_err(|error| self.take_back(error, statuses, &updates))?;
             Ok(Tracked { answer: ids, trouble })
-        };
-        push().map_err(|error| self.place(error, "push to", queue))
+        })
     }
 
     /// As [`Connection::retry_failed`]; the jobs count as queued again.
     pub fn retry_failed_tracked(&self, queue: &QueueName, which: &Filter, statuses: &dyn Broker) -> Result<Tracked<u64>> {
-        let trouble = Cell::new(None);
-        let retry = || {
-            let (broker, admin) = (self.broker()?, self.admin()?);
-            failed::sweep(&**broker, admin, queue, which, |jobs| {
-                let notes: Vec<StatusUpdate> = jobs.iter().filter_map(|job| self.queued_again(job, queue)).collect();
-                if !notes.is_empty()
-                    && let Some(error) = self.say(statuses, &notes)
-                {
-                    trouble.set(Some(error));
-                }
-                admin.retry(queue, jobs)
-            })
+        let mut trouble = None;
+        let mut before = |jobs: &[FailedJob]| {
+            let updates: Vec<StatusUpdate> = jobs.iter().filter_map(|job| self.queued_again(job, queue)).collect();
+            if !updates.is_empty()
+                && let Some(error) = self.update_statuses(statuses, &updates)
+            {
+                trouble = Some(error);
+            }
         };
-        let answer = retry().map_err(|error| self.place(error, "retry failed jobs of", queue))?;
-        Ok(Tracked { answer, trouble: trouble.take() })
+        let answer = self.in_place("retry failed jobs of", queue, || self.admin()?.retry(queue, which, &mut before))?;
+        Ok(Tracked { answer, trouble })
     }
 
-    /// Says something of jobs. Never fails; an error that begins an outage is answered, to be told.
-    pub fn say(&self, statuses: &dyn Broker, notes: &[StatusUpdate]) -> Option<Error> {
-        let trouble = self.outage.write(statuses, notes, Instant::now());
+    /// Updates statuses. Never fails; an error that begins an outage is returned, to be reported.
+    pub fn update_statuses(&self, statuses: &dyn Broker, updates: &[StatusUpdate]) -> Option<Error> {
+        let trouble = self.status_outage.write(statuses, updates, Instant::now());
         trouble.map(|error| error.within(format!("the status of jobs of `{}` cannot be kept", self.config().name)))
     }
 
-    /// Nobody will work these jobs, unless they may be stored after all.
-    fn take_back(&self, error: &Error, statuses: &dyn Broker, notes: &[StatusUpdate]) {
+    /// These jobs were not stored, unless the error leaves that open.
+    fn take_back(&self, error: &Error, statuses: &dyn Broker, updates: &[StatusUpdate]) {
         if error.kind() != ErrorKind::Uncertain {
             let back: Vec<StatusUpdate> =
-                notes.iter().map(|note| StatusUpdate { change: StatusChange::TakenBack, ..note.clone() }).collect();
-            // What stays behind goes with its time.
-            let _ = self.outage.write(statuses, &back, Instant::now());
+                updates.iter().map(|update| StatusUpdate { change: StatusChange::TakenBack, ..update.clone() }).collect();
+            // What stays behind expires.
+            let _ = self.status_outage.write(statuses, &back, Instant::now());
         }
     }
 
     fn queued(&self, id: &str, spec: &JobSpec<'_>, queue: &QueueName, due: Due) -> StatusUpdate {
         // A delayed job has its status until it is due, and then as long as any other.
         let ttl = self.config().status_ttl.saturating_add(u32::try_from(wait(due)).unwrap_or(u32::MAX));
-        let about = self.about(serde_json::from_slice(spec.job).unwrap_or_default(), queue);
-        StatusUpdate { id: id.to_owned(), job: about, change: StatusChange::Queued, ttl }
+        let job = self.job_ref(serde_json::from_slice(spec.job).unwrap_or_default(), queue);
+        StatusUpdate { id: id.to_owned(), job, change: StatusChange::Queued, ttl }
     }
 
     fn queued_again(&self, job: &FailedJob, queue: &QueueName) -> Option<StatusUpdate> {
@@ -162,13 +120,13 @@ impl Connection {
         let id = payload.id.filter(|id| StatusUpdate::can_be_about(id))?;
         Some(StatusUpdate {
             id,
-            job: self.about(payload.job, queue),
+            job: self.job_ref(payload.job, queue),
             change: StatusChange::QueuedAgain,
             ttl: self.config().status_ttl,
         })
     }
 
-    fn about(&self, job: String, queue: &QueueName) -> JobRef {
+    fn job_ref(&self, job: String, queue: &QueueName) -> JobRef {
         JobRef { job, queue: queue.as_str().to_owned(), connection: self.config().name.clone() }
     }
 }
@@ -187,15 +145,17 @@ fn wait(due: Due) -> i64 {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use ferry_core::StatusStore;
-    use ferry_core::broker::{Capabilities, ExtendResult, Settle, SettleResult, Sizes, State as Place};
+    use ferry_core::broker::{Capabilities, ExtendResult, Settle, SettleResult, Sizes, State as JobState};
     use ferry_core::clock::SystemClock;
     use ferry_core::memory::MemoryBroker;
     use ferry_core::status::{Ending, State, Status};
     use ferry_core::{Claim, Reservation};
 
     use super::*;
+    use crate::status_outage::StatusOutage;
     use crate::testing::{TableBroker, config, connection, queue};
 
     const SPEC: JobSpec<'_> = JobSpec { job: br#""App\\Job1""#, limits: None, data: br#"{"a":1}"# };
@@ -215,7 +175,7 @@ mod tests {
         assert!(trouble.is_none());
         let expected =
             format!(r#"{{"job":"App\\Job1","maxTries":null,"timeout":null,"data":{{"a":1}},"id":"{id}","attempts":0}}"#);
-        assert_eq!(memory.peek(&queue(), Place::Ready, 0, 9).unwrap(), [expected.as_bytes()]);
+        assert_eq!(memory.peek(&queue(), JobState::Ready, 0, 9).unwrap(), [expected.as_bytes()]);
         let status = statuses.status().unwrap().find(&id).unwrap().unwrap();
         assert_eq!((status.state, status.job.as_str(), status.queue.as_str()), (State::Queued, "App\\Job1", "mail"));
         assert_eq!(status.connection, "c");
@@ -224,7 +184,7 @@ mod tests {
     #[test]
     fn a_table_gets_the_id_at_the_end_of_its_payload() {
         let (broker, statuses) = (Arc::new(TableBroker::default()), statuses());
-        let table = Connection::new(config("memory:"), Some(broker.clone()));
+        let table = Connection::new(config("memory:"), broker.clone());
         let ids = table.push_many_tracked(&queue(), &[SPEC, SPEC], &statuses).unwrap().answer;
         for (id, row) in ids.iter().zip(broker.rows()) {
             let expected = format!(r#"{{"job":"App\\Job1","maxTries":null,"timeout":null,"data":{{"a":1}},"id":"{id}"}}"#);
@@ -236,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_payload_with_its_id_must_not_be_too_long() {
-        let table = Connection::new(config("memory:?max_payload=70"), Some(Arc::new(TableBroker::default())));
+        let table = Connection::new(config("memory:?max_payload=70"), Arc::new(TableBroker::default()));
         table.push(&queue(), &SPEC, Due::Now).unwrap();
         let error = table.push_tracked(&queue(), &SPEC, Due::Now, &statuses()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
@@ -245,12 +205,12 @@ mod tests {
     #[test]
     fn what_was_surely_not_pushed_is_taken_back() {
         let statuses = statuses();
-        let full = Connection::new(config("memory:"), Some(Arc::new(TableBroker::refusing())));
+        let full = Connection::new(config("memory:"), Arc::new(TableBroker::refusing()));
         let (_, id) = full.build_tracked(&SPEC).unwrap();
-        let notes = [full.queued(&id, &SPEC, &queue(), Due::Now)];
+        let updates = [full.queued(&id, &SPEC, &queue(), Due::Now)];
         for (kind, left) in [(ErrorKind::Refused, None), (ErrorKind::Uncertain, Some(State::Queued))] {
-            full.say(&statuses, &notes);
-            full.take_back(&Error::new(kind, "x"), &statuses, &notes);
+            full.update_statuses(&statuses, &updates);
+            full.take_back(&Error::new(kind, "x"), &statuses, &updates);
             assert_eq!(state(&statuses, &id), left);
         }
         assert!(full.push_tracked(&queue(), &SPEC, Due::Now, &statuses).is_err());
@@ -265,11 +225,11 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_told_once_and_costs_no_push() {
+    fn an_outage_is_reported_once_and_prevents_no_push() {
         let away = Away::default();
-        let (outage, start) = (Outage::default(), Instant::now());
+        let (outage, start) = (StatusOutage::default(), Instant::now());
         let write = |seconds: u64| outage.write(&away, &[], start + Duration::from_secs(seconds)).is_some();
-        // Asked at 0, 1 and 3 s: told once.
+        // Written at 0, 1 and 3 s: reported once.
         assert_eq!([0, 0, 1, 2, 3, 6].map(write), [true, false, false, false, false, false]);
         assert_eq!(away.asked.load(Ordering::SeqCst), 3);
         away.back.store(true, Ordering::SeqCst);
@@ -300,13 +260,13 @@ mod tests {
             exception: "boom".into(),
             attempts: 1,
         };
-        memory.broker().unwrap().settle(&[Settle { claim: job.claim, settlement: Settlement::Bury(Box::new(failure)) }]).unwrap();
+        memory.broker().settle(&[Settle { claim: job.claim, settlement: Settlement::Bury(Box::new(failure)) }]).unwrap();
         assert_eq!(state(&statuses, &id), Some(State::Failed));
         assert_eq!(memory.retry_failed_tracked(&queue(), &Filter::all(), &statuses).unwrap().answer, 1);
         assert_eq!(state(&statuses, &id), Some(State::Queued));
     }
 
-    /// A broker whose ledger does not answer until it is back.
+    /// A broker whose status store does not answer until it is back.
     #[derive(Default)]
     struct Away {
         asked: AtomicUsize,

@@ -1,8 +1,7 @@
-//! Words and decisions of Ferry.
+//! Jobs, payloads, retry policy, configuration and the broker traits.
 //!
-//! This room holds what a job is, what its bytes look like, what a broker must be able to do and how outcomes are decided.
-//! It opens no socket, starts no thread and knows no PHP. The memory broker lives here because it is the reference that every
-//! other driver is compared with.
+//! This crate opens no socket, starts no thread and knows no PHP. The memory broker is here because it is the reference for
+//! every driver; the sync broker because it needs no server.
 
 pub mod backoff;
 pub mod batch;
@@ -10,6 +9,7 @@ pub mod broker;
 pub mod clock;
 pub mod config;
 pub mod dialect;
+pub mod display;
 pub mod error;
 pub mod failed;
 pub mod id;
@@ -21,6 +21,7 @@ pub mod policy;
 pub mod queue;
 pub mod signals;
 pub mod status;
+pub mod sync;
 pub mod task;
 pub mod timezone;
 

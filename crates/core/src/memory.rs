@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::control::{ControlCommand, FleetFlags, GONE_AFTER, WorkerControl, WorkerReport};
 use crate::dialect::{Counting, Family};
 use crate::error::Result;
-use crate::failed::{FailedJob, FailedPosition};
+use crate::failed::{FailedJob, Filter};
 use crate::job::{Claim, Due, NewJob, Receipt, Reservation};
 use crate::payload::{find_attempts, with_attempts, with_fresh_attempts};
 use crate::queue::QueueName;
@@ -49,7 +49,8 @@ struct Queue {
     /// By due second, then in the order of arrival.
     delayed: BTreeMap<(i64, u64), Vec<u8>>,
     reserved: HashMap<u64, Held>,
-    failed: VecDeque<FailedJob>,
+    /// By the number of their burial.
+    failed: BTreeMap<u64, FailedJob>,
     /// Numbers arrivals and reservations.
     counter: u64,
 }
@@ -108,10 +109,9 @@ impl Queue {
         bodies.into_iter().map(|body| self.hold(name, body, now, terms)).collect()
     }
 
-    /// Takes a job out of the failed ones, if it is still there.
-    fn take_failed(&mut self, id: &str) -> Option<FailedJob> {
-        let at = self.failed.iter().position(|job| job.id == id)?;
-        self.failed.remove(at)
+    /// Takes the failed jobs with these numbers out of the store, if they are still there.
+    fn take_failed(&mut self, numbers: &[u64]) -> Vec<FailedJob> {
+        numbers.iter().filter_map(|number| self.failed.remove(number)).collect()
     }
 
     fn hold(&mut self, name: &QueueName, body: Vec<u8>, now: i64, terms: Terms) -> Reservation {
@@ -163,6 +163,14 @@ impl<C: Clock> MemoryBroker<C> {
         work(self.lock().entry(name.clone()).or_default(), now)
     }
 
+    /// The failed jobs that match, oldest first, and the numbers of their burials.
+    fn matching(&self, queue: &QueueName, which: &Filter) -> (Vec<u64>, Vec<FailedJob>) {
+        self.with_queue(queue, |queue, _| {
+            let matching = queue.failed.iter().filter(|(_, job)| which.matches(job));
+            matching.map(|(number, job)| (*number, job.clone())).unzip()
+        })
+    }
+
     fn settle_one(&self, item: &Settle) -> SettleResult {
         self.with_queue(&item.claim.queue, |queue, now| {
             let id = id_of(&item.claim);
@@ -178,8 +186,8 @@ impl<C: Clock> MemoryBroker<C> {
                 }
                 Settlement::GiveBack => queue.ready.push_front(held.original),
                 Settlement::Bury(failure) => {
-                    let id = self.burials.fetch_add(1, Ordering::Relaxed).to_string();
-                    queue.failed.push_back(FailedJob::of(failure, id, item.claim.queue.as_str(), now));
+                    let number = self.burials.fetch_add(1, Ordering::Relaxed);
+                    queue.failed.insert(number, FailedJob::of(failure, number.to_string(), item.claim.queue.as_str(), now));
                 }
             }
             SettleResult::Applied
@@ -288,33 +296,33 @@ impl<C: Clock> Broker for MemoryBroker<C> {
 
 impl<C: Clock> Admin for MemoryBroker<C> {
     fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        Ok(self.with_queue(queue, |queue, _| page(queue.failed.iter().rev().cloned(), offset, limit)))
+        Ok(self.with_queue(queue, |queue, _| page(queue.failed.values().rev().cloned(), offset, limit)))
     }
 
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
-        Ok(self.with_queue(queue, |queue, _| {
-            let last = passed.map(|passed| queue.failed.iter().position(|job| job.id == passed.last));
-            let begin = match last {
-                None => 0,
-                Some(last) => last? as u64 + 1,
-            };
-            Some(page(queue.failed.iter().cloned(), begin, limit))
-        }))
+    fn failed_job(&self, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
+        Ok(self.with_queue(queue, |queue, _| queue.failed.values().find(|job| job.id == id).cloned()))
     }
 
-    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+    fn retry(&self, queue: &QueueName, which: &Filter, before: &mut dyn FnMut(&[FailedJob])) -> Result<u64> {
+        let (numbers, jobs) = self.matching(queue, which);
+        if jobs.is_empty() {
+            return Ok(0);
+        }
+        // Not beneath the lock: the caller may write statuses to this very broker.
+        before(&jobs);
         let fresh = self.family.fresh_attempts();
         let retried = self.with_queue(queue, |queue, _| {
-            let back = jobs.iter().filter_map(|job| queue.take_failed(&job.id)).collect::<Vec<_>>();
-            queue.ready.extend(back.iter().map(|job| with_fresh_attempts(&job.payload, fresh)));
-            back.len() as u64
+            let jobs = queue.take_failed(&numbers);
+            queue.ready.extend(jobs.iter().map(|job| with_fresh_attempts(&job.payload, fresh)));
+            jobs.len() as u64
         });
         self.pushed.notify_all();
         Ok(retried)
     }
 
-    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        Ok(self.with_queue(queue, |queue, _| jobs.iter().filter_map(|job| queue.take_failed(&job.id)).count() as u64))
+    fn forget(&self, queue: &QueueName, which: &Filter) -> Result<u64> {
+        let (numbers, _) = self.matching(queue, which);
+        Ok(self.with_queue(queue, |queue, _| queue.take_failed(&numbers).len() as u64))
     }
 
     fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {

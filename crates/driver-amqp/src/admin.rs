@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ferry_core::broker::{Admin, Fact, Sizes, State};
-use ferry_core::failed::{FailedJob, FailedPosition};
+use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::{Error, ErrorKind, QueueName, Result};
 use lapin::options::{BasicQosOptions, QueuePurgeOptions};
 
@@ -16,16 +16,16 @@ impl Admin for AmqpBroker {
         failed::failed(&self.connections, queue, offset, limit)
     }
 
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
-        failed::oldest_failed(&self.connections, queue, passed, limit)
+    fn failed_job(&self, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
+        failed::failed_job(&self.connections, queue, id)
     }
 
-    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        failed::retry(&self.connections, queue, jobs)
+    fn retry(&self, queue: &QueueName, which: &Filter, before: &mut dyn FnMut(&[FailedJob])) -> Result<u64> {
+        failed::retry(&self.connections, queue, which, before)
     }
 
-    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        failed::forget(&self.connections, queue, jobs)
+    fn forget(&self, queue: &QueueName, which: &Filter) -> Result<u64> {
+        failed::forget(&self.connections, queue, which)
     }
 
     fn peek(&self, _queue: &QueueName, _state: State, _offset: u64, _limit: u64) -> Result<Vec<Vec<u8>>> {

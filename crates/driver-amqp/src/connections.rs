@@ -123,6 +123,11 @@ impl AmqpConnections {
         self.link(&self.consumer, "takes")
     }
 
+    /// Whether the connection that consumes was open and has ended.
+    pub fn consumer_broke(&self) -> bool {
+        lock(&self.consumer).as_ref().is_some_and(|link| !link.is_alive())
+    }
+
     /// Whether the broker blocks the connection that publishes.
     pub fn is_blocked(&self) -> bool {
         lock(&self.producer).as_ref().is_some_and(|link| link.is_alive() && link.blocked().is_some())

@@ -1,8 +1,8 @@
 //! The failed store: a RabbitMQ queue that is walked from its oldest message on.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
-use ferry_core::failed::{FailedJob, FailedPosition};
+use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::{Error, QueueName, Result};
 use lapin::message::Delivery;
 
@@ -25,7 +25,7 @@ pub fn failed(connections: &AmqpConnections, queue: &QueueName, offset: u64, lim
     let mut page = Vec::new();
     scan.visit(newest, |at, delivery| {
         if at >= oldest {
-            page.push(message::record(&delivery.properties, &delivery.data, queue.as_str(), at));
+            page.push(record(delivery, queue));
         }
         Visit::Keep
     })?;
@@ -33,34 +33,31 @@ pub fn failed(connections: &AmqpConnections, queue: &QueueName, offset: u64, lim
     Ok(page)
 }
 
-/// Failed jobs, oldest first, behind those that were passed.
-pub fn oldest_failed(
-    connections: &AmqpConnections,
-    queue: &QueueName,
-    passed: Option<&FailedPosition>,
-    limit: u64,
-) -> Result<Option<Vec<FailedJob>>> {
-    let begin = passed.map_or(0, |passed| passed.count);
+/// The oldest failed job with this id.
+pub fn failed_job(connections: &AmqpConnections, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
     let names = Names::of(queue)?;
-    let Some(mut scan) = QueueScan::begin(connections, &names.failed, Access::Exclusive)? else {
-        return Ok((begin == 0).then(Vec::new));
-    };
-    let (mut page, mut is_found) = (Vec::new(), begin == 0);
-    scan.visit(begin.saturating_add(limit), |at, delivery| {
-        if at >= begin {
-            page.push(message::record(&delivery.properties, &delivery.data, queue.as_str(), at));
-        } else if at + 1 == begin {
-            is_found = passed.is_some_and(|passed| message::id_of(&delivery.properties, &delivery.data) == passed.last);
+    let Some(mut scan) = QueueScan::begin(connections, &names.failed, Access::Exclusive)? else { return Ok(None) };
+    let mut found = None;
+    scan.visit(u64::MAX, |_, delivery| {
+        if message::id_of(&delivery.properties, &delivery.data) != id {
+            return Visit::Keep;
         }
-        Visit::Keep
+        found = Some(record(delivery, queue));
+        Visit::Pause
     })?;
-    Ok(is_found.then_some(page))
+    Ok(found)
 }
 
 /// Makes failed jobs ready again: published, confirmed, then acked. A process that dies in between leaves the job in both queues.
-pub fn retry(connections: &AmqpConnections, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-    let names = std::sync::Arc::new(Names::of(queue)?);
-    remove(connections, &names, jobs, |taken| {
+pub fn retry(
+    connections: &AmqpConnections,
+    queue: &QueueName,
+    which: &Filter,
+    before: &mut dyn FnMut(&[FailedJob]),
+) -> Result<u64> {
+    let names = Arc::new(Names::of(queue)?);
+    remove(connections, &names, queue, which, |taken| {
+        before(&taken.iter().map(|delivery| record(delivery, queue)).collect::<Vec<_>>());
         let routes: Vec<Route<'_>> = taken
             .iter()
             .map(|delivery| {
@@ -74,9 +71,13 @@ pub fn retry(connections: &AmqpConnections, queue: &QueueName, jobs: &[FailedJob
 }
 
 /// Removes failed jobs for good.
-pub fn forget(connections: &AmqpConnections, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+pub fn forget(connections: &AmqpConnections, queue: &QueueName, which: &Filter) -> Result<u64> {
     let names = Names::of(queue)?;
-    remove(connections, &names, jobs, |taken| Ok(Removal { allowed: vec![true; taken.len()], error: None }))
+    remove(connections, &names, queue, which, |taken| Ok(Removal { allowed: vec![true; taken.len()], error: None }))
+}
+
+fn record(delivery: &Delivery, queue: &QueueName) -> FailedJob {
+    message::record(&delivery.properties, &delivery.data, queue.as_str())
 }
 
 /// Which of the taken jobs may be removed, and why others may not.
@@ -85,39 +86,44 @@ struct Removal {
     error: Option<Error>,
 }
 
+/// Removes what matches, in one scan. Jobs that fail after the first batch was removed are left alone: they may be of that batch.
 fn remove(
     connections: &AmqpConnections,
     names: &Names,
-    jobs: &[FailedJob],
-    before: impl Fn(&[Delivery]) -> Result<Removal>,
+    queue: &QueueName,
+    which: &Filter,
+    mut before: impl FnMut(&[Delivery]) -> Result<Removal>,
 ) -> Result<u64> {
-    let mut wanted: HashSet<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
-    if wanted.is_empty() {
+    let mut left = which.most().unwrap_or(usize::MAX);
+    if left == 0 {
         return Ok(0);
     }
     let Some(mut scan) = QueueScan::begin(connections, &names.failed, Access::Exclusive)? else { return Ok(0) };
     let mut removed = 0;
     loop {
+        let batch = left.min(RETRY_BATCH);
         let mut count = 0;
         scan.visit(u64::MAX, |_, delivery| {
-            if !wanted.remove(message::id_of(&delivery.properties, &delivery.data).as_str()) {
+            if !which.matches(&record(delivery, queue)) {
                 return Visit::Keep;
             }
             count += 1;
-            if wanted.is_empty() || count == RETRY_BATCH { Visit::TakeAndPause } else { Visit::Take }
+            if count == batch { Visit::TakeAndPause } else { Visit::Take }
         })?;
         let taken = std::mem::take(&mut scan.taken);
         if taken.is_empty() {
             return Ok(removed);
         }
+        scan.end_at_present()?;
         let Removal { allowed, error } = before(&taken)?;
         for (delivery, _) in taken.iter().zip(allowed).filter(|(_, allowed)| *allowed) {
             scan.ack(delivery)?;
             removed += 1;
         }
+        left -= taken.len();
         match error {
             Some(error) => return Err(error),
-            None if wanted.is_empty() => return Ok(removed),
+            None if left == 0 => return Ok(removed),
             None => {}
         }
     }

@@ -85,7 +85,7 @@ pub fn due(properties: &BasicProperties) -> Option<i64> {
 }
 
 /// A message of the failed store as a record.
-pub fn record(properties: &BasicProperties, body: &[u8], queue: &str, older: u64) -> FailedJob {
+pub fn record(properties: &BasicProperties, body: &[u8], queue: &str) -> FailedJob {
     let header = |key| header_text(properties, key).unwrap_or_default();
     let original_queue = header_text(properties, QUEUE).unwrap_or_else(|| queue.to_owned());
     FailedJob {
@@ -97,8 +97,6 @@ pub fn record(properties: &BasicProperties, body: &[u8], queue: &str, older: u64
         exception: header(EXCEPTION),
         attempts: integer(properties, ATTEMPTS).and_then(|number| u32::try_from(number).ok()),
         failed_at: integer(properties, FAILED_AT).unwrap_or_default(),
-        record: Vec::new(),
-        older,
     }
 }
 
@@ -239,11 +237,8 @@ mod tests {
             attempts: 3,
         };
         let properties = buried(&job_properties(), &failure, "id", "mail", 77);
-        let job = record(&properties, b"{}", "mail", 4);
-        assert_eq!(
-            (job.id.as_str(), job.reason.as_str(), job.attempts, job.failed_at, job.older),
-            ("id", "exception", Some(3), 77, 4)
-        );
+        let job = record(&properties, b"{}", "mail");
+        assert_eq!((job.id.as_str(), job.reason.as_str(), job.attempts, job.failed_at), ("id", "exception", Some(3), 77));
         assert!(job.exception.len() < LONGEST_EXCEPTION + 40 && job.exception.ends_with("bytes more)"));
         assert_eq!(attempts(&revived(&properties)), 0);
         assert!(header(&revived(&properties), EXCEPTION).is_none());

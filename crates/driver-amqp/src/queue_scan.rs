@@ -51,20 +51,24 @@ pub struct QueueScan {
     link: Arc<AmqpLink>,
     channel: Channel,
     queue: String,
-    /// How many messages there were at the beginning.
+    /// How many messages there were at the beginning, says the broker. A quorum queue counts those that another scan put back a little
+    /// later than it hands them out, so this does not bound an exclusive scan.
     pub count: u64,
     at: u64,
+    /// The number from which on nothing is visited.
+    end: u64,
     /// Read and not visited yet. The exclusive consumer gets the first message.
     read: VecDeque<Delivery>,
     pub taken: Vec<Delivery>,
 }
 
 impl QueueScan {
-    /// `None` when the queue is empty or missing.
+    /// `None` when the queue is missing, or empty for a shared scan.
     pub fn begin(connections: &AmqpConnections, queue: &str, access: Access) -> Result<Option<Self>> {
         let Some(ready) = connections.count(queue)? else { return Ok(None) };
         let link = connections.consumer()?;
         let (channel, count, first) = match access {
+            Access::Shared if ready == 0 => return Ok(None),
             Access::Shared => (link.channel()?, u64::from(ready), None),
             Access::Exclusive => {
                 let deadline = Instant::now() + connections.config.io_timeout;
@@ -73,17 +77,25 @@ impl QueueScan {
                 (channel, left + u64::from(first.is_some()), first)
             }
         };
-        let scan =
-            Self { link, channel, queue: queue.to_owned(), count, at: 0, read: first.into_iter().collect(), taken: Vec::new() };
-        Ok((count > 0).then_some(scan))
+        let end = if access == Access::Shared { count } else { u64::MAX };
+        let (queue, read) = (queue.to_owned(), first.into_iter().collect());
+        Ok(Some(Self { link, channel, queue, count, at: 0, end, read, taken: Vec::new() }))
     }
 
-    /// Visits messages from where the scan stands up to number `end`.
+    /// Leaves out what joins the queue from here on.
+    pub fn end_at_present(&mut self) -> Result<()> {
+        if self.end == u64::MAX {
+            let unread = message_count(&self.link, &self.channel, &self.queue)?;
+            self.end = self.at + self.read.len() as u64 + u64::from(unread);
+        }
+        Ok(())
+    }
+
+    /// Visits messages from where the scan stands up to number `end`, or up to the last one.
     pub fn visit(&mut self, end: u64, mut visit: impl FnMut(u64, &Delivery) -> Visit) -> Result<()> {
-        let end = end.min(self.count);
-        while self.at < end {
+        while self.at < end.min(self.end) {
             let Some(delivery) = self.read.pop_front() else {
-                self.read = self.next_page(end)?;
+                self.read_page(end.min(self.end))?;
                 if self.read.is_empty() {
                     return Ok(());
                 }
@@ -101,7 +113,7 @@ impl QueueScan {
         Ok(())
     }
 
-    fn next_page(&self, end: u64) -> Result<VecDeque<Delivery>> {
+    fn read_page(&mut self, end: u64) -> Result<()> {
         let gets = (0..PAGE.min(end - self.at)).map(|_| self.channel.basic_get(short(&self.queue), BasicGetOptions::default()));
         let answers: lapin::Result<Vec<Option<BasicGetMessage>>> =
             self.link.request(async { Ok(wait::all(gets).await.into_iter().collect()) })?;
@@ -109,7 +121,12 @@ impl QueueScan {
             Error::new(ErrorKind::Connection, format!("the messages of `{}` could not be read", self.queue))
                 .with_source(error.to_string())
         })?;
-        Ok(messages.into_iter().flatten().map(|message| message.delivery).collect())
+        let is_last = messages.iter().any(Option::is_none);
+        self.read.extend(messages.into_iter().flatten().map(|message| message.delivery));
+        if is_last {
+            self.end = self.at + self.read.len() as u64;
+        }
+        Ok(())
     }
 
     /// Removes a message for good.
@@ -158,8 +175,7 @@ fn first_and_rest(
     queue: &str,
     deadline: Instant,
 ) -> Result<(u64, Option<Delivery>)> {
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let left = link.request(channel.queue_declare(short(queue), passive, FieldTable::default()))?.message_count();
+    let left = message_count(link, channel, queue)?;
     // The delivery was sent before this answer, if the queue had a message.
     link.request(channel.channel_flow(ChannelFlowOptions { active: true }))?;
     let until = if left > 0 { deadline } else { Instant::now() };
@@ -170,4 +186,9 @@ fn first_and_rest(
             .with_source(error.to_string())),
         Some(None) | None => Ok((u64::from(left), None)),
     }
+}
+
+fn message_count(link: &AmqpLink, channel: &Channel, queue: &str) -> Result<u32> {
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    Ok(link.request(channel.queue_declare(short(queue), passive, FieldTable::default()))?.message_count())
 }

@@ -103,8 +103,7 @@ pub fn advice(code: u16, text: &str) -> Option<String> {
 
 /// Text of the server without the password, should it repeat it.
 fn without_password(text: &str, config: &AmqpConfig) -> String {
-    let secret = config.password.expose();
-    if secret.is_empty() || secret == config.username { text.to_owned() } else { text.replace(secret, "***") }
+    if config.password.expose() == config.username { text.to_owned() } else { config.password.removed_from(text) }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferry_core::job::Reservation;
-use ferry_core::{QueueName, Result};
+use ferry_core::{ErrorKind, QueueName, Result};
 
 use crate::connections::AmqpConnections;
 use crate::deliveries::{Deliveries, wait_any};
@@ -35,8 +35,25 @@ struct ReserveRequest {
 }
 
 impl JobDeliveries {
-    /// Takes up to `max` jobs from the first of `queues` that has any.
+    /// Takes up to `max` jobs from the first of `queues` that has any. When the broker ends the connection meanwhile (a shutdown, an
+    /// operator, an internal error), this goes on with a new one once: nothing of this call is lost with it.
     pub fn reserve(
+        &mut self,
+        connections: &AmqpConnections,
+        registry: &UnackedRegistry,
+        queues: &[QueueName],
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Reservation>> {
+        match self.try_reserve(connections, registry, queues, max, wait) {
+            Err(error) if error.kind() == ErrorKind::Connection && connections.consumer_broke() => {
+                self.try_reserve(connections, registry, queues, max, wait)
+            }
+            answer => answer,
+        }
+    }
+
+    fn try_reserve(
         &mut self,
         connections: &AmqpConnections,
         registry: &UnackedRegistry,

@@ -1,4 +1,4 @@
-//! Flags and reports of a fleet, under `{ferry}:*`: one slot, and no key that think-queue reads.
+//! `WorkerControl`: flags and reports of the workers, under `{ferry}:*`: one slot, and no key that think-queue reads.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,24 +8,24 @@ use ferry_core::{QueueName, Result};
 use redis::{Cmd, Value, cmd};
 
 use crate::RedisBroker;
-use crate::admin::bulks;
-use crate::link::{Effect, RedisRequest, accepted};
+use crate::link::{Effect, RedisRequest};
+use crate::reply::{bulks, number, pairs, text};
 use crate::script::{self, Call};
 
 /// Hash: `restart` and `stop` are counters, `paused:<queue>` is the second since when.
 const FLAGS: &str = "{ferry}:flags";
-/// Sorted set: the id of a worker by the second in which it was seen.
+/// Sorted set: the id of a worker, by the second of its last report.
 const WORKERS: &str = "{ferry}:workers";
-/// Hash: what each worker said, by its id.
+/// Hash: the report of each worker, by its id.
 const REPORTS: &str = "{ferry}:reports";
 
-const IN_DOUBT: &str = "the flag may or may not be set; `flags` tells";
+const IN_DOUBT: &str = "the flag may or may not be set; check with `flags`";
 
 impl WorkerControl for RedisBroker {
     fn flags(&self) -> Result<FleetFlags> {
-        let pairs = self.read(&[cmd("HGETALL").arg(FLAGS).clone()])?.pop().and_then(pairs);
-        let pairs = pairs.ok_or_else(|| self.odd_answer())?;
-        Ok(FleetFlags::from_pairs(pairs.into_iter().map(|(name, number)| (text(&name), number_in(&number)))))
+        let pairs = self.settle.read(&[cmd("HGETALL").arg(FLAGS).clone()])?.pop().and_then(pairs);
+        let pairs = pairs.ok_or_else(|| self.unexpected_answer())?;
+        Ok(FleetFlags::from_pairs(pairs.into_iter().map(|(name, value)| (text(name), number(&value)))))
     }
 
     fn pause(&self, queue: &QueueName) -> Result<()> {
@@ -38,7 +38,7 @@ impl WorkerControl for RedisBroker {
     }
 
     fn command(&self, command: ControlCommand) -> Result<()> {
-        // Counted twice it is still one order: each worker compares with what it saw when it started.
+        // Counted twice it is still one command: each worker compares with what it saw when it started.
         self.change(cmd("HINCRBY").arg(FLAGS).arg(command.name()).arg(1), Effect::Repeatable)
     }
 
@@ -50,7 +50,7 @@ impl WorkerControl for RedisBroker {
             report.to_json().into_bytes().into(),
         ];
         let call = Call { script: &script::REPORT, keys: vec![WORKERS, REPORTS], args };
-        script::run(&self.settle, &self.config, &[call], Effect::Repeatable, "").map(|_| ())
+        script::run(&self.settle, &[call], Effect::Repeatable, "").map(|_| ())
     }
 
     fn deregister(&self, id: &str) -> Result<()> {
@@ -61,11 +61,11 @@ impl WorkerControl for RedisBroker {
     fn workers(&self) -> Result<Vec<WorkerReport>> {
         let since = self.settings.now.map_or_else(|| self.server_second(), Ok)? - GONE_AFTER;
         let seen = cmd("ZRANGEBYSCORE").arg(WORKERS).arg(format!("({since}")).arg("+inf").arg("WITHSCORES").clone();
-        let answers = <[Value; 2]>::try_from(self.read(&[seen, cmd("HGETALL").arg(REPORTS).clone()])?);
-        let Ok([seen, reports]) = answers else { return Err(self.odd_answer()) };
-        let (seen, reports) = pairs(seen).zip(pairs(reports)).ok_or_else(|| self.odd_answer())?;
+        let answers = <[Value; 2]>::try_from(self.settle.read(&[seen, cmd("HGETALL").arg(REPORTS).clone()])?);
+        let Ok([seen, reports]) = answers else { return Err(self.unexpected_answer()) };
+        let (seen, reports) = pairs(seen).zip(pairs(reports)).ok_or_else(|| self.unexpected_answer())?;
         let reports: HashMap<Vec<u8>, Vec<u8>> = reports.into_iter().collect();
-        let read = |(id, second): (Vec<u8>, Vec<u8>)| WorkerReport::from_json(reports.get(&id)?, number_in(&second));
+        let read = |(id, second): (Vec<u8>, Vec<u8>)| WorkerReport::from_json(reports.get(&id)?, number(&second));
         let mut workers: Vec<WorkerReport> = seen.into_iter().filter_map(read).collect();
         workers.sort_by_key(|report| report.started);
         Ok(workers)
@@ -75,31 +75,12 @@ impl WorkerControl for RedisBroker {
 impl RedisBroker {
     fn change(&self, command: &Cmd, effect: Effect) -> Result<()> {
         let request = RedisRequest { bytes: &command.get_packed_command(), replies: 1, effect, doubt: IN_DOUBT };
-        accepted(self.settle.exchange(&self.config, &request)?, &self.config).map(|_| ())
+        self.settle.query(&request).map(drop)
     }
 
     /// The clock of the server, in whole seconds.
     fn server_second(&self) -> Result<i64> {
-        let time = self.read(&[cmd("TIME")])?.pop().and_then(bulks);
-        time.and_then(|time| time.first().map(|second| number_in(second))).ok_or_else(|| self.odd_answer())
+        let time = self.settle.read(&[cmd("TIME")])?.pop().and_then(bulks);
+        time.and_then(|time| time.first().map(|second| number(second))).ok_or_else(|| self.unexpected_answer())
     }
-}
-
-/// A flat list of names and values as pairs.
-pub(crate) fn pairs(value: Value) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
-    let mut items = bulks(value)?.into_iter();
-    let mut pairs = Vec::with_capacity(items.len() / 2);
-    while let Some(name) = items.next() {
-        pairs.push((name, items.next()?));
-    }
-    Some(pairs)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// What is no number counts as none: somebody else wrote it.
-fn number_in(bytes: &[u8]) -> i64 {
-    std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
 }

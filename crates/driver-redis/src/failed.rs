@@ -1,17 +1,20 @@
-//! Failed jobs: shown, made ready again, forgotten.
+//! Failed jobs: listed, found, made ready again, forgotten.
 //!
-//! A record is found by its bytes, which hold an id, so no two are alike; and near the place where it was read.
+//! A record is found by its bytes, near the place where it was read.
+
+mod cursor;
 
 use std::borrow::Cow;
 
-use ferry_core::failed::{FailedJob, FailedPosition};
+use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::payload::with_fresh_attempts;
 use ferry_core::{QueueName, Result};
 use redis::{Value, cmd};
 
+use self::cursor::FailedRecord;
 use crate::RedisBroker;
-use crate::admin::{bulks, whole};
 use crate::link::Effect;
+use crate::reply::{self, bulks};
 use crate::script::{self, Call};
 
 /// A script call holds at most so many jobs, and about so many bytes, and they lie no further apart, so that it keeps nobody
@@ -23,89 +26,85 @@ const CHUNK_SPAN: u64 = 400;
 const RETRY_IN_DOUBT: &str = "some of these jobs may be ready again; retry once more: none of them is retried twice";
 const FORGET_IN_DOUBT: &str = "some of these jobs may be forgotten; forget once more what is still listed";
 
-impl RedisBroker {
-    /// Records go in at the head, so the list is newest first already.
-    pub(crate) fn failed_page(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        let key = self.keys(queue).failed;
-        let Some(last) = limit.checked_sub(1).map(|more| index(offset.saturating_add(more))) else { return Ok(Vec::new()) };
-        let range = cmd("LRANGE").arg(&key).arg(index(offset)).arg(last).clone();
-        let answers = <[Value; 2]>::try_from(self.read(&[cmd("LLEN").arg(&key).clone(), range])?);
-        let Ok([length, records]) = answers else { return Err(self.odd_answer()) };
-        let length = whole(length).ok_or_else(|| self.odd_answer())?;
-        let records = bulks(records).ok_or_else(|| self.odd_answer())?;
-        let older = |at: usize| length.saturating_sub(offset.saturating_add(at as u64 + 1));
-        records.iter().enumerate().map(|(at, record)| read(record, older(at))).collect()
-    }
-
-    pub(crate) fn oldest_failed_page(
-        &self,
-        queue: &QueueName,
-        passed: Option<&FailedPosition>,
-        limit: u64,
-    ) -> Result<Option<Vec<FailedJob>>> {
-        let Some(passed) = passed else { return self.failed_behind(queue, 0, limit).map(Some) };
-        // The last one that was passed shows whether the others still lie where they lay.
-        let mut jobs = self.failed_behind(queue, passed.count.saturating_sub(1), limit.saturating_add(1))?;
-        if jobs.first().is_none_or(|job| job.id != passed.last) {
-            return Ok(None);
-        }
-        jobs.remove(0);
-        Ok(Some(jobs))
-    }
-
-    fn failed_behind(&self, queue: &QueueName, older: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        // -1 is the oldest.
-        let (first, last) = (-index(older.saturating_add(limit)), -index(older.saturating_add(1)));
-        let range = cmd("LRANGE").arg(&self.keys(queue).failed).arg(first).arg(last).clone();
-        let records = self.read(&[range])?.pop().and_then(bulks).ok_or_else(|| self.odd_answer())?;
-        records.iter().rev().enumerate().map(|(at, record)| read(record, older + at as u64)).collect()
-    }
-
-    pub(crate) fn make_ready_again(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        let fresh = self.settings.family.fresh_attempts();
-        let payload = |job: &FailedJob| with_fresh_attempts(&job.payload, fresh);
-        self.take_out(queue, jobs, b"retry", payload, RETRY_IN_DOUBT)
-    }
-
-    pub(crate) fn remove_failed(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        self.take_out(queue, jobs, b"forget", |_| Vec::new(), FORGET_IN_DOUBT)
-    }
-
-    /// Runs the script on one chunk of jobs after the other, the oldest first, and counts those it found.
-    fn take_out(
-        &self,
-        queue: &QueueName,
-        jobs: &[FailedJob],
-        how: &'static [u8],
-        payload: impl Fn(&FailedJob) -> Vec<u8>,
-        doubt: &str,
-    ) -> Result<u64> {
-        let keys = self.keys(queue);
-        let mut jobs: Vec<&FailedJob> = jobs.iter().collect();
-        jobs.sort_by_key(|job| job.older);
-        let mut taken = 0;
-        for chunk in chunks(&jobs) {
-            // Those that we took out lay before these.
-            let place = |job: Option<&&FailedJob>| number(job.map_or(0, |job| job.older.saturating_sub(taken)));
-            let mut args = vec![Cow::Borrowed(how), place(chunk.first()), place(chunk.last())];
-            args.extend(chunk.iter().flat_map(|job| [Cow::Borrowed(&job.record[..]), Cow::Owned(payload(job))]));
-            let call = Call { script: &script::UNFAIL, keys: vec![&keys.failed, &keys.ready], args };
-            match script::run(&self.settle, &self.config, &[call], Effect::Once, doubt)?.pop() {
-                Some(Value::BulkString(marks)) if marks.len() == chunk.len() => {
-                    taken += marks.iter().filter(|mark| **mark == b'1').count() as u64;
-                }
-                _ => return Err(self.odd_answer()),
-            }
-        }
-        Ok(taken)
-    }
+/// Records go in at the head, so the list is newest first already.
+pub fn failed(broker: &RedisBroker, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
+    let Some(last) = limit.checked_sub(1).map(|more| index(offset.saturating_add(more))) else { return Ok(Vec::new()) };
+    let range = cmd("LRANGE").arg(&broker.keys(queue).failed).arg(index(offset)).arg(last).clone();
+    let records = broker.settle.read(&[range])?.pop().and_then(bulks).ok_or_else(|| broker.unexpected_answer())?;
+    records.iter().map(|record| FailedJob::from_json(record)).collect()
 }
 
-fn read(record: &[u8], older: u64) -> Result<FailedJob> {
-    FailedJob::from_json(record).map(|job| FailedJob { older, ..job })
+pub fn failed_job(broker: &RedisBroker, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
+    cursor::find(failed_length(broker, queue)?, id, |older, limit| failed_records(broker, queue, older, limit))
+}
+
+pub fn retry(broker: &RedisBroker, queue: &QueueName, which: &Filter, before: &mut dyn FnMut(&[FailedJob])) -> Result<u64> {
+    let fresh = broker.settings.family.fresh_attempts();
+    let payload = |job: &FailedJob| with_fresh_attempts(&job.payload, fresh);
+    sweep(broker, queue, which, |records| {
+        let jobs: Vec<FailedJob> = records.iter().map(|record| record.job.clone()).collect();
+        before(&jobs);
+        remove(broker, queue, records, b"retry", payload, RETRY_IN_DOUBT)
+    })
+}
+
+pub fn forget(broker: &RedisBroker, queue: &QueueName, which: &Filter) -> Result<u64> {
+    sweep(broker, queue, which, |records| remove(broker, queue, records, b"forget", |_| Vec::new(), FORGET_IN_DOUBT))
+}
+
+fn sweep(
+    broker: &RedisBroker,
+    queue: &QueueName,
+    which: &Filter,
+    remove: impl FnMut(&[FailedRecord]) -> Result<u64>,
+) -> Result<u64> {
+    cursor::sweep(failed_length(broker, queue)?, which, |older, limit| failed_records(broker, queue, older, limit), remove)
+}
+
+fn failed_length(broker: &RedisBroker, queue: &QueueName) -> Result<u64> {
+    let length = broker.settle.read(&[cmd("LLEN").arg(&broker.keys(queue).failed).clone()])?.pop();
+    length.and_then(reply::count).ok_or_else(|| broker.unexpected_answer())
+}
+
+/// Records in front of which there are `older` older ones, oldest first.
+fn failed_records(broker: &RedisBroker, queue: &QueueName, older: u64, limit: u64) -> Result<Vec<FailedRecord>> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    // -1 is the oldest.
+    let (first, last) = (-index(older.saturating_add(limit)), -index(older.saturating_add(1)));
+    let range = cmd("LRANGE").arg(&broker.keys(queue).failed).arg(first).arg(last).clone();
+    let records = broker.settle.read(&[range])?.pop().and_then(bulks).ok_or_else(|| broker.unexpected_answer())?;
+    let places = older..;
+    let record = |(bytes, older): (Vec<u8>, u64)| Ok(FailedRecord { job: FailedJob::from_json(&bytes)?, bytes, older });
+    records.into_iter().rev().zip(places).map(record).collect()
+}
+
+/// Runs the script on one chunk of records after the other, oldest first, and counts those it found.
+fn remove(
+    broker: &RedisBroker,
+    queue: &QueueName,
+    records: &[FailedRecord],
+    how: &'static [u8],
+    payload: impl Fn(&FailedJob) -> Vec<u8>,
+    doubt: &str,
+) -> Result<u64> {
+    let keys = broker.keys(queue);
+    let mut removed = 0;
+    for chunk in chunks(records) {
+        // Those that we removed were older.
+        let place = |record: Option<&FailedRecord>| number(record.map_or(0, |record| record.older.saturating_sub(removed)));
+        let mut args = vec![Cow::Borrowed(how), place(chunk.first()), place(chunk.last())];
+        args.extend(chunk.iter().flat_map(|record| [Cow::Borrowed(&record.bytes[..]), Cow::Owned(payload(&record.job))]));
+        let call = Call { script: &script::UNFAIL, keys: vec![&keys.failed, &keys.ready], args };
+        match script::run(&broker.settle, &[call], Effect::Once, doubt)?.pop() {
+            Some(Value::BulkString(marks)) if marks.len() == chunk.len() => {
+                removed += marks.iter().filter(|mark| **mark == b'1').count() as u64;
+            }
+            _ => return Err(broker.unexpected_answer()),
+        }
+    }
+    Ok(removed)
 }
 
 fn index(number: u64) -> i64 {
@@ -116,18 +115,18 @@ fn number(number: u64) -> Cow<'static, [u8]> {
     Cow::Owned(number.to_string().into_bytes())
 }
 
-/// Cuts jobs, in order, into pieces for one call.
-fn chunks<'a, 'b>(mut jobs: &'a [&'b FailedJob]) -> impl Iterator<Item = &'a [&'b FailedJob]> {
+/// Cuts records, in order, into pieces for one call.
+fn chunks(mut records: &[FailedRecord]) -> impl Iterator<Item = &[FailedRecord]> {
     std::iter::from_fn(move || {
-        let first = jobs.first()?.older;
+        let first = records.first()?.older;
         let mut bytes = 0;
-        let fits = jobs.iter().take(CHUNK_JOBS).take_while(|job| {
+        let fits = records.iter().take(CHUNK_JOBS).take_while(|record| {
             let alone = bytes == 0;
-            bytes += job.record.len() + job.payload.len();
-            alone || (bytes <= CHUNK_BYTES && job.older - first < CHUNK_SPAN)
+            bytes += record.bytes.len() + record.job.payload.len();
+            alone || (bytes <= CHUNK_BYTES && record.older - first < CHUNK_SPAN)
         });
-        let (chunk, rest) = jobs.split_at(fits.count());
-        jobs = rest;
+        let (chunk, rest) = records.split_at(fits.count());
+        records = rest;
         Some(chunk)
     })
 }
@@ -137,7 +136,7 @@ mod tests {
     use super::*;
     use ferry_core::failed::{Failure, Reason};
 
-    fn job(size: usize, older: u64) -> FailedJob {
+    fn record(size: usize, older: u64) -> FailedRecord {
         let failure = Failure {
             connection: String::new(),
             payload: Vec::new(),
@@ -145,19 +144,19 @@ mod tests {
             exception: String::new(),
             attempts: 1,
         };
-        FailedJob { record: vec![b'x'; size], older, ..FailedJob::of(&failure, "1".into(), "q", 0) }
+        FailedRecord { job: FailedJob::of(&failure, "1".into(), "q", 0), bytes: vec![b'x'; size], older }
     }
 
-    fn lengths(jobs: &[FailedJob]) -> Vec<usize> {
-        chunks(&jobs.iter().collect::<Vec<_>>()).map(<[_]>::len).collect()
+    fn lengths(records: &[FailedRecord]) -> Vec<usize> {
+        chunks(records).map(<[_]>::len).collect()
     }
 
     #[test]
-    fn jobs_are_cut_by_number_by_bytes_and_by_distance() {
-        assert_eq!(lengths(&vec![job(1, 0); 401]), [200, 200, 1]);
-        assert_eq!(lengths(&[job(700_000, 0), job(700_000, 1), job(1, 2)]), [1, 2]);
-        assert_eq!(lengths(&[job(3 << 20, 0), job(1, 1)]), [1, 1]);
-        assert_eq!(lengths(&[job(1, 5), job(1, 404), job(1, 405), job(1, 9000)]), [2, 1, 1]);
+    fn records_are_cut_by_number_by_bytes_and_by_distance() {
+        assert_eq!(lengths(&vec![record(1, 0); 401]), [200, 200, 1]);
+        assert_eq!(lengths(&[record(700_000, 0), record(700_000, 1), record(1, 2)]), [1, 2]);
+        assert_eq!(lengths(&[record(3 << 20, 0), record(1, 1)]), [1, 1]);
+        assert_eq!(lengths(&[record(1, 5), record(1, 404), record(1, 405), record(1, 9000)]), [2, 1, 1]);
         assert_eq!(lengths(&[]), [] as [usize; 0]);
     }
 }

@@ -1,8 +1,8 @@
-//! Whether a family that nobody configured fits what lies on the server.
+//! Checks a family that nobody configured against the keys on the server.
 //!
-//! think-queue v3.0.5 moved its keys from `queues:NAME` to `{queues:NAME}`. A worker that was told nothing guesses the newer
-//! ones; beside an older application it would wait for ever, in silence. So it looks once, when its queues are empty and nothing
-//! shows that the guess is right. A family that is configured is not doubted: two of them may well live side by side.
+//! think-queue v3.0.5 moved its keys from `queues:NAME` to `{queues:NAME}`. Without a configured family a worker assumes
+//! the newer ones; beside an older application it would wait for ever, silently. So it checks once, when its queues are empty and
+//! nothing shows that the default is right. A configured family is not checked: two of them may be used side by side.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,24 +13,24 @@ use redis::{Value, cmd};
 use crate::RedisBroker;
 use crate::link::{Effect, RedisRequest};
 
-/// What is known of the family.
+/// Whether the family still has to be checked.
 #[derive(Debug)]
 pub struct FamilyCheck {
     open: AtomicBool,
 }
 
 impl FamilyCheck {
-    /// A guess to be checked, or a certainty.
+    /// Open for a default, settled for a configured family.
     pub fn new(open: bool) -> Self {
         Self { open: AtomicBool::new(open) }
     }
 
-    /// Whether nothing has shown yet that it is right.
+    /// Whether the check is still to be done.
     pub fn is_open(&self) -> bool {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Settles it.
+    /// The family is right.
     pub fn settle(&self) {
         self.open.store(false, Ordering::Relaxed);
     }
@@ -38,8 +38,8 @@ impl FamilyCheck {
 
 impl RedisBroker {
     /// Called when all `queues` were found empty. An error when their jobs lie under the keys of an older family.
-    pub(crate) fn doubt_family(&self, queues: &[QueueName]) -> Result<()> {
-        if !self.guess.is_open() {
+    pub(crate) fn check_family(&self, queues: &[QueueName]) -> Result<()> {
+        if !self.family_check.is_open() {
             return Ok(());
         }
         for queue in queues {
@@ -47,7 +47,7 @@ impl RedisBroker {
                 return Err(self.other_family(queue, family));
             }
         }
-        self.guess.settle();
+        self.family_check.settle();
         Ok(())
     }
 
@@ -57,8 +57,8 @@ impl RedisBroker {
         if ours == theirs || self.is_used(&ours)? {
             return None;
         }
-        let ready = self.ask(cmd("LINDEX").arg(&theirs.ready).arg(0));
-        let delayed = || self.ask(cmd("ZRANGE").arg(&theirs.delayed).arg(0).arg(0));
+        let ready = self.lookup(cmd("LINDEX").arg(&theirs.ready).arg(0));
+        let delayed = || self.lookup(cmd("ZRANGE").arg(&theirs.delayed).arg(0).arg(0));
         let body = ready.and_then(first_text).or_else(|| delayed().and_then(first_text))?;
         // v1 and v2 name no limits in their payloads; v3 always does.
         let limits = body.windows(11).any(|window| window == b"\"maxTries\":");
@@ -67,29 +67,29 @@ impl RedisBroker {
 
     fn is_used(&self, keys: &RedisKeys) -> Option<bool> {
         let exists = cmd("EXISTS").arg(&keys.ready).arg(&keys.delayed).arg(&keys.reserved).arg(&keys.failed).clone();
-        self.ask(&exists).map(|count| count != Value::Int(0))
+        self.lookup(&exists).map(|count| count != Value::Int(0))
     }
 
-    /// The answer to a read. A refusal (rights, another type, another node of a cluster) is no answer: the look that went before
-    /// was served, and this one is only for advice.
-    fn ask(&self, command: &redis::Cmd) -> Option<Value> {
+    /// The answer to a read. A refusal (rights, another type, another node of a cluster) counts as no answer: this read is only for
+    /// advice, and the reserve before it was served.
+    fn lookup(&self, command: &redis::Cmd) -> Option<Value> {
         let bytes = command.get_packed_command();
         let request = RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Reads, doubt: "" };
-        let answer = self.settle.exchange(&self.config, &request).ok()?.pop()?;
+        let answer = self.settle.exchange(&request).ok()?.pop()?;
         (!matches!(answer, Value::ServerError(_))).then_some(answer)
     }
 
     fn other_family(&self, queue: &QueueName, found: Family) -> Error {
         let (ours, theirs) = (self.keys(queue).ready, found.redis_keys(queue).ready);
         let context = format!(
-            "Redis at {} has jobs under `{theirs}` and nothing under `{ours}`: they are of the family `{}`, and this connection is \
-             of `{}`, the default",
+            "Redis at {} has jobs under `{theirs}` and nothing under `{ours}`: they belong to the family `{}`, and this connection uses \
+             `{}`, the default",
             self.config.address,
             found.name(),
             self.settings.family.name()
         );
         Error::new(ErrorKind::Config, context).with_advice(format!(
-            "set `family` to `{}`, or write `family` => '{}' if those jobs are somebody else's",
+            "set `family` to `{}`, or write `family` => '{}' if those jobs belong to another application",
             found.name(),
             self.settings.family.name()
         ))

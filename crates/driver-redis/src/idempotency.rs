@@ -1,4 +1,4 @@
-//! Claims of work, under `{ferry}:once:*`, on the connection of the statuses.
+//! `IdempotencyStore`: claims of work, under `{ferry}:once:*`, on the connection of the statuses.
 
 use std::borrow::Cow;
 
@@ -7,15 +7,15 @@ use ferry_core::{IdempotencyStore, Result};
 use redis::{Value, cmd};
 
 use crate::RedisBroker;
-use crate::admin::bulks;
-use crate::link::{Effect, RedisRequest, accepted};
+use crate::link::Effect;
+use crate::reply::{bulks, text};
 use crate::script::{self, Call, Script};
-use crate::status::{number, text};
+use crate::status::number;
 
-const CLAIM_IN_DOUBT: &str = "the work may or may not be claimed; if it is, the claim lapses by itself";
-const COMPLETE_IN_DOUBT: &str = "the work may or may not be marked as done; `isDone` tells";
-const RELEASE_IN_DOUBT: &str = "the claim may or may not be given up; if not, it lapses by itself";
-const FORGET_IN_DOUBT: &str = "the work may or may not be forgotten; asking again is safe";
+const CLAIM_IN_DOUBT: &str = "the work may or may not be claimed; if it is, the claim expires by itself";
+const COMPLETE_IN_DOUBT: &str = "the work may or may not be marked as done; check with `isDone`";
+const RELEASE_IN_DOUBT: &str = "the claim may or may not be released; if not, it expires by itself";
+const FORGET_IN_DOUBT: &str = "the work may or may not be forgotten; calling again is safe";
 
 fn once_key(key: &str) -> String {
     format!("{{ferry}}:once:{key}")
@@ -24,38 +24,39 @@ fn once_key(key: &str) -> String {
 impl IdempotencyStore for RedisBroker {
     fn claim(&self, key: &str, token: &str, ttl: ClaimTtl) -> Result<ClaimOutcome> {
         let args = vec![number(ttl.lease), number(ttl.ttl)];
-        let Value::Array(answer) = self.once(&script::CLAIM, key, Some(token), args, Effect::Repeatable, CLAIM_IN_DOUBT)? else {
-            return Err(self.odd_answer());
+        let Value::Array(answer) =
+            self.run_once_script(&script::CLAIM, key, Some(token), args, Effect::Repeatable, CLAIM_IN_DOUBT)?
+        else {
+            return Err(self.unexpected_answer());
         };
-        let mut words = answer.into_iter().map(|word| if let Value::BulkString(bytes) = word { Some(text(bytes)) } else { None });
-        let (word, detail) = (words.next().flatten(), words.next().flatten());
-        match word.as_deref() {
+        let mut parts = answer.into_iter().map(|part| if let Value::BulkString(bytes) = part { Some(text(bytes)) } else { None });
+        let (outcome, detail) = (parts.next().flatten(), parts.next().flatten());
+        match outcome.as_deref() {
             Some("yours") => Ok(ClaimOutcome::Yours),
             Some("held") => Ok(ClaimOutcome::Held { left: detail.and_then(|left| left.parse().ok()).unwrap_or_default() }),
             Some("done") => Ok(ClaimOutcome::Done(detail)),
-            _ => Err(self.odd_answer()),
+            _ => Err(self.unexpected_answer()),
         }
     }
 
     fn complete(&self, key: &str, token: &str, result: Option<&str>, ttl: u32) -> Result<bool> {
         let kept: &[u8] = if result.is_some() { b"1" } else { b"0" };
         let args = vec![number(ttl), Cow::Borrowed(kept), Cow::Borrowed(result.unwrap_or_default().as_bytes())];
-        let answer = self.once(&script::COMPLETE, key, Some(token), args, Effect::Repeatable, COMPLETE_IN_DOUBT)?;
+        let answer = self.run_once_script(&script::COMPLETE, key, Some(token), args, Effect::Repeatable, COMPLETE_IN_DOUBT)?;
         Ok(answer == Value::Int(1))
     }
 
     fn release(&self, key: &str, token: &str) -> Result<bool> {
         // Not repeated when the answer is lost: the second would deny what the first did.
-        let answer = self.once(&script::RELEASE, key, Some(token), Vec::new(), Effect::Once, RELEASE_IN_DOUBT)?;
+        let answer = self.run_once_script(&script::RELEASE, key, Some(token), Vec::new(), Effect::Once, RELEASE_IN_DOUBT)?;
         Ok(answer == Value::Int(1))
     }
 
     fn is_done(&self, key: &str) -> Result<bool> {
-        let bytes = cmd("HMGET").arg(once_key(key)).arg("done").arg("expires_at").get_packed_command();
-        let request = RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Reads, doubt: "" };
-        let answer = accepted(self.status.exchange(&self.config, &request)?, &self.config)?.pop();
-        // Nils where nothing is known.
-        let Some([done, expires]) = answer.and_then(bulks).and_then(|words| <[Vec<u8>; 2]>::try_from(words).ok()) else {
+        let command = cmd("HMGET").arg(once_key(key)).arg("done").arg("expires_at").clone();
+        let answer = self.status.read(&[command])?.pop();
+        // Nils where the key is unknown.
+        let Some([done, expires]) = answer.and_then(bulks).and_then(|parts| <[Vec<u8>; 2]>::try_from(parts).ok()) else {
             return Ok(false);
         };
         let expires = text(expires).parse::<i64>().unwrap_or_default();
@@ -63,14 +64,14 @@ impl IdempotencyStore for RedisBroker {
     }
 
     fn forget(&self, key: &str) -> Result<bool> {
-        let answer = self.once(&script::FORGET, key, None, Vec::new(), Effect::Once, FORGET_IN_DOUBT)?;
+        let answer = self.run_once_script(&script::FORGET, key, None, Vec::new(), Effect::Once, FORGET_IN_DOUBT)?;
         Ok(answer == Value::Int(1))
     }
 }
 
 impl RedisBroker {
-    /// Runs a script about one piece of work: now and the token come first, where it wants one.
-    fn once<'a>(
+    /// Runs a script about one piece of work. Its first arguments are now, and the token where it takes one.
+    fn run_once_script<'a>(
         &self,
         script: &'static Script,
         key: &str,
@@ -81,9 +82,9 @@ impl RedisBroker {
     ) -> Result<Value> {
         let key = once_key(key);
         let token = token.map(|token| Cow::Borrowed(token.as_bytes()));
-        let args = std::iter::once(self.millisecond_argument()).chain(token).chain(rest).collect();
+        let args = std::iter::once(self.now_ms_argument()).chain(token).chain(rest).collect();
         let call = Call { script, keys: vec![&key], args };
-        let answer = script::run(&self.status, &self.config, &[call], effect, doubt)?.pop();
-        answer.ok_or_else(|| self.odd_answer())
+        let answer = script::run(&self.status, &[call], effect, doubt)?.pop();
+        answer.ok_or_else(|| self.unexpected_answer())
     }
 }

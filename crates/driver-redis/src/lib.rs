@@ -1,14 +1,16 @@
-//! Ferry's driver for Redis: [`RedisBroker`] speaks think-queue's keys and payloads (`fixtures/think-queue-v*.json`,
+//! Ferry's driver for Redis: [`RedisBroker`] reads and writes think-queue's keys and payloads (`fixtures/think-queue-v*.json`,
 //! `redis/*`).
 //!
-//! | room | topic |
+//! | module | topic |
 //! |---|---|
-//! | `push`, `reserve`, `wait`, `settle`, `admin`, `failed`, `facts`, `control`, `status`, `idempotency` | the methods of [`Broker`], [`Admin`], [`WorkerControl`] [`StatusStore`] and [`IdempotencyStore`] |
+//! | `push`, `reserve`, `settle` | the operations of [`Broker`]; `wait`: waiting for a job inside `reserve` |
+//! | `admin`, `failed`, `facts` | [`Admin`](ferry_core::Admin) |
+//! | `control`, `status`, `idempotency` | `WorkerControl`, [`StatusStore`], [`IdempotencyStore`] |
 //! | `lua/*.lua`, `script` | the atomic steps, and how they are run |
-//! | `guess` | whether a family that nobody configured fits what is found |
+//! | `family_check` | whether a family that nobody configured fits what is on the server |
 //! | `receipt` | the bytes that find a reservation again |
-//! | `lane` | one link each for push, take, wait and settle; what happens when it breaks |
-//! | `transport`, `refusal` | the link itself, and what the server's errors mean |
+//! | `link`, `silence` | a connection that is opened again after it broke; a server that does not answer |
+//! | `transport`, `reply`, `refusal` | the socket, what the server answers, and what its errors mean |
 //!
 //! Key names and attempts accounting belong to `ferry_core::dialect`; retries of jobs belong to the worker.
 
@@ -22,41 +24,44 @@ mod link;
 mod push;
 mod receipt;
 mod refusal;
+mod reply;
 mod reserve;
 mod script;
 mod settle;
+mod silence;
 mod status;
 mod transport;
 mod wait;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Fact, Settle, SettleResult, Sizes, State};
+use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes};
 use ferry_core::config::{FailedStore, RedisConfig};
 use ferry_core::dialect::{Family, RedisKeys};
-use ferry_core::failed::{FailedJob, FailedPosition};
 use ferry_core::job::{Claim, NewJob, Reservation};
-use ferry_core::{IdempotencyStore, QueueName, Result, StatusStore, WorkerControl};
+use ferry_core::{Error, ErrorKind, IdempotencyStore, QueueName, Result, StatusStore, WorkerControl};
 
 use crate::family_check::FamilyCheck;
 use crate::link::RedisLink;
+use crate::silence::Silence;
 use crate::wait::WaitLink;
 
-/// What a broker must know besides the server.
+/// Settings of a broker besides the address of its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Which think-queue the other side speaks. Defaults to `think3`.
+    /// The family of think-queue on the other side. Defaults to `think3`.
     pub family: Family,
-    /// Whether the family is a default that nobody configured, to be doubted when older keys are found. Defaults to false.
+    /// Whether the family is a default that nobody configured, to be checked against the keys on the server. Defaults to false.
     pub family_is_a_guess: bool,
-    /// Seconds a reservation lasts; `None` for ever. Defaults to 60.
+    /// Seconds a reservation lasts; `None`: for ever. Defaults to 60.
     pub retry_after: Option<u32>,
     /// Whether buried jobs are kept. Defaults to keeping them.
     pub failed: FailedStore,
     /// A fixed unix second instead of the server's clock, for tests. Defaults to none.
     pub now: Option<i64>,
-    /// The most jobs one call takes, whatever it is asked for. Defaults to 10,000.
+    /// The most jobs of one reserve call, whatever its `max`. Defaults to 10,000.
     pub max_batch: usize,
 }
 
@@ -75,31 +80,34 @@ impl Default for Settings {
 
 /// Queues on one Redis server.
 ///
-/// Five links, each behind its own lock and made when first needed, so that no word delays another: push, take, wait, ledger, and
-/// settle with everything else.
+/// Five connections, each behind its own lock and opened when first needed, so that no operation delays another: push, reserve,
+/// wait, status, and settle with everything else.
 pub struct RedisBroker {
-    config: RedisConfig,
+    config: Arc<RedisConfig>,
     settings: Settings,
-    guess: FamilyCheck,
+    family_check: FamilyCheck,
     push: RedisLink,
-    take: RedisLink,
+    reserve: RedisLink,
     wait: WaitLink,
     settle: RedisLink,
     status: RedisLink,
 }
 
 impl RedisBroker {
-    /// A broker that connects when it is first asked for something.
+    /// A broker that connects at its first operation.
     pub fn new(config: RedisConfig, settings: Settings) -> Self {
+        let config = Arc::new(config);
+        let silence = Arc::new(Silence::new());
+        let link = || RedisLink::new(Arc::clone(&config), Arc::clone(&silence));
         Self {
-            config,
-            guess: FamilyCheck::new(settings.family_is_a_guess),
+            family_check: FamilyCheck::new(settings.family_is_a_guess),
             settings,
-            push: RedisLink::default(),
-            take: RedisLink::default(),
+            push: link(),
+            reserve: link(),
             wait: WaitLink::default(),
-            settle: RedisLink::default(),
-            status: RedisLink::default(),
+            settle: link(),
+            status: link(),
+            config,
         }
     }
 
@@ -107,13 +115,23 @@ impl RedisBroker {
         self.settings.family.redis_keys(queue)
     }
 
-    /// The time for a script; empty means that the server's clock counts.
+    /// The time for a script, in seconds; empty: the server's clock counts.
     fn now_argument(&self) -> Cow<'static, [u8]> {
         number_or_empty(self.settings.now)
     }
 
+    /// The same in milliseconds.
+    fn now_ms_argument(&self) -> Cow<'static, [u8]> {
+        number_or_empty(self.settings.now.map(|now| now * 1000))
+    }
+
     fn retry_after_argument(&self) -> Cow<'static, [u8]> {
         number_or_empty(self.settings.retry_after.map(i64::from))
+    }
+
+    fn unexpected_answer(&self) -> Error {
+        Error::new(ErrorKind::Refused, format!("Redis at {} gave an unexpected answer", self.config.address))
+            .with_advice("is there a proxy in between that changes answers?")
     }
 }
 
@@ -123,35 +141,34 @@ fn number_or_empty(number: Option<i64>) -> Cow<'static, [u8]> {
 
 impl Broker for RedisBroker {
     fn push(&self, queue: &QueueName, job: NewJob<'_>) -> Result<Option<i64>> {
-        self.store(queue, &job).map(|()| None)
+        push::push(self, queue, &job)
     }
 
     fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
-        self.store_many(queue, jobs)
+        push::push_many(self, queue, jobs)
     }
 
     fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {
-        self.take(queues, max, wait)
+        reserve::reserve(self, queues, max, wait)
     }
 
     fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
-        self.end(batch)
+        settle::settle(self, batch)
     }
 
     fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
-        self.renew(claims)
+        settle::extend(self, claims)
     }
 
     fn size(&self, queue: &QueueName) -> Result<Sizes> {
-        self.count(queue)
+        admin::size(self, queue)
     }
 
     fn close(&self) {
-        self.push.close();
-        self.take.close();
-        self.settle.close();
+        for link in [&self.push, &self.reserve, &self.settle, &self.status] {
+            link.close();
+        }
         self.wait.close();
-        self.status.close();
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -178,35 +195,5 @@ impl Broker for RedisBroker {
 
     fn idempotency(&self) -> Option<&dyn IdempotencyStore> {
         Some(self)
-    }
-}
-
-impl Admin for RedisBroker {
-    fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        self.failed_page(queue, offset, limit)
-    }
-
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
-        self.oldest_failed_page(queue, passed, limit)
-    }
-
-    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        self.make_ready_again(queue, jobs)
-    }
-
-    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        self.remove_failed(queue, jobs)
-    }
-
-    fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {
-        self.peek_page(queue, state, offset, limit)
-    }
-
-    fn clear(&self, queue: &QueueName) -> Result<u64> {
-        self.remove_all(queue)
-    }
-
-    fn facts(&self) -> Result<Vec<(&'static str, Fact)>> {
-        self.ask_facts()
     }
 }

@@ -1,12 +1,15 @@
-//! A lane: one lazily opened link behind a mutex, and the rules for what happens when it breaks.
+//! One connection to the server that is opened when it is first needed, and again after it broke.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use ferry_core::config::RedisConfig;
 use ferry_core::{Error, ErrorKind, Result};
-use redis::Value;
+use ferry_support::sync;
+use redis::{Cmd, Value};
 
 use crate::refusal;
+use crate::silence::Silence;
 use crate::transport::{Broken, RedisSocket};
 
 /// What a request does on the server, which decides what its lost reply means.
@@ -14,9 +17,9 @@ use crate::transport::{Broken, RedisSocket};
 pub enum Effect {
     /// It only reads: repeated after any loss.
     Reads,
-    /// It changes something, and doing it twice is as good as once: repeated after a loss.
+    /// It writes, and doing it twice is as good as once: repeated after a loss.
     Repeatable,
-    /// It changes something more each time: repeated only when nothing of it had left.
+    /// It changes something more each time: repeated only when nothing of it was sent.
     Once,
 }
 
@@ -32,28 +35,56 @@ pub struct RedisRequest<'a> {
     pub doubt: &'a str,
 }
 
-/// One link, made when first needed and again after it broke.
-#[derive(Default)]
-pub struct RedisLink(Mutex<Option<RedisSocket>>);
+/// One connection behind a lock. The next request opens it again after it broke or was closed.
+pub struct RedisLink {
+    config: Arc<RedisConfig>,
+    silence: Arc<Silence>,
+    slot: Mutex<Option<RedisSocket>>,
+}
 
 impl RedisLink {
+    /// A link that connects at its first request.
+    pub fn new(config: Arc<RedisConfig>, silence: Arc<Silence>) -> Self {
+        Self { config, silence, slot: Mutex::default() }
+    }
+
+    /// The answers to commands that only read. The first refusal is an error.
+    pub fn read(&self, commands: &[Cmd]) -> Result<Vec<Value>> {
+        let bytes: Vec<u8> = commands.iter().flat_map(Cmd::get_packed_command).collect();
+        self.query(&RedisRequest { bytes: &bytes, replies: commands.len(), effect: Effect::Reads, doubt: "" })
+    }
+
+    /// Sends a request and reads its replies. The first refusal among them is an error.
+    pub fn query(&self, request: &RedisRequest<'_>) -> Result<Vec<Value>> {
+        self.accepted(self.exchange(request)?)
+    }
+
+    /// The values, or the first refusal among them as an error.
+    pub fn accepted(&self, values: Vec<Value>) -> Result<Vec<Value>> {
+        match values.iter().find_map(|value| if let Value::ServerError(error) = value { Some(error) } else { None }) {
+            Some(error) => Err(refusal::explain(error, &self.config)),
+            None => Ok(values),
+        }
+    }
+
     /// Sends a request and reads its replies; refusals are among them.
     ///
-    /// A link that was closed while idle is noticed before anything is written and replaced in silence.
-    pub fn exchange(&self, config: &RedisConfig, request: &RedisRequest<'_>) -> Result<Vec<Value>> {
-        let mut slot = self.lock();
-        let first = match attempt(&mut slot, config, request)? {
+    /// A connection that was closed while idle is noticed before anything is written, and replaced.
+    pub fn exchange(&self, request: &RedisRequest<'_>) -> Result<Vec<Value>> {
+        // The socket is out of the slot while it is used, so a panic leaves an empty slot behind.
+        let mut slot = sync::lock(&self.slot);
+        let first = match self.attempt(&mut slot, request)? {
             Ok(values) => return Ok(values),
             Err(broken) => broken,
         };
         let may_repeat = !first.request_out || (request.effect != Effect::Once && !first.timed_out);
         if !may_repeat {
-            return Err(lost(&first, config, request));
+            return Err(self.lost(&first, request));
         }
-        match attempt(&mut slot, config, request) {
+        match self.attempt(&mut slot, request) {
             Ok(Ok(values)) => Ok(values),
             Ok(Err(second)) => {
-                Err(lost(&Broken { request_out: first.request_out || second.request_out, ..second }, config, request))
+                Err(self.lost(&Broken { request_out: first.request_out || second.request_out, ..second }, request))
             }
             Err(unreached) if first.request_out && request.effect != Effect::Reads => {
                 Err(unreached.within(&first.cause).into_kind(ErrorKind::Uncertain))
@@ -62,62 +93,69 @@ impl RedisLink {
         }
     }
 
-    /// Drops the link.
+    /// Closes the connection.
     pub fn close(&self) {
-        *self.lock() = None;
+        *sync::lock(&self.slot) = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<RedisSocket>> {
-        // The link is out of the slot while it is used, so a panic leaves an empty slot behind.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One try over an idle link, or a new one.
-///
-/// After a failover an idle link may lead to a server that is a replica by now. That one refuses and carries nothing out, so the
-/// request goes over a new link, which finds the primary where the address follows it.
-fn attempt(
-    slot: &mut Option<RedisSocket>,
-    config: &RedisConfig,
-    request: &RedisRequest<'_>,
-) -> Result<Result<Vec<Value>, Broken>> {
-    if let Some(link) = slot.take().and_then(|mut link| link.is_idle().then_some(link)) {
-        let outcome = carry(slot, link, request);
-        if !outcome.as_ref().is_ok_and(|values| values.iter().all(unseats)) {
-            return Ok(outcome);
+    /// One try over an idle connection, or a new one.
+    ///
+    /// After a failover an idle connection may lead to a server that is a replica by now. That one refuses and carries nothing
+    /// out, so the request goes over a new connection, which finds the primary where the address follows it.
+    fn attempt(&self, slot: &mut Option<RedisSocket>, request: &RedisRequest<'_>) -> Result<Result<Vec<Value>, Broken>> {
+        if let Some(socket) = slot.take().and_then(|mut socket| socket.is_idle().then_some(socket)) {
+            let outcome = self.send_over(slot, socket, request);
+            if !outcome.as_ref().is_ok_and(|values| values.iter().all(is_misplaced)) {
+                return Ok(outcome);
+            }
         }
+        Ok(self.send_over(slot, self.open()?, request))
     }
-    Ok(carry(slot, RedisSocket::open(config)?, request))
-}
 
-/// Sends over this link. It returns to its slot only if it ended well.
-fn carry(slot: &mut Option<RedisSocket>, mut link: RedisSocket, request: &RedisRequest<'_>) -> Result<Vec<Value>, Broken> {
-    let values = link.exchange(request.bytes, request.replies)?;
-    if !values.iter().any(unseats) {
-        *slot = Some(link);
+    fn open(&self) -> Result<RedisSocket> {
+        let (begun, limit) = (Instant::now(), self.silence.limit(self.config.connect_timeout));
+        let opened = RedisSocket::open(&self.config, limit);
+        if opened.is_err() && begun.elapsed() >= limit {
+            self.silence.begin(limit);
+        }
+        opened
     }
-    Ok(values)
-}
 
-fn unseats(value: &Value) -> bool {
-    matches!(value, Value::ServerError(error) if refusal::unseats(error))
-}
-
-fn lost(broken: &Broken, config: &RedisConfig, request: &RedisRequest<'_>) -> Error {
-    let at = &config.address;
-    let error = match (broken.request_out, request.effect) {
-        (false, _) => Error::new(ErrorKind::Connection, format!("the link to Redis at {at} broke before anything was sent")),
-        (true, Effect::Reads) => Error::new(ErrorKind::Connection, format!("Redis at {at} did not answer")),
-        (true, _) => Error::new(ErrorKind::Uncertain, format!("the answer of Redis at {at} was lost")).with_advice(request.doubt),
-    };
-    error.with_source(broken.cause.clone())
-}
-
-/// The values, or the first refusal among them as an error.
-pub fn accepted(values: Vec<Value>, config: &RedisConfig) -> Result<Vec<Value>> {
-    match values.iter().find_map(|value| if let Value::ServerError(error) = value { Some(error) } else { None }) {
-        Some(error) => Err(refusal::explain(error, config)),
-        None => Ok(values),
+    /// Sends over this socket. It returns to its slot only if the exchange ended well.
+    fn send_over(
+        &self,
+        slot: &mut Option<RedisSocket>,
+        mut socket: RedisSocket,
+        request: &RedisRequest<'_>,
+    ) -> Result<Vec<Value>, Broken> {
+        let limit = self.silence.limit(self.config.io_timeout);
+        let values = socket.exchange(request.bytes, request.replies, limit).inspect_err(|broken| {
+            if broken.timed_out {
+                self.silence.begin(limit);
+            }
+        })?;
+        self.silence.end();
+        if !values.iter().any(is_misplaced) {
+            *slot = Some(socket);
+        }
+        Ok(values)
     }
+
+    fn lost(&self, broken: &Broken, request: &RedisRequest<'_>) -> Error {
+        let at = &self.config.address;
+        let error = match (broken.request_out, request.effect) {
+            (false, _) => {
+                Error::new(ErrorKind::Connection, format!("the connection to Redis at {at} broke before anything was sent"))
+            }
+            (true, Effect::Reads) => Error::new(ErrorKind::Connection, format!("Redis at {at} did not answer")),
+            (true, Effect::Repeatable | Effect::Once) => {
+                Error::new(ErrorKind::Uncertain, format!("the answer of Redis at {at} was lost")).with_advice(request.doubt)
+            }
+        };
+        error.with_source(broken.cause.clone())
+    }
+}
+
+fn is_misplaced(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error) if refusal::is_misplaced(error))
 }

@@ -1,13 +1,12 @@
-//! Storing jobs: `RPUSH` for ready ones, one script for delayed ones.
+//! `Broker::push` and `push_many`: `RPUSH` for ready ones, one script for delayed ones.
 
 use std::borrow::Cow;
 
 use ferry_core::job::{Due, NewJob};
 use ferry_core::{Error, QueueName, Result};
-use redis::Value;
 
 use crate::RedisBroker;
-use crate::link::{Effect, RedisRequest, accepted};
+use crate::link::{Effect, RedisRequest};
 use crate::script::{self, Call};
 
 /// A request holds at most so many jobs, and about so many bytes; the next waits for the answer to the one before. Pipelining
@@ -17,50 +16,37 @@ const CHUNK_BYTES: usize = 1 << 20;
 
 const ONE_IN_DOUBT: &str = "the job may or may not be stored";
 
-impl RedisBroker {
-    pub(crate) fn store(&self, queue: &QueueName, job: &NewJob<'_>) -> Result<()> {
-        self.store_run(queue, std::slice::from_ref(job), ONE_IN_DOUBT)
-    }
+/// Stores one job.
+pub fn push(broker: &RedisBroker, queue: &QueueName, job: &NewJob<'_>) -> Result<Option<i64>> {
+    push_run(broker, queue, std::slice::from_ref(job), ONE_IN_DOUBT).map(|()| None)
+}
 
-    pub(crate) fn store_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
-        let mut stored = 0;
-        for run in runs(jobs) {
-            let doubt = format!("the next {} may or may not be stored", run.len());
-            self.store_run(queue, run, &doubt).map_err(|error| counted(error, stored, jobs.len()))?;
-            stored += run.len();
-        }
-        Ok(stored as u64)
+/// Stores jobs in order.
+pub fn push_many(broker: &RedisBroker, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
+    let mut stored = 0;
+    for run in runs(jobs) {
+        let doubt = format!("the next {} may or may not be stored", run.len());
+        push_run(broker, queue, run, &doubt).map_err(|error| counted(error, stored, jobs.len()))?;
+        stored += run.len();
     }
+    Ok(stored as u64)
+}
 
-    /// Jobs that are all ready or all delayed.
-    fn store_run(&self, queue: &QueueName, run: &[NewJob<'_>], doubt: &str) -> Result<()> {
-        match run.first() {
-            None => Ok(()),
-            Some(NewJob { due: Due::Now, .. }) => self.store_ready(queue, run, doubt),
-            Some(_) => self.store_delayed(queue, run, doubt),
-        }
+/// Stores jobs that are all ready or all delayed.
+fn push_run(broker: &RedisBroker, queue: &QueueName, run: &[NewJob<'_>], doubt: &str) -> Result<()> {
+    let keys = broker.keys(queue);
+    if run.first().is_none_or(|job| job.due == Due::Now) {
+        // The hot path: packed here, because redis-rs's `Cmd` would copy every payload once more.
+        let bytes = pack_rpush(keys.ready.as_bytes(), run.iter().map(|job| &*job.payload));
+        return broker.push.query(&RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Once, doubt }).map(drop);
     }
-
-    /// The hot path: packed here, because redis-rs's `Cmd` would copy every payload once more.
-    fn store_ready(&self, queue: &QueueName, run: &[NewJob<'_>], doubt: &str) -> Result<()> {
-        let keys = self.keys(queue);
-        let payloads = run.iter().map(|job| &*job.payload);
-        let bytes = pack_rpush(keys.ready.as_bytes(), payloads);
-        let values =
-            self.push.exchange(&self.config, &RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Once, doubt })?;
-        accepted(values, &self.config).map(drop)
+    let mut args = vec![broker.now_argument()];
+    for job in run {
+        args.push(Cow::Owned(due_argument(job.due).into_bytes()));
+        args.push(Cow::Borrowed(&*job.payload));
     }
-
-    fn store_delayed(&self, queue: &QueueName, run: &[NewJob<'_>], doubt: &str) -> Result<()> {
-        let keys = self.keys(queue);
-        let mut args = vec![self.now_argument()];
-        for job in run {
-            args.push(Cow::Owned(due_argument(job.due).into_bytes()));
-            args.push(Cow::Borrowed(&*job.payload));
-        }
-        let call = Call { script: &script::LATER, keys: vec![&keys.delayed], args };
-        script::run(&self.push, &self.config, &[call], Effect::Once, doubt).map(|_: Vec<Value>| ())
-    }
+    let call = Call { script: &script::LATER, keys: vec![&keys.delayed], args };
+    script::run(&broker.push, &[call], Effect::Once, doubt).map(drop)
 }
 
 fn due_argument(due: Due) -> String {

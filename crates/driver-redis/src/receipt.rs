@@ -1,4 +1,4 @@
-//! What a receipt holds: the reserved member, and how to get the original body back out of it.
+//! The content of a receipt: the reserved member, and how to restore the original body from it.
 //!
 //! `offset u32 | digits u8 | member`: where the attempts digits stand in the member (`u32::MAX` where the body was reserved
 //! unchanged: poison, and every job of v1 and v2) and how many there were before they were raised.
@@ -10,13 +10,13 @@ use ferry_core::{Error, ErrorKind, Result};
 const HEADER: usize = 5;
 const UNCHANGED: u32 = u32::MAX;
 
-/// A reserved member as its receipt tells of it.
+/// A reserved member, read from its receipt.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReservedMember<'a> {
     offset: u32,
     digits: u8,
-    /// The bytes in the reserved set: the fence.
-    pub member: &'a [u8],
+    /// The member of the reserved set: as long as it is there, the reservation is ours.
+    pub bytes: &'a [u8],
 }
 
 /// The receipt of a job reserved from `body`: raised to so many attempts, whose digits stand at an offset, or unchanged.
@@ -49,20 +49,20 @@ impl<'a> ReservedMember<'a> {
         let foreign = || Error::new(ErrorKind::InvalidArgument, "the receipt was not made by the Redis driver");
         let (header, member) = receipt.0.split_at_checked(HEADER).ok_or_else(foreign)?;
         let offset = u32::from_le_bytes(header[..4].try_into().map_err(|_| foreign())?);
-        let held = Self { offset, digits: header[4], member };
-        if held.offset == UNCHANGED || held.original_value().is_some() { Ok(held) } else { Err(foreign()) }
+        let member = Self { offset, digits: header[4], bytes: member };
+        if member.offset == UNCHANGED || member.original_value().is_some() { Ok(member) } else { Err(foreign()) }
     }
 
     /// The member with one attempt more: what an unchanged one becomes when it comes back. `None` without a count.
     pub fn raised(&self) -> Option<Vec<u8>> {
-        find_attempts(self.member).map(|at| with_attempts(self.member, at, at.value + 1))
+        find_attempts(self.bytes).map(|at| with_attempts(self.bytes, at, at.value + 1))
     }
 
-    /// The body as it lay ready.
+    /// The body as it was before it was reserved.
     pub fn original(&self) -> Vec<u8> {
         match self.original_value() {
-            Some((at, value)) => with_attempts(self.member, at, value),
-            None => self.member.to_vec(),
+            Some((at, value)) => with_attempts(self.bytes, at, value),
+            None => self.bytes.to_vec(),
         }
     }
 
@@ -72,9 +72,9 @@ impl<'a> ReservedMember<'a> {
         let digits = usize::from(self.digits);
         // Raising 9 or 99 made the count one digit longer.
         [digits, digits + 1].into_iter().find_map(|length| {
-            let text = std::str::from_utf8(self.member.get(offset..offset.checked_add(length)?)?).ok()?;
+            let text = std::str::from_utf8(self.bytes.get(offset..offset.checked_add(length)?)?).ok()?;
             let value = text.parse::<u32>().ok()?.checked_sub(1)?;
-            let whole = value.to_string().len() == digits && !self.member.get(offset + length).is_some_and(u8::is_ascii_digit);
+            let whole = value.to_string().len() == digits && !self.bytes.get(offset + length).is_some_and(u8::is_ascii_digit);
             whole.then_some((AttemptsAt { offset, length, value: value + 1 }, value))
         })
     }
@@ -99,9 +99,9 @@ mod tests {
         ] {
             let at = find_attempts(body);
             let receipt = receipt(body, at.map(|at| (at.offset, at.value + 1))).unwrap();
-            let held = ReservedMember::read(&receipt).unwrap();
-            assert_eq!(held.original(), body);
-            assert_eq!(held.member == body, at.is_none());
+            let member = ReservedMember::read(&receipt).unwrap();
+            assert_eq!(member.original(), body);
+            assert_eq!(member.bytes == body, at.is_none());
         }
     }
 
@@ -113,14 +113,14 @@ mod tests {
             (b"zzz", None),
         ] {
             let receipt = receipt(body, None).unwrap();
-            let held = ReservedMember::read(&receipt).unwrap();
-            assert_eq!((held.member, held.original().as_slice()), (body, body));
-            assert_eq!(held.raised().as_deref(), raised);
+            let member = ReservedMember::read(&receipt).unwrap();
+            assert_eq!((member.bytes, member.original().as_slice()), (body, body));
+            assert_eq!(member.raised().as_deref(), raised);
         }
     }
 
     #[test]
-    fn receipts_of_others_are_refused() {
+    fn a_receipt_of_another_driver_is_refused() {
         for bytes in [&b""[..], b"1234", &[0, 0, 0, 0, 1, b'x'], &[9, 0, 0, 0, 1, b'1']] {
             assert_eq!(ReservedMember::read(&Receipt(bytes.to_vec())).unwrap_err().kind(), ErrorKind::InvalidArgument);
         }

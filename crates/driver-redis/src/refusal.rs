@@ -1,4 +1,4 @@
-//! What Redis means when it answers with an error, and what the reader should do about it: one table.
+//! The errors of Redis: their kind, and what the reader should do about them. One table.
 
 use ferry_core::config::RedisConfig;
 use ferry_core::{Error, ErrorKind};
@@ -6,7 +6,8 @@ use redis::ServerError;
 
 /// One kind of refusal.
 struct Refusal {
-    /// A code (upper case), found as a word, or a phrase, found anywhere. Scripts of Redis before 7 bury the code in their text.
+    /// A code (upper case), found as a word, or a phrase, found anywhere. Before Redis 7 the code of a script's error stands inside
+    /// its text.
     sign: &'static str,
     kind: ErrorKind,
     advice: &'static str,
@@ -53,8 +54,8 @@ const CLUSTER: &str = "this node of a cluster does not hold the queue: connect t
 
 /// The server's answer as an error of ours.
 pub fn explain(error: &ServerError, config: &RedisConfig) -> Error {
-    let text = told(error, config);
-    let known = TABLE.iter().find(|row| carries(&text, row.sign));
+    let text = without_echo(error, config);
+    let known = TABLE.iter().find(|row| contains_sign(&text, row.sign));
     let kind = known.map_or(Refused, |row| row.kind);
     let refused = Error::new(kind, format!("Redis at {} answered", config.address)).with_source(text);
     match known {
@@ -63,10 +64,10 @@ pub fn explain(error: &ServerError, config: &RedisConfig) -> Error {
     }
 }
 
-/// Whether an answer shows that this link leads to the wrong server by now (a failover) or has lost its login.
-pub fn unseats(error: &ServerError) -> bool {
+/// Whether an answer shows that this connection leads to the wrong server by now (a failover) or has lost its login.
+pub fn is_misplaced(error: &ServerError) -> bool {
     let text = full_text(error);
-    ["READONLY", "NOAUTH", "MASTERDOWN", "LOADING"].iter().any(|code| carries(&text, code))
+    ["READONLY", "NOAUTH", "MASTERDOWN", "LOADING"].iter().any(|code| contains_sign(&text, code))
 }
 
 /// Whether the server does not know the command at all.
@@ -78,8 +79,8 @@ fn full_text(error: &ServerError) -> String {
     format!("{} {}", error.code(), error.details().unwrap_or_default())
 }
 
-/// The text without what it echoes: arguments of an unknown command, which may be a payload or a password.
-fn told(error: &ServerError, config: &RedisConfig) -> String {
+/// The text without the arguments of an unknown command, which may be a payload or a password.
+fn without_echo(error: &ServerError, config: &RedisConfig) -> String {
     let text = full_text(error);
     let text = text.split(", with args").next().unwrap_or_default().trim_end();
     match config.password.as_ref().map(|password| password.expose()) {
@@ -88,7 +89,7 @@ fn told(error: &ServerError, config: &RedisConfig) -> String {
     }
 }
 
-fn carries(text: &str, sign: &str) -> bool {
+fn contains_sign(text: &str, sign: &str) -> bool {
     if sign.bytes().all(|byte| byte.is_ascii_uppercase()) {
         text.split_whitespace().any(|word| word.trim_start_matches('-') == sign)
     } else {

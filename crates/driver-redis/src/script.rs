@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 
 use ferry_core::Result;
-use ferry_core::config::RedisConfig;
 use once_cell::sync::Lazy;
 use redis::{ServerErrorKind, Value, cmd};
 
-use crate::link::{Effect, RedisLink, RedisRequest, accepted};
+use crate::link::{Effect, RedisLink, RedisRequest};
 
 /// A script and its hash.
 pub struct Script {
@@ -22,19 +21,19 @@ macro_rules! script {
     };
 }
 
-script!(/** Takes ready jobs. */ RESERVE, "reserve.lua");
+script!(/** Reserves ready jobs. */ RESERVE, "reserve.lua");
 script!(/** Stores delayed jobs. */ LATER, "later.lua");
 script!(/** Removes finished jobs. */ DELETE, "delete.lua");
 script!(/** Ends reservations in all other ways. */ SETTLE, "settle.lua");
-script!(/** Lets leases run on. */ EXTEND, "extend.lua");
+script!(/** Renews leases. */ EXTEND, "extend.lua");
 script!(/** Empties a queue. */ CLEAR, "clear.lua");
-script!(/** Stores what a worker does. */ REPORT, "report.lua");
-script!(/** Takes jobs out of the failed list. */ UNFAIL, "unfail.lua");
-script!(/** Writes down what was said of a job. */ NOTE, "note.lua");
-script!(/** Takes a piece of work. */ CLAIM, "claim.lua");
-script!(/** Marks it as done. */ COMPLETE, "complete.lua");
-script!(/** Gives it up. */ RELEASE, "release.lua");
-script!(/** Forgets it. */ FORGET, "forget.lua");
+script!(/** Stores the report of a worker. */ REPORT, "report.lua");
+script!(/** Removes jobs from the failed list. */ UNFAIL, "unfail.lua");
+script!(/** Updates the status of a job. */ UPDATE, "update.lua");
+script!(/** Claims a piece of work. */ CLAIM, "claim.lua");
+script!(/** Marks a piece of work as done. */ COMPLETE, "complete.lua");
+script!(/** Releases a claim. */ RELEASE, "release.lua");
+script!(/** Forgets a piece of work. */ FORGET, "forget.lua");
 
 impl Script {
     fn new(text: &'static str) -> Self {
@@ -44,7 +43,7 @@ impl Script {
 
 /// One call of a script.
 pub struct Call<'a> {
-    /// Which.
+    /// The script.
     pub script: &'static Script,
     /// Every key it touches.
     pub keys: Vec<&'a str>,
@@ -69,21 +68,21 @@ impl Call<'_> {
 /// Runs the calls in one write, in order. An answer for each, or the first refusal.
 ///
 /// A script that the server does not know has done nothing, so it is sent again with its text.
-pub fn run(lane: &RedisLink, config: &RedisConfig, calls: &[Call<'_>], effect: Effect, doubt: &str) -> Result<Vec<Value>> {
+pub fn run(link: &RedisLink, calls: &[Call<'_>], effect: Effect, doubt: &str) -> Result<Vec<Value>> {
     let mut bytes = Vec::with_capacity(256);
     calls.iter().for_each(|call| call.pack_into(&mut bytes, "EVALSHA", &call.script.sha));
-    let mut values = lane.exchange(config, &RedisRequest { bytes: &bytes, replies: calls.len(), effect, doubt })?;
+    let mut values = link.exchange(&RedisRequest { bytes: &bytes, replies: calls.len(), effect, doubt })?;
 
     let unknown: Vec<usize> = (0..calls.len()).filter(|&index| is_unknown_script(&values[index])).collect();
     if !unknown.is_empty() {
         bytes.clear();
         unknown.iter().for_each(|&index| calls[index].pack_into(&mut bytes, "EVAL", calls[index].script.text));
-        let again = lane.exchange(config, &RedisRequest { bytes: &bytes, replies: unknown.len(), effect, doubt })?;
+        let again = link.exchange(&RedisRequest { bytes: &bytes, replies: unknown.len(), effect, doubt })?;
         for (index, value) in unknown.into_iter().zip(again) {
             values[index] = value;
         }
     }
-    accepted(values, config)
+    link.accepted(values)
 }
 
 fn is_unknown_script(value: &Value) -> bool {

@@ -1,10 +1,10 @@
-//! Ending reservations and letting leases run on: fenced, batched, one write for all queues.
+//! `Broker::settle` and `extend`: only what is still ours changes; one write for all queues of a batch.
 
 use std::borrow::Cow;
 
 use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement};
 use ferry_core::config::FailedStore;
-use ferry_core::dialect::{Counting, RedisKeys};
+use ferry_core::dialect::{Counting, Family, RedisKeys};
 use ferry_core::failed::{FailedJob, Failure};
 use ferry_core::job::Claim;
 use ferry_core::{Error, ErrorKind, QueueName, Result, id};
@@ -18,7 +18,7 @@ use crate::script::{self, Call};
 const SETTLE_IN_DOUBT: &str = "the jobs may or may not be settled; those that are not come back after `retry_after`";
 const EXTEND_IN_DOUBT: &str = "the leases may or may not have been extended";
 
-/// Which script a part of a batch needs.
+/// The script that a part of a batch needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Delete,
@@ -34,95 +34,98 @@ struct Part<'a> {
     args: Vec<Cow<'a, [u8]>>,
 }
 
-impl RedisBroker {
-    /// Not repeated when the answer is lost: the second answer would call lost what the first try did. The caller knows which.
-    pub(crate) fn end(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
-        let mut parts = Vec::new();
-        for (index, item) in batch.iter().enumerate() {
-            let held = ReservedMember::read(&item.claim.receipt)?;
-            let (kind, arguments) = self.arguments(item, &held)?;
-            let part = self.part_for(&mut parts, &item.claim.queue, kind);
-            part.items.push(index);
-            part.args.extend(arguments);
-        }
-        let marks = self.run_parts(&parts, batch.len(), Effect::Once, SETTLE_IN_DOUBT)?;
-        Ok(marks.into_iter().map(|ours| if ours { SettleResult::Applied } else { SettleResult::Lost }).collect())
+/// Ends reservations.
+///
+/// Not repeated when the answer is lost: the second answer would report as lost what the first one settled. The caller knows which.
+pub fn settle(broker: &RedisBroker, batch: &[Settle]) -> Result<Vec<SettleResult>> {
+    let mut parts = Vec::new();
+    for (index, item) in batch.iter().enumerate() {
+        let member = ReservedMember::read(&item.claim.receipt)?;
+        let (kind, arguments) = arguments(broker, item, &member)?;
+        let part = part_for(broker, &mut parts, &item.claim.queue, kind);
+        part.items.push(index);
+        part.args.extend(arguments);
     }
+    let marks = run_parts(broker, &parts, batch.len(), Effect::Once, SETTLE_IN_DOUBT)?;
+    Ok(marks.into_iter().map(|ours| if ours { SettleResult::Applied } else { SettleResult::Lost }).collect())
+}
 
-    pub(crate) fn renew(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
-        let mut parts = Vec::new();
-        for (index, claim) in claims.iter().enumerate() {
-            let held = ReservedMember::read(&claim.receipt)?;
-            let part = self.part_for(&mut parts, &claim.queue, Kind::Extend);
-            part.items.push(index);
-            part.args.push(Cow::Borrowed(held.member));
-        }
-        let marks = self.run_parts(&parts, claims.len(), Effect::Repeatable, EXTEND_IN_DOUBT)?;
-        Ok(marks.into_iter().map(|ours| if ours { ExtendResult::Kept } else { ExtendResult::Lost }).collect())
+/// Renews leases.
+pub fn extend(broker: &RedisBroker, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
+    let mut parts = Vec::new();
+    for (index, claim) in claims.iter().enumerate() {
+        let member = ReservedMember::read(&claim.receipt)?;
+        let part = part_for(broker, &mut parts, &claim.queue, Kind::Extend);
+        part.items.push(index);
+        part.args.push(Cow::Borrowed(member.bytes));
     }
+    let marks = run_parts(broker, &parts, claims.len(), Effect::Repeatable, EXTEND_IN_DOUBT)?;
+    Ok(marks.into_iter().map(|ours| if ours { ExtendResult::Kept } else { ExtendResult::Lost }).collect())
+}
 
-    /// What the scripts are told of one item.
-    fn arguments<'a>(&self, item: &Settle, held: &ReservedMember<'a>) -> Result<(Kind, Vec<Cow<'a, [u8]>>)> {
-        let (how, first, second) = match &item.settlement {
-            Settlement::Delete => return Ok((Kind::Delete, vec![Cow::Borrowed(held.member)])),
-            Settlement::Bury(_) if self.settings.failed == FailedStore::Discard => {
-                return Ok((Kind::Delete, vec![Cow::Borrowed(held.member)]));
-            }
-            Settlement::Bury(failure) => {
-                let (before, behind) = record_around_time(failure, &item.claim.queue)?;
-                ("bury", before, behind)
-            }
-            Settlement::Release { delay } => ("release", delay.to_string().into_bytes(), self.released(held)),
-            Settlement::GiveBack => ("back", held.original(), Vec::new()),
-            Settlement::Leave => ("leave", Vec::new(), Vec::new()),
+/// The script that one item needs, and its arguments.
+fn arguments<'a>(broker: &RedisBroker, item: &Settle, member: &ReservedMember<'a>) -> Result<(Kind, Vec<Cow<'a, [u8]>>)> {
+    let (how, first, second) = match &item.settlement {
+        Settlement::Delete => return Ok((Kind::Delete, vec![Cow::Borrowed(member.bytes)])),
+        Settlement::Bury(_) if broker.settings.failed == FailedStore::Discard => {
+            return Ok((Kind::Delete, vec![Cow::Borrowed(member.bytes)]));
+        }
+        Settlement::Bury(failure) => {
+            let (before, behind) = record_around_time(failure, &item.claim.queue)?;
+            ("bury", before, behind)
+        }
+        Settlement::Release { delay } => {
+            ("release", delay.to_string().into_bytes(), released_body(broker.settings.family, member))
+        }
+        Settlement::GiveBack => ("back", member.original(), Vec::new()),
+        Settlement::Leave => ("leave", Vec::new(), Vec::new()),
+    };
+    let all = vec![Cow::Borrowed(how.as_bytes()), Cow::Borrowed(member.bytes), Cow::Owned(first), Cow::Owned(second)];
+    Ok((Kind::Settle, all))
+}
+
+/// The body of a released job, empty when it is the member itself.
+fn released_body(family: Family, member: &ReservedMember<'_>) -> Vec<u8> {
+    match family.counting() {
+        Counting::AtReserve => Vec::new(),
+        Counting::AtReturn => member.raised().unwrap_or_default(),
+    }
+}
+
+/// The part of `queue` and `kind`, opened with its leading arguments when this is its first item. A batch touches few queues, so
+/// a linear search is faster than a map.
+fn part_for<'p, 'a>(broker: &RedisBroker, parts: &'p mut Vec<Part<'a>>, queue: &'a QueueName, kind: Kind) -> &'p mut Part<'a> {
+    let known = parts.iter().position(|part| part.kind == kind && part.queue == queue);
+    let index = known.unwrap_or_else(|| {
+        let args = match kind {
+            Kind::Delete => Vec::new(),
+            Kind::Settle | Kind::Extend => vec![broker.now_argument(), broker.retry_after_argument()],
         };
-        let all = vec![Cow::Borrowed(how.as_bytes()), Cow::Borrowed(held.member), Cow::Owned(first), Cow::Owned(second)];
-        Ok((Kind::Settle, all))
+        parts.push(Part { queue, kind, items: Vec::new(), args });
+        parts.len() - 1
+    });
+    &mut parts[index]
+}
+
+/// Runs all parts in one write and returns the mark of each item.
+fn run_parts(broker: &RedisBroker, parts: &[Part<'_>], items: usize, effect: Effect, doubt: &str) -> Result<Vec<bool>> {
+    if parts.is_empty() {
+        return Ok(Vec::new());
     }
+    let keys: Vec<_> = parts.iter().map(|part| broker.keys(part.queue)).collect();
+    let calls: Vec<_> = parts.iter().zip(&keys).map(|(part, keys)| call(part, keys)).collect();
+    let answers = script::run(&broker.settle, &calls, effect, doubt)?;
 
-    /// The body that a release brings back, empty when it is the member itself.
-    fn released(&self, held: &ReservedMember<'_>) -> Vec<u8> {
-        match self.settings.family.counting() {
-            Counting::AtReserve => Vec::new(),
-            Counting::AtReturn => held.raised().unwrap_or_default(),
-        }
-    }
-
-    /// The part of `queue` and `kind`, opened with its leading arguments when this is its first item. A batch touches few
-    /// queues, so looking through them is quicker than a map.
-    fn part_for<'p, 'a>(&self, parts: &'p mut Vec<Part<'a>>, queue: &'a QueueName, kind: Kind) -> &'p mut Part<'a> {
-        let known = parts.iter().position(|part| part.kind == kind && part.queue == queue);
-        let index = known.unwrap_or_else(|| {
-            let args = match kind {
-                Kind::Delete => Vec::new(),
-                Kind::Settle | Kind::Extend => vec![self.now_argument(), self.retry_after_argument()],
-            };
-            parts.push(Part { queue, kind, items: Vec::new(), args });
-            parts.len() - 1
-        });
-        &mut parts[index]
-    }
-
-    /// Runs all parts in one write and puts their marks where the items stood.
-    fn run_parts(&self, parts: &[Part<'_>], items: usize, effect: Effect, doubt: &str) -> Result<Vec<bool>> {
-        if parts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys: Vec<_> = parts.iter().map(|part| self.keys(part.queue)).collect();
-        let calls: Vec<_> = parts.iter().zip(&keys).map(|(part, keys)| call(part, keys)).collect();
-        let answers = script::run(&self.settle, &self.config, &calls, effect, doubt)?;
-
-        let mut marks = vec![false; items];
-        for (part, answer) in parts.iter().zip(answers) {
-            match answer {
-                Value::BulkString(text) if text.len() == part.items.len() => {
-                    part.items.iter().zip(text).for_each(|(&index, mark)| marks[index] = mark == b'1');
-                }
-                _ => return Err(self.odd_answer()),
+    let mut marks = vec![false; items];
+    for (part, answer) in parts.iter().zip(answers) {
+        match answer {
+            Value::BulkString(text) if text.len() == part.items.len() => {
+                part.items.iter().zip(text).for_each(|(&index, mark)| marks[index] = mark == b'1');
             }
+            _ => return Err(broker.unexpected_answer()),
         }
-        Ok(marks)
     }
+    Ok(marks)
 }
 
 fn call<'a>(part: &'a Part<'_>, keys: &'a RedisKeys) -> Call<'a> {

@@ -1,7 +1,7 @@
 //! Counting, showing and clearing jobs, and facts for an operator. Failed jobs are in `failed`.
 
 use ferry_core::broker::{Admin, Fact, Sizes, State};
-use ferry_core::failed::{FailedJob, FailedPosition};
+use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::{QueueName, Result};
 
 use crate::broker::{Role, SqlBroker};
@@ -18,16 +18,16 @@ impl<D: Database> Admin for SqlBroker<D> {
         failed::failed(self, queue, offset, limit)
     }
 
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
-        failed::oldest_failed(self, queue, passed, limit).map(Some)
+    fn failed_job(&self, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
+        failed::failed_job(self, queue, id)
     }
 
-    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        failed::retry(self, queue, jobs)
+    fn retry(&self, queue: &QueueName, which: &Filter, before: &mut dyn FnMut(&[FailedJob])) -> Result<u64> {
+        failed::retry(self, queue, which, before)
     }
 
-    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        failed::forget(self, queue, jobs)
+    fn forget(&self, queue: &QueueName, which: &Filter) -> Result<u64> {
+        failed::forget(self, queue, which)
     }
 
     fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {

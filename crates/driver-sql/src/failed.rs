@@ -1,9 +1,9 @@
 //! Failed jobs: shown, made ready again, forgotten.
 
-use ferry_core::failed::{FailedJob, FailedPosition};
+use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::payload::with_fresh_attempts;
 use ferry_core::timezone::TimeZone;
-use ferry_core::{NewJob, QueueName, Result};
+use ferry_core::{Error, NewJob, QueueName, Result};
 
 use crate::admin::clamped;
 use crate::broker::{Role, SqlBroker};
@@ -18,22 +18,54 @@ use crate::values::Values;
 /// The count is a column here. A payload with one of its own came from elsewhere, and is reset as `queue:retry` does.
 const NO_ATTEMPTS: u32 = 0;
 
+/// Rows that are read, and handed on, at a time.
+const PAGE: u64 = 200;
+
 /// A page of failed jobs, newest first.
 pub(crate) fn failed(broker: &SqlBroker<impl Database>, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
     let page = Values::new().text(queue.as_str()).int(clamped(limit)).int(clamped(offset));
     read_page(broker, Tables::newest_failed, page)
 }
 
-/// A page of failed jobs, oldest first, behind those that were passed. The position is never lost: ids only grow.
-pub(crate) fn oldest_failed(
+/// The failed job with this id.
+pub(crate) fn failed_job(broker: &SqlBroker<impl Database>, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
+    // What is no number is no id of a row.
+    let Ok(number) = id.parse::<i64>() else { return Ok(None) };
+    let next = behind(broker, queue, number.saturating_sub(1), 1)?.pop();
+    Ok(next.filter(|job| job.id == id))
+}
+
+/// A page of failed jobs behind an id, oldest first.
+fn behind(broker: &SqlBroker<impl Database>, queue: &QueueName, id: i64, limit: u64) -> Result<Vec<FailedJob>> {
+    let page = Values::new().text(queue.as_str()).int(id).int(clamped(limit));
+    read_page(broker, Tables::oldest_failed, page)
+}
+
+/// Hands the failed jobs that match to `remove`, oldest first, and returns how many it removed. Ids only grow, so no place is ever
+/// lost, and those that fail meanwhile are behind the newest one of the beginning: they are left alone.
+fn sweep(
     broker: &SqlBroker<impl Database>,
     queue: &QueueName,
-    passed: Option<&FailedPosition>,
-    limit: u64,
-) -> Result<Vec<FailedJob>> {
-    let last = passed.and_then(|passed| passed.last.parse().ok()).unwrap_or(i64::MIN);
-    let page = Values::new().text(queue.as_str()).int(last).int(clamped(limit));
-    read_page(broker, Tables::oldest_failed, page)
+    which: &Filter,
+    mut remove: impl FnMut(&[FailedJob]) -> Result<u64>,
+) -> Result<u64> {
+    let number = |job: &FailedJob| job.id.parse::<i64>().unwrap_or(i64::MAX);
+    let Some(newest) = failed(broker, queue, 0, 1)?.first().map(number) else { return Ok(0) };
+    let (mut passed, mut removed) = (i64::MIN, 0);
+    while passed < newest && which.most().is_none_or(|most| removed < most as u64) {
+        let page = behind(broker, queue, passed, PAGE)?;
+        let Some(last) = page.last().map(number) else { break };
+        let matching: Vec<FailedJob> = page.into_iter().filter(|job| number(job) <= newest && which.matches(job)).collect();
+        if !matching.is_empty() {
+            removed += remove(&matching).map_err(|error| counted(error, removed))?;
+        }
+        passed = last;
+    }
+    Ok(removed)
+}
+
+fn counted(error: Error, removed: u64) -> Error {
+    if removed == 0 { error } else { error.within(format!("{removed} jobs were done before this")) }
 }
 
 fn read_page(
@@ -44,13 +76,13 @@ fn read_page(
     broker.run(Role::Query, |session| match statement(&broker.tables) {
         Some(sql) => {
             let zone = broker.zone.get();
-            Ok(session.query(sql, page)?.iter().map(|row| failed_job(row, &zone)).collect())
+            Ok(session.query(sql, page)?.iter().map(|row| read_row(row, &zone)).collect())
         }
         None => Ok(Vec::new()),
     })
 }
 
-fn failed_job(row: &impl Row, zone: &TimeZone) -> FailedJob {
+fn read_row(row: &impl Row, zone: &TimeZone) -> FailedJob {
     let column = row.text(4);
     let (exception, reason, attempts) = trailer::split(&column);
     FailedJob {
@@ -62,15 +94,27 @@ fn failed_job(row: &impl Row, zone: &TimeZone) -> FailedJob {
         exception: exception.to_owned(),
         attempts,
         failed_at: row.int(5).map(|local| zone.to_unix(local)).unwrap_or_default(),
-        record: Vec::new(),
-        older: 0,
     }
+}
+
+/// Makes failed jobs ready again.
+pub(crate) fn retry(
+    broker: &SqlBroker<impl Database>,
+    queue: &QueueName,
+    which: &Filter,
+    before: &mut dyn FnMut(&[FailedJob]),
+) -> Result<u64> {
+    sweep(broker, queue, which, |jobs| {
+        // No connection is held here: the caller may write statuses to this very database.
+        before(jobs);
+        make_ready(broker, queue, jobs)
+    })
 }
 
 /// Makes those that are still there ready again, a chunk a transaction.
 ///
 /// The payload is read again inside: a row that has changed meanwhile is retried as it is now.
-pub(crate) fn retry(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
+fn make_ready(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
     let (now, tables) = (broker.settings.now(), &broker.tables);
     in_chunks(broker, jobs, |session, ids| {
         let Some(sql) = tables.failed_payloads(ids.len()) else { return Ok(0) };
@@ -82,9 +126,9 @@ pub(crate) fn retry(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: 
     })
 }
 
-/// Removes those that are still there, a chunk a transaction.
-pub(crate) fn forget(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-    in_chunks(broker, jobs, |session, ids| remove(session, &broker.tables, queue, ids))
+/// Removes failed jobs for good, a chunk a transaction.
+pub(crate) fn forget(broker: &SqlBroker<impl Database>, queue: &QueueName, which: &Filter) -> Result<u64> {
+    sweep(broker, queue, which, |jobs| in_chunks(broker, jobs, |session, ids| remove(session, &broker.tables, queue, ids)))
 }
 
 fn remove(session: &mut impl Session, tables: &Tables, queue: &QueueName, ids: &[i64]) -> Result<u64, SqlError> {

@@ -33,6 +33,10 @@ impl Interrupter for AbortSettler {
         self.interrupter.enter(stage);
     }
 
+    fn remind(&self) {
+        self.interrupter.remind();
+    }
+
     fn stop_request(&self) -> StopRequest {
         self.interrupter.stop_request()
     }

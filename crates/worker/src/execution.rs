@@ -43,6 +43,16 @@ impl Attempt {
         Self { outcome: Outcome::NotCallable, ..Self::failed(reason, text) }
     }
 
+    /// The job in whose handler this one ran was stopped. In a worker this one is not to blame and goes back as it came; inside push it is
+    /// gone with the push.
+    fn unwinding(inside_push: bool) -> Self {
+        let text = "The job whose handler pushed this one was stopped while it ran".to_owned();
+        match inside_push {
+            true => Self { halt: Some(Halt::Exited), ..Self::failed(Reason::Exited, text) },
+            false => Self { outcome: Outcome::Interrupted, cause: None, halt: Some(Halt::Exited) },
+        }
+    }
+
     fn ended_process(how: &str, halt: Halt) -> Self {
         Self { halt: Some(halt), ..Self::failed(Reason::Exited, worker_ended(how)) }
     }
@@ -143,6 +153,7 @@ impl JobExecution<'_> {
             CallEnd::TimedOut => Attempt::failed(Reason::Timeout, self.timed_out(limits)),
             CallEnd::NoHandler(text) => Attempt::not_callable(Reason::NoHandler, text),
             CallEnd::BadData(text) => Attempt::not_callable(Reason::Poison, text),
+            CallEnd::Unwinding => Attempt::unwinding(self.threads.is_none()),
             CallEnd::Exited => Attempt::ended_process("its handler called exit()", Halt::Exited),
             CallEnd::Died(text) => Attempt::ended_process(&text, Halt::Died),
         }
@@ -217,7 +228,7 @@ impl JobExecution<'_> {
         let callback = host.failed(self.job, cause)?;
         self.emit(host, Event::Failed(self.job, cause))?;
         match callback {
-            CallEnd::Exited => Err(Halt::Exited),
+            CallEnd::Exited | CallEnd::Unwinding => Err(Halt::Exited),
             CallEnd::Died(_) => Err(Halt::Died),
             // The exception of `failed()` was reported in place of this one.
             CallEnd::Threw(_) => Ok(()),

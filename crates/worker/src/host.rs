@@ -65,8 +65,8 @@ pub trait TaskHost: Host {
     /// The bytes of the next execution, with `count` failed ones. Others than `body` when the handler changed the task.
     fn next_body(&self, task: &Task, body: &[u8], count: i64) -> Vec<u8>;
 
-    /// The task at hand is over.
-    fn release(&self);
+    /// The task at hand is over and settled.
+    fn release(&self) -> Result<(), Halt>;
 
     /// Logs an event without calling PHP code: the process is on its way out.
     fn log(&self, event: TaskEvent<'_>);
@@ -117,6 +117,8 @@ pub enum CallEnd {
     NoHandler(String),
     /// `data` could not be decoded; the text says why.
     BadData(String),
+    /// The job in which this one runs was stopped: its handler ran a worker or pushed to `sync`. No further PHP code may run.
+    Unwinding,
     /// It ended the process in an orderly way: `exit()`. No further PHP code may run.
     Exited,
     /// A fatal error ended it. No further PHP code may run.

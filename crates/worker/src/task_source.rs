@@ -121,7 +121,10 @@ impl<'a> TaskSource<'a> {
         match received {
             ReceivedTask::Run { task, body } => return self.run_task(engine, &task, &body),
             ReceivedTask::Expired(task) => self.emit(TaskEvent::Expired(&task))?,
-            ReceivedTask::Poison { id, why } => self.emit(TaskEvent::Poison { id: &id, why: &why })?,
+            ReceivedTask::Poison { id, why } => {
+                let id = if id.is_empty() { "?" } else { &id };
+                self.emit(TaskEvent::Poison { id, why: &why })?;
+            }
             ReceivedTask::Counted(task, count) => {
                 self.emit(TaskEvent::Retry { task: &task, count, most: task.max_retries, pause: 0 })?;
                 return Ok(false);
@@ -156,9 +159,9 @@ impl<'a> TaskSource<'a> {
         if self.generation.is_forked() {
             return Err(if matches!(end, TaskEnd::Died(_)) { Halt::Died } else { Halt::Forked });
         }
-        let failed = self.conclude(engine, task, body, end, interrupted);
-        self.host.release();
-        failed
+        let failed = self.conclude(engine, task, body, end, interrupted)?;
+        self.host.release()?;
+        Ok(failed)
     }
 
     /// Runs the handler, watched. Returns whether it was interrupted because the consumer is to stop, too.

@@ -43,6 +43,9 @@ pub trait Interrupter: Send + Sync {
     /// Enters a stage. `KillProcess` does not return to the job: the implementation settles what must be settled and exits.
     fn enter(&self, stage: TimeoutStage);
 
+    /// A stage was entered and the job still runs: one that could not reach it is tried again. Called every [`POLL`] from then on.
+    fn remind(&self) {}
+
     /// Whether somebody asked the worker to stop. Polled while a job runs.
     fn stop_request(&self) -> StopRequest;
 
@@ -74,6 +77,29 @@ impl TimeoutSchedule {
     /// For a job that is to exit at `at`.
     fn exit_at(at: Instant, grace: Duration) -> Self {
         Self { warn: None, graceful_exit: at, unwind_exit: later(at, grace / 2), kill: later(at, grace) }
+    }
+
+    /// The same after a pause of `late` in which neither the watchdog nor the job ran (SIGSTOP, a frozen container): what is left of the
+    /// grace begins anew. When a job is to exit does not change: its timeout is a time of the world outside.
+    fn resumed(self, done: Option<TimeoutStage>, late: Duration) -> Self {
+        match done {
+            None | Some(TimeoutStage::Warn) => self,
+            Some(TimeoutStage::GracefulExit | TimeoutStage::UnwindExit | TimeoutStage::KillProcess) => {
+                Self { unwind_exit: later(self.unwind_exit, late), kill: later(self.kill, late), ..self }
+            }
+        }
+    }
+
+    /// The same when `stage` is entered at `now`: the stages that follow keep their distance.
+    fn entered(self, stage: TimeoutStage, now: Instant) -> Self {
+        match stage {
+            TimeoutStage::GracefulExit => {
+                let late = now.saturating_duration_since(self.graceful_exit);
+                Self { unwind_exit: later(self.unwind_exit, late), kill: later(self.kill, late), ..self }
+            }
+            TimeoutStage::UnwindExit => Self { kill: later(self.kill, now.saturating_duration_since(self.unwind_exit)), ..self },
+            TimeoutStage::Warn | TimeoutStage::KillProcess => self,
+        }
     }
 
     /// The stage that comes after `done`, and when.
@@ -199,6 +225,7 @@ impl Watchdog {
         let mut asked = None;
         while !inner.closed {
             let now = Instant::now();
+            inner.notice_pause(now);
             if inner.running
                 && let Some(at) = self.policy.exit_at(interrupter.stop_request(), &mut asked, now)
                 && inner.bring_forward(at, self.policy.grace)
@@ -209,6 +236,7 @@ impl Watchdog {
             match next {
                 Some((stage, at)) if at <= now => {
                     inner.done = Some(stage);
+                    inner.schedule = inner.schedule.map(|schedule| schedule.entered(stage, now));
                     if stage == TimeoutStage::KillProcess {
                         // Settling takes the network's time; PHP's thread waits in `disarm` if it comes back meanwhile.
                         drop(inner);
@@ -219,6 +247,9 @@ impl Watchdog {
                     interrupter.enter(stage);
                 }
                 _ if inner.running => {
+                    if inner.done.is_some() {
+                        interrupter.remind();
+                    }
                     let at = next.map_or(now + POLL, |(_, at)| at.min(now + POLL));
                     inner.wakes = Some(at);
                     inner = sync::wait_timeout(&self.changed, inner, at - now);
@@ -233,6 +264,14 @@ impl Watchdog {
 }
 
 impl Inner {
+    /// The thread wakes every [`POLL`] while a job runs: when it wakes much later, the process stood still.
+    fn notice_pause(&mut self, now: Instant) {
+        let late = self.wakes.map_or(Duration::ZERO, |wakes| now.saturating_duration_since(wakes));
+        if self.running && late > POLL {
+            self.schedule = self.schedule.map(|schedule| schedule.resumed(self.done, late));
+        }
+    }
+
     /// Lets the running job exit at `at`, unless it does so sooner. Returns true the first time that this changes its schedule.
     fn bring_forward(&mut self, at: Instant, grace: Duration) -> bool {
         let is_exiting = self.done.is_some_and(|done| done != TimeoutStage::Warn);
@@ -294,6 +333,39 @@ mod tests {
         assert_eq!(schedule.after(Some(TimeoutStage::GracefulExit)), Some((TimeoutStage::UnwindExit, start + seconds(65))));
         assert_eq!(schedule.after(Some(TimeoutStage::UnwindExit)), Some((TimeoutStage::KillProcess, start + seconds(70))));
         assert_eq!(schedule.after(Some(TimeoutStage::KillProcess)), None);
+    }
+
+    #[test]
+    fn a_job_has_its_whole_grace_after_the_process_stood_still() {
+        let start = Instant::now();
+        let schedule = TimeoutSchedule::new(start, seconds(60), None, seconds(10));
+        // Stopped from second 30 to 100: it is to exit at once, and has its grace from there.
+        let graceful = TimeoutStage::GracefulExit;
+        assert_eq!(schedule.resumed(None, seconds(70)).after(None), Some((graceful, start + seconds(60))));
+        let asked = schedule.entered(graceful, start + seconds(100));
+        assert_eq!(asked.after(Some(graceful)), Some((TimeoutStage::UnwindExit, start + seconds(105))));
+        assert_eq!(asked.after(Some(TimeoutStage::UnwindExit)), Some((TimeoutStage::KillProcess, start + seconds(110))));
+        // Stopped from second 62 to 100, after it was to exit: what was left of its grace is left.
+        let resumed = schedule.resumed(Some(graceful), seconds(38));
+        assert_eq!(resumed.after(Some(graceful)), Some((TimeoutStage::UnwindExit, start + seconds(103))));
+        let unwound = resumed.entered(TimeoutStage::UnwindExit, start + seconds(103));
+        assert_eq!(unwound.after(Some(TimeoutStage::UnwindExit)), Some((TimeoutStage::KillProcess, start + seconds(108))));
+    }
+
+    #[test]
+    fn only_a_running_job_and_a_long_silence_count_as_a_pause() {
+        let wakes = Instant::now();
+        let schedule = TimeoutSchedule::new(wakes, Duration::ZERO, None, seconds(10));
+        let done = Some(TimeoutStage::GracefulExit);
+        let inner = |running| Inner { running, schedule: Some(schedule), done, wakes: Some(wakes), ..Inner::default() };
+        let unwinds = |inner: &Inner| inner.schedule.and_then(|schedule| schedule.after(done)).map(|(_, at)| at);
+        let (mut long, mut short, mut idle) = (inner(true), inner(true), inner(false));
+        long.notice_pause(wakes + seconds(7));
+        short.notice_pause(wakes + POLL);
+        idle.notice_pause(wakes + seconds(7));
+        assert_eq!(unwinds(&long), Some(wakes + seconds(12)));
+        assert_eq!(unwinds(&short), Some(wakes + seconds(5)));
+        assert_eq!(unwinds(&idle), Some(wakes + seconds(5)));
     }
 
     #[test]

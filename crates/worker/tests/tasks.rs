@@ -188,7 +188,9 @@ impl TaskHost for FakeHost {
         task.with_retry(body, count)
     }
 
-    fn release(&self) {}
+    fn release(&self) -> std::result::Result<(), Halt> {
+        Ok(())
+    }
 
     fn log(&self, event: TaskEvent<'_>) {
         self.record.borrow_mut().push(format!("log {}", line_of(event)));

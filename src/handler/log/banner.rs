@@ -10,8 +10,14 @@ use serde_json::Value;
 use super::entry::{Entry, LogLevel, Values};
 
 /// One entry for the settings, one for each warning.
-pub fn entries(options: &Options, config: &ConnectionConfig) -> Vec<Entry<'static>> {
-    let settings = settings(options, config);
+///
+/// `any_class`: object jobs may make objects of any class.
+pub fn entries(options: &Options, config: &ConnectionConfig, any_class: bool) -> Vec<Entry<'static>> {
+    let mut settings = settings(options, config);
+    if any_class {
+        // A payload may name any class whose code then runs; `allowed_classes` is the answer.
+        settings.push(("object_jobs", "any class".into()));
+    }
     let listed: Vec<String> = settings.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect();
     let text = format!("worker {} starts: {}", std::process::id(), listed.join(", "));
     let mut entries = vec![Entry::worker(LogLevel::Notice, "starting", text, settings)];

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ferry_core::Error;
-use ferry_worker::{Event, FailureCause, HeldJob, Summary};
+use ferry_worker::{Event, FailureCause, HeldJob, Summary, TaskEvent};
 use serde_json::Value;
 
 /// How grave something is, as PSR-3 has it.
@@ -61,6 +61,15 @@ pub enum Subject<'a> {
         /// ` (again in 5 s)`
         more: String,
     },
+    /// A task.
+    Task {
+        /// Its id.
+        id: &'a str,
+        /// Its type, when it was read.
+        kind: Option<&'a str>,
+        /// `Retry 1/3: ` and the id.
+        text: String,
+    },
     /// The worker itself.
     Worker {
         /// The sentence.
@@ -73,6 +82,10 @@ pub enum Subject<'a> {
 impl<'a> Entry<'a> {
     fn job(level: LogLevel, event: &'static str, job: &'a HeldJob, word: &'static str, more: String) -> Self {
         Self { level, event, subject: Subject::Job { job, word, more } }
+    }
+
+    fn task(level: LogLevel, event: &'static str, id: &'a str, kind: Option<&'a str>, text: String) -> Self {
+        Self { level, event, subject: Subject::Task { id, kind, text } }
     }
 
     /// About the worker.
@@ -94,7 +107,7 @@ impl<'a> Entry<'a> {
     pub fn message(&self) -> String {
         match &self.subject {
             Subject::Job { job, word, more } => format!("{word} {}{more}", job.payload().job),
-            Subject::Worker { text, .. } => text.clone(),
+            Subject::Task { text, .. } | Subject::Worker { text, .. } => text.clone(),
         }
     }
 
@@ -102,6 +115,10 @@ impl<'a> Entry<'a> {
     pub fn context(&self) -> Values {
         match &self.subject {
             Subject::Worker { values, .. } => values.clone(),
+            Subject::Task { id, kind, .. } => {
+                let kind = kind.map(|kind| ("type", kind.into()));
+                std::iter::once(("id", (*id).into())).chain(kind).collect()
+            }
             Subject::Job { job, .. } => {
                 vec![
                     ("id", job.id().into()),
@@ -142,6 +159,7 @@ pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
         Event::StatusError(error) => {
             Entry::trouble("status_error", format!("the status of jobs cannot be written: {error}; jobs go on without"))
         }
+        Event::Task(event) => of_task(event),
         Event::Notice(notice) => Entry::trouble("warning", notice.to_owned()),
         Event::ThreadPanicked(panic) => {
             Entry::worker(LogLevel::Error, "thread_panicked", format!("{panic}; the worker stops"), Vec::new())
@@ -156,6 +174,31 @@ pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
             Entry::worker(LogLevel::Debug, "stopping", format!("stopping with {code}"), vec![("code", code.into())])
         }
     })
+}
+
+/// The entry of a task, in the words of the original design.
+fn of_task(event: TaskEvent<'_>) -> Entry<'_> {
+    use TaskEvent::{Error, Expired, Failed, GivenBack, Poison, Retry, Starting, Succeeded, TimedOut};
+    let because = |why: &str| format!(" ({})", why.lines().next().unwrap_or_default());
+    let (level, name, word, task, more) = match event {
+        Starting(task) => (LogLevel::Info, "starting", "Starting", task, String::new()),
+        Succeeded(task) => (LogLevel::Info, "success", "Success", task, String::new()),
+        Error(task, line) => (LogLevel::Warning, "error", "Error", task, because(line)),
+        Failed(task, why) => (LogLevel::Error, "failed", "Failed", task, because(why)),
+        Expired(task) => (LogLevel::Warning, "expired", "Expired", task, String::new()),
+        TimedOut(task, timeout) => {
+            (LogLevel::Warning, "timeout", "Timed out", task, format!(" (after {} s)", timeout.as_secs_f64()))
+        }
+        GivenBack(task) => (LogLevel::Notice, "released", "Released", task, String::new()),
+        Retry { task, count, most, .. } => {
+            let text = format!("Retry {count}/{most}: {}", task.id);
+            return Entry::task(LogLevel::Notice, "retry", &task.id, Some(&task.kind), text);
+        }
+        Poison { id, why } => {
+            return Entry::task(LogLevel::Error, "poison", id, None, format!("Error: {id}{}", because(why)));
+        }
+    };
+    Entry::task(level, name, &task.id, Some(&task.kind), format!("{word}: {}{more}", task.id))
 }
 
 fn unsettled(job: &HeldJob, error: &Error) -> String {

@@ -13,7 +13,8 @@ use std::cell::RefCell;
 use ext_php_rs::ffi::php_output_write;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_core::config::ConnectionConfig;
-use ferry_worker::{Event, Options};
+use ferry_core::display::{indented, one_line};
+use ferry_worker::{Event, Options, TaskEvent};
 
 use crate::zend::call::{self, Called, guarded};
 use crate::zend::dates::formatted;
@@ -53,6 +54,13 @@ impl Log {
         Self::new(Sink::None, LogLevel::Info)
     }
 
+    /// The logger, for the cycle collector.
+    pub fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        if let Sink::Psr(logger) = &self.sink {
+            visit(logger);
+        }
+    }
+
     /// Whether saying something calls PHP code.
     pub fn calls_php(&self) -> bool {
         matches!(self.sink, Sink::Psr(_))
@@ -66,19 +74,29 @@ impl Log {
     }
 
     /// Says what the worker was asked to do, and what an operator may have overlooked.
-    pub fn begin(&self, options: &Options, config: &ConnectionConfig) -> Called<()> {
-        banner::entries(options, config).iter().try_for_each(|entry| self.write(entry, || None))
+    ///
+    /// `any_class`: object jobs may make objects of any class.
+    pub fn begin(&self, options: &Options, config: &ConnectionConfig, any_class: bool) -> Called<()> {
+        banner::entries(options, config, any_class).iter().try_for_each(|entry| self.write(entry, || None))
     }
 
-    /// Logs an error that has no event of its own.
-    pub fn error(&self, text: &str) {
-        // A logger that throws here has nobody to throw to.
-        let _ = guarded(|| self.write(&Entry::trouble("error", text.to_owned()), || None));
+    /// Logs an error that has no event of its own. Fails only when a logger throws.
+    pub fn error(&self, text: &str) -> Called<()> {
+        guarded(|| self.write(&Entry::trouble("error", text.to_owned()), || None))
+    }
+
+    /// Logs an event while PHP is on its way out: a logger is not called.
+    pub fn event_at_exit(&self, event: Event<'_>) {
+        if !self.calls_php() {
+            // Without a logger nothing can throw.
+            let _ = self.event(event, || None);
+        }
     }
 
     /// The lines of every job are the hot ones: with a higher level they cost a comparison.
     pub fn skips(&self, event: &Event<'_>) -> bool {
-        let of_every_job = matches!(event, Event::Looping | Event::Processing(_) | Event::Processed(_));
+        let of_every_job = matches!(event, Event::Looping | Event::Processing(_) | Event::Processed(_))
+            || matches!(event, Event::Task(TaskEvent::Starting(_) | TaskEvent::Succeeded(_)));
         of_every_job && (self.least > LogLevel::Info || matches!(self.sink, Sink::None))
     }
 
@@ -114,8 +132,12 @@ impl Log {
     fn plain(&self, entry: &Entry<'_>) -> String {
         let now = self.now();
         match &entry.subject {
-            Subject::Job { job, word, more } => format!("[{now}][{}] {word:<11} {}{more}\n", job.id(), job.payload().job),
-            Subject::Worker { text, .. } => format!("[{now}] ferry: {text}\n"),
+            Subject::Job { job, word, more } => {
+                let (id, name, more) = (job.id(), one_line(&job.payload().job), one_line(more));
+                format!("[{now}][{}] {word:<11} {name}{more}\n", one_line(&id))
+            }
+            Subject::Task { text, .. } => format!("[Task] {}\n", one_line(text)),
+            Subject::Worker { text, .. } => format!("[{now}] ferry: {}\n", indented(text)),
         }
     }
 

@@ -110,7 +110,10 @@ behaviours! {
         a_job_named_twice_is_retried_once
         a_forgotten_job_is_gone_and_the_others_stay
         failed_jobs_of_another_queue_are_left_alone
-        a_walk_from_the_oldest_meets_every_job_once
+        jobs_of_a_class_are_retried_and_forgotten_among_many_others
+        a_failed_job_is_found_by_its_id
+        a_job_that_fails_again_while_others_are_retried_is_retried_once
+        looks_in_a_row_and_at_once_see_every_failed_job
         of_several_who_retry_at_once_one_gets_each_job
     }
     poison {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ferry_core::broker::{Admin, Capabilities, ExtendResult, Settle, SettleResult, Settlement, Sizes, State};
 use ferry_core::control::WorkerControl;
-use ferry_core::failed::{FailedJob, FailedPosition, Failure};
+use ferry_core::failed::{FailedJob, Failure, Filter};
 use ferry_core::job::{Claim, NewJob, Reservation};
 use ferry_core::payload::{find_attempts, with_attempts};
 use ferry_core::{Broker, IdempotencyStore, QueueName, Result, StatusStore};
@@ -37,10 +37,6 @@ fn job_inside<'a>(job: &NewJob<'_>) -> NewJob<'a> {
 
 fn failed_outside(jobs: Vec<FailedJob>) -> Vec<FailedJob> {
     jobs.into_iter().map(|job| FailedJob { payload: outside(&job.payload), ..job }).collect()
-}
-
-fn failed_inside(jobs: &[FailedJob]) -> Vec<FailedJob> {
-    jobs.iter().map(|job| FailedJob { payload: inside(&job.payload), ..job.clone() }).collect()
 }
 
 fn how_inside(settlement: &Settlement) -> Settlement {
@@ -116,16 +112,16 @@ impl Admin for FromOne {
         self.operator().failed(queue, offset, limit).map(failed_outside)
     }
 
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>> {
-        Ok(self.operator().oldest_failed(queue, passed, limit)?.map(failed_outside))
+    fn failed_job(&self, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
+        Ok(self.operator().failed_job(queue, id)?.map(|job| FailedJob { payload: outside(&job.payload), ..job }))
     }
 
-    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        self.operator().retry(queue, &failed_inside(jobs))
+    fn retry(&self, queue: &QueueName, which: &Filter, before: &mut dyn FnMut(&[FailedJob])) -> Result<u64> {
+        self.operator().retry(queue, which, before)
     }
 
-    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-        self.operator().forget(queue, &failed_inside(jobs))
+    fn forget(&self, queue: &QueueName, which: &Filter) -> Result<u64> {
+        self.operator().forget(queue, which)
     }
 
     fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {

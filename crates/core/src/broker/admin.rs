@@ -1,28 +1,28 @@
-//! What an operator may ask of a broker: failed jobs, payloads that wait, facts about the server.
+//! Operations for operators and monitoring: failed jobs, waiting payloads, facts about the server.
 
 use crate::error::Result;
-use crate::failed::{FailedJob, FailedPosition};
+use crate::failed::{FailedJob, Filter};
 use crate::queue::QueueName;
 
-/// What an operator may ask of a broker.
+/// Operations for operators and monitoring.
 pub trait Admin: Send + Sync {
     /// Failed jobs of `queue`, newest first, skipping `offset`.
     fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>>;
 
-    /// Failed jobs of `queue`, oldest first, behind those that were `passed`. `None`: the place is lost, because others removed
-    /// jobs that lay behind; the walk must begin anew.
-    fn oldest_failed(&self, queue: &QueueName, passed: Option<&FailedPosition>, limit: u64) -> Result<Option<Vec<FailedJob>>>;
+    /// The failed job of `queue` with this id; of several the oldest.
+    fn failed_job(&self, queue: &QueueName, id: &str) -> Result<Option<FailedJob>>;
 
-    /// Makes failed jobs of `queue` ready again, which were read a moment ago, and returns how many. Their attempts begin anew; no
-    /// other byte changes.
+    /// Makes the failed jobs of `queue` that match `which` ready again, oldest first, and returns how many. Their attempts are
+    /// reset; no other byte changes.
     ///
-    /// Each one leaves the failed store and joins the ready jobs, or neither. One that is gone is not counted; nor is one that
-    /// lies far from where it was read, because many others were removed meanwhile: it stays failed, to be read again. After an
-    /// error some may be done; those are not failed any more, so asking again is safe.
-    fn retry(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64>;
+    /// `before` gets each batch just before it becomes ready. A job leaves the failed store and joins the ready jobs, or neither.
+    /// Jobs that fail after the call began are left alone, so that one that fails again at once is not retried for ever. When
+    /// several callers retry at the same time, each job is retried once. After an error some jobs may be ready; they are not
+    /// failed any more, so calling again is safe.
+    fn retry(&self, queue: &QueueName, which: &Filter, before: &mut dyn FnMut(&[FailedJob])) -> Result<u64>;
 
-    /// Removes failed jobs of `queue` for good and returns how many; otherwise like [`Admin::retry`].
-    fn forget(&self, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64>;
+    /// Removes the failed jobs of `queue` that match `which` for good and returns how many; otherwise like [`Admin::retry`].
+    fn forget(&self, queue: &QueueName, which: &Filter) -> Result<u64>;
 
     /// Payloads of `queue` in `state`, next first, skipping `offset`. Changes nothing.
     fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>>;
@@ -30,14 +30,14 @@ pub trait Admin: Send + Sync {
     /// Removes every ready, delayed and reserved job of `queue` and returns how many. Failed jobs stay.
     fn clear(&self, queue: &QueueName) -> Result<u64>;
 
-    /// What an operator should know of the server: version, limits, what it does when memory is full, how far its clock is off.
-    /// A fact that the server does not tell is left out. `docs/api.md` lists the names.
+    /// Facts about the server: version, limits, what it does when memory is full, its clock skew. A fact that the server does not
+    /// disclose is left out. `docs/api.md` lists the names.
     fn facts(&self) -> Result<Vec<(&'static str, Fact)>> {
         Ok(Vec::new())
     }
 
-    /// The statements that make what this driver keeps its jobs in, for those who do not let it make them itself. Nothing for
-    /// brokers that need nothing.
+    /// The statements that create the tables of this driver, for users who do not let it create them. Empty for brokers without
+    /// tables.
     fn schema(&self) -> Vec<String> {
         Vec::new()
     }
@@ -46,17 +46,17 @@ pub trait Admin: Send + Sync {
 /// One fact about a server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
-    /// Words.
+    /// Text.
     Text(String),
     /// A count, or bytes.
     Number(i64),
     /// Seconds.
     Seconds(f64),
-    /// Whether it is so.
+    /// Yes or no.
     Flag(bool),
 }
 
-/// The states in which a job lies in the broker.
+/// The states of a job that is not finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Waiting for a worker.

@@ -1,4 +1,4 @@
-//! Which failed jobs an operator means. Finding them is the store's work, walking through them the client's.
+//! Which failed jobs a call is about. Finding them in a store is the driver's task.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -6,9 +6,9 @@ use std::collections::{HashMap, HashSet};
 use serde_json::value::RawValue;
 
 use crate::failed::FailedJob;
-use crate::payload::Payload;
+use crate::payload::{Payload, class_name};
 
-/// Which failed jobs are meant: those that meet every condition. Without conditions all of them.
+/// Selects failed jobs: those that meet every condition. Without conditions all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     /// Those with one of these ids.
@@ -57,7 +57,7 @@ impl Filter {
         Self { ids: Some(ids.into_iter().collect()), ..Self::default() }
     }
 
-    /// Whether this job is meant.
+    /// Whether this job is selected.
     pub fn matches(&self, job: &FailedJob) -> bool {
         self.connection.admits(&job.connection)
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&job.id))
@@ -76,14 +76,14 @@ impl Filter {
         Self { connection, ..self }
     }
 
-    /// How many jobs it can mean at most. `None`: any number.
+    /// How many ids it names. `None`: it names none, so any number of jobs may match.
     pub fn most(&self) -> Option<usize> {
         self.ids.as_ref().map(HashSet::len)
     }
 }
 
 fn same_class(one: &str, other: &str) -> bool {
-    let plain = |name: &str| name.trim_start_matches('\\').to_ascii_lowercase();
+    let plain = |name: &str| class_name(name).to_ascii_lowercase();
     plain(one) == plain(other)
 }
 

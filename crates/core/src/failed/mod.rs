@@ -78,19 +78,6 @@ pub struct FailedJob {
     pub attempts: Option<u32>,
     /// Unix second.
     pub failed_at: i64,
-    /// The record as it lies in the store, for stores that find it by its bytes; empty elsewhere.
-    pub record: Vec<u8>,
-    /// How many older ones there were when it was read, for stores that find it by its place; 0 elsewhere.
-    pub older: u64,
-}
-
-/// How far a walk through failed jobs has come, from the oldest on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedPosition {
-    /// So many lie behind it and stay.
-    pub count: u64,
-    /// The id of the last of them.
-    pub last: String,
 }
 
 impl FailedJob {
@@ -105,8 +92,6 @@ impl FailedJob {
             exception: failure.exception.clone(),
             attempts: Some(failure.attempts),
             failed_at: now,
-            record: Vec::new(),
-            older: 0,
         }
     }
 
@@ -127,7 +112,7 @@ impl FailedJob {
         Value::Object(map).to_string().into_bytes()
     }
 
-    /// Reads what [`FailedJob::to_json`] wrote, and keeps those bytes as `record`.
+    /// Reads what [`FailedJob::to_json`] wrote.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         let bad = || Error::new(ErrorKind::Poison, "a record in the failed store is not one of ours");
         let value: Value = serde_json::from_slice(bytes).map_err(|e| bad().with_source(e))?;
@@ -146,8 +131,6 @@ impl FailedJob {
             exception: text("exception").unwrap_or_default(),
             attempts: value.get("attempts").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()),
             failed_at: value.get("failed_at").and_then(Value::as_i64).unwrap_or_default(),
-            record: bytes.to_vec(),
-            older: 0,
         })
     }
 }
@@ -168,7 +151,7 @@ mod tests {
             };
             let job = FailedJob::of(&failure, "x".into(), "mail", 1_700_000_000);
             let json = job.to_json();
-            assert_eq!(FailedJob::from_json(&json).unwrap(), FailedJob { record: json, ..job });
+            assert_eq!(FailedJob::from_json(&json).unwrap(), job);
         }
     }
 }

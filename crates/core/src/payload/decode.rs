@@ -59,14 +59,25 @@ impl Payload {
         })
     }
 
-    /// Class and method: `Class@method`, or `fire`.
+    /// Class and method: `Class@method`, or `fire`. The class is normalised ([`class_name`]).
     pub fn target(&self) -> (&str, &str) {
-        match self.job.split_once('@') {
-            Some((class, method)) => (class, method),
-            None => (&self.job, "fire"),
-        }
+        let (class, method) = self.job.split_once('@').unwrap_or((&self.job, "fire"));
+        (class_name(class), method)
     }
 }
+
+/// The name of a class as the engine knows it: without backslashes in front. Every comparison of names starts from this one.
+pub fn class_name(name: &str) -> &str {
+    name.trim_start_matches('\\')
+}
+
+/// Whether a class is the handler of object jobs, under think-queue's name or ours. PHP does not mind case.
+pub fn is_object_handler(class: &str) -> bool {
+    let class = class_name(class);
+    OBJECT_HANDLERS.iter().any(|handler| class.eq_ignore_ascii_case(handler))
+}
+
+const OBJECT_HANDLERS: [&str; 2] = ["think\\queue\\CallQueuedHandler", "Ferry\\CallQueuedHandler"];
 
 /// The raw values of the keys we know; of repeated keys the last, as PHP reads them.
 #[derive(Default)]
@@ -185,6 +196,23 @@ mod tests {
         assert_eq!(payload.id.as_deref(), Some("IDID"));
         assert_eq!(payload.tries, Some(Tries::Limit(7)));
         assert_eq!((payload.timeout, payload.timeout_at), (Some(Duration::from_secs(9)), Some(1_700_000_999)));
+    }
+
+    #[test]
+    fn the_handler_of_object_jobs_is_known_however_its_name_is_written() {
+        for job in [
+            r"think\\queue\\CallQueuedHandler@call",
+            r"\\think\\queue\\CallQueuedHandler@call",
+            r"\\\\\\THINK\\Queue\\callqueuedhandler@CALL",
+            r"Ferry\\CallQueuedHandler@call",
+            r"\\\\ferry\\callQueuedHandler",
+        ] {
+            let payload = decode(&format!(r#"{{"job":"{job}"}}"#));
+            assert!(is_object_handler(payload.target().0), "{job}");
+            assert!(!payload.target().0.starts_with('\\'), "{job}");
+        }
+        assert!(!is_object_handler("CallQueuedHandler"));
+        assert!(!is_object_handler("app\\think\\queue\\CallQueuedHandler"));
     }
 
     #[test]

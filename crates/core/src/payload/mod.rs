@@ -5,5 +5,5 @@ mod decode;
 mod encode;
 
 pub use attempts::{AttemptsAt, find_attempts, with_attempts, with_fresh_attempts};
-pub use decode::Payload;
+pub use decode::{Payload, class_name, is_object_handler};
 pub use encode::{Envelope, Limits};

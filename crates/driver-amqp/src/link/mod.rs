@@ -22,6 +22,11 @@ use transport::ConnectionIo;
 
 pub use transport::Transport;
 
+/// The largest frame that is agreed on, in bytes: RabbitMQ's default. lapin allocates two buffers of 32 frames before it knows the server,
+/// and takes a server that says 0 for one without a limit.
+const MAX_FRAME: u32 = 131_072;
+/// The most channels that are agreed on: RabbitMQ's default.
+const MAX_CHANNELS: u16 = 2047;
 /// How long closing a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -153,16 +158,18 @@ impl AmqpLink {
     /// Closes the connection and waits for the answer. Dropping it closes it too, but does not wait.
     pub fn close(&self) {
         if self.is_alive() {
-            // Without an answer the broker finds the connection closed all the same.
-            let _ = self.io.wait(Instant::now() + CLOSE_TIMEOUT, self.connection.close(200, "OK".into()));
+            let closed = self.io.wait(Instant::now() + CLOSE_TIMEOUT, self.connection.close(200, "OK".into()));
+            if closed.is_none() {
+                // lapin would keep its thread and the socket until the other side answers.
+                self.cut();
+            }
         }
     }
 
-    /// Shuts the socket at once, so that the broker reads nothing more of ours.
+    /// Ends the connection at once, so that the broker reads nothing more of ours.
     pub fn cut(&self) {
-        match &self.hangup_probe {
-            Some(probe) => probe.cut(),
-            None => self.close(),
+        if let Some(probe) = &self.hangup_probe {
+            probe.cut();
         }
     }
 }
@@ -182,7 +189,12 @@ fn uri(config: &AmqpConfig, host: &str, port: u16) -> AMQPUri {
             port,
         },
         vhost: config.vhost.clone(),
-        query: AMQPQueryString { heartbeat: Some(config.heartbeat), ..AMQPQueryString::default() },
+        query: AMQPQueryString {
+            heartbeat: Some(config.heartbeat),
+            frame_max: Some(MAX_FRAME),
+            channel_max: Some(MAX_CHANNELS),
+            ..AMQPQueryString::default()
+        },
     }
 }
 

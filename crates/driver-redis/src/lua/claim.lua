@@ -1,11 +1,11 @@
--- Takes a piece of work, unless it is done or somebody else has it.
+-- Claims a piece of work, unless it is done or claimed by another token.
 --
 -- KEYS   1 hash of the work
 -- ARGV   1 now in milliseconds, "" for the server's clock; 2 token; 3 seconds that the work may take; 4 seconds that its outcome is
 --        kept
--- answer { "yours" }, { "held", milliseconds until that claim lapses } or { "done", result where one was kept }
+-- answer { "yours" }, { "held", milliseconds until that claim expires } or { "done", result where one was kept }
 --
--- As Once::answer in crates/core/src/ledger/once.rs.
+-- As ClaimRecord::answer in crates/core/src/idempotency.rs.
 
 local key, token, lease, ttl = KEYS[1], ARGV[2], ARGV[3] * 1000, ARGV[4] * 1000
 local now = tonumber(ARGV[1])

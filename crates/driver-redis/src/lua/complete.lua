@@ -1,11 +1,11 @@
--- Marks a piece of work as done, if nobody else claimed it since.
+-- Marks a piece of work as done, if it is claimed by this token.
 --
 -- KEYS   1 hash of the work
 -- ARGV   1 now in milliseconds, "" for the server's clock; 2 token; 3 seconds that the outcome is kept; 4 "1" when there is a
 --        result; 5 the result
--- answer 1 done, 0 nobody holds it by this token
+-- answer 1 done, 0 it is not claimed by this token
 --
--- As Once::may_complete in crates/core/src/ledger/once.rs.
+-- As ClaimRecord::may_complete in crates/core/src/idempotency.rs.
 
 local key, token, ttl = KEYS[1], ARGV[2], ARGV[3] * 1000
 local now = tonumber(ARGV[1])

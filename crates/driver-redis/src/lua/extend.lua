@@ -1,9 +1,9 @@
--- Lets leases of one queue run on from now.
+-- Renews leases of one queue from now.
 --
 -- KEYS   1 reserved set
--- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever (then it is only looked at);
+-- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever (then it is only checked);
 --        then the reserved members
--- answer one character a member, in order: "1" it runs on, "0" the reservation is no longer ours
+-- answer one character a member, in order: "1" renewed, "0" the reservation is no longer ours
 
 local reserved = KEYS[1]
 local now = tonumber(ARGV[1]) or tonumber(redis.call('TIME')[1])

@@ -2,7 +2,7 @@
 --
 -- KEYS   1 hash of the work
 -- ARGV   1 now in milliseconds, "" for the server's clock
--- answer 1 something was known of it, 0 nothing was
+-- answer 1 it was known, 0 it was not
 
 local now = tonumber(ARGV[1])
 if not now then

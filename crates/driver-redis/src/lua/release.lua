@@ -1,10 +1,10 @@
--- Gives a claim up, if it is still ours and the work is not done.
+-- Releases a claim, if it is still ours and the work is not done.
 --
 -- KEYS   1 hash of the work
 -- ARGV   1 now in milliseconds, "" for the server's clock; 2 token
--- answer 1 given up, 0 nobody holds it by this token, or it is done
+-- answer 1 released, 0 it is not claimed by this token, or it is done
 --
--- As Once::may_release in crates/core/src/ledger/once.rs.
+-- As ClaimRecord::may_release in crates/core/src/idempotency.rs.
 
 local now = tonumber(ARGV[1])
 if not now then

@@ -1,4 +1,4 @@
--- Stores what a worker does, and forgets workers that have not reported for a while.
+-- Stores the report of a worker, and removes workers that have not reported for a while.
 --
 -- KEYS   1 sorted set of workers by the second they were seen, 2 hash of their reports
 -- ARGV   1 now as unix second, "" for the server's clock; 2 seconds after which a worker is gone; 3 id; 4 report

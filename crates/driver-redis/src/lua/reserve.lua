@@ -1,10 +1,10 @@
--- Takes ready jobs of one queue: due and expired ones are made ready first, then a batch moves from ready to reserved.
+-- Reserves jobs of one queue: due and expired ones are made ready first, then a batch moves from ready to reserved.
 --
 -- KEYS   1 ready list, 2 delayed set, 3 reserved set
 -- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever; 3 most jobs to take;
 --        4 when attempts rise: "reserve" (v3), or "return" (v1 and v2), where an expired reservation is raised on its way back
--- answer { the server's second, its microseconds, then for each job: body as it lay ready, 0-based offset of its attempts
---          digits or -1, what the member in the reserved set says of attempts }
+-- answer { the server's second, its microseconds, then for each job: body as it was ready, 0-based offset of its attempts
+--          digits or -1, attempts in the member of the reserved set }
 --
 -- A write that may be refused always comes before the removal it belongs to, so a refusal loses nothing.
 
@@ -18,8 +18,9 @@ local retry_after = tonumber(ARGV[2])
 local max = tonumber(ARGV[3])
 local raised_by_return = ARGV[4] == 'return'
 
-local MIGRATE = 500     -- most jobs made ready per set and call
-local LOOK_FURTHER = 64 -- most jobs looked at behind ones that had to be skipped
+local MIGRATE = 500       -- most jobs made ready per set and call
+local LOOK_FURTHER = 1000 -- most jobs looked at behind ones that had to be skipped,
+local PAGE = 64           -- and how many at a time
 
 -- A server at its memory limit refuses the first write of a script if it might need memory, and then no other. Taking a
 -- job moves bytes and adds none, so it begins with a write that is never refused for memory: workers can drain a full server.
@@ -178,12 +179,20 @@ local head = call('LRANGE', ready, 0, max - 1)
 if #head > 0 then
   begin_writing()
   local ended = take(head)
-  if not ended and #skipped > 0 then
-    take(call('LRANGE', ready, max, max + LOOK_FURTHER - 1))
+  while not ended and #skipped > 0 and looked_at < max + LOOK_FURTHER do
+    local page = call('LRANGE', ready, looked_at, looked_at + PAGE - 1)
+    if #page == 0 then break end
+    ended = take(page)
   end
 end
 
-if taken > 0 then
+if taken == 0 and #skipped >= max + LOOK_FURTHER then
+  -- So many copies of reserved jobs would keep all others back for ever: they go to the tail, a page at a time.
+  for first = 1, #skipped, PAGE do
+    call('RPUSH', ready, unpack(skipped, first, math.min(first + PAGE - 1, #skipped)))
+  end
+  call('LTRIM', ready, #skipped, -1)
+elseif taken > 0 then
   call('LTRIM', ready, looked_at, -1)
   for index = #skipped, 1, -1 do
     call('LPUSH', ready, skipped[index])

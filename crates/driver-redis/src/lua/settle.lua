@@ -1,4 +1,4 @@
--- Ends reservations of one queue in any way but plain deletion, each only if it is still ours.
+-- Ends reservations of one queue in any way but deletion, each only if it is still ours.
 --
 -- KEYS   1 ready list, 2 delayed set, 3 reserved set, 4 failed list
 -- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever; then for each item four: how,

@@ -1,11 +1,11 @@
--- Takes failed jobs of one queue out of the failed list: to make them ready again, or for good.
+-- Removes failed jobs of one queue from the failed list: to make them ready again, or for good.
 --
 -- KEYS   1 failed list, 2 ready list
 -- ARGV   1 "retry" or "forget"; 2 and 3 how many older ones there were of the oldest and of the newest of these jobs; then for
---        each job two, the oldest first: its record as it lies in the failed list, the payload that becomes ready
--- answer one character a job, in order: "1" it was taken out, "0" it does not lie there any more
+--        each job two, the oldest first: its record in the failed list, the payload that becomes ready
+-- answer one character a job, in order: "1" removed, "0" it is not there any more
 --
--- The records are marked where they lie and removed in one go at the end: finding each from an end of the list would take
+-- The records are marked in place and removed together at the end: finding each from an end of the list would take
 -- minutes in a long one. Whatever is refused on the way, all is put back: a job is never in both lists, nor in neither.
 
 local failed, ready = KEYS[1], KEYS[2]
@@ -29,7 +29,7 @@ end
 -- See reserve.lua: begins with a write that a full server accepts, because this moves jobs and adds none.
 try('LTRIM', failed, 0, -1) -- all of it stays
 
--- Where records lie: -1 is the oldest, because they go in at the head.
+-- The index of each record: -1 is the oldest, because they go in at the head.
 local index_of = {}
 local function look(from, to)
   local records = redis.call('LRANGE', failed, -1 - to, -1 - from)

@@ -1,7 +1,7 @@
-//! What a fresh link says first: `AUTH`, `SELECT`, `PING`, in one write.
+//! The first request of a connection: `AUTH`, `SELECT`, `PING`, in one write.
 //!
-//! The `PING` makes every complaint about the login (no password given, loading, too many clients, not Redis at all) come now,
-//! when nothing was pushed yet, and not as the doubtful end of a first push.
+//! The `PING` makes every refusal of the login (no password given, loading, too many clients, not Redis at all) come now,
+//! when nothing was pushed yet, and not as the uncertain end of a first push.
 
 use std::time::Instant;
 
@@ -13,9 +13,9 @@ use super::{Broken, RedisSocket};
 use crate::refusal;
 
 /// Logs in and checks that the server is willing.
-pub fn log_in(link: &mut RedisSocket, config: &RedisConfig, deadline: Instant) -> Result<()> {
-    let (request, replies) = greeting(config);
-    let answers = link.exchange_before(deadline, &request, replies).map_err(|broken| not_greeted(&broken, config))?;
+pub fn log_in(socket: &mut RedisSocket, config: &RedisConfig, deadline: Instant) -> Result<()> {
+    let (request, replies) = login_request(config);
+    let answers = socket.exchange_before(deadline, &request, replies).map_err(|broken| not_logged_in(&broken, config))?;
     for answer in answers {
         if let Value::ServerError(error) = answer {
             // A user without `+ping` is logged in all the same.
@@ -27,7 +27,7 @@ pub fn log_in(link: &mut RedisSocket, config: &RedisConfig, deadline: Instant) -
     Ok(())
 }
 
-fn greeting(config: &RedisConfig) -> (Vec<u8>, usize) {
+fn login_request(config: &RedisConfig) -> (Vec<u8>, usize) {
     let mut commands = Vec::new();
     if let Some(password) = &config.password {
         let mut auth = cmd("AUTH");
@@ -44,7 +44,7 @@ fn greeting(config: &RedisConfig) -> (Vec<u8>, usize) {
     (commands.iter().flat_map(redis::Cmd::get_packed_command).collect(), commands.len())
 }
 
-fn not_greeted(broken: &Broken, config: &RedisConfig) -> Error {
+fn not_logged_in(broken: &Broken, config: &RedisConfig) -> Error {
     let advice = if broken.timed_out {
         "the server accepts connections but does not answer: is it busy or stopped?"
     } else if config.tls.is_none() {

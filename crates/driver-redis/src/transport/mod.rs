@@ -1,14 +1,13 @@
-//! One link to one Redis server: requests as packed bytes out, parsed replies in.
+//! One connection to one Redis server: requests as packed bytes out, parsed replies in.
 //!
 //! Packing and parsing are redis-rs's; the socket is ours, because its `Connection` hides three things that decide what an error
-//! means: whether an idle link was closed before we wrote, whether a request was out when the link broke, and every timeout.
-//! What to do about a broken link is decided in `lane`, what a server's refusal means in `refusal`.
+//! means: whether an idle connection was closed before we wrote, whether a request was out when it broke, and every timeout.
+//! What to do about a broken connection is decided in `link`, what a server's refusal means in `refusal`.
 
-mod connect;
+mod bounds;
 mod login;
 mod resp;
 mod socket;
-mod tls;
 
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -17,89 +16,91 @@ use ferry_core::config::{Address, RedisConfig};
 use ferry_core::{Error, ErrorKind, Result};
 use redis::{Parser, Value};
 
+use self::bounds::AnswerBounds;
 use self::resp::RespStream;
+use self::socket::ByteStream;
 
-/// An open, logged-in link. Not shared: one request at a time.
+/// An open, logged-in connection. Not shared: one request at a time.
 pub struct RedisSocket {
-    wire: RespStream,
+    stream: RespStream,
     parser: Parser,
+    bounds: AnswerBounds,
     io_timeout: Duration,
 }
 
-/// A link that broke during a request. It must be dropped.
+/// A connection that broke during a request. It must be dropped.
 #[derive(Debug)]
 pub struct Broken {
     /// Some of the request had left: the server may have acted on it.
     pub request_out: bool,
-    /// The server was silent for too long; the link itself may be well.
+    /// The server did not answer in time; the connection itself may be intact.
     pub timed_out: bool,
-    /// What happened, without secrets.
+    /// The failure, without secrets.
     pub cause: String,
 }
 
 impl RedisSocket {
-    /// Connects, secures and logs in within the configured time.
-    pub fn open(config: &RedisConfig) -> Result<Self> {
-        let deadline = Instant::now() + config.connect_timeout;
+    /// Connects, secures and logs in within `limit`.
+    pub fn open(config: &RedisConfig, limit: Duration) -> Result<Self> {
+        let deadline = Instant::now() + limit;
         let unreached = |e: io::Error| {
             let advice = advice_on_connect(&e, config);
             Error::new(ErrorKind::Connection, format!("connect to Redis at {}", config.address))
                 .with_source(e)
                 .with_advice(advice)
         };
-        let tls = config.tls.as_ref().map(|tls| tls::client(tls, &config.address)).transpose()?;
-        let socket = connect::open(&config.address, deadline, config.io_timeout).map_err(unreached)?;
-        let wire = match tls {
+        let tls = config.tls.as_ref().map(|tls| ferry_support::tls::client(tls, &config.address)).transpose()?;
+        let socket = ferry_support::net::connect(&config.address, deadline, config.io_timeout).map_err(unreached)?;
+        let socket = ByteStream::new(socket);
+        let stream = match tls {
             None => RespStream::Plain(socket),
             Some(tls) => RespStream::secured(socket, tls, deadline).map_err(unreached)?,
         };
-        let mut link = Self { wire, parser: Parser::new(), io_timeout: config.io_timeout };
-        login::log_in(&mut link, config, deadline)?;
-        Ok(link)
+        let mut socket = Self { stream, parser: Parser::new(), bounds: AnswerBounds::default(), io_timeout: config.io_timeout };
+        login::log_in(&mut socket, config, deadline)?;
+        Ok(socket)
     }
 
-    /// Whether the link is open and owes us nothing, seen without waiting. One cheap system call.
+    /// Whether the connection is open and silent. Does not wait: one cheap system call.
     pub fn is_idle(&mut self) -> bool {
-        self.wire.is_idle()
+        self.stream.is_idle()
     }
 
-    /// Sends a request, which may be several commands, and reads as many replies.
-    pub fn exchange(&mut self, request: &[u8], replies: usize) -> Result<Vec<Value>, Broken> {
+    /// Sends a request, which may be several commands, and reads as many replies. Each reply may take `limit`.
+    pub fn exchange(&mut self, request: &[u8], replies: usize, limit: Duration) -> Result<Vec<Value>, Broken> {
         self.send(request)?;
-        let deadline = Instant::now() + self.io_timeout;
-        self.receive_all(replies, deadline, true)
+        (0..replies).map(|_| self.receive(limit)).collect()
     }
 
-    /// The same with a deadline that is sharper than the socket's own timeout.
+    /// The same with one deadline for all replies.
     fn exchange_before(&mut self, deadline: Instant, request: &[u8], replies: usize) -> Result<Vec<Value>, Broken> {
         self.send(request)?;
-        self.receive_all(replies, deadline, false)
+        (0..replies).map(|_| self.receive_before(deadline, false)).collect()
     }
 
     /// Sends a request without waiting for its reply.
     pub fn send(&mut self, request: &[u8]) -> Result<(), Broken> {
-        self.wire.write_all(request, Instant::now() + self.io_timeout).map_err(|unsent| Broken {
+        self.stream.write_all(request, Instant::now() + self.io_timeout).map_err(|unsent| Broken {
             request_out: unsent.partly_out,
             timed_out: unsent.error.kind() == io::ErrorKind::TimedOut,
             cause: unsent.error.to_string(),
         })
     }
 
-    /// Waits until a reply to what was sent begins to arrive, or the link ends. False when `until` came first.
+    /// Waits until a reply to what was sent begins to arrive, or the connection ends. False when `until` came first.
     pub fn wait_readable(&mut self, until: Instant) -> io::Result<bool> {
-        self.wire.wait_readable(until)
+        self.stream.wait_readable(until)
     }
 
-    /// Reads one reply.
-    pub fn receive(&mut self) -> Result<Value, Broken> {
-        let deadline = Instant::now() + self.io_timeout;
-        let mut incoming = Incoming { wire: &mut self.wire, deadline, direct: true, failure: None };
-        parse(&mut self.parser, &mut incoming)
+    /// Reads one reply within `limit`.
+    pub fn receive(&mut self, limit: Duration) -> Result<Value, Broken> {
+        self.receive_before(Instant::now() + limit, limit >= self.io_timeout)
     }
 
-    fn receive_all(&mut self, replies: usize, deadline: Instant, direct: bool) -> Result<Vec<Value>, Broken> {
-        let mut incoming = Incoming { wire: &mut self.wire, deadline, direct, failure: None };
-        (0..replies).map(|_| parse(&mut self.parser, &mut incoming)).collect()
+    /// `direct` as in [`ByteStream::directly_until`].
+    fn receive_before(&mut self, deadline: Instant, direct: bool) -> Result<Value, Broken> {
+        let (stream, bounds) = (&mut self.stream, &mut self.bounds);
+        parse(&mut self.parser, &mut Incoming { stream, bounds, deadline, late: 0, direct, failure: None })
     }
 }
 
@@ -112,25 +113,47 @@ fn parse(parser: &mut Parser, incoming: &mut Incoming<'_>) -> Result<Value, Brok
     })
 }
 
-/// The reply side of a wire, as the parser wants it; keeps the failure that the parser would wrap.
+/// So many bytes of a reply may be read after its deadline: those that came in while this process was stopped.
+const LATE: usize = 8 << 20;
+
+/// The receiving side of a stream, as the parser reads it. Keeps the failure that the parser would wrap.
 struct Incoming<'a> {
-    wire: &'a mut RespStream,
+    stream: &'a mut RespStream,
+    bounds: &'a mut AnswerBounds,
     deadline: Instant,
+    /// Bytes read after the deadline.
+    late: usize,
     direct: bool,
     failure: Option<io::Error>,
 }
 
+impl Incoming<'_> {
+    fn read_within_bounds(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let direct = std::mem::replace(&mut self.direct, false);
+        let count = self.stream.read(buffer, self.deadline, direct)?;
+        if count == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
+        }
+        self.bounds
+            .check(&buffer[..count])
+            .map_err(|bound| io::Error::new(io::ErrorKind::InvalidData, format!("the answer is not Redis protocol: {bound}")))?;
+        if Instant::now() > self.deadline {
+            self.late += count;
+        }
+        if self.late > LATE {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the answer did not end within the time allowed"));
+        }
+        Ok(count)
+    }
+}
+
 impl Read for Incoming<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let direct = std::mem::replace(&mut self.direct, false);
-        let failure = match self.wire.read(buffer, self.deadline, direct) {
-            Ok(0) => io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"),
-            Ok(count) => return Ok(count),
-            Err(error) => error,
-        };
-        let kind = failure.kind();
-        self.failure = Some(failure);
-        Err(kind.into())
+        self.read_within_bounds(buffer).map_err(|failure| {
+            let kind = failure.kind();
+            self.failure = Some(failure);
+            kind.into()
+        })
     }
 }
 
@@ -147,5 +170,70 @@ fn advice_on_connect(error: &io::Error, config: &RedisConfig) -> String {
         (_, Address::Unix(_)) => "is Redis running, with `unixsocket` at this path?".to_owned(),
         _ if config.tls.is_some() => "is Redis running there, and does this port speak TLS?".to_owned(),
         _ => "is Redis running there? check `host` and `port`".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(300);
+
+    /// A socket to a server that answers with what `answer` writes.
+    fn socket_to(answer: impl FnOnce(TcpStream) + Send + 'static) -> RedisSocket {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || answer(listener.accept().unwrap().0));
+        let address = Address::Tcp { host: "127.0.0.1".into(), port };
+        let socket = ferry_support::net::connect(&address, Instant::now() + Duration::from_secs(5), LIMIT).unwrap();
+        let stream = RespStream::Plain(ByteStream::new(socket));
+        RedisSocket { stream, parser: Parser::new(), bounds: AnswerBounds::default(), io_timeout: LIMIT }
+    }
+
+    fn repeat(mut stream: TcpStream, bytes: &[u8], pause: Duration) {
+        while stream.write_all(bytes).is_ok() {
+            thread::sleep(pause);
+        }
+    }
+
+    #[test]
+    fn a_server_that_never_ends_a_line_is_refused_and_not_read_for_ever() {
+        let mut socket = socket_to(|stream| repeat(stream, &[b'+'; 4096], Duration::ZERO));
+        let broken = socket.exchange(b"PING", 1, LIMIT).unwrap_err();
+        assert!(broken.cause.contains("a line is longer than 16 KiB"), "{}", broken.cause);
+    }
+
+    #[test]
+    fn a_server_that_drips_has_one_deadline_for_an_answer() {
+        let mut socket = socket_to(|stream| repeat(stream, b"+", LIMIT / 30));
+        let begun = Instant::now();
+        let broken = socket.exchange(b"PING", 1, LIMIT).unwrap_err();
+        assert!(broken.timed_out, "{}", broken.cause);
+        assert!(begun.elapsed() >= LIMIT);
+    }
+
+    #[test]
+    fn an_endless_list_ends_with_its_deadline() {
+        let mut socket = socket_to(|mut stream| {
+            stream.write_all(b"*9999999\r\n").unwrap();
+            repeat(stream, b":1\r\n", LIMIT / 30);
+        });
+        assert!(socket.exchange(b"PING", 1, LIMIT).unwrap_err().timed_out);
+    }
+
+    #[test]
+    fn each_of_several_answers_has_a_deadline_of_its_own() {
+        let mut socket = socket_to(|mut stream| {
+            for _ in 0..3 {
+                thread::sleep(LIMIT * 2 / 3);
+                stream.write_all(b"+OK\r\n").unwrap();
+            }
+            thread::sleep(LIMIT);
+        });
+        assert_eq!(socket.exchange(b"PING", 3, LIMIT).unwrap().len(), 3);
     }
 }

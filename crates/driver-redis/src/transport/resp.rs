@@ -17,14 +17,14 @@ pub enum RespStream {
 
 /// A write that failed, and whether any byte of it had left.
 pub struct Unsent {
-    /// Some bytes are out: the other side may act on them.
+    /// Some bytes were sent: the other side may act on them.
     pub partly_out: bool,
     /// Why.
     pub error: Error,
 }
 
 impl RespStream {
-    /// TLS over `socket`, hands shaken before `deadline`.
+    /// TLS over `socket`; the handshake ends before `deadline`.
     pub fn secured(socket: ByteStream, mut tls: ClientConnection, deadline: Instant) -> Result<Self> {
         while tls.is_handshaking() {
             tls.complete_io(&mut socket.until(deadline))?;
@@ -32,15 +32,15 @@ impl RespStream {
         Ok(RespStream::Tls(socket, Box::new(tls)))
     }
 
-    /// Whether the stream is open and silent, as it must be before a request. Never waits.
+    /// Whether the stream is open and silent, as it must be before a request. Does not wait.
     pub fn is_idle(&mut self) -> bool {
         match self {
-            RespStream::Plain(socket) => socket.look() == Readiness::Quiet,
+            RespStream::Plain(socket) => socket.readiness() == Readiness::Quiet,
             RespStream::Tls(socket, tls) => loop {
-                match socket.look() {
+                match socket.readiness() {
                     Readiness::Quiet => return true,
                     Readiness::Closed => return false,
-                    // Session tickets and key updates are no answers; an alert is the end.
+                    // Session tickets and key updates are no replies; an alert is the end.
                     Readiness::Bytes if !absorb(socket, tls, Instant::now()).is_ok_and(|open| open) => return false,
                     Readiness::Bytes => {}
                 }
@@ -48,7 +48,7 @@ impl RespStream {
         }
     }
 
-    /// Waits until an answer begins to arrive or the stream ends. False when `until` came first.
+    /// Waits until a reply begins to arrive or the stream ends. False when `until` came first.
     pub fn wait_readable(&mut self, until: Instant) -> Result<bool> {
         match self {
             RespStream::Plain(socket) => socket.wait_readable(until),
@@ -81,7 +81,7 @@ impl RespStream {
             RespStream::Tls(socket, tls) => loop {
                 match tls.reader().read(buffer) {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        take_in(socket, tls, deadline)?;
+                        read_records(socket, tls, deadline)?;
                     }
                     read => return read,
                 }
@@ -119,13 +119,13 @@ fn write_tls(
     Ok(())
 }
 
-/// Takes in what the other side sent. False when that holds an answer or the end of the stream.
+/// Reads what the other side sent. False when that holds a reply or the end of the stream.
 fn absorb(socket: &ByteStream, tls: &mut ClientConnection, deadline: Instant) -> Result<bool> {
-    let state = take_in(socket, tls, deadline)?;
+    let state = read_records(socket, tls, deadline)?;
     Ok(state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed())
 }
 
-fn take_in(socket: &ByteStream, tls: &mut ClientConnection, deadline: Instant) -> Result<rustls::IoState> {
+fn read_records(socket: &ByteStream, tls: &mut ClientConnection, deadline: Instant) -> Result<rustls::IoState> {
     let mut timed = socket.until(deadline);
     if tls.read_tls(&mut timed)? == 0 {
         return Err(ErrorKind::UnexpectedEof.into());

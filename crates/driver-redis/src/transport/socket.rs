@@ -1,4 +1,4 @@
-//! One connected stream socket, TCP or unix: bounded reads and writes, and a look without a system call too many.
+//! One connected stream socket, TCP or unix: bounded reads and writes, and a check whether it is idle, with few system calls.
 //!
 //! Nothing here knows Redis or TLS. `SIGPIPE` is never raised and `EINTR` never ends a wait early.
 
@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, send};
 
-/// What a look at a silent socket shows.
+/// What can be read from a socket now.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Nothing to read, still open.
@@ -30,8 +30,8 @@ impl ByteStream {
         Self(fd)
     }
 
-    /// Looks without waiting and without taking anything.
-    pub fn look(&self) -> Readiness {
+    /// Checks without waiting and without consuming a byte.
+    pub fn readiness(&self) -> Readiness {
         loop {
             return match recv(self.0.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
                 Ok(0) => Readiness::Closed,
@@ -76,7 +76,7 @@ fn whole_milliseconds(left: Duration) -> PollTimeout {
     PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
 }
 
-/// A socket seen through a deadline.
+/// A socket with a deadline.
 pub struct Timed<'a> {
     socket: &'a ByteStream,
     deadline: Instant,

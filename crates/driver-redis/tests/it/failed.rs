@@ -5,9 +5,9 @@ use std::thread;
 use ferry_core::broker::{Admin, Settle, Settlement};
 use ferry_core::config::{RedisConfig, Secret};
 use ferry_core::dialect::Family;
-use ferry_core::failed::{FailedJob, FailedPosition, Failure, Reason};
+use ferry_core::failed::{FailedJob, Failure, Filter, Reason};
 use ferry_core::job::NewJob;
-use ferry_core::{Broker, ErrorKind};
+use ferry_core::{Broker, ErrorKind, Result};
 use ferry_driver_redis::{RedisBroker, Settings};
 use ferry_testkit::{Fault, Link};
 
@@ -35,7 +35,24 @@ fn fail_many(broker: &RedisBroker, count: usize) {
 }
 
 fn oldest(broker: &RedisBroker, limit: u64) -> Vec<FailedJob> {
-    broker.oldest_failed(&q(), None, limit).unwrap().unwrap()
+    let mut jobs = broker.failed(&q(), 0, u64::MAX).unwrap();
+    jobs.reverse();
+    jobs.truncate(usize::try_from(limit).unwrap());
+    jobs
+}
+
+/// Makes these jobs ready again.
+fn retry(broker: &RedisBroker, jobs: &[FailedJob]) -> Result<u64> {
+    broker.retry(&q(), &these(jobs), &mut |_| ())
+}
+
+/// Removes these jobs for good.
+fn forget(broker: &RedisBroker, jobs: &[FailedJob]) -> Result<u64> {
+    broker.forget(&q(), &these(jobs))
+}
+
+fn these(jobs: &[FailedJob]) -> Filter {
+    Filter::ids(jobs.iter().map(|job| job.id.clone()))
 }
 
 fn payloads(jobs: &[FailedJob]) -> Vec<&[u8]> {
@@ -43,37 +60,14 @@ fn payloads(jobs: &[FailedJob]) -> Vec<&[u8]> {
 }
 
 #[test]
-fn failed_jobs_are_read_from_both_ends_in_pages() {
+fn failed_jobs_are_listed_in_pages_newest_first() {
     let server = Server::start();
     let broker = server.broker();
     fail(&broker, &[b"a", b"b", b"c", b"d", b"e"]);
-    let all = oldest(&broker, 9);
     let newest = |offset, limit| payloads(&broker.failed(&q(), offset, limit).unwrap()).concat();
-    let behind = |count: usize, limit| {
-        let passed = count.checked_sub(1).map(|last| FailedPosition { count: count as u64, last: all[last].id.clone() });
-        payloads(&broker.oldest_failed(&q(), passed.as_ref(), limit).unwrap().unwrap()).concat()
-    };
-    assert_eq!((newest(0, 9), behind(0, 9)), (b"edcba".to_vec(), b"abcde".to_vec()));
-    assert_eq!((newest(1, 2), behind(1, 2)), (b"dc".to_vec(), b"bc".to_vec()));
-    assert_eq!((newest(4, 9), behind(4, u64::MAX)), (b"a".to_vec(), b"e".to_vec()));
-    assert_eq!((newest(5, 9), behind(5, 9), behind(0, 0), behind(2, 0)), (vec![], vec![], vec![], vec![]));
+    assert_eq!((newest(0, 9), newest(1, 2), newest(4, 9)), (b"edcba".to_vec(), b"dc".to_vec(), b"a".to_vec()));
+    assert_eq!((newest(5, 9), newest(0, 0)), (vec![], vec![]));
     assert_eq!((newest(0, 0), newest(u64::MAX, 1), newest(u64::MAX, u64::MAX)), (vec![], vec![], vec![]));
-}
-
-#[test]
-fn a_walk_whose_place_is_lost_begins_anew() {
-    let server = Server::start();
-    let broker = server.broker();
-    fail(&broker, &[b"a", b"b", b"c", b"d"]);
-    let all = oldest(&broker, 4);
-    let passed = FailedPosition { count: 2, last: all[1].id.clone() };
-    assert_eq!(broker.forget(&q(), &all[..1]).unwrap(), 1);
-    assert_eq!(broker.oldest_failed(&q(), Some(&passed), 9).unwrap(), None);
-    let passed = FailedPosition { count: 1, ..passed };
-    let jobs = broker.oldest_failed(&q(), Some(&passed), 9).unwrap().unwrap();
-    assert_eq!((payloads(&jobs), jobs[0].older), (vec![&b"c"[..], b"d"], 1));
-    assert_eq!(broker.forget(&q(), &oldest(&broker, 9)).unwrap(), 3);
-    assert_eq!(broker.oldest_failed(&q(), Some(&passed), 9).unwrap(), None);
 }
 
 #[test]
@@ -82,7 +76,7 @@ fn a_retried_job_is_ready_with_fresh_attempts_and_no_other_byte_changed() {
     let broker = server.broker();
     let tried = br#"{"job":"J","data":{"o":{},"f":1.0,"u":"\u00e9\/"},"id":"raw","attempts":2}"#;
     fail(&broker, &[tried, b"garbage \xff\x00\r\n", br#"{"job":"J","data":1}"#, b""]);
-    assert_eq!(broker.retry(&q(), &oldest(&broker, 9)).unwrap(), 4);
+    assert_eq!(retry(&broker, &oldest(&broker, 9)).unwrap(), 4);
     let ready: Vec<Vec<u8>> = server.inspect().run(&["LRANGE", READY, "0", "-1"]);
     let fresh = br#"{"job":"J","data":{"o":{},"f":1.0,"u":"\u00e9\/"},"id":"raw","attempts":0}"#;
     assert_eq!(ready, [&fresh[..], b"garbage \xff\x00\r\n", br#"{"job":"J","data":1}"#, b""]);
@@ -95,7 +89,7 @@ fn a_retried_job_goes_behind_the_ready_ones_and_can_be_worked() {
     let broker = server.broker();
     fail(&broker, &[body("failed", 4).as_bytes()]);
     broker.push(&q(), NewJob::ready(body("ready", 0).into_bytes())).unwrap();
-    broker.retry(&q(), &oldest(&broker, 1)).unwrap();
+    retry(&broker, &oldest(&broker, 1)).unwrap();
     assert_eq!(server.inspect().list(READY), [body("ready", 0), body("failed", 0)]);
     assert_eq!(reserve(&broker, 2).last().unwrap().attempts, Some(1));
 }
@@ -105,7 +99,7 @@ fn the_older_family_counts_from_one_and_has_its_own_keys() {
     let server = Server::start();
     let broker = server.broker_with(Settings { family: Family::Think1, now: Some(NOW), ..Settings::default() });
     fail(&broker, &[body("a", 3).as_bytes()]);
-    assert_eq!(broker.retry(&q(), &oldest(&broker, 1)).unwrap(), 1);
+    assert_eq!(retry(&broker, &oldest(&broker, 1)).unwrap(), 1);
     assert_eq!(server.inspect().list("queues:q"), [body("a", 1)]);
 }
 
@@ -115,13 +109,13 @@ fn what_is_no_longer_there_is_neither_retried_nor_forgotten() {
     let broker = server.broker();
     fail_many(&broker, 3);
     let jobs = oldest(&broker, 3);
-    assert_eq!(broker.forget(&q(), &jobs[1..2]).unwrap(), 1);
-    assert_eq!(broker.retry(&q(), &jobs).unwrap(), 2);
+    assert_eq!(forget(&broker, &jobs[1..2]).unwrap(), 1);
+    assert_eq!(retry(&broker, &jobs).unwrap(), 2);
     assert_eq!(server.inspect().list(READY), [body("0", 0), body("2", 0)]);
     let before = server.inspect().snapshot();
-    assert_eq!((broker.retry(&q(), &jobs).unwrap(), broker.forget(&q(), &jobs).unwrap()), (0, 0));
+    assert_eq!((retry(&broker, &jobs).unwrap(), forget(&broker, &jobs).unwrap()), (0, 0));
     assert_eq!(server.inspect().snapshot(), before);
-    assert_eq!((broker.retry(&q(), &[]).unwrap(), broker.forget(&q(), &[]).unwrap()), (0, 0));
+    assert_eq!((retry(&broker, &[]).unwrap(), forget(&broker, &[]).unwrap()), (0, 0));
 }
 
 #[test]
@@ -130,7 +124,7 @@ fn a_job_that_is_named_twice_is_retried_once() {
     let broker = server.broker();
     fail_many(&broker, 2);
     let job = oldest(&broker, 1).remove(0);
-    assert_eq!(broker.retry(&q(), &[job.clone(), job]).unwrap(), 1);
+    assert_eq!(retry(&broker, &[job.clone(), job]).unwrap(), 1);
     assert_eq!(server.inspect().list(READY), [body("0", 0)]);
 }
 
@@ -139,7 +133,7 @@ fn a_forgotten_job_is_gone_and_its_neighbours_stay() {
     let server = Server::start();
     let broker = server.broker();
     fail(&broker, &[b"a", b"\xff", b"c"]);
-    assert_eq!(broker.forget(&q(), &oldest(&broker, 3)[1..2]).unwrap(), 1);
+    assert_eq!(forget(&broker, &oldest(&broker, 3)[1..2]).unwrap(), 1);
     assert_eq!(payloads(&oldest(&broker, 9)), [b"a", b"c"]);
     assert_eq!(broker.size(&q()).unwrap().ready, 0);
 }
@@ -147,7 +141,7 @@ fn a_forgotten_job_is_gone_and_its_neighbours_stay() {
 /// Everything stays as it is, and the error is a refusal that says `advice`.
 fn is_refused(server: &Server, broker: &RedisBroker, jobs: &[FailedJob], advice: &str) {
     let before = server.inspect().snapshot();
-    let error = broker.retry(&q(), jobs).unwrap_err();
+    let error = retry(&broker, jobs).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     assert!(error.to_string().contains(advice), "{error}");
     assert_eq!(server.inspect().snapshot(), before);
@@ -205,7 +199,7 @@ fn a_full_server_lets_jobs_be_retried_and_forgotten() {
     let jobs = oldest(&broker, 3);
     server.inspect().run::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_eq!(broker.push(&q(), NewJob::ready(&b"x"[..])).unwrap_err().kind(), ErrorKind::Refused, "it is full");
-    assert_eq!((broker.retry(&q(), &jobs[..2]).unwrap(), broker.forget(&q(), &jobs[2..]).unwrap()), (2, 1));
+    assert_eq!((retry(&broker, &jobs[..2]).unwrap(), forget(&broker, &jobs[2..]).unwrap()), (2, 1));
     assert_eq!(server.inspect().list(READY), [body("0", 0), body("1", 0)]);
 }
 
@@ -224,7 +218,7 @@ fn of_several_who_retry_at_once_one_gets_each_job() {
                         if jobs.is_empty() {
                             return retried;
                         }
-                        retried += broker.retry(&q(), &jobs).unwrap();
+                        retried += retry(&broker, &jobs).unwrap();
                     }
                 })
             })
@@ -250,14 +244,14 @@ fn jobs_are_found_from_both_ends_and_where_they_moved_to() {
     assert_eq!(number(0), body("999", 1));
     // In any order, from all over the list.
     let some: Vec<_> = [500, 3, 999, 501, 0, 998].map(|at| all[at].clone()).into();
-    assert_eq!(broker.retry(&q(), &some).unwrap(), 6);
+    assert_eq!(retry(&broker, &some).unwrap(), 6);
     // 190 older ones go; the others are found nevertheless.
-    assert_eq!(broker.forget(&q(), &all[800..990]).unwrap(), 190);
-    assert_eq!(broker.forget(&q(), &all[100..300]).unwrap(), 200);
+    assert_eq!(forget(&broker, &all[800..990]).unwrap(), 190);
+    assert_eq!(forget(&broker, &all[100..300]).unwrap(), 200);
     assert_eq!(broker.size(&q()).unwrap().failed, 1000 - 6 - 190 - 200);
     // All of them in one call, though it takes many.
     let rest = broker.failed(&q(), 0, 1000).unwrap();
-    assert_eq!(broker.retry(&q(), &rest).unwrap(), 604);
+    assert_eq!(retry(&broker, &rest).unwrap(), 604);
     assert_eq!(broker.size(&q()).unwrap().failed, 0);
 }
 
@@ -267,7 +261,7 @@ fn large_jobs_are_retried_in_calls_of_their_own() {
     let broker = server.broker();
     let large = [vec![b'x'; 3 << 20], vec![b'\xfe'; 3 << 20], vec![b'y'; 10]];
     fail(&broker, &large.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    assert_eq!(broker.retry(&q(), &oldest(&broker, 3)).unwrap(), 3);
+    assert_eq!(retry(&broker, &oldest(&broker, 3)).unwrap(), 3);
     assert_eq!(server.inspect().run::<Vec<Vec<u8>>>(&["LRANGE", READY, "0", "-1"]), large);
 }
 
@@ -279,11 +273,10 @@ fn a_lost_answer_is_uncertain_and_asking_again_retries_nothing_twice() {
     let broker = RedisBroker::new(config_for(link.port()), Settings { now: Some(NOW), ..Settings::default() });
     let jobs = oldest(&broker, 3);
     // The script is known to the server from here on, so that the lost answer is that of the retry.
-    assert_eq!(broker.retry(&q(), &jobs[..1]).unwrap(), 1);
-    link.break_next(Fault::AfterServer);
-    let error = broker.retry(&q(), &jobs[1..]).unwrap_err();
+    assert_eq!(retry(&broker, &jobs[..1]).unwrap(), 1);
+    let error = broker.retry(&q(), &these(&jobs[1..]), &mut |_| link.break_next(Fault::AfterServer)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Uncertain, "{error}");
-    assert_eq!(broker.retry(&q(), &jobs).unwrap(), 0);
+    assert_eq!(retry(&broker, &jobs).unwrap(), 0);
     assert_eq!(server.inspect().list(READY), [body("0", 0), body("1", 0), body("2", 0)]);
 }
 
@@ -313,7 +306,7 @@ fn jobs_are_retried_as_recorded_or_as_the_deviations_say() {
         let server = Server::start();
         let broker = server.broker();
         fail(&broker, &failed.iter().map(String::as_bytes).collect::<Vec<_>>());
-        assert_eq!(broker.retry(&q(), &oldest(&broker, 9)).unwrap(), failed.len() as u64);
+        assert_eq!(retry(&broker, &oldest(&broker, 9)).unwrap(), failed.len() as u64);
         let after: Vec<&str> =
             case["after"]["{queues:order}"]["value"].as_array().unwrap().iter().filter_map(|value| value.as_str()).collect();
         assert_eq!(server.inspect().list(READY), after, "{case}");

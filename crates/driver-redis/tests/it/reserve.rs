@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ferry_core::batch;
 use ferry_core::payload::find_attempts;
-use ferry_core::{Broker, ErrorKind};
+use ferry_core::{Broker, Due, ErrorKind, NewJob};
 use ferry_driver_redis::Settings;
 
 use crate::support::{DELAYED, NOW, READY, RESERVED, Server, bodies, body, push, q, queue, reserve};
@@ -214,4 +214,40 @@ fn a_server_that_forgot_the_scripts_gets_them_again() {
     assert_eq!(reserve(&broker, 1).len(), 1);
     server.inspect().run::<()>(&["SCRIPT", "FLUSH"]);
     assert_eq!(reserve(&broker, 1).len(), 1);
+}
+
+#[test]
+fn copies_of_a_reserved_job_do_not_keep_others_back() {
+    for copies in [70, 3000] {
+        let server = Server::start();
+        let broker = server.broker();
+        push(&broker, &vec![body("same", 0); copies]);
+        push(&broker, &[body("other", 0)]);
+        assert_eq!(bodies(&reserve(&broker, 1)), [body("same", 0)]);
+        // A call looks at a thousand jobs.
+        let other = (0..=copies / 1000).map(|_| reserve(&broker, 1)).find(|jobs| !jobs.is_empty());
+        assert_eq!(bodies(&other.unwrap()), [body("other", 0)]);
+        assert_eq!(broker.size(&q()).unwrap().ready as usize, copies - 1, "no copy is lost");
+    }
+}
+
+#[test]
+fn among_thousands_of_queues_the_first_with_a_job_wins() {
+    let server = Server::start();
+    let broker = server.broker();
+    let queues: Vec<_> = (0..2000).map(|number| queue(&format!("q{number}"))).collect();
+    let push = |number: usize, due| broker.push(&queues[number], NewJob::due(format!("{number}").into_bytes(), due)).unwrap();
+    push(1999, Due::Now);
+    push(1400, Due::After(-1));
+    push(700, Due::After(60));
+    push(3, Due::Now);
+    let next = || {
+        let jobs = broker.reserve(&queues, 10, Duration::ZERO).unwrap();
+        jobs.iter().map(|job| String::from_utf8(job.body.clone()).unwrap()).collect::<String>()
+    };
+    assert_eq!([next(), next(), next(), next()], ["3", "1400", "1999", ""]);
+    let stats: String = server.inspect().run(&["INFO", "commandstats"]);
+    let calls =
+        stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")?.split(',').next()?.parse::<u32>().ok());
+    assert!(calls.unwrap() < 20, "a script call for each queue would be a round trip for each: {stats}");
 }

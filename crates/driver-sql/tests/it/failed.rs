@@ -5,9 +5,9 @@ use std::thread;
 
 use ferry_core::broker::{Admin, Broker, SettleResult, Settlement};
 use ferry_core::config::FailedStore;
-use ferry_core::failed::{FailedJob, FailedPosition, Failure};
+use ferry_core::failed::{FailedJob, Failure, Filter};
 use ferry_core::timezone::{SharedTimeZone, TimeZone};
-use ferry_core::{ErrorKind, NewJob, QueueName};
+use ferry_core::{ErrorKind, NewJob, QueueName, Result};
 use ferry_driver_sql::{Settings, SqliteBroker};
 
 use crate::common::*;
@@ -27,7 +27,24 @@ fn fail(broker: &SqliteBroker, payloads: &[&[u8]]) {
 }
 
 fn oldest(broker: &SqliteBroker, limit: u64) -> Vec<FailedJob> {
-    broker.oldest_failed(&q(), None, limit).unwrap().unwrap()
+    let mut jobs = broker.failed(&q(), 0, u64::MAX).unwrap();
+    jobs.reverse();
+    jobs.truncate(usize::try_from(limit).unwrap());
+    jobs
+}
+
+/// Makes these jobs ready again.
+fn retry(broker: &SqliteBroker, jobs: &[FailedJob]) -> Result<u64> {
+    broker.retry(&q(), &these(jobs), &mut |_| ())
+}
+
+/// Removes these jobs for good.
+fn forget(broker: &SqliteBroker, jobs: &[FailedJob]) -> Result<u64> {
+    broker.forget(&q(), &these(jobs))
+}
+
+fn these(jobs: &[FailedJob]) -> Filter {
+    Filter::ids(jobs.iter().map(|job| job.id.clone()))
 }
 
 fn payloads(jobs: &[FailedJob]) -> Vec<&[u8]> {
@@ -56,33 +73,14 @@ fn the_time_of_a_failed_job_is_written_and_read_in_the_zone_that_think_queue_wri
 }
 
 #[test]
-fn failed_jobs_are_read_from_both_ends_in_pages() {
+fn failed_jobs_are_listed_in_pages_newest_first() {
     let folder = Folder::new();
     let broker = broker_at(&folder.file(), NOW);
     fail(&broker, &[b"a", b"b", b"c", b"d", b"e"]);
-    let all = oldest(&broker, 9);
     let newest = |offset, limit| payloads(&broker.failed(&q(), offset, limit).unwrap()).concat();
-    let behind = |count: usize, limit| {
-        let passed = count.checked_sub(1).map(|last| FailedPosition { count: count as u64, last: all[last].id.clone() });
-        payloads(&broker.oldest_failed(&q(), passed.as_ref(), limit).unwrap().unwrap()).concat()
-    };
-    assert_eq!((newest(0, 9), behind(0, 9)), (b"edcba".to_vec(), b"abcde".to_vec()));
-    assert_eq!((newest(1, 2), behind(1, 2)), (b"dc".to_vec(), b"bc".to_vec()));
-    assert_eq!((newest(4, 9), behind(4, u64::MAX)), (b"a".to_vec(), b"e".to_vec()));
-    assert_eq!((newest(5, 9), behind(5, 9), behind(0, 0), behind(2, 0)), (vec![], vec![], vec![], vec![]));
+    assert_eq!((newest(0, 9), newest(1, 2), newest(4, 9)), (b"edcba".to_vec(), b"dc".to_vec(), b"a".to_vec()));
+    assert_eq!((newest(5, 9), newest(0, 0)), (vec![], vec![]));
     assert_eq!((newest(0, 0), newest(u64::MAX, 1), newest(u64::MAX, u64::MAX)), (vec![], vec![], vec![]));
-}
-
-#[test]
-fn a_walk_never_loses_its_place() {
-    let folder = Folder::new();
-    let broker = broker_at(&folder.file(), NOW);
-    fail(&broker, &[b"a", b"b", b"c", b"d"]);
-    let all = oldest(&broker, 4);
-    let passed = FailedPosition { count: 2, last: all[1].id.clone() };
-    assert_eq!(broker.forget(&q(), &all[..2]).unwrap(), 2);
-    let jobs = broker.oldest_failed(&q(), Some(&passed), 9).unwrap().unwrap();
-    assert_eq!(payloads(&jobs), [b"c", b"d"]);
 }
 
 #[test]
@@ -91,7 +89,7 @@ fn a_retried_job_is_a_new_row_that_was_never_tried() {
     let broker = broker_at(&folder.file(), NOW);
     fail(&broker, &[br#"{"job":"J","data":{"o":{}}}"#]);
     push(&broker, "ready");
-    assert_eq!(broker.retry(&q(), &oldest(&broker, 9)).unwrap(), 1);
+    assert_eq!(retry(&broker, &oldest(&broker, 9)).unwrap(), 1);
     let expected = serde_json::json!([
         {"id": 2, "queue": "default", "payload": "ready", "attempts": 0, "reserve_time": null, "available_time": NOW, "create_time": NOW},
         {"id": 3, "queue": "default", "payload": "{\"job\":\"J\",\"data\":{\"o\":{}}}", "attempts": 0, "reserve_time": null,
@@ -107,7 +105,7 @@ fn payloads_keep_their_bytes_and_only_a_count_in_them_begins_anew() {
     let folder = Folder::new();
     let broker = broker_at(&folder.file(), NOW);
     fail(&broker, &[b"\xff\x00\r\n", b"", "订单".as_bytes(), br#"{"job":"J","data":1.0,"id":"x","attempts":12}"#]);
-    assert_eq!(broker.retry(&q(), &oldest(&broker, 9)).unwrap(), 4);
+    assert_eq!(retry(&broker, &oldest(&broker, 9)).unwrap(), 4);
     let jobs = reserve(&broker, 9);
     let bodies: Vec<&[u8]> = jobs.iter().map(|job| &job.body[..]).collect();
     assert_eq!(bodies, [b"\xff\x00\r\n", &b""[..], "订单".as_bytes(), br#"{"job":"J","data":1.0,"id":"x","attempts":0}"#]);
@@ -125,7 +123,7 @@ fn a_row_of_think_queue_is_retried_like_ours() {
     let broker = broker_at(&folder.file(), NOW);
     let jobs = oldest(&broker, 9);
     assert_eq!((jobs[0].reason.as_str(), jobs[0].attempts, jobs[0].failed_at), ("", None, NOW));
-    assert_eq!(broker.retry(&q(), &jobs).unwrap(), 1);
+    assert_eq!(retry(&broker, &jobs).unwrap(), 1);
     assert_eq!(bodies(&reserve(&broker, 9)), [r#"{"job":"J","data":1}"#]);
 }
 
@@ -135,12 +133,18 @@ fn what_is_no_longer_there_or_in_another_queue_is_left_alone() {
     let broker = broker_at(&folder.file(), NOW);
     fail(&broker, &[b"a", b"b", b"c"]);
     let jobs = oldest(&broker, 9);
-    assert_eq!((broker.retry(&queue("other"), &jobs).unwrap(), broker.forget(&queue("other"), &jobs).unwrap()), (0, 0));
-    assert_eq!(broker.forget(&q(), &jobs[1..2]).unwrap(), 1);
-    assert_eq!(broker.retry(&q(), &jobs).unwrap(), 2);
-    assert_eq!((broker.retry(&q(), &jobs).unwrap(), broker.forget(&q(), &jobs).unwrap()), (0, 0));
+    assert_eq!(
+        (
+            broker.retry(&queue("other"), &these(&jobs), &mut |_| ()).unwrap(),
+            broker.forget(&queue("other"), &these(&jobs)).unwrap()
+        ),
+        (0, 0)
+    );
+    assert_eq!(forget(&broker, &jobs[1..2]).unwrap(), 1);
+    assert_eq!(retry(&broker, &jobs).unwrap(), 2);
+    assert_eq!((retry(&broker, &jobs).unwrap(), forget(&broker, &jobs).unwrap()), (0, 0));
     let foreign = FailedJob { id: "1 OR 1".into(), ..jobs[0].clone() };
-    assert_eq!((broker.retry(&q(), &[foreign]).unwrap(), broker.forget(&q(), &[]).unwrap()), (0, 0));
+    assert_eq!((retry(&broker, &[foreign]).unwrap(), forget(&broker, &[]).unwrap()), (0, 0));
     assert_eq!(bodies(&reserve(&broker, 9)), ["a", "c"]);
 }
 
@@ -153,16 +157,16 @@ fn a_refused_write_leaves_the_job_failed() {
     let forbid = "CREATE TRIGGER no BEFORE INSERT ON tp_jobs WHEN NEW.payload = 'b' BEGIN SELECT RAISE(ABORT, 'no'); END";
     sql(&folder.file(), forbid);
     let (failed, ready) = (failed_table(&folder.file()), jobs_table(&folder.file()));
-    assert_eq!(broker.retry(&q(), &jobs).unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(retry(&broker, &jobs).unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!((failed_table(&folder.file()), jobs_table(&folder.file())), (failed, ready));
     sql(
         &folder.file(),
         "DROP TRIGGER no; CREATE TRIGGER no BEFORE DELETE ON tp_failed_jobs BEGIN SELECT RAISE(ABORT, 'no'); END",
     );
-    assert_eq!(broker.retry(&q(), &jobs).unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(retry(&broker, &jobs).unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!(jobs_table(&folder.file()), serde_json::json!([]), "nothing is both");
     sql(&folder.file(), "DROP TRIGGER no");
-    assert_eq!(broker.retry(&q(), &jobs).unwrap(), 2);
+    assert_eq!(retry(&broker, &jobs).unwrap(), 2);
 }
 
 #[test]
@@ -173,7 +177,7 @@ fn where_failed_jobs_are_discarded_there_are_none() {
     let jobs = oldest(&keeping, 9);
     let discarding = SqliteBroker::new(config(&folder.file()), Settings { failed: FailedStore::Discard, ..settings() });
     assert!(oldest(&discarding, 9).is_empty());
-    assert_eq!((discarding.retry(&q(), &jobs).unwrap(), discarding.forget(&q(), &jobs).unwrap()), (0, 0));
+    assert_eq!((retry(&discarding, &jobs).unwrap(), forget(&discarding, &jobs).unwrap()), (0, 0));
 }
 
 #[test]
@@ -189,7 +193,7 @@ fn of_several_who_retry_at_once_one_gets_each_job() {
                 scope.spawn(|| {
                     let broker = broker(&file);
                     let jobs = oldest(&broker, JOBS as u64);
-                    jobs.chunks(7).map(|jobs| broker.retry(&q(), jobs).unwrap()).sum::<u64>()
+                    jobs.chunks(7).map(|jobs| retry(&broker, jobs).unwrap()).sum::<u64>()
                 })
             })
             .collect();
@@ -213,7 +217,7 @@ fn thousands_are_retried_in_several_transactions() {
         "DELETE FROM tp_jobs; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
          INSERT INTO tp_failed_jobs (connection, queue, payload, exception) SELECT 'c', 'default', i, '' FROM n",
     );
-    assert_eq!(broker.retry(&q(), &oldest(&broker, 5000)).unwrap(), 2000);
+    assert_eq!(retry(&broker, &oldest(&broker, 5000)).unwrap(), 2000);
     let jobs = reserve(&broker, 5000);
     assert_eq!((jobs.len(), &jobs[0].body[..], &jobs[1999].body[..]), (2000, &b"1"[..], &b"2000"[..]));
 }

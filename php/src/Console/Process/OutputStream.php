@@ -17,9 +17,13 @@ final class OutputStream
     private const FULL = 1 << 20;
 
     private const BROKEN_PIPE = 'errno=32';
+    private const INTERRUPTED = '[4]';
 
     private string $waiting = '';
+    /** The reader is gone. */
     private bool $isClosed = false;
+    /** There is nothing to write to: the process was started without this descriptor. */
+    private bool $isMissing = false;
 
     /** @param resource $stream */
     public function __construct(private $stream)
@@ -28,24 +32,22 @@ final class OutputStream
 
     public function write(string $bytes): void
     {
-        if (!$this->isClosed) {
-            $this->waiting .= $bytes;
-            $this->flush();
-        }
+        $this->waiting .= $bytes;
+        $this->flush();
     }
 
     /** Writes what the reader takes now, and returns whether it took anything. */
     public function flush(): bool
     {
         $done = 0;
-        while (!$this->isClosed && $done < strlen($this->waiting) && $this->isWritable(0)) {
+        while (!$this->isClosed && !$this->isMissing && $done < strlen($this->waiting) && $this->isWritable(0)) {
             $written = $this->writePiece(substr($this->waiting, $done, self::PIECE));
             if ($written === 0) {
                 break;
             }
             $done += $written;
         }
-        $this->waiting = $this->isClosed ? '' : substr($this->waiting, $done);
+        $this->waiting = $this->isClosed || $this->isMissing ? '' : substr($this->waiting, $done);
         return $done > 0;
     }
 
@@ -68,7 +70,10 @@ final class OutputStream
     {
         $none = null;
         $streams = [$this->stream];
-        return Quietly::run(fn () => stream_select($none, $streams, $none, 0, $micros)) === 1;
+        $warning = null;
+        $ready = Quietly::run(fn () => stream_select($none, $streams, $none, 0, $micros), $warning);
+        $this->isMissing = $ready === false && !str_contains((string) $warning, self::INTERRUPTED);
+        return $ready === 1;
     }
 
     /** Before the process exits: waits while the reader takes something, and this long for it to take more. */

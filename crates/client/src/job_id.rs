@@ -1,4 +1,4 @@
-//! The id inside a payload that somebody else built, for the answer of `pushRaw` (`redis/pushRaw-*`).
+//! What a push returns: the id of the job. For `pushRaw` it is read from the payload (`redis/pushRaw-*`).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,14 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::connection::Pushed;
+/// The id of a stored job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pushed {
+    /// The id in its payload.
+    Id(String),
+    /// The number the broker gave it; 0 when it gave none.
+    Number(i64),
+}
 
 /// The top-level `id`, when there is a string or a whole number; of several the last, as PHP reads them.
 ///

@@ -1,9 +1,9 @@
--- Writes down what was said of one job, if it is later than what is known.
+-- Updates the status of one job, if the update is later than what is known.
 --
 -- KEYS   1 hash of the status
--- ARGV   1 now in milliseconds, "" for the server's clock; 2 when the word is later: new, untouched, again, later, during, end;
---        3 the attempt it is about; 4 seconds until the status goes; 5 "1" when nothing is left of it; 6 how many fields hold the
---        present, 7 how many go; then the names of those, of these, and names and values of the others
+-- ARGV   1 now in milliseconds, "" for the server's clock; 2 precondition: new, untouched, again, later, during, end;
+--        3 the attempt it is about; 4 seconds until the status expires; 5 "1" removes the status; 6 how many fields get the
+--        present time, 7 how many are removed; then the names of both, and names and values of the others
 -- answer 1 written, 0 it came too late
 
 local key, rule, attempts, ttl = KEYS[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -20,7 +20,7 @@ if state and (tonumber(known[3] or '') or 0) <= now then
   state = false
 end
 
--- As Rule::admits in crates/core/src/ledger/said.rs.
+-- As Precondition::admits in crates/core/src/status/update.rs.
 local admits = {
   new = function() return not state end,
   untouched = function() return state == 'queued' and last == 0 end,

@@ -1,0 +1,40 @@
+//! A status store that does not answer is left alone for a while, and reported once an outage.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use ferry_core::status::StatusUpdate;
+use ferry_core::{Broker, Error};
+use ferry_support::pause::GrowingPause;
+use ferry_support::sync;
+
+/// The pauses of one outage.
+const PAUSE: GrowingPause = GrowingPause::new(Duration::from_secs(1), Duration::from_secs(60));
+
+/// Whether the status store answers.
+#[derive(Default)]
+pub(crate) struct StatusOutage(Mutex<Option<Outage>>);
+
+/// An outage that goes on.
+struct Outage {
+    until: Instant,
+    pause: GrowingPause,
+}
+
+impl StatusOutage {
+    /// Writes, unless the status store did not answer a moment ago. Returns an error when it begins an outage.
+    pub(crate) fn write(&self, statuses: &dyn Broker, updates: &[StatusUpdate], now: Instant) -> Option<Error> {
+        let mut outage = sync::lock(&self.0);
+        if outage.as_ref().is_some_and(|outage| now < outage.until) {
+            return None;
+        }
+        let Err(error) = statuses.status().map_or(Ok(()), |statuses| statuses.update(updates)) else {
+            *outage = None;
+            return None;
+        };
+        let mut pause = outage.as_ref().map_or(PAUSE, |outage| outage.pause);
+        let is_new = !pause.is_growing();
+        *outage = Some(Outage { until: now + pause.next_pause(), pause });
+        is_new.then_some(error)
+    }
+}
