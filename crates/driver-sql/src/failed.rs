@@ -13,7 +13,7 @@ use crate::push::insert_all;
 use crate::session::{Row, Session};
 use crate::statements::{Tables, padded};
 use crate::trailer;
-use crate::values::Values;
+use crate::values::SqlValues;
 
 /// The count is a column here. A payload with one of its own came from elsewhere, and is reset as `queue:retry` does.
 const NO_ATTEMPTS: u32 = 0;
@@ -23,7 +23,7 @@ const PAGE: u64 = 200;
 
 /// A page of failed jobs, newest first.
 pub(crate) fn failed(broker: &SqlBroker<impl Database>, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-    let page = Values::new().text(queue.as_str()).int(clamped(limit)).int(clamped(offset));
+    let page = SqlValues::new().text(queue.as_str()).int(clamped(limit)).int(clamped(offset));
     read_page(broker, Tables::newest_failed, page)
 }
 
@@ -51,7 +51,7 @@ fn find_by_job_id(broker: &SqlBroker<impl Database>, queue: &QueueName, id: &str
 
 /// A page of failed jobs behind an id, oldest first.
 fn behind(broker: &SqlBroker<impl Database>, queue: &QueueName, id: i64, limit: u64) -> Result<Vec<FailedJob>> {
-    let page = Values::new().text(queue.as_str()).int(id).int(clamped(limit));
+    let page = SqlValues::new().text(queue.as_str()).int(id).int(clamped(limit));
     read_page(broker, Tables::oldest_failed, page)
 }
 
@@ -85,7 +85,7 @@ fn counted(error: Error, removed: u64) -> Error {
 fn read_page(
     broker: &SqlBroker<impl Database>,
     statement: impl FnOnce(&Tables) -> Option<String>,
-    page: Values<'_>,
+    page: SqlValues<'_>,
 ) -> Result<Vec<FailedJob>> {
     broker.run(Role::Query, |session| match statement(&broker.tables) {
         Some(sql) => {
@@ -134,7 +134,7 @@ fn make_ready(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[Fail
     let (now, tables) = (broker.settings.now(), &broker.tables);
     in_chunks(broker, jobs, |session, ids| {
         let Some(sql) = tables.failed_payloads(ids.len()) else { return Ok(0) };
-        let rows = session.query(sql, Values::new().text(queue.as_str()).ints(ids))?;
+        let rows = session.query(sql, SqlValues::new().text(queue.as_str()).ints(ids))?;
         let back: Vec<NewJob<'_>> =
             rows.iter().map(|row| NewJob::ready(with_fresh_attempts(&row.bytes(0), NO_ATTEMPTS))).collect();
         insert_all(session, tables, queue, &back, now)?;
@@ -149,7 +149,7 @@ pub(crate) fn forget(broker: &SqlBroker<impl Database>, queue: &QueueName, which
 
 fn remove(session: &mut impl Session, tables: &Tables, queue: &QueueName, ids: &[i64]) -> Result<u64, SqlError> {
     let Some(sql) = tables.forget(ids.len()) else { return Ok(0) };
-    session.execute(sql, Values::new().text(queue.as_str()).ints(ids))
+    session.execute(sql, SqlValues::new().text(queue.as_str()).ints(ids))
 }
 
 fn in_chunks<D: Database>(

@@ -7,7 +7,7 @@ use crate::database::Database;
 use crate::error::SqlError;
 use crate::session::Session;
 use crate::statements::{CHUNK, Tables};
-use crate::values::Values;
+use crate::values::SqlValues;
 
 /// Stores one job in one statement, which is a transaction of its own. Returns the id of its row.
 pub(crate) fn push(broker: &SqlBroker<impl Database>, queue: &QueueName, job: &NewJob<'_>) -> Result<i64> {
@@ -61,7 +61,7 @@ fn insert(
     jobs: &[NewJob<'_>],
     now: i64,
 ) -> Result<i64, SqlError> {
-    let head = Values::new().text(queue.as_str()).int(now);
+    let head = SqlValues::new().text(queue.as_str()).int(now);
     let values = jobs.iter().fold(head, |values, job| values.bytes(&job.payload).int(job.due.at(now)));
     session.insert(tables.insert(jobs.len()), values)
 }
