@@ -190,12 +190,12 @@ class Queue
     /**
      * Failed jobs, newest first.
      *
-     * `id` belongs to the store and orders it; `reason` is one of `exception`, `max_attempts`, `poison`, `no_handler`, `exited`,
+     * `id` names it: the id of the job, in a table the number of its row. `job_id` is what its push returned. `reason` is one of `exception`, `max_attempts`, `poison`, `no_handler`, `exited`,
      * `timeout`, `asked`; `exception` is what PHP prints of it; `payload` is the body as popped; `failed_at` is a unix second.
      *
      * @param int $limit how many at most, 0 or more
      * @param int $offset how many to pass over, 0 or more
-     * @return list<array{id: string, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}>
+     * @return list<array{id: string, job_id: string|null, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}>
      * @throws InvalidArgumentException a negative limit or offset
      * @throws ConfigException as for {@see push()}
      * @throws BrokerException or one of its children
@@ -208,7 +208,7 @@ class Queue
      * One failed job, in the shape of {@see failed()}.
      *
      * @param string|int $id as {@see failed()} shows it
-     * @return array{id: string, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}|null null when there is none
+     * @return array{id: string, job_id: string|null, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}|null null when there is none
      * @throws InvalidArgumentException the id is neither a string nor an int
      * @throws ConfigException as for {@see push()}
      * @throws BrokerException or one of its children

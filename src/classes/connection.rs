@@ -8,10 +8,11 @@ use ext_php_rs::boxed::ZBox;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
-use ferry_client::{Connection, Handle, JobSpec, Pushed, process};
+use ferry_client::{Connection, Handle, JobSpec, process};
 use ferry_core::broker::State;
 use ferry_core::config::{self, DriverConfig, Value};
 use ferry_core::control::ControlCommand;
+use ferry_core::payload::JobId;
 use ferry_core::{Due, QueueName, Result};
 use ferry_worker::{Direct, ForkGeneration, HeldJob, InFlightJob};
 
@@ -292,10 +293,10 @@ pub fn one_of(entries: Vec<(String, Value)>) -> Result<config::ConnectionConfig>
     config::parse(&whole)?.find("default").cloned()
 }
 
-fn shown(pushed: Pushed) -> Zval {
-    match pushed {
-        Pushed::Id(id) => text(id.as_bytes()),
-        Pushed::Number(number) => objects::number(number),
+fn shown(id: JobId) -> Zval {
+    match id {
+        JobId::Text(id) => text(id.as_bytes()),
+        JobId::Number(number) => objects::number(number),
     }
 }
 

@@ -54,6 +54,7 @@ fn record(job: &FailedJob) -> PhpResult<ZBox<ZendHashTable>> {
     let mut table = ZendHashTable::new();
     for (key, value) in [
         ("id", text(job.id.as_bytes())),
+        ("job_id", job.job_id.as_ref().map_or_else(Zval::null, |id| text(id.as_bytes()))),
         ("connection", text(job.connection.as_bytes())),
         ("queue", text(job.queue.as_bytes())),
         ("payload", text(&job.payload)),

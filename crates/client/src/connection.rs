@@ -10,11 +10,10 @@ use ferry_core::config::{ConnectionConfig, DriverConfig};
 use ferry_core::dialect::Family;
 use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::job::{Due, NewJob, Reservation};
-use ferry_core::payload::{Envelope, Limits};
+use ferry_core::payload::{Envelope, JobId, Limits, id_in};
 use ferry_core::{Admin, Broker, Error, ErrorKind, QueueName, Result};
 
 use crate::ids::Ids;
-use crate::job_id::{Pushed, id_in};
 use crate::status_outage::StatusOutage;
 
 /// A job as a caller gives it: every field is JSON text that PHP's own encoder wrote.
@@ -104,7 +103,7 @@ impl Connection {
     }
 
     /// Stores one job. `None` where the original has no answer.
-    pub fn push(&self, queue: &QueueName, spec: &JobSpec<'_>, due: Due) -> Result<Option<Pushed>> {
+    pub fn push(&self, queue: &QueueName, spec: &JobSpec<'_>, due: Due) -> Result<Option<JobId>> {
         self.in_place("push to", queue, || {
             check_due(due, &SystemClock)?;
             let BuiltPayload { payload, id } = self.build(spec)?;
@@ -117,17 +116,17 @@ impl Connection {
     }
 
     /// v1 and v2 answer null for a delayed job (`redis/later-int-10` of v1).
-    fn answer_id(&self, id: String, due: Due) -> Option<Pushed> {
+    fn answer_id(&self, id: String, due: Due) -> Option<JobId> {
         let silent = match self.config.family {
             Family::Think3 | Family::Think3Legacy => false,
             Family::Think1 => due != Due::Now,
         };
-        (!silent).then_some(Pushed::Id(id))
+        (!silent).then_some(JobId::Text(id))
     }
 
     /// v1 and v2 answer how many rows they wrote (`mariadb/push-assoc` of v1).
-    fn answer_number(&self, number: i64) -> Pushed {
-        Pushed::Number(match self.config.family {
+    fn answer_number(&self, number: i64) -> JobId {
+        JobId::Number(match self.config.family {
             Family::Think3 | Family::Think3Legacy => number,
             Family::Think1 => 1,
         })
@@ -142,7 +141,7 @@ impl Connection {
     }
 
     /// Stores a payload as it is. Returns its own id, or the number the broker gave it.
-    pub fn push_raw(&self, queue: &QueueName, payload: &[u8], due: Due) -> Result<Option<Pushed>> {
+    pub fn push_raw(&self, queue: &QueueName, payload: &[u8], due: Due) -> Result<Option<JobId>> {
         self.in_place("push to", queue, || {
             check_due(due, &SystemClock)?;
             self.check_length(payload)?;

@@ -7,7 +7,7 @@
 //! | `handle` | what a PHP object holds |
 //! | `connection` | the blocking calls: push, reserve, size, operations for operators |
 //! | `tracking`, `status_outage` | pushing jobs whose status is kept |
-//! | `ids`, `job_id` | random ids for jobs; the id that a push returns |
+//! | `ids` | random ids for jobs |
 //! | `tasks` | the tasks of a RabbitMQ connection |
 //!
 //! Not done here: payload bytes and decisions (`ferry-core`), sockets (the drivers), the loop (`ferry-worker`), PHP (the extension).
@@ -16,7 +16,6 @@ mod connection;
 mod drivers;
 mod handle;
 mod ids;
-mod job_id;
 pub mod process;
 mod status_outage;
 #[cfg(feature = "amqp")]
@@ -28,5 +27,4 @@ mod tracking;
 pub use connection::{BuiltPayload, Connection, JobSpec};
 pub use drivers::drivers;
 pub use handle::Handle;
-pub use job_id::Pushed;
 pub use tracking::Tracked;

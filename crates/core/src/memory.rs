@@ -187,7 +187,8 @@ impl<C: Clock> MemoryBroker<C> {
                 Settlement::GiveBack => queue.ready.push_front(held.original),
                 Settlement::Bury(failure) => {
                     let number = self.burials.fetch_add(1, Ordering::Relaxed);
-                    queue.failed.insert(number, FailedJob::of(failure, number.to_string(), item.claim.queue.as_str(), now));
+                    let job = FailedJob::of(failure, number.to_string(), item.claim.queue.as_str(), now);
+                    queue.failed.insert(number, job.named_by_job());
                 }
             }
             SettleResult::Applied

@@ -39,10 +39,11 @@ pub fn failed_job(connections: &AmqpConnections, queue: &QueueName, id: &str) ->
     let Some(mut scan) = QueueScan::begin(connections, &names.failed, Access::Exclusive)? else { return Ok(None) };
     let mut found = None;
     scan.visit(u64::MAX, |_, delivery| {
-        if message::id_of(&delivery.properties, &delivery.data) != id {
+        let job = record(delivery, queue);
+        if job.id != id {
             return Visit::Keep;
         }
-        found = Some(record(delivery, queue));
+        found = Some(job);
         Visit::Pause
     })?;
     Ok(found)

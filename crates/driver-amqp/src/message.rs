@@ -88,8 +88,9 @@ pub fn due(properties: &BasicProperties) -> Option<i64> {
 pub fn record(properties: &BasicProperties, body: &[u8], queue: &str) -> FailedJob {
     let header = |key| header_text(properties, key).unwrap_or_default();
     let original_queue = header_text(properties, QUEUE).unwrap_or_else(|| queue.to_owned());
-    FailedJob {
+    let job = FailedJob {
         id: id_of(properties, body),
+        job_id: ferry_core::payload::id_in(body).map(|id| id.to_string()),
         connection: header(CONNECTION),
         queue: original_queue,
         payload: body.to_vec(),
@@ -97,7 +98,8 @@ pub fn record(properties: &BasicProperties, body: &[u8], queue: &str) -> FailedJ
         exception: header(EXCEPTION),
         attempts: integer(properties, ATTEMPTS).and_then(|number| u32::try_from(number).ok()),
         failed_at: integer(properties, FAILED_AT).unwrap_or_default(),
-    }
+    };
+    job.named_by_job()
 }
 
 /// The id of a failed job: its message id, or a hash of the body of a message that another program put there.

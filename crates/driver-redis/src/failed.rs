@@ -31,7 +31,7 @@ pub fn failed(broker: &RedisBroker, queue: &QueueName, offset: u64, limit: u64) 
     let Some(last) = limit.checked_sub(1).map(|more| index(offset.saturating_add(more))) else { return Ok(Vec::new()) };
     let range = cmd("LRANGE").arg(&broker.keys(queue).failed).arg(index(offset)).arg(last).clone();
     let records = broker.settle.read(&[range])?.pop().and_then(bulks).ok_or_else(|| broker.unexpected_answer())?;
-    records.iter().map(|record| FailedJob::from_json(record)).collect()
+    records.iter().map(|record| read_record(record)).collect()
 }
 
 pub fn failed_job(broker: &RedisBroker, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
@@ -76,7 +76,7 @@ fn failed_records(broker: &RedisBroker, queue: &QueueName, older: u64, limit: u6
     let range = cmd("LRANGE").arg(&broker.keys(queue).failed).arg(first).arg(last).clone();
     let records = broker.settle.read(&[range])?.pop().and_then(bulks).ok_or_else(|| broker.unexpected_answer())?;
     let places = older..;
-    let record = |(bytes, older): (Vec<u8>, u64)| Ok(FailedRecord { job: FailedJob::from_json(&bytes)?, bytes, older });
+    let record = |(bytes, older): (Vec<u8>, u64)| Ok(FailedRecord { job: read_record(&bytes)?, bytes, older });
     records.into_iter().rev().zip(places).map(record).collect()
 }
 
@@ -105,6 +105,11 @@ fn remove(
         }
     }
     Ok(removed)
+}
+
+/// The id in a record only keeps two records from being alike: a user knows the job by its own.
+fn read_record(record: &[u8]) -> Result<FailedJob> {
+    FailedJob::from_json(record).map(FailedJob::named_by_job)
 }
 
 fn index(number: u64) -> i64 {

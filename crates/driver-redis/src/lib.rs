@@ -7,7 +7,7 @@
 //! | `admin`, `failed`, `facts` | [`Admin`](ferry_core::Admin) |
 //! | `control`, `status`, `idempotency` | `WorkerControl`, [`StatusStore`], [`IdempotencyStore`] |
 //! | `lua/*.lua`, `script` | the atomic steps, and how they are run |
-//! | `family_check` | whether a family that nobody configured fits what is on the server |
+//! | `family_check`, `clock_skew` | whether a family that nobody configured, and the clocks, fit what is on the server |
 //! | `receipt` | the bytes that find a reservation again |
 //! | `link`, `silence` | a connection that is opened again after it broke; a server that does not answer |
 //! | `transport`, `reply`, `refusal` | the socket, what the server answers, and what its errors mean |
@@ -15,6 +15,7 @@
 //! Key names and attempts accounting belong to `ferry_core::dialect`; retries of jobs belong to the worker.
 
 mod admin;
+mod clock_skew;
 mod control;
 mod facts;
 mod failed;
@@ -43,6 +44,7 @@ use ferry_core::dialect::{Family, RedisKeys};
 use ferry_core::job::{Claim, NewJob, Reservation};
 use ferry_core::{Error, ErrorKind, IdempotencyStore, QueueName, Result, StatusStore, WorkerControl};
 
+use crate::clock_skew::ClockSkew;
 use crate::family_check::FamilyCheck;
 use crate::link::RedisLink;
 use crate::silence::Silence;
@@ -86,6 +88,7 @@ pub struct RedisBroker {
     config: Arc<RedisConfig>,
     settings: Settings,
     family_check: FamilyCheck,
+    clock_skew: ClockSkew,
     push: RedisLink,
     reserve: RedisLink,
     wait: WaitLink,
@@ -101,6 +104,7 @@ impl RedisBroker {
         let link = || RedisLink::new(Arc::clone(&config), Arc::clone(&silence));
         Self {
             family_check: FamilyCheck::new(settings.family_is_a_guess),
+            clock_skew: ClockSkew::default(),
             settings,
             push: link(),
             reserve: link(),
@@ -162,6 +166,10 @@ impl Broker for RedisBroker {
 
     fn size(&self, queue: &QueueName) -> Result<Sizes> {
         admin::size(self, queue)
+    }
+
+    fn notices(&self) -> Vec<String> {
+        self.clock_skew.take_notice().into_iter().collect()
     }
 
     fn close(&self) {

@@ -115,15 +115,21 @@ fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize) -> Result<R
     let max = Cow::Owned(max.to_string().into_bytes());
     let args = vec![broker.now_argument(), broker.retry_after_argument(), max, Cow::Borrowed(rise)];
     let call = Call { script: &script::RESERVE, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args };
+    let begun = Instant::now();
     let mut values = script::run(&broker.reserve, &[call], Effect::Once, IN_DOUBT)?;
-    values.pop().and_then(|answer| read_answer(broker, queue, answer)).ok_or_else(|| broker.unexpected_answer())
+    let trip = begun.elapsed();
+    values.pop().and_then(|answer| read_answer(broker, queue, answer, trip)).ok_or_else(|| broker.unexpected_answer())
 }
 
-fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value) -> Option<Reserved> {
+fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Duration) -> Option<Reserved> {
     let Value::Array(fields) = answer else { return None };
     let mut fields = fields.into_iter();
     let seconds = integer(fields.next()?)?;
-    let clock = ServerClock::read(integer(fields.next()?)?);
+    let microseconds = integer(fields.next()?)?;
+    let clock = ServerClock::read(microseconds);
+    if broker.settings.now.is_none() {
+        broker.clock_skew.check(&broker.config.address, seconds, microseconds, trip);
+    }
     let reserved_at = broker.settings.now.unwrap_or(seconds);
     let mut jobs = Vec::with_capacity(fields.len() / 3);
     while let Some(body) = fields.next() {

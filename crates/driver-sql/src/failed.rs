@@ -1,7 +1,7 @@
 //! Failed jobs: shown, made ready again, forgotten.
 
 use ferry_core::failed::{FailedJob, Filter};
-use ferry_core::payload::with_fresh_attempts;
+use ferry_core::payload::{id_in, with_fresh_attempts};
 use ferry_core::timezone::TimeZone;
 use ferry_core::{Error, NewJob, QueueName, Result};
 
@@ -29,10 +29,24 @@ pub(crate) fn failed(broker: &SqlBroker<impl Database>, queue: &QueueName, offse
 
 /// The failed job with this id.
 pub(crate) fn failed_job(broker: &SqlBroker<impl Database>, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
-    // What is no number is no id of a row.
-    let Ok(number) = id.parse::<i64>() else { return Ok(None) };
-    let next = behind(broker, queue, number.saturating_sub(1), 1)?.pop();
-    Ok(next.filter(|job| job.id == id))
+    if let Ok(number) = id.parse::<i64>()
+        && let Some(job) = behind(broker, queue, number.saturating_sub(1), 1)?.pop().filter(|job| job.id == id)
+    {
+        return Ok(Some(job));
+    }
+    find_by_job_id(broker, queue, id)
+}
+
+fn find_by_job_id(broker: &SqlBroker<impl Database>, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
+    let mut passed = i64::MIN;
+    loop {
+        let mut page = behind(broker, queue, passed, PAGE)?;
+        let Some(last) = page.last() else { return Ok(None) };
+        passed = last.id.parse().unwrap_or(i64::MAX);
+        if let Some(at) = page.iter().position(|job| job.job_id.as_deref() == Some(id)) {
+            return Ok(Some(page.swap_remove(at)));
+        }
+    }
 }
 
 /// A page of failed jobs behind an id, oldest first.
@@ -85,11 +99,13 @@ fn read_page(
 fn read_row(row: &impl Row, zone: &TimeZone) -> FailedJob {
     let column = row.text(4);
     let (exception, reason, attempts) = trailer::split(&column);
+    let payload = row.bytes(3);
     FailedJob {
         id: row.int(0).unwrap_or_default().to_string(),
+        job_id: id_in(&payload).map(|id| id.to_string()),
         connection: row.text(1),
         queue: row.text(2),
-        payload: row.bytes(3),
+        payload,
         reason: reason.to_owned(),
         exception: exception.to_owned(),
         attempts,

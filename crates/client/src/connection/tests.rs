@@ -16,7 +16,7 @@ fn table() -> Connection {
 #[test]
 fn a_pushed_job_lies_ready_as_recorded_and_its_id_is_returned() {
     let memory = connection("memory:");
-    let Some(Pushed::Id(id)) = memory.push(&queue(), &SPEC, Due::Now).unwrap() else { panic!("an id") };
+    let Some(JobId::Text(id)) = memory.push(&queue(), &SPEC, Due::Now).unwrap() else { panic!("an id") };
     assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_alphabetic()), "{id}");
     let expected = format!(r#"{{"job":"Job1","maxTries":null,"timeout":null,"data":{{"a":1}},"id":"{id}","attempts":0}}"#);
     assert_eq!(memory.peek(&queue(), State::Ready, 0, 9).unwrap(), [expected.as_bytes()]);
@@ -26,8 +26,8 @@ fn a_pushed_job_lies_ready_as_recorded_and_its_id_is_returned() {
 fn a_table_gets_no_counters_and_gives_its_row_number() {
     let broker = Arc::new(TableBroker::default());
     let table = Connection::new(config("memory:"), broker.clone());
-    assert_eq!(table.push(&queue(), &SPEC, Due::Now).unwrap(), Some(Pushed::Number(1)));
-    assert_eq!(table.push_raw(&queue(), br#"{"id":"X"}"#, Due::Now).unwrap(), Some(Pushed::Number(2)));
+    assert_eq!(table.push(&queue(), &SPEC, Due::Now).unwrap(), Some(JobId::Number(1)));
+    assert_eq!(table.push_raw(&queue(), br#"{"id":"X"}"#, Due::Now).unwrap(), Some(JobId::Number(2)));
     assert_eq!(broker.rows()[0], br#"{"job":"Job1","maxTries":null,"timeout":null,"data":{"a":1}}"#);
 }
 
@@ -36,7 +36,7 @@ fn v1_writes_and_answers_as_it_always_did() {
     let limits = Limits { max_tries: b"5", timeout: b"9", timeout_at: b"null" };
     let spec = JobSpec { limits: Some(limits), ..SPEC };
     let memory = connection("memory:?family=think1");
-    let Some(Pushed::Id(id)) = memory.push(&queue(), &spec, Due::Now).unwrap() else { panic!("an id") };
+    let Some(JobId::Text(id)) = memory.push(&queue(), &spec, Due::Now).unwrap() else { panic!("an id") };
     let expected = format!(r#"{{"job":"Job1","data":{{"a":1}},"id":"{id}","attempts":1}}"#);
     assert_eq!(memory.peek(&queue(), State::Ready, 0, 9).unwrap(), [expected.as_bytes()]);
     assert_eq!(memory.push(&queue(), &spec, Due::After(0)).unwrap(), None);
@@ -46,9 +46,9 @@ fn v1_writes_and_answers_as_it_always_did() {
     let broker = Arc::new(TableBroker::default());
     let table = Connection::new(config("memory:?family=think1"), broker.clone());
     for due in [Due::Now, Due::After(5)] {
-        assert_eq!(table.push(&queue(), &spec, due).unwrap(), Some(Pushed::Number(1)));
+        assert_eq!(table.push(&queue(), &spec, due).unwrap(), Some(JobId::Number(1)));
     }
-    assert_eq!(table.push_raw(&queue(), b"x", Due::Now).unwrap(), Some(Pushed::Number(1)));
+    assert_eq!(table.push_raw(&queue(), b"x", Due::Now).unwrap(), Some(JobId::Number(1)));
     assert_eq!(broker.rows()[0], br#"{"job":"Job1","data":{"a":1}}"#);
     assert!(!table.recodes_data());
 }
@@ -79,7 +79,7 @@ fn a_raw_payload_is_stored_byte_for_byte_and_answers_with_its_own_id() {
     let memory = connection("memory:");
     assert_eq!(memory.push_raw(&queue(), br#"{"x":1}"#, Due::Now).unwrap(), None);
     assert_eq!(memory.push_raw(&queue(), b"zzz", Due::Now).unwrap(), None);
-    assert_eq!(memory.push_raw(&queue(), br#"{"id":"A"}"#, Due::Now).unwrap(), Some(Pushed::Id("A".to_owned())));
+    assert_eq!(memory.push_raw(&queue(), br#"{"id":"A"}"#, Due::Now).unwrap(), Some(JobId::Text("A".to_owned())));
     let stored = memory.peek(&queue(), State::Ready, 0, 9).unwrap();
     assert_eq!(stored, [&br#"{"x":1}"#[..], b"zzz", br#"{"id":"A"}"#]);
 }

@@ -116,6 +116,12 @@ behaviours! {
         looks_in_a_row_and_at_once_see_every_failed_job
         of_several_who_retry_at_once_one_gets_each_job
     }
+    identity {
+        a_failed_job_is_known_by_the_id_in_its_payload
+        a_failed_job_is_forgotten_by_the_id_in_its_payload
+        a_failed_job_without_an_id_is_known_by_one_of_the_store
+        what_a_push_returned_names_the_failed_job: PushedNumbers
+    }
     poison {
         poison_is_reserved_without_a_count_and_buried_raw
         poison_comes_back_when_its_worker_dies: Leases

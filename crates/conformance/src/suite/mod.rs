@@ -17,6 +17,7 @@ pub mod crowds;
 pub mod fencing;
 pub mod fleets;
 pub mod giving_back;
+pub mod identity;
 pub mod leases;
 
 pub mod operators;

@@ -11,7 +11,7 @@ use crate::payload::{Payload, class_name};
 /// Selects failed jobs: those that meet every condition. Without conditions all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
-    /// Those with one of these ids.
+    /// Those with one of these ids, be it that of the job or that of the store.
     pub ids: Option<HashSet<String>>,
     /// Those of this handler class, and of this class of object jobs. Case and a leading backslash do not matter, as in PHP.
     pub class: Option<String>,
@@ -34,7 +34,7 @@ impl Filter {
 
     /// Whether this job is selected.
     pub fn matches(&self, job: &FailedJob) -> bool {
-        self.ids.as_ref().is_none_or(|ids| ids.contains(&job.id))
+        self.ids.as_ref().is_none_or(|ids| names(ids, job))
             && self.before.is_none_or(|second| job.failed_at < second)
             && self.after.is_none_or(|second| job.failed_at >= second)
             && self.class.as_deref().is_none_or(|class| class_of(&job.payload).is_some_and(|of| same_class(&of, class)))
@@ -44,6 +44,10 @@ impl Filter {
     pub fn most(&self) -> Option<usize> {
         self.ids.as_ref().map(HashSet::len)
     }
+}
+
+fn names(ids: &HashSet<String>, job: &FailedJob) -> bool {
+    ids.contains(&job.id) || job.job_id.as_ref().is_some_and(|id| ids.contains(id))
 }
 
 fn same_class(one: &str, other: &str) -> bool {

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::payload::id_in;
 
 /// Why a job is buried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +63,11 @@ pub struct Failure {
 /// A job in the failed store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedJob {
-    /// What names it in the store: a row id, or the id written at burial.
+    /// What names it in the store: the number of its row in a table; elsewhere the id of the job, or one of the store where the job
+    /// has none.
     pub id: String,
+    /// What its push returned, where that is known.
+    pub job_id: Option<String>,
     /// The connection it failed on.
     pub connection: String,
     /// The queue it failed on.
@@ -81,10 +85,11 @@ pub struct FailedJob {
 }
 
 impl FailedJob {
-    /// The record of a job that fails now, under a new id.
+    /// The record of a job that fails now, under an id of the store.
     pub fn of(failure: &Failure, id: String, queue: &str, now: i64) -> Self {
         Self {
             id,
+            job_id: id_in(&failure.payload).map(|id| id.to_string()),
             connection: failure.connection.clone(),
             queue: queue.to_owned(),
             payload: failure.payload.clone(),
@@ -93,6 +98,12 @@ impl FailedJob {
             attempts: Some(failure.attempts),
             failed_at: now,
         }
+    }
+
+    /// The same record, named by the id of its job where that has one: for stores whose own ids mean nothing to anybody.
+    #[must_use]
+    pub fn named_by_job(self) -> Self {
+        Self { id: self.job_id.clone().unwrap_or(self.id), ..self }
     }
 
     /// The record as one line of JSON, for stores that are lists. A payload that is not UTF-8 goes as base64.
@@ -124,6 +135,7 @@ impl FailedJob {
         };
         Ok(Self {
             id: text("id").ok_or_else(bad)?,
+            job_id: id_in(&payload).map(|id| id.to_string()),
             connection: text("connection").unwrap_or_default(),
             queue: text("queue").unwrap_or_default(),
             payload,
@@ -152,6 +164,26 @@ mod tests {
             let job = FailedJob::of(&failure, "x".into(), "mail", 1_700_000_000);
             let json = job.to_json();
             assert_eq!(FailedJob::from_json(&json).unwrap(), job);
+        }
+    }
+
+    #[test]
+    fn a_record_is_named_by_its_job_where_that_has_an_id() {
+        for (payload, job_id, id) in [
+            (&br#"{"job":"J","id":"A"}"#[..], Some("A"), "A"),
+            (br#"{"id":7}"#, Some("7"), "7"),
+            (br#"{"job":"J"}"#, None, "x"),
+            (b"poison", None, "x"),
+        ] {
+            let failure = Failure {
+                connection: "redis".into(),
+                payload: payload.to_vec(),
+                reason: Reason::Asked,
+                exception: String::new(),
+                attempts: 1,
+            };
+            let job = FailedJob::of(&failure, "x".into(), "mail", 0).named_by_job();
+            assert_eq!((job.job_id.as_deref(), job.id.as_str()), (job_id, id));
         }
     }
 }

@@ -3,7 +3,9 @@
 mod attempts;
 mod decode;
 mod encode;
+mod id;
 
 pub use attempts::{AttemptsAt, find_attempts, with_attempts, with_fresh_attempts};
 pub use decode::{Payload, class_name, is_object_handler};
 pub use encode::{Envelope, Limits};
+pub use id::{JobId, id_in};

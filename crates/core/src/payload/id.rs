@@ -1,4 +1,4 @@
-//! What a push returns: the id of the job. For `pushRaw` it is read from the payload (`redis/pushRaw-*`).
+//! The id of a job: what a push returns, and what its payload carries (`redis/pushRaw-*`).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,25 +6,34 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-/// The id of a stored job.
+/// The id of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pushed {
-    /// The id in its payload.
-    Id(String),
-    /// The number the broker gave it; 0 when it gave none.
+pub enum JobId {
+    /// Text, in a payload.
+    Text(String),
+    /// A number: in a payload, or given by the broker; 0 when it gave none.
     Number(i64),
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JobId::Text(id) => f.write_str(id),
+            JobId::Number(id) => id.fmt(f),
+        }
+    }
 }
 
 /// The top-level `id`, when there is a string or a whole number; of several the last, as PHP reads them.
 ///
-/// `ferry_core::payload::Payload` is stricter: it wants a `job` too, and a raw payload may have none.
-pub(crate) fn id_in(payload: &[u8]) -> Option<Pushed> {
+/// [`Payload`](super::Payload) is stricter: it wants a `job` too, and a raw payload may have none.
+pub fn id_in(payload: &[u8]) -> Option<JobId> {
     let mut json = serde_json::Deserializer::from_slice(payload);
     let id = json.deserialize_map(OnlyId).ok()?;
     json.end().ok()?;
     match id? {
-        Value::String(id) => Some(Pushed::Id(id)),
-        Value::Number(id) => id.as_i64().map(Pushed::Number),
+        Value::String(id) => Some(JobId::Text(id)),
+        Value::Number(id) => id.as_i64().map(JobId::Number),
         _ => None,
     }
 }
@@ -58,7 +67,7 @@ mod tests {
 
     #[test]
     fn an_id_is_found_only_where_php_would_find_it() {
-        let text = |id: &str| Some(Pushed::Id(id.to_owned()));
+        let text = |id: &str| Some(JobId::Text(id.to_owned()));
         for (payload, id) in [
             (r#"{"x":1}"#, None),
             ("zzz", None),
@@ -69,7 +78,7 @@ mod tests {
             (r#"{"data":{"id":"B"}}"#, None),
             (r#"{"id":"A","id":"C"}"#, text("C")),
             (r#"{"\u0069d":"A"}"#, text("A")),
-            (r#"{"id":7}"#, Some(Pushed::Number(7))),
+            (r#"{"id":7}"#, Some(JobId::Number(7))),
             (r#"{"id":null}"#, None),
             (r#"{"id":{}}"#, None),
             (r#"{"id":"A"} x"#, None),
