@@ -121,10 +121,12 @@ impl QueueScan {
             Error::new(ErrorKind::Connection, format!("the messages of `{}` could not be read", self.queue))
                 .with_source(error.to_string())
         })?;
-        let is_last = messages.iter().any(Option::is_none);
+        let is_empty = messages.iter().any(Option::is_none);
         self.read.extend(messages.into_iter().flatten().map(|message| message.delivery));
-        if is_last {
-            self.end = self.at + self.read.len() as u64;
+        let read = self.at + self.read.len() as u64;
+        // A queue that still puts messages back may answer that it is empty before all of those that it counted were read.
+        if is_empty && read >= self.count {
+            self.end = read;
         }
         Ok(())
     }
