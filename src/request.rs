@@ -1,13 +1,13 @@
 //! What one PHP request configured. It ends with the request; the connections live on in the process (`ferry_client::process`).
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use ferry_client::Handle;
 use ferry_core::Result;
-use ferry_core::config::{self, Config, Value};
+use ferry_core::config::{self, Config, ConnectionConfig, Value};
 
 use crate::zend::ini;
 
@@ -58,6 +58,12 @@ pub fn connection(name: Option<&str>) -> Result<Rc<Handle>> {
         }
     });
     Ok(handle)
+}
+
+/// The other connections whose records may lie in the table of failed jobs of this one.
+pub fn others_in_failed_table(connection: &ConnectionConfig) -> HashSet<String> {
+    // Without a configuration there are none.
+    config().map(|config| config.others_in_failed_table(connection)).unwrap_or_default()
 }
 
 fn known(name: Option<&str>) -> Option<Rc<Handle>> {

@@ -3,12 +3,12 @@
 namespace Ferry;
 
 /**
- * One connection, and everything one can ask of it. {@see Queue} offers the same words for the default one.
+ * One connection, and all operations on it. {@see Queue} offers the same methods for the default one.
  */
 class Connection
 {
     /**
-     * A connection beside those of {@see Queue::configure()}, called `default`. Opens nothing.
+     * A connection separate from those of {@see Queue::configure()}, named `default`. Opens nothing.
      *
      * Equal configurations share their sockets, across the requests of a PHP-FPM process too.
      *
@@ -32,18 +32,18 @@ class Connection
     /**
      * Pushes a job that is ready at once.
      *
-     * On a `sync` connection the job runs here, what it throws is the caller's, and the answer is 0 (`sync/sync-push`).
+     * On a `sync` connection the job runs here, its exceptions go to the caller, and the return value is 0 (`sync/sync-push`).
      *
      * @param string|object $job `Class` (method `fire`), `Class@method` or a short name; or an object with `handle()`, which is
      *     serialized (public `tries`, `timeout`, `timeoutAt` and `retryUntil()` are read, `$data` is not:
      *     `redis/push-object-job-ignores-data-and-own-queue-delay`)
-     * @param mixed $data anything `json_encode()` can write, at most 511 levels deep; `''` without (`redis/push-data-empty-string`)
+     * @param mixed $data anything `json_encode()` can encode, at most 511 levels deep; `''` without (`redis/push-data-empty-string`)
      * @param string|null $queue 1 to 255 bytes of UTF-8 without control characters; null, `''` and `'0'` mean the connection's
      *     own queue (`redis/push-queue-"0"`)
      * @return string|int the id: 32 letters on Redis and in memory, the row number on SQLite, 0 on `sync`; with `track` 32 letters on each
-     * @throws InvalidArgumentException data, job, queue name or size cannot be carried; nothing was sent
+     * @throws InvalidArgumentException data, job, queue name or size is invalid; nothing was sent
      * @throws ConfigException no usable connection is configured
-     * @throws ConnectionException the broker was not reached; nothing was stored, repeating is safe
+     * @throws ConnectionException the broker could not be reached; nothing was stored, retrying is safe
      * @throws UncertainException the answer was lost: the job may be stored (`redis/push-reply-lost`)
      * @throws BrokerException the broker refused; nothing was stored (`redis/push-wrong-type-key`)
      */
@@ -54,15 +54,15 @@ class Connection
     /**
      * Pushes a job that is ready after a delay. On a `sync` connection the delay is ignored (`sync/sync-later-ignores-delay`).
      *
-     * @param int|float|numeric-string|\DateTimeInterface|\DateInterval|null $delay seconds, fractions cut off
-     *     (`redis/later-float-1.5`); a moment, past ones allowed (`redis/later-DateTime`); a span from now
+     * @param int|float|numeric-string|\DateTimeInterface|\DateInterval|null $delay seconds, fractions truncated
+     *     (`redis/later-float-1.5`); a point in time, past ones allowed (`redis/later-DateTime`); an interval from now
      *     (`redis/later-DateInterval`); null means 0. Up to the end of the year 9999.
      * @param string|object $job as for {@see push()}
      * @param mixed $data as for {@see push()}
      * @return string|int as for {@see push()}
-     * @throws InvalidArgumentException the delay is no time, or as for {@see push()}
+     * @throws InvalidArgumentException the delay is not a valid time, or as for {@see push()}
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public function later(mixed $delay, mixed $job, mixed $data = '', ?string $queue = null): mixed
     {
@@ -75,9 +75,9 @@ class Connection
      * @param mixed $data as for {@see push()}, the same for every job
      * @return int|null|list<string> with `track` the ids; else how many were stored where the broker numbers its jobs (`sqlite/bulk-three`), else null
      *     (`redis/bulk-three`)
-     * @throws InvalidArgumentException one of them cannot be carried; none was sent
+     * @throws InvalidArgumentException one of them is invalid; none was sent
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children; the message says how many were stored before
+     * @throws BrokerException or a subclass; the message says how many were stored before
      */
     public function bulk(mixed $jobs, mixed $data = '', ?string $queue = null): mixed
     {
@@ -91,7 +91,7 @@ class Connection
      * @return string|int as for {@see push()}
      * @throws InvalidArgumentException as for {@see push()}
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public function pushOn(?string $queue, mixed $job, mixed $data = ''): mixed
     {
@@ -106,7 +106,7 @@ class Connection
      * @return string|int as for {@see push()}
      * @throws InvalidArgumentException as for {@see later()}
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public function laterOn(?string $queue, mixed $delay, mixed $job, mixed $data = ''): mixed
     {
@@ -115,13 +115,13 @@ class Connection
     /**
      * Pushes a payload as it is, byte for byte.
      *
-     * @param string $payload any bytes; what no worker can decode ends in the failed store
-     * @param mixed $options taken for think-queue's sake and not read
+     * @param string $payload any bytes; what no worker can decode goes to the failed store
+     * @param mixed $options accepted for think-queue's sake and ignored
      * @return string|int|null the payload's own `id` (null when it has none: `redis/pushRaw-no-id`), or the row number
      *     (`sqlite/pushRaw`)
-     * @throws InvalidArgumentException queue name or size cannot be carried
+     * @throws InvalidArgumentException queue name or size is invalid
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public function pushRaw(string $payload, ?string $queue = null, mixed $options = null): mixed
     {
@@ -132,19 +132,19 @@ class Connection
      *
      * @return Job|null null when no job is ready (`redis/pop-empty-named`)
      * @throws ConfigException as for {@see push()}
-     * @throws UncertainException the answer was lost: the job may be reserved and comes back after `retry_after`
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws UncertainException the answer was lost: the job may be reserved and becomes ready again after `retry_after`
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public function pop(?string $queue = null): ?Job
     {
     }
 
     /**
-     * Jobs that still have to be worked: ready, delayed and reserved together (`redis/size`).
+     * Jobs that are still to be run: ready, delayed and reserved together (`redis/size`).
      *
      * @return int<0, max>
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public function size(?string $queue = null): int
     {
@@ -155,7 +155,7 @@ class Connection
      *
      * @return array{ready: int<0, max>, delayed: int<0, max>, reserved: int<0, max>, failed: int<0, max>}
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public function stats(?string $queue = null): array
     {
@@ -164,77 +164,78 @@ class Connection
     /**
      * Failed jobs, newest first.
      *
-     * `id` names it: the id of the job, in a table the number of its row. `job_id` is what its push returned. `reason` is one of `exception`, `max_attempts`, `poison`, `no_handler`, `exited`,
-     * `timeout`, `asked`; `exception` is what PHP prints of it; `payload` is the body as popped; `failed_at` is a unix second.
+     * `id` identifies the record: the id of the job, or in a table its row number; `job_id` is the id that its push returned;
+     * `reason` is one of `exception`, `max_attempts`, `poison`, `no_handler`, `exited`,
+     * `timeout`, `asked`; `exception` is the exception as PHP prints it; `payload` is the body as popped; `failed_at` is a Unix timestamp.
      *
      * @param int $limit how many at most, 0 or more
-     * @param int $offset how many to pass over, 0 or more
+     * @param int $offset how many to skip, 0 or more
      * @return list<array{id: string, job_id: string|null, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}>
      * @throws InvalidArgumentException a negative limit or offset
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public function failed(?string $queue = null, int $limit = 100, int $offset = 0): array
     {
     }
 
     /**
-     * One failed job, in the shape of {@see failed()}.
+     * One failed job, as {@see failed()} returns it.
      *
      * @param string|int $id as {@see failed()} shows it
      * @return array{id: string, job_id: string|null, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}|null null when there is none
      * @throws InvalidArgumentException the id is neither a string nor an int
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public function failedJob(mixed $id, ?string $queue = null): ?array
     {
     }
 
     /**
-     * Makes failed jobs ready again, oldest first. Each leaves the failed store and joins the ready jobs, or neither.
+     * Makes failed jobs ready again, oldest first. Each moves from the failed store to the ready jobs atomically.
      *
-     * Their `attempts` begin anew, and no other byte of the payload changes (`command/retry-payload-without-attempts`; unlike
-     * `command/retry-payload-reencoded` and `command/retry-garbage-payload`). Jobs that fail meanwhile are left alone. Several
-     * processes may ask at once: each job is retried once.
+     * Their `attempts` start again, and no other byte of the payload changes (`command/retry-payload-without-attempts`; unlike
+     * `command/retry-payload-reencoded` and `command/retry-garbage-payload`). Jobs that fail meanwhile are not included. Several
+     * processes may retry at the same time: each job is retried once.
      *
-     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface} $which
-     *     `'all'`, an id, a list of ids, or conditions that must all hold: the class of the handler or of the object job, failed
-     *     before a second, failed in a second or later. An empty array means none.
+     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, connection?: string} $which
+     *     `'all'`, an id, a list of ids, or conditions that must all be met: the class of the handler or of the object job, failed
+     *     before a time, failed at a time or later. An empty array means none.
      * @return int<0, max> how many
      * @throws InvalidArgumentException `$which` is none of these
      * @throws ConfigException as for {@see push()}
-     * @throws UncertainException the answer was lost; asking again retries nothing twice
-     * @throws BrokerException or one of its children; the message says how many were done before, the others are still failed
+     * @throws UncertainException the answer was lost; calling again retries no job twice
+     * @throws BrokerException or a subclass; the message says how many were retried before, the others are still failed
      */
     public function retryFailed(mixed $which = 'all', ?string $queue = null): int
     {
     }
 
     /**
-     * Removes failed jobs for good: `'all'` flushes, `['before' => ...]` prunes.
+     * Removes failed jobs permanently: `'all'` flushes, `['before' => ...]` prunes.
      *
-     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface} $which as
+     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, connection?: string} $which as
      *     for {@see retryFailed()}
      * @return int<0, max> how many
      * @throws InvalidArgumentException `$which` is none of these
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children; the message says how many were done before
+     * @throws BrokerException or a subclass; the message says how many were removed before
      */
     public function forgetFailed(mixed $which, ?string $queue = null): int
     {
     }
 
     /**
-     * Payloads that lie in a queue, next first. Changes nothing.
+     * Payloads in a queue, the next one first. Changes nothing.
      *
      * @param 'ready'|'delayed'|'reserved'|null $state null means `ready`
      * @param int $limit how many at most, 0 or more
-     * @param int $offset how many to pass over, 0 or more
+     * @param int $offset how many to skip, 0 or more
      * @return list<string>
      * @throws InvalidArgumentException an unknown state, a negative limit or offset
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public function peek(?string $queue = null, ?string $state = null, int $limit = 10, int $offset = 0): array
     {
@@ -245,101 +246,101 @@ class Connection
      *
      * @return int<0, max> how many
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public function clear(?string $queue = null): int
     {
     }
 
     /**
-     * Asks workers to leave a queue alone: they finish the running job, give back what they hold of it and work their other queues.
+     * Asks workers to stop taking jobs from a queue: they finish the running job, give back its other jobs and continue with their other queues.
      * Lasts until {@see resume()}, also for workers that start later. {@see pop()} is not affected.
      *
-     * @throws ConfigException as for {@see push()}; or this broker has no place for flags and `control` names no other
-     * @throws BrokerException or one of its children
+     * @throws ConfigException as for {@see push()}; or this broker cannot store flags and `control` names no other
+     * @throws BrokerException or a subclass
      */
     public function pause(?string $queue = null): void
     {
     }
 
     /**
-     * Lets workers take from a queue again.
+     * Lets workers take jobs from a queue again.
      *
      * @throws ConfigException as for {@see pause()}
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public function resume(?string $queue = null): void
     {
     }
 
     /**
-     * Asks every worker of this broker to leave with 0 at the end of its job, for whoever keeps it alive to start it again.
+     * Asks every worker of this broker to exit with 0 at the end of its job, so that its supervisor starts it again.
      *
      * @throws ConfigException as for {@see pause()}
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public function restartWorkers(): void
     {
     }
 
     /**
-     * The same, but the master of `ferry work --processes` leaves too.
+     * The same, but the master of `ferry work --processes` exits too.
      *
      * @throws ConfigException as for {@see pause()}
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public function stopWorkers(): void
     {
     }
 
     /**
-     * What the workers are asked for: how often to restart and to stop, and paused queues with the Unix second since when.
+     * The requests to workers: the number of restarts and stops so far, and paused queues with the Unix timestamp of the pause.
      *
      * @return array{restart: int, stop: int, paused: array<string, int>}
      * @throws ConfigException as for {@see pause()}
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public function flags(): array
     {
     }
 
     /**
-     * The workers of this broker that reported within the last minute, longest at work first.
+     * The workers of this broker that reported within the last minute, the longest running first.
      *
      * @return list<array{id: string, host: string, pid: int, started: int, seen: int, processed: int, failed: int, memory: int,
      *     state: 'idle'|'working'|'paused', queues: list<string>, job: ?string}>
      * @throws ConfigException as for {@see pause()}
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public function workers(): array
     {
     }
 
     /**
-     * What became of the job with this id, on a connection with `track`.
+     * The status of the job with this id, on a connection with `track`.
      *
-     * @return Status|null null when nothing is known, or not any more
-     * @throws ConfigException no usable connection is configured; or this broker has no place for statuses and `control` names no other
-     * @throws BrokerException or one of its children
+     * @return Status|null null when there is none, or no longer
+     * @throws ConfigException no usable connection is configured; or this broker cannot store statuses and `control` names no other
+     * @throws BrokerException or a subclass
      */
     public function status(string $id): ?Status
     {
     }
 
     /**
-     * What the server says of itself: version, limits, what it does when memory is full, how far its clock is off. What it does not
-     * tell is left out. docs/api.md lists the names. Beside it `queue` and `retry_after` of the connection.
+     * What the server reports about itself: version, limits, eviction policy, clock skew. What it does not
+     * report is left out. docs/api.md lists the names. `queue` and `retry_after` of the connection are included.
      *
      * @return array<string, string|int|float|bool|null>
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public function facts(): array
     {
     }
 
     /**
-     * The statements that make the tables, for those who do not let the first use make them. Nothing for brokers without tables.
+     * The statements that create the tables, for those who do not let the first use create them. Empty for brokers without tables.
      *
      * @return list<string>
      * @throws ConfigException as for {@see push()}

@@ -3,22 +3,22 @@
 namespace Ferry;
 
 /**
- * A job that is ours until it is settled or its lease ends. Handlers get one; {@see Queue::pop()} hands one out.
+ * A reserved job, ours until it is settled or its lease expires. Handlers receive one; {@see Queue::pop()} returns one.
  *
- * It can be settled once: the first `delete()` or `release()` counts, a later one is ignored. A handler that returns without either
- * leaves the job reserved, and it comes back after `retry_after` (worker option `on_return`).
+ * It can be settled once: the first `delete()` or `release()` counts, later ones are ignored. If a handler returns without either,
+ * the job stays reserved and becomes ready again after `retry_after` (worker option `on_return`).
  *
- * Without Composer's package it also answers to `think\queue\Job`.
+ * Without Composer's package it also has the name `think\queue\Job`.
  */
 class Job
 {
-    /** Not for callers: jobs come from a queue. */
+    /** Not to be called: jobs come from a queue. */
     public function __construct()
     {
     }
 
     /**
-     * Runs the handler, as a worker would. Settles nothing by itself; what the handler throws is the caller's.
+     * Runs the handler, as a worker would. Does not settle the job; exceptions of the handler go to the caller.
      *
      * @throws HandlerNotFoundException there is no such class or method
      * @throws PoisonException its data cannot be decoded
@@ -30,39 +30,39 @@ class Job
     /**
      * Deletes the job: it is done.
      *
-     * In a worker with `settle => pipelined` this returns at once, and a loss is told by the event `settle_lost`.
+     * In a worker with `settle => pipelined` this returns at once, and the event `settle_lost` reports a loss.
      *
-     * @throws LostReservation its lease ended and somebody else may have it; nothing was changed
+     * @throws LostReservation its lease expired and another worker may hold it; nothing was changed
      *     (`redis/delete-after-reserved-was-migrated`)
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public function delete(): void
     {
     }
 
     /**
-     * Lets the job come back after a delay, with its attempts kept (`redis/release-30`).
+     * Makes the job ready again after a delay; its attempts are kept (`redis/release-30`).
      *
      * @param int|float|numeric-string|\DateTimeInterface|\DateInterval|null $delay as for {@see Queue::later()}; null means 0
-     * @throws InvalidArgumentException the delay is no time
-     * @throws LostReservation its lease ended and somebody else may have it; nothing was changed
+     * @throws InvalidArgumentException the delay is not a valid time
+     * @throws LostReservation its lease expired and another worker may hold it; nothing was changed
      *     (`redis/release-after-reserved-was-migrated-DUPLICATES`)
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public function release(mixed $delay = null): void
     {
     }
 
     /**
-     * Buries the job for good, whatever its tries: it lies in the failed store with the reason `asked`, then the handler's
-     * `failed($data, $e)` is called. In a worker the events are `failed` and, when the handler returns, `processed`.
+     * Buries the job, whatever its tries: it goes to the failed store with the reason `asked`, then the handler's
+     * `failed($data, $e)` is called. In a worker `failed` fires and, when the handler returns, `processed`.
      *
-     * A job that was deleted, released or failed already stays as it is, and nobody is told.
+     * A job that was already deleted, released or failed stays as it is, and no event fires.
      *
-     * @param \Throwable|string|null $e what the store keeps and `failed()` gets; a text comes as a `RuntimeException`
+     * @param \Throwable|string|null $e what the store keeps and `failed()` receives; a text becomes a `RuntimeException`
      * @throws InvalidArgumentException neither a Throwable nor a text
-     * @throws LostReservation its lease ended and somebody else may have it; nothing was changed
-     * @throws BrokerException or one of its children: the failed store refused, the job stays reserved
+     * @throws LostReservation its lease expired and another worker may hold it; nothing was changed
+     * @throws BrokerException or a subclass: the failed store refused, the job stays reserved
      * @throws \Throwable what `failed()` throws; the job is failed nevertheless
      */
     public function fail(mixed $e = null): void
@@ -70,28 +70,28 @@ class Job
     }
 
     /**
-     * Says how far it is, for its {@see Status}. Does nothing unless the connection has `track`; never fails, never waits.
+     * Reports progress for its {@see Status}. Does nothing unless the connection has `track`; never fails, never waits.
      *
-     * @param int $percent 0 to 100; what lies outside is cut
-     * @param string|null $message in words, at most 1 KiB; null takes the last one away
+     * @param int $percent limited to 0 to 100
+     * @param string|null $message a text of at most 1 KiB; null removes the last one
      */
     public function progress(int $percent, ?string $message = null): void
     {
     }
 
     /**
-     * Keeps a result for its {@see Status}, which shows it when the attempt is over and was not put off. Does nothing unless the
+     * Stores a result for its {@see Status}, which shows it when the attempt has ended without a release. Does nothing unless the
      * connection has `track`.
      *
-     * @param mixed $data anything `json_encode()` can write, at most 64 KiB of JSON
-     * @throws InvalidArgumentException it cannot be written, or is longer
+     * @param mixed $data anything `json_encode()` can encode, at most 64 KiB of JSON
+     * @throws InvalidArgumentException it cannot be encoded, or is longer
      */
     public function result(mixed $data): void
     {
     }
 
     /**
-     * Which attempt this is, 1 for the first (`redis/pop-attempts-3`).
+     * The number of this attempt, 1 for the first (`redis/pop-attempts-3`).
      *
      * @return int<1, max>
      */
@@ -110,7 +110,7 @@ class Job
     }
 
     /**
-     * The payload as popped, byte for byte, before its attempts were raised (`redis/pop-one`).
+     * The payload as popped, byte for byte, before its attempts were incremented (`redis/pop-one`).
      *
      * @return string
      */
@@ -119,7 +119,7 @@ class Job
     }
 
     /**
-     * The id: from the payload (`redis/pop-one`), or the row number (`sqlite/pop-one`); with `track` always the one that push answered.
+     * The id: from the payload (`redis/pop-one`), or the row number (`sqlite/pop-one`); with `track` always the one that push returned.
      *
      * @return string|int|null
      */
@@ -157,8 +157,8 @@ class Job
     /**
      * The decoded payload, or one value of it.
      *
-     * @param string|null $name a key; dots lead into nested arrays, as in `data.user.id`; null, `''` and `'0'` mean the whole
-     * @param mixed $default the answer when there is no such key
+     * @param string|null $name a key; dots address nested arrays, as in `data.user.id`; null, `''` and `'0'` mean the whole
+     * @param mixed $default the return value when there is no such key
      * @return mixed an array for the whole
      * @throws PoisonException it cannot be decoded
      */
@@ -167,7 +167,7 @@ class Job
     }
 
     /**
-     * `maxTries` of the payload: attempts allowed, 0 for unlimited; null means that the worker's option counts.
+     * `maxTries` of the payload: attempts allowed, 0 for unlimited; null means that the worker's option applies.
      *
      * @return int|string|null as it stands in the payload (`worker/worker-payload-maxTries-string-0`)
      * @throws PoisonException it cannot be decoded
@@ -187,7 +187,7 @@ class Job
     }
 
     /**
-     * `timeoutAt` of the payload: the unix second after which it is not started any more.
+     * `timeoutAt` of the payload: the Unix timestamp after which it is no longer started.
      *
      * @return int|string|null as it stands in the payload
      * @throws PoisonException it cannot be decoded
@@ -196,24 +196,24 @@ class Job
     {
     }
 
-    /** Whether it was deleted, or went to the failed store, here. */
+    /** Whether it was deleted or buried through this object. */
     public function isDeleted(): bool
     {
     }
 
-    /** Whether it was released here. */
+    /** Whether it was released through this object. */
     public function isReleased(): bool
     {
     }
 
-    /** Whether it was settled here in any way. */
+    /** Whether it was settled through this object in any way. */
     public function isDeletedOrReleased(): bool
     {
     }
 
     /**
-     * Whether its lease ended before it was settled, so that somebody else may have it. Known once a renewal or a settlement was
-     * told so; the handler of a long job can ask now and then and stop.
+     * Whether its lease expired before it was settled, so that another worker may hold it. Known once a renewal or a settlement has
+     * failed for that reason; the handler of a long job can check now and then and stop.
      */
     public function isLost(): bool
     {

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * The extension `ferry` as IDEs and static analysers see it. Nothing here runs.
+ * The extension `ferry` as IDEs and static analysers see it. Nothing here is executed.
  *
  * The native signatures are those that Reflection shows; the types in the comments are the exact ones.
  * `php-tests/surface/stubs-*.phpt` compares both.
@@ -12,11 +12,11 @@ namespace Ferry;
 /**
  * The default connection, as static methods, in the manner of think-queue's facade.
  *
- * Without Composer's package it also answers to `think\Queue` and `think\facade\Queue`, unless `ferry.think_names` is 0.
+ * Without Composer's package it also has the names `think\Queue` and `think\facade\Queue`, unless `ferry.think_names` is 0.
  */
 class Queue
 {
-    /** Not for callers: every method is static. */
+    /** Not to be called: every method is static. */
     public function __construct()
     {
     }
@@ -24,12 +24,12 @@ class Queue
     /**
      * Sets the connections for the rest of the request. Opens nothing.
      *
-     * Without it the environment variable `FERRY_URL` counts, then the ini setting `ferry.url`; each holds a DSN.
+     * Without it the environment variable `FERRY_URL` is used, then the ini setting `ferry.url`; each holds a DSN.
      *
      * @param string|array<string, mixed> $config think-queue's `config/queue.php` (v3, or the flat array of v1 and v2), or a DSN
      * A connection is checked when it is used.
      *
-     * @throws ConfigException no connections, a default that is not among them, a misspelt key beside them, a wrong DSN
+     * @throws ConfigException no connections, a default that is not among them, a misspelled key beside them, a wrong DSN
      * @throws InvalidArgumentException neither an array nor a string
      */
     public static function configure(mixed $config): void
@@ -37,7 +37,7 @@ class Queue
     }
 
     /**
-     * What the configuration holds that is ignored, and why connections cannot be used. A sentence each, none is an error.
+     * What is ignored in the configuration, and why connections cannot be used. One sentence each; none is an error.
      *
      * @return list<string>
      * @throws ConfigException nothing is configured
@@ -58,18 +58,18 @@ class Queue
     /**
      * Pushes a job that is ready at once.
      *
-     * On a `sync` connection the job runs here, what it throws is the caller's, and the answer is 0 (`sync/sync-push`).
+     * On a `sync` connection the job runs here, its exceptions go to the caller, and the return value is 0 (`sync/sync-push`).
      *
      * @param string|object $job `Class` (method `fire`), `Class@method` or a short name; or an object with `handle()`, which is
      *     serialized (public `tries`, `timeout`, `timeoutAt` and `retryUntil()` are read, `$data` is not:
      *     `redis/push-object-job-ignores-data-and-own-queue-delay`)
-     * @param mixed $data anything `json_encode()` can write, at most 511 levels deep; `''` without (`redis/push-data-empty-string`)
+     * @param mixed $data anything `json_encode()` can encode, at most 511 levels deep; `''` without (`redis/push-data-empty-string`)
      * @param string|null $queue 1 to 255 bytes of UTF-8 without control characters; null, `''` and `'0'` mean the connection's
      *     own queue (`redis/push-queue-"0"`)
      * @return string|int the id: 32 letters on Redis and in memory, the row number on SQLite, 0 on `sync`; with `track` 32 letters on each
-     * @throws InvalidArgumentException data, job, queue name or size cannot be carried; nothing was sent
+     * @throws InvalidArgumentException data, job, queue name or size is invalid; nothing was sent
      * @throws ConfigException no usable connection is configured
-     * @throws ConnectionException the broker was not reached; nothing was stored, repeating is safe
+     * @throws ConnectionException the broker could not be reached; nothing was stored, retrying is safe
      * @throws UncertainException the answer was lost: the job may be stored (`redis/push-reply-lost`)
      * @throws BrokerException the broker refused; nothing was stored (`redis/push-wrong-type-key`)
      */
@@ -80,15 +80,15 @@ class Queue
     /**
      * Pushes a job that is ready after a delay. On a `sync` connection the delay is ignored (`sync/sync-later-ignores-delay`).
      *
-     * @param int|float|numeric-string|\DateTimeInterface|\DateInterval|null $delay seconds, fractions cut off
-     *     (`redis/later-float-1.5`); a moment, past ones allowed (`redis/later-DateTime`); a span from now
+     * @param int|float|numeric-string|\DateTimeInterface|\DateInterval|null $delay seconds, fractions truncated
+     *     (`redis/later-float-1.5`); a point in time, past ones allowed (`redis/later-DateTime`); an interval from now
      *     (`redis/later-DateInterval`); null means 0. Up to the end of the year 9999.
      * @param string|object $job as for {@see push()}
      * @param mixed $data as for {@see push()}
      * @return string|int as for {@see push()}
-     * @throws InvalidArgumentException the delay is no time, or as for {@see push()}
+     * @throws InvalidArgumentException the delay is not a valid time, or as for {@see push()}
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public static function later(mixed $delay, mixed $job, mixed $data = '', ?string $queue = null): mixed
     {
@@ -101,9 +101,9 @@ class Queue
      * @param mixed $data as for {@see push()}, the same for every job
      * @return int|null|list<string> with `track` the ids; else how many were stored where the broker numbers its jobs (`sqlite/bulk-three`), else null
      *     (`redis/bulk-three`)
-     * @throws InvalidArgumentException one of them cannot be carried; none was sent
+     * @throws InvalidArgumentException one of them is invalid; none was sent
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children; the message says how many were stored before
+     * @throws BrokerException or a subclass; the message says how many were stored before
      */
     public static function bulk(mixed $jobs, mixed $data = '', ?string $queue = null): mixed
     {
@@ -117,7 +117,7 @@ class Queue
      * @return string|int as for {@see push()}
      * @throws InvalidArgumentException as for {@see push()}
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public static function pushOn(?string $queue, mixed $job, mixed $data = ''): mixed
     {
@@ -132,7 +132,7 @@ class Queue
      * @return string|int as for {@see push()}
      * @throws InvalidArgumentException as for {@see later()}
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public static function laterOn(?string $queue, mixed $delay, mixed $job, mixed $data = ''): mixed
     {
@@ -141,13 +141,13 @@ class Queue
     /**
      * Pushes a payload as it is, byte for byte.
      *
-     * @param string $payload any bytes; what no worker can decode ends in the failed store
-     * @param mixed $options taken for think-queue's sake and not read
+     * @param string $payload any bytes; what no worker can decode goes to the failed store
+     * @param mixed $options accepted for think-queue's sake and ignored
      * @return string|int|null the payload's own `id` (null when it has none: `redis/pushRaw-no-id`), or the row number
      *     (`sqlite/pushRaw`)
-     * @throws InvalidArgumentException queue name or size cannot be carried
+     * @throws InvalidArgumentException queue name or size is invalid
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public static function pushRaw(string $payload, ?string $queue = null, mixed $options = null): mixed
     {
@@ -158,19 +158,19 @@ class Queue
      *
      * @return Job|null null when no job is ready (`redis/pop-empty-named`)
      * @throws ConfigException as for {@see push()}
-     * @throws UncertainException the answer was lost: the job may be reserved and comes back after `retry_after`
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws UncertainException the answer was lost: the job may be reserved and becomes ready again after `retry_after`
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public static function pop(?string $queue = null): ?Job
     {
     }
 
     /**
-     * Jobs that still have to be worked: ready, delayed and reserved together (`redis/size`).
+     * Jobs that are still to be run: ready, delayed and reserved together (`redis/size`).
      *
      * @return int<0, max>
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public static function size(?string $queue = null): int
     {
@@ -181,7 +181,7 @@ class Queue
      *
      * @return array{ready: int<0, max>, delayed: int<0, max>, reserved: int<0, max>, failed: int<0, max>}
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children, as for {@see push()}
+     * @throws BrokerException or a subclass, as for {@see push()}
      */
     public static function stats(?string $queue = null): array
     {
@@ -190,62 +190,63 @@ class Queue
     /**
      * Failed jobs, newest first.
      *
-     * `id` names it: the id of the job, in a table the number of its row. `job_id` is what its push returned. `reason` is one of `exception`, `max_attempts`, `poison`, `no_handler`, `exited`,
-     * `timeout`, `asked`; `exception` is what PHP prints of it; `payload` is the body as popped; `failed_at` is a unix second.
+     * `id` identifies the record: the id of the job, or in a table its row number; `job_id` is the id that its push returned;
+     * `reason` is one of `exception`, `max_attempts`, `poison`, `no_handler`, `exited`,
+     * `timeout`, `asked`; `exception` is the exception as PHP prints it; `payload` is the body as popped; `failed_at` is a Unix timestamp.
      *
      * @param int $limit how many at most, 0 or more
-     * @param int $offset how many to pass over, 0 or more
+     * @param int $offset how many to skip, 0 or more
      * @return list<array{id: string, job_id: string|null, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}>
      * @throws InvalidArgumentException a negative limit or offset
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public static function failed(?string $queue = null, int $limit = 100, int $offset = 0): array
     {
     }
 
     /**
-     * One failed job, in the shape of {@see failed()}.
+     * One failed job, as {@see failed()} returns it.
      *
      * @param string|int $id as {@see failed()} shows it
      * @return array{id: string, job_id: string|null, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}|null null when there is none
      * @throws InvalidArgumentException the id is neither a string nor an int
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public static function failedJob(mixed $id, ?string $queue = null): ?array
     {
     }
 
     /**
-     * Makes failed jobs ready again, oldest first. Each leaves the failed store and joins the ready jobs, or neither.
+     * Makes failed jobs ready again, oldest first. Each moves from the failed store to the ready jobs atomically.
      *
-     * Their `attempts` begin anew, and no other byte of the payload changes (`command/retry-payload-without-attempts`; unlike
-     * `command/retry-payload-reencoded` and `command/retry-garbage-payload`). Jobs that fail meanwhile are left alone. Several
-     * processes may ask at once: each job is retried once.
+     * Their `attempts` start again, and no other byte of the payload changes (`command/retry-payload-without-attempts`; unlike
+     * `command/retry-payload-reencoded` and `command/retry-garbage-payload`). Jobs that fail meanwhile are not included. Several
+     * processes may retry at the same time: each job is retried once.
      *
-     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface} $which
-     *     `'all'`, an id, a list of ids, or conditions that must all hold: the class of the handler or of the object job, failed
-     *     before a second, failed in a second or later. An empty array means none.
+     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, connection?: string} $which
+     *     `'all'`, an id, a list of ids, or conditions that must all be met: the class of the handler or of the object job, failed
+     *     before a time, failed at a time or later. An empty array means none.
      * @return int<0, max> how many
      * @throws InvalidArgumentException `$which` is none of these
      * @throws ConfigException as for {@see push()}
-     * @throws UncertainException the answer was lost; asking again retries nothing twice
-     * @throws BrokerException or one of its children; the message says how many were done before, the others are still failed
+     * @throws UncertainException the answer was lost; calling again retries no job twice
+     * @throws BrokerException or a subclass; the message says how many were retried before, the others are still failed
      */
     public static function retryFailed(mixed $which = 'all', ?string $queue = null): int
     {
     }
 
     /**
-     * Removes failed jobs for good: `'all'` flushes, `['before' => ...]` prunes.
+     * Removes failed jobs permanently: `'all'` flushes, `['before' => ...]` prunes.
      *
-     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface} $which as
+     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, connection?: string} $which as
      *     for {@see retryFailed()}
      * @return int<0, max> how many
      * @throws InvalidArgumentException `$which` is none of these
      * @throws ConfigException as for {@see push()}
-     * @throws BrokerException or one of its children; the message says how many were done before
+     * @throws BrokerException or a subclass; the message says how many were removed before
      */
     public static function forgetFailed(mixed $which, ?string $queue = null): int
     {

@@ -3,7 +3,7 @@
 namespace Ferry;
 
 /**
- * A marker that job objects may carry. Ferry does not ask for it: any object with `handle()` is a job, as in think-queue.
+ * A marker interface for job objects. Ferry does not require it: any object with `handle()` is a job, as in think-queue.
  */
 interface ShouldQueue
 {

@@ -3,9 +3,9 @@
 namespace Ferry;
 
 /**
- * What became of a job, as it was read. Kept for jobs of connections with `track`, for `status_ttl` seconds after the last word.
+ * The status of a job, as it was read. Stored for jobs of connections with `track`, for `status_ttl` seconds after the last update.
  *
- * The properties can only be read. Times are Unix seconds with fractions, by the clock of the broker that keeps them.
+ * The properties are read-only. Times are Unix seconds with fractions, by the clock of the broker that keeps them.
  */
 final class Status
 {
@@ -27,67 +27,67 @@ final class Status
     /** @var int<0, max> the number of the last attempt; 0 before the first */
     public $attempts;
 
-    /** @var int<0, 100> percent, as {@see Job::progress()} said; 100 when it succeeded */
+    /** @var int<0, 100> percent, as {@see Job::progress()} reported; 100 when it succeeded */
     public $progress;
 
-    /** @var string|null what {@see Job::progress()} said to it */
+    /** @var string|null the message of {@see Job::progress()} */
     public $message;
 
-    /** @var mixed what {@see Job::result()} left, objects as arrays; null until the attempt is over */
+    /** @var mixed what {@see Job::result()} stored, objects as arrays; null until the attempt has ended */
     public $result;
 
     /** @var string|null why the last attempt failed, at most 4 KiB; null once the job succeeded */
     public $error;
 
-    /** @var float|null when it was pushed; null when nobody noted it */
+    /** @var float|null when it was pushed; null when that was not recorded */
     public $queuedAt;
 
-    /** @var float|null when the last attempt began */
+    /** @var float|null when the last attempt started */
     public $startedAt;
 
-    /** @var float|null when it was over */
+    /** @var float|null when it finished */
     public $finishedAt;
 
-    /** @var float when something was last said of it */
+    /** @var float when it was last updated */
     public $updatedAt;
 
-    /** Not for callers: a status is found. */
+    /** Not to be called: use {@see find()}. */
     public function __construct()
     {
     }
 
     /**
-     * What is known of the job with this id.
+     * The stored status of the job with this id.
      *
-     * @param string $id what push answered
-     * @param string|Connection|null $connection the connection of the job, by name or itself; null means the default one
-     * @return Status|null null when nothing is known, or not any more
+     * @param string $id the id that push returned
+     * @param string|Connection|null $connection the connection of the job, by name or as an object; null means the default one
+     * @return Status|null null when there is none, or no longer
      * @throws InvalidArgumentException `$connection` is none of these
-     * @throws ConfigException no such connection; or its broker has no place for statuses and `control` names no other
-     * @throws BrokerException or one of its children
+     * @throws ConfigException no such connection; or its broker cannot store statuses and `control` names no other
+     * @throws BrokerException or a subclass
      */
     public static function find(string $id, mixed $connection = null): ?Status
     {
     }
 
     /**
-     * Reads it anew.
+     * Reads it again.
      *
-     * @return bool false when nothing is known any more; then this object stays as it is
+     * @return bool false when it no longer exists; then this object stays as it is
      * @throws ConfigException as for {@see find()}
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      */
     public function refresh(): bool
     {
     }
 
-    /** Whether nothing more will happen by itself: succeeded, failed or expired. */
+    /** Whether the job has finished: succeeded, failed or expired. */
     public function isFinished(): bool
     {
     }
 
     /**
-     * Everything, by name.
+     * All properties as an array.
      *
      * @return array{id: string, state: string, job: string, queue: string, connection: string, attempts: int, progress: int,
      *     message: string|null, result: mixed, error: string|null, queued_at: float|null, started_at: float|null,

@@ -7,8 +7,8 @@ namespace Ferry;
  *
  *     exit((new Ferry\Worker(['queue' => 'high,mail', 'tries' => 3]))->run());
  *
- * SIGTERM, SIGINT, SIGQUIT and SIGHUP let the current job finish, then the worker leaves with 0; a second one interrupts the job.
- * SIGUSR2 lets it pause, SIGCONT go on. A signal that PHP code handles (`pcntl_signal()`) is left to that code.
+ * On SIGTERM, SIGINT, SIGQUIT and SIGHUP the worker finishes the current job and exits with 0; a second one interrupts the job.
+ * SIGUSR2 pauses it, SIGCONT resumes it. A signal that PHP code handles (`pcntl_signal()`) is left to that code.
  */
 class Worker
 {
@@ -19,35 +19,35 @@ class Worker
      * |---|---|---|
      * | `connection` | a name, or a {@see Connection} | the default one |
      * | `queue` | names between commas, or a list; highest priority first, not trimmed (`worker/worker-queue-list-with-space`) | the connection's |
-     * | `tries` | attempts for jobs that do not say; 0 is unlimited | 0 |
-     * | `delay` | seconds until a job that threw is tried again: the same as a `backoff` of one number | 0 |
-     * | `backoff` | seconds until a job that threw is tried again: a number, a list with a step for each attempt, or
-     *   `['base' => 2, 'cap' => 600, 'jitter' => 0.5]`; a handler's own `$backoff` or `backoff()` counts first | `delay` |
-     * | `timeout` | seconds that a job may run, when neither its payload nor its handler's `$timeout` says; 0 is for ever | 60 |
+     * | `tries` | attempts for jobs that do not set their own; 0 is unlimited | 0 |
+     * | `delay` | seconds until a failed job is retried: the same as a `backoff` of one number | 0 |
+     * | `backoff` | seconds until a failed job is retried: a number, a list with a step for each attempt, or
+     *   `['base' => 2, 'cap' => 600, 'jitter' => 0.5]`; a handler's own `$backoff` or `backoff()` takes precedence | `delay` |
+     * | `timeout` | seconds that a job may run, unless its payload or its handler's `$timeout` sets it; 0 is no limit | 60 |
      * | `warn_before` | seconds before the timeout at which {@see TimeoutException} is thrown into the handler; 0 is never | 0 |
-     * | `grace` | seconds after the timeout in which the job must be gone, else the process ends with 14 | 10 |
-     * | `stop_timeout` | seconds that the running job may go on after the worker was told to leave; then it is interrupted and
-     *   goes back with no attempt burnt | none: its own timeout |
+     * | `grace` | seconds after the timeout within which the job must end, else the process ends with 14 | 10 |
+     * | `stop_timeout` | seconds that the running job may continue after the worker was asked to stop; then it is interrupted and
+     *   given back without using an attempt | none: its own timeout |
      * | `sleep` | seconds that `once` waits for a job | 3 |
-     * | `memory` | MiB at which it leaves with 12, of PHP's memory or of the process's own; 0 is no limit | 0 |
+     * | `memory` | MiB of PHP's memory or of the process's private memory at which it exits with 12; 0 is no limit | 0 |
      * | `once` | one job at most | false |
-     * | `max_jobs` | leave after so many; 0 is no limit | 0 |
-     * | `max_time` | leave after so many seconds; 0 is no limit | 0 |
-     * | `stop_when_empty` | leave as soon as no job is ready | false |
+     * | `max_jobs` | exit after this many jobs; 0 is no limit | 0 |
+     * | `max_time` | exit after this many seconds; 0 is no limit | 0 |
+     * | `stop_when_empty` | exit as soon as no job is ready | false |
      * | `max_lease` | seconds for which the lease of one running job is renewed | 86400 |
-     * | `max_outage` | seconds for which the broker may be out of reach before it leaves with 15; 0 is for ever | 300 |
+     * | `max_outage` | seconds that the broker may be unreachable before it exits with 15; 0 is for ever | 300 |
      * | `health_file` | a file written after each answer of the broker, at most once a second | none |
      * | `prefetch` | jobs held at once, 1 to 10000; 1 for slow jobs | the connection's, 64 |
      * | `settle` | `pipelined` or `immediate` | the connection's, `pipelined` |
-     * | `on_return` | what a handler that returns without a word means: `leave` or `delete` | `leave` |
-     * | `log` | `plain` (lines on standard output), `json` (objects, one a line), `none`, or a PSR-3 logger | `plain` |
-     * | `log_level` | the least that is said: `debug`, `info`, `notice`, `warning`, `error`; `notice` hides the lines of every job | `info` |
-     * | `status` | seconds between summaries, which also come after 100 jobs; with it the worker says at the start what it was
-     *   asked to do; 0 is never | 0 |
-     * | `parent` | a process id: leave when the parent is not this process any more | none |
+     * | `on_return` | what happens when a handler returns without settling: `leave` or `delete` | `leave` |
+     * | `log` | `plain` (lines on standard output), `json` (one object per line), `none`, or a PSR-3 logger | `plain` |
+     * | `log_level` | minimum log level: `debug`, `info`, `notice`, `warning`, `error`; `notice` hides the lines that every job writes | `info` |
+     * | `status` | seconds between summaries, which are also printed after 100 jobs; with it the worker prints its settings when it
+     *   starts; 0 is never | 0 |
+     * | `parent` | a process id: exit when this process is no longer the parent | none |
      * | `handler` | `callable(string $class, mixed $data): object`, in place of `new` | |
-     * | `job` | class or factory of the object that handlers get: `callable(Job $job): object` | |
-     * | `namespace` | where short names live: `<namespace>\job\<Studly>` (`worker/worker-studly-short-name`) | |
+     * | `job` | class or factory of the object that handlers receive: `callable(Job $job): object` | |
+     * | `namespace` | namespace for short names: `<namespace>\job\<Studly>` (`worker/worker-studly-short-name`) | |
      * | `handlers` | name => class, or a list of classes | |
      * | `strict` | only `handlers` may run | false |
      * | `allowed_classes` | classes that object jobs may unserialize | any |
@@ -76,14 +76,14 @@ class Worker
     }
 
     /**
-     * Works until somebody asks it to stop, or a limit is reached.
+     * Runs until it is asked to stop or reaches a limit.
      *
-     * When a handler calls `exit()` or dies of a fatal error, its job is settled first, as if it had thrown; then the process ends
+     * When a handler calls `exit()` or ends with a fatal error, its job is settled first, as if it had thrown; then the process ends
      * with the exit code 13. In a child that a handler forked, this returns 0 at once and settles nothing.
      *
      * @return int the exit code: 0 asked to stop (signal, `stop()`, once, max_jobs, max_time, empty), 1 could not start,
-     *     12 memory limit (as think-queue), 15 the broker was out of reach for too long. 13 (a handler ended the process) and 14
-     *     (a job did not leave when its time was over) are not answered: the process ends with them
+     *     12 memory limit (as think-queue), 15 the broker was unreachable for too long. 13 (a handler ended the process) and 14
+     *     (a job did not end when its time was over) are not returned: the process ends with them
      * @throws InvalidArgumentException it is running already
      * @throws \Throwable what a listener or a signal handler threw; it ends the run
      */
@@ -92,11 +92,11 @@ class Worker
     }
 
     /**
-     * Works one job, when one is ready. Does not wait.
+     * Runs one job if one is ready. Does not wait.
      *
      * @return bool whether there was one
      * @throws InvalidArgumentException it is running already
-     * @throws BrokerException or one of its children
+     * @throws BrokerException or a subclass
      * @throws \Throwable what a listener threw
      */
     public function process(): bool
@@ -106,14 +106,14 @@ class Worker
     /**
      * Asks {@see run()} to stop after the current job. For handlers, listeners and signal handlers.
      *
-     * @param mixed ...$ignored so that `$worker->stop(...)` can be given to pcntl_signal(), which passes two
+     * @param mixed ...$ignored so that `$worker->stop(...)` can be passed to pcntl_signal(), which passes two
      */
     public function stop(mixed ...$ignored): void
     {
     }
 
     /**
-     * Asks the worker to finish the current job, give back what it has not started, and wait.
+     * Asks the worker to finish the current job, give back the jobs it has not started, and wait.
      *
      * @param mixed ...$ignored as for {@see stop()}
      */
@@ -122,7 +122,7 @@ class Worker
     }
 
     /**
-     * Lets it go on after {@see pause()}.
+     * Resumes it after {@see pause()}.
      *
      * @param mixed ...$ignored as for {@see stop()}
      */
@@ -135,13 +135,13 @@ class Worker
     {
     }
 
-    /** Whether {@see run()} or {@see process()} is at work. */
+    /** Whether {@see run()} or {@see process()} is running. */
     public function isRunning(): bool
     {
     }
 
     /**
-     * Adds a listener, called in the order of adding. What it throws ends the run.
+     * Adds a listener. Listeners are called in the order in which they were added; an exception ends the run.
      *
      * | event | arguments |
      * |---|---|

@@ -3,11 +3,12 @@
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::types::{ZendHashTable, Zval};
-use ferry_core::failed::FailedJob;
+use ferry_core::failed::{FailedJob, Filter};
 
 use crate::classes::connection::{ConnectionHandle, count};
 use crate::convert::errors::exception;
 use crate::convert::which::{self, Which};
+use crate::request;
 use crate::zend::dates;
 use crate::zend::objects::{self, text};
 
@@ -31,7 +32,7 @@ impl ConnectionHandle {
 
     /// Makes failed jobs ready again and answers how many.
     pub fn retry_failed(&self, which: &Which<'_>, queue: Option<&[u8]>) -> PhpResult<i64> {
-        let (queue, filter) = (self.queue(queue)?, which::filter(which)?);
+        let (queue, filter) = (self.queue(queue)?, self.filter(which)?);
         dates::share_timezone();
         let retried = if self.is_tracked() {
             self.retry_tracked(&queue, &filter)?
@@ -43,10 +44,15 @@ impl ConnectionHandle {
 
     /// Removes failed jobs for good and answers how many.
     pub fn forget_failed(&self, which: &Which<'_>, queue: Option<&[u8]>) -> PhpResult<i64> {
-        let (queue, filter) = (self.queue(queue)?, which::filter(which)?);
+        let (queue, filter) = (self.queue(queue)?, self.filter(which)?);
         dates::share_timezone();
         let forgotten = self.client()?.forget_failed(&queue, &filter).map_err(|error| exception(&error))?;
         Ok(i64::try_from(forgotten).unwrap_or(i64::MAX))
+    }
+
+    /// Records that name another configured connection are left alone, unless they were asked for by that name.
+    fn filter(&self, which: &Which<'_>) -> PhpResult<Filter> {
+        Ok(which::filter(which)?.sparing(request::others_in_failed_table(self.0.config())))
     }
 }
 

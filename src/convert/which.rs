@@ -7,7 +7,7 @@ use ext_php_rs::exception::{PhpException, PhpResult};
 use ext_php_rs::flags::DataType;
 use ext_php_rs::types::Zval;
 use ferry_core::config::nearest;
-use ferry_core::failed::Filter;
+use ferry_core::failed::{Filter, RecordedConnection};
 
 use crate::convert::arguments::{integer, textual};
 use crate::convert::delay;
@@ -36,9 +36,9 @@ impl StubLiteral for Which<'_> {
     }
 }
 
-const CONDITIONS: [&str; 3] = ["class", "before", "after"];
+const CONDITIONS: [&str; 4] = ["class", "before", "after", "connection"];
 
-/// `'all'`, an id, a list of ids, or conditions: `class`, `before`, `after`. An empty array means none, and null is an error: a
+/// `'all'`, an id, a list of ids, or conditions: `class`, `before`, `after`, `connection`. An empty array means none, and null is an error: a
 /// variable that was never set must not mean all.
 pub fn filter(which: &Which<'_>) -> PhpResult<Filter> {
     let Some(which) = which.0 else { return Ok(Filter::all()) };
@@ -59,7 +59,7 @@ pub fn id(value: &Zval) -> PhpResult<String> {
 }
 
 fn unusable() -> PhpException {
-    invalid("failed jobs are named by 'all', an id, a list of ids, or an array of `class`, `before` and `after`")
+    invalid("failed jobs are named by 'all', an id, a list of ids, or an array of `class`, `before`, `after` and `connection`")
 }
 
 /// Whether the keys are 0, 1, 2 and so on. The binding crate's own look panics at a key that is not UTF-8.
@@ -90,9 +90,12 @@ fn conditions(array: &Zval) -> PhpResult<Filter> {
             PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
         };
         match name.as_str() {
-            "class" => filter.class = Some(class(value)?),
+            "class" => filter.class = Some(named(value, "`class` is the name of a handler class")?),
             "before" => filter.before = Some(second(&name, value)?),
             "after" => filter.after = Some(second(&name, value)?),
+            "connection" => {
+                filter.connection = RecordedConnection::Named(named(value, "`connection` is the name of a connection")?)
+            }
             _ => return Err(unknown(&name)),
         }
         PhpResult::Ok(())
@@ -102,12 +105,12 @@ fn conditions(array: &Zval) -> PhpResult<Filter> {
 
 fn unknown(name: &str) -> PhpException {
     let near = nearest(name, CONDITIONS.into_iter()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-    invalid(format!("failed jobs are chosen by `class`, `before` and `after`, not by `{name}`{near}"))
+    invalid(format!("failed jobs are chosen by `class`, `before`, `after` and `connection`, not by `{name}`{near}"))
 }
 
-fn class(value: &Zval) -> PhpResult<String> {
+fn named(value: &Zval, what: &str) -> PhpResult<String> {
     let name = value.zend_str().map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned());
-    name.filter(|name| !name.is_empty()).ok_or_else(|| invalid("`class` is the name of a handler class"))
+    name.filter(|name| !name.is_empty()).ok_or_else(|| invalid(what))
 }
 
 fn second(name: &str, value: &Zval) -> PhpResult<i64> {

@@ -3,7 +3,7 @@
 namespace Ferry\Task;
 
 /**
- * Takes tasks and runs their handlers.
+ * Consumes tasks and runs their handlers.
  */
 class TaskConsumer
 {
@@ -12,7 +12,7 @@ class TaskConsumer
      *
      * @param string|array<string, mixed>|\Ferry\Connection|null $connection as {@see TaskProducer::__construct()}
      * @param TaskHandlerRegistry $registry
-     * @param array<string, mixed> $config `prefetch_count` tasks held of each queue (10); `queues`, the highest first (`task.high`, `task.normal`,
+     * @param array<string, mixed> $config `prefetch_count` tasks held per queue (10); `queues`, highest priority first (`task.high`, `task.normal`,
      *     `task.low`); it stops after `max_tasks` (0: never), `max_time` seconds (0: never), `memory` MiB (0: no limit), or with `stop_when_empty`
      *     when nothing is ready (false); `timeout` seconds that a task may run (0: no limit); `log` plain, json, none or a PSR-3 logger (plain);
      *     `warn_before`, `grace`, `stop_timeout`, `max_outage`, `health_file`, `log_level`, `status`, `parent` as {@see \Ferry\Worker}
@@ -24,11 +24,11 @@ class TaskConsumer
     }
 
     /**
-     * Takes tasks of one queue until {@see stop()}, a signal or a limit.
+     * Runs tasks of one queue until {@see stop()}, a signal or a limit.
      *
-     * @param callable(TaskMessage): TaskResult|null $callback runs them; without it the handlers of the registry do
+     * @param callable(TaskMessage): TaskResult|null $callback runs them instead of the handlers of the registry
      * @return int the exit code, as that of {@see \Ferry\Worker::run()}
-     * @throws \Ferry\ConnectionException the broker was not reached at the start; later it is tried again
+     * @throws \Ferry\ConnectionException the broker could not be reached at the start; later the consumer reconnects
      * @throws \Ferry\Exception the broker refused
      */
     public function consume(string $queue, mixed $callback = null): int
@@ -36,7 +36,7 @@ class TaskConsumer
     }
 
     /**
-     * Takes tasks of all its queues: the highest that has one, and of each that waits at least one in sixteen.
+     * Runs tasks of all its queues: the highest-priority queue that has one is next, and each non-empty queue gets at least one in sixteen.
      *
      * @return int the exit code, as that of {@see \Ferry\Worker::run()}
      * @throws \Ferry\Exception as {@see consume()}
@@ -46,7 +46,7 @@ class TaskConsumer
     }
 
     /**
-     * Runs one task, when one comes within 200 ms.
+     * Runs one task if one arrives within 200 ms.
      *
      * @return bool whether there was one
      * @throws \Ferry\Exception as {@see consume()}
@@ -56,35 +56,35 @@ class TaskConsumer
     }
 
     /**
-     * Asks it to stop after the current task. Takes any arguments, so that it is a signal handler.
+     * Asks it to stop after the current task. Accepts any arguments, so that it can be a signal handler.
      */
     public function stop(mixed ...$ignored): void
     {
     }
 
     /**
-     * Asks it to finish the current task and wait. Takes any arguments, so that it is a signal handler.
+     * Asks it to finish the current task and wait. Accepts any arguments, so that it can be a signal handler.
      */
     public function pause(mixed ...$ignored): void
     {
     }
 
     /**
-     * Lets it continue. Takes any arguments, so that it is a signal handler.
+     * Lets it continue. Accepts any arguments, so that it can be a signal handler.
      */
     public function resume(mixed ...$ignored): void
     {
     }
 
     /**
-     * Whether it is at work.
+     * Whether it is running.
      */
     public function isRunning(): bool
     {
     }
 
     /**
-     * Stops it too: the connection belongs to the process.
+     * Stops it as well: the connection belongs to the process.
      */
     public function close(): void
     {
@@ -94,7 +94,7 @@ class TaskConsumer
      * Adds a listener: `starting($task)`, `success($task, $result)`, `retry($task, $count, $maxRetries, $seconds)`, `failed($task, $why)`,
      * `error($task, $throwable)`, `timeout($task, $seconds)`, `released($task, 0)`, `expired($id)`, `poison($id, $why)`, `ready()`, `looping()`,
      * `paused()`, `resumed()`, `stopping($code)`. A task that was not run (expired, or counted because its
-     * worker died) is told by its id.
+     * worker died) is passed as its id.
      *
      * @param callable $listener
      * @throws \Ferry\InvalidArgumentException there is no such event, or it is not callable

@@ -3,22 +3,22 @@
 namespace Ferry\Task;
 
 /**
- * Which handler takes which type of task.
+ * Which handler runs which type of task.
  */
 class TaskHandlerRegistry
 {
     /**
-     * An empty one.
+     * An empty registry.
      */
     public function __construct()
     {
     }
 
     /**
-     * Adds a handler. Of several that name the same type the last counts; of those that are asked, the first that says yes.
+     * Adds a handler. Of several that list the same type the last one applies; of those with `supports()` alone, the first that returns true.
      *
      * @param TaskHandlerInterface $handler
-     * @throws \Ferry\InvalidArgumentException it is no handler, or its `getSupportedTypes()` answers no list
+     * @throws \Ferry\InvalidArgumentException it is not a handler, or its `getSupportedTypes()` does not return a list
      */
     public function register(mixed $handler): void
     {

@@ -3,17 +3,17 @@
 namespace Ferry\Task;
 
 /**
- * A task: what is to be done, with what, how urgently, how often and until when.
+ * A task: its type, payload, priority, number of executions and expiry.
  *
- * Everything is a public property. A handler may change it; the next try of the task then carries the change.
+ * All fields are public properties. A handler may change them; the next retry of the task then carries the change.
  */
 class TaskMessage
 {
     /** @var string `task_` + `YmdHis` + `_` + 16 lower-case hex digits */
     public $taskId;
-    /** @var string what is to be done */
+    /** @var string the type of the task */
     public $taskType;
-    /** @var array<mixed> with what */
+    /** @var array<mixed> its data */
     public $payload;
     /** @var int 1 to 10: 8 to 10 go to `task.high`, 4 to 7 to `task.normal`, 1 to 3 to `task.low` */
     public $priority;
@@ -21,29 +21,29 @@ class TaskMessage
     public $maxRetries;
     /** @var int executions that failed */
     public $currentRetry;
-    /** @var int unix second */
+    /** @var int Unix timestamp */
     public $createdAt;
-    /** @var int unix second after which nobody runs it */
+    /** @var int Unix timestamp after which it does not run */
     public $expireAt;
-    /** @var array<mixed> whatever goes with it */
+    /** @var array<mixed> any further data */
     public $metadata;
 
     /**
      * A new task, with an id of its own.
      *
      * @param string $taskType 1 to 255 bytes of UTF-8
-     * @param array<mixed> $payload anything `json_encode()` can write
-     * @param int $priority out of 1 to 10 it counts as the nearest one in it
+     * @param array<mixed> $payload anything `json_encode()` can encode
+     * @param int $priority outside 1 to 10 it counts as the nearest one
      * @param int $maxRetries executions at most
-     * @param int $ttl seconds it lives; publishing one that is over is an error
-     * @throws \Ferry\InvalidArgumentException the type cannot be carried
+     * @param int $ttl seconds until it expires; publishing an expired task is an error
+     * @throws \Ferry\InvalidArgumentException the type is invalid
      */
     public function __construct(string $taskType, array $payload, int $priority = 5, int $maxRetries = 3, int $ttl = 86400)
     {
     }
 
     /**
-     * Counts a failed execution. The consumer does that by itself.
+     * Counts a failed execution. The consumer does that itself.
      */
     public function incrementRetry(): void
     {
@@ -57,14 +57,14 @@ class TaskMessage
     }
 
     /**
-     * Whether `expireAt` is over.
+     * Whether `expireAt` has passed.
      */
     public function isExpired(): bool
     {
     }
 
     /**
-     * The fields as the wire calls them: `task_id`, `task_type`, `payload`, `priority`, `max_retries`, `current_retry`, `created_at`,
+     * The fields by their names in the wire format: `task_id`, `task_type`, `payload`, `priority`, `max_retries`, `current_retry`, `created_at`,
      * `expire_at`, `metadata`.
      *
      * @return array<string, mixed>
@@ -74,11 +74,11 @@ class TaskMessage
     }
 
     /**
-     * A task from such an array. What is missing has its default, except id and type.
+     * A task from such an array. Missing fields have their defaults, except id and type.
      *
      * @param array<string, mixed> $data
      * @return TaskMessage
-     * @throws \Ferry\InvalidArgumentException a field is missing or of the wrong kind
+     * @throws \Ferry\InvalidArgumentException a field is missing or of the wrong type
      */
     public static function fromArray(array $data): object
     {

@@ -3,7 +3,7 @@
 namespace Ferry\Task;
 
 /**
- * Publishes tasks. All producers of a process share one connection, which is made when first needed and is never inherited by a fork.
+ * Publishes tasks. All producers of a process share one connection, which is opened on first use and is never inherited by a fork.
  */
 class TaskProducer
 {
@@ -12,8 +12,8 @@ class TaskProducer
      *
      * @param string|array<string, mixed>|\Ferry\Connection|null $connection the name of a connection, a DSN, the array of one connection, or a
      *     connection; null is the default one
-     * @param array<string, mixed> $options `gzip`: true packs bodies from 8192 bytes on, a number from so many; false, the default, none
-     * @throws \Ferry\InvalidArgumentException an unknown option; an object that is no connection of Ferry
+     * @param array<string, mixed> $options `gzip`: true compresses bodies of 8192 bytes or more, a number sets another threshold; false, the default, none
+     * @throws \Ferry\InvalidArgumentException an unknown option; an object that is not a connection of Ferry
      * @throws \Ferry\ConfigException there is no such connection, or it is not RabbitMQ
      */
     public function __construct(mixed $connection, array $options = [])
@@ -21,12 +21,12 @@ class TaskProducer
     }
 
     /**
-     * Publishes a task and waits until the broker has it.
+     * Publishes a task and waits until the broker has confirmed it.
      *
      * @param TaskMessage $task
      * @return bool true; everything else is an exception
-     * @throws \Ferry\InvalidArgumentException it expired, is too large, or cannot be encoded; nothing was sent
-     * @throws \Ferry\ConnectionException the broker was not reached; nothing was stored, repeating is safe
+     * @throws \Ferry\InvalidArgumentException it has expired, is too large, or cannot be encoded; nothing was sent
+     * @throws \Ferry\ConnectionException the broker could not be reached; nothing was stored, retrying is safe
      * @throws \Ferry\UncertainException the confirm was lost: the task may be stored
      * @throws \Ferry\BrokerException the broker refused; nothing was stored
      */
@@ -35,7 +35,7 @@ class TaskProducer
     }
 
     /**
-     * Publishes many: all are checked, then all go out, then their confirms are awaited together.
+     * Publishes several tasks: checks all, sends all, then waits for all confirms together.
      *
      * @param list<TaskMessage> $tasks
      * @return int how many: all of them

@@ -3,12 +3,12 @@
 namespace Ferry\Task;
 
 /**
- * What a handler says of its task. Made by {@see success()} and {@see failure()}.
+ * The result of a handler. Created by {@see success()} and {@see failure()}.
  */
 class TaskResult
 {
     /**
-     * Not for callers: it throws.
+     * Not to be called: it throws.
      */
     public function __construct()
     {
@@ -24,7 +24,7 @@ class TaskResult
     }
 
     /**
-     * It failed; it is tried again, or becomes a dead letter.
+     * The task failed; it is retried, or becomes a dead letter.
      *
      * @param string|null $error why; null and '' are shown as `the handler gave no reason`
      */
@@ -40,14 +40,14 @@ class TaskResult
     }
 
     /**
-     * What was handed over.
+     * The data that was passed.
      */
     public function getData(): mixed
     {
     }
 
     /**
-     * Why it failed; null when it did not.
+     * Why it failed; null if it did not.
      */
     public function getError(): ?string
     {

@@ -1,4 +1,4 @@
-//! The memory broker: the reference that every driver is compared with, and the connection type `memory`.
+//! The memory broker: the reference for every driver, and the connection type `memory`.
 //!
 //! Jobs live in this process and die with it. Due times and leases follow an injected [`Clock`].
 
@@ -32,13 +32,13 @@ pub struct MemoryBroker<C> {
     /// Numbers failed jobs, of all queues together.
     burials: AtomicU64,
     pushed: Condvar,
-    fleet: Mutex<Crowd>,
-    book: Mutex<status::MemoryStatuses>,
+    control: Mutex<ControlState>,
+    statuses: Mutex<status::MemoryStatuses>,
 }
 
-/// Flags and workers.
+/// Flags, and reports of workers.
 #[derive(Default)]
-struct Crowd {
+struct ControlState {
     flags: FleetFlags,
     workers: BTreeMap<String, WorkerReport>,
 }
@@ -48,23 +48,23 @@ struct Queue {
     ready: VecDeque<Vec<u8>>,
     /// By due second, then in the order of arrival.
     delayed: BTreeMap<(i64, u64), Vec<u8>>,
-    reserved: HashMap<u64, Held>,
+    reserved: HashMap<u64, ReservedJob>,
     /// By the number of their burial.
     failed: BTreeMap<u64, FailedJob>,
     /// Numbers arrivals and reservations.
     counter: u64,
 }
 
-struct Held {
+struct ReservedJob {
     original: Vec<u8>,
-    /// What it becomes when it returns: once more tried.
+    /// The body when it returns, with one attempt more.
     raised: Vec<u8>,
     ends: Option<i64>,
 }
 
-impl Held {
-    /// What a look into the reserved jobs shows.
-    fn shown(&self, family: Family) -> Vec<u8> {
+impl ReservedJob {
+    /// The body that `peek` shows.
+    fn peeked(&self, family: Family) -> Vec<u8> {
         match family.counting() {
             Counting::AtReserve => self.raised.clone(),
             Counting::AtReturn => self.original.clone(),
@@ -106,7 +106,7 @@ impl Queue {
         let tried = |body: &[u8]| find_attempts(body).map_or(1, |at| terms.family.tried(at.value));
         let taken = batch::take(max, self.ready.iter().map(|body| batch::stands_alone(tried(body), body)));
         let bodies: Vec<Vec<u8>> = self.ready.drain(..taken).collect();
-        bodies.into_iter().map(|body| self.hold(name, body, now, terms)).collect()
+        bodies.into_iter().map(|body| self.reserve_one(name, body, now, terms)).collect()
     }
 
     /// Takes the failed jobs with these numbers out of the store, if they are still there.
@@ -114,12 +114,12 @@ impl Queue {
         numbers.iter().filter_map(|number| self.failed.remove(number)).collect()
     }
 
-    fn hold(&mut self, name: &QueueName, body: Vec<u8>, now: i64, terms: Terms) -> Reservation {
+    fn reserve_one(&mut self, name: &QueueName, body: Vec<u8>, now: i64, terms: Terms) -> Reservation {
         let at = find_attempts(&body);
         let raised = at.map_or_else(|| body.clone(), |at| with_attempts(&body, at, at.value + 1));
         let ends = terms.retry_after.map(|seconds| now + i64::from(seconds));
         let id = self.next();
-        self.reserved.insert(id, Held { original: body.clone(), raised, ends });
+        self.reserved.insert(id, ReservedJob { original: body.clone(), raised, ends });
         Reservation {
             claim: Claim { queue: name.clone(), receipt: Receipt(id.to_le_bytes().to_vec()) },
             body,
@@ -130,7 +130,7 @@ impl Queue {
     }
 }
 
-/// On which jobs are reserved.
+/// The terms of a reservation.
 #[derive(Clone, Copy)]
 struct Terms {
     family: Family,
@@ -145,8 +145,8 @@ impl<C: Clock> MemoryBroker<C> {
 
     /// An empty broker that counts attempts as `family` does.
     pub fn of_family(family: Family, clock: C, retry_after: Option<u32>) -> Self {
-        let (queues, fleet, book) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { clock, family, retry_after, queues, burials: AtomicU64::new(1), pushed: Condvar::new(), fleet, book }
+        let (queues, control, statuses) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { clock, family, retry_after, queues, burials: AtomicU64::new(1), pushed: Condvar::new(), control, statuses }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<QueueName, Queue>> {
@@ -154,8 +154,8 @@ impl<C: Clock> MemoryBroker<C> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn crowd(&self) -> MutexGuard<'_, Crowd> {
-        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    fn control_state(&self) -> MutexGuard<'_, ControlState> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with_queue<T>(&self, name: &QueueName, work: impl FnOnce(&mut Queue, i64) -> T) -> T {
@@ -333,7 +333,7 @@ impl<C: Clock> Admin for MemoryBroker<C> {
             State::Reserved => {
                 let mut held: Vec<_> = queue.reserved.iter().collect();
                 held.sort_unstable_by_key(|(id, held)| (held.ends, **id));
-                page(held.into_iter().map(|(_, held)| held.shown(self.family)), offset, limit)
+                page(held.into_iter().map(|(_, held)| held.peeked(self.family)), offset, limit)
             }
         }))
     }
@@ -351,21 +351,21 @@ impl<C: Clock> Admin for MemoryBroker<C> {
 
 impl<C: Clock> WorkerControl for MemoryBroker<C> {
     fn flags(&self) -> Result<FleetFlags> {
-        Ok(self.crowd().flags.clone())
+        Ok(self.control_state().flags.clone())
     }
 
     fn pause(&self, queue: &QueueName) -> Result<()> {
-        self.crowd().flags.paused.entry(queue.as_str().to_owned()).or_insert(self.clock.now());
+        self.control_state().flags.paused.entry(queue.as_str().to_owned()).or_insert(self.clock.now());
         Ok(())
     }
 
     fn resume(&self, queue: &QueueName) -> Result<()> {
-        self.crowd().flags.paused.remove(queue.as_str());
+        self.control_state().flags.paused.remove(queue.as_str());
         Ok(())
     }
 
     fn command(&self, command: ControlCommand) -> Result<()> {
-        let flags = &mut self.crowd().flags;
+        let flags = &mut self.control_state().flags;
         match command {
             ControlCommand::Restart => flags.restart += 1,
             ControlCommand::Stop => flags.stop += 1,
@@ -375,19 +375,19 @@ impl<C: Clock> WorkerControl for MemoryBroker<C> {
 
     fn report(&self, report: &WorkerReport) -> Result<()> {
         let report = WorkerReport { seen: self.clock.now(), ..report.clone() };
-        self.crowd().workers.insert(report.id.clone(), report);
+        self.control_state().workers.insert(report.id.clone(), report);
         Ok(())
     }
 
     fn deregister(&self, id: &str) -> Result<()> {
-        self.crowd().workers.remove(id);
+        self.control_state().workers.remove(id);
         Ok(())
     }
 
     fn workers(&self) -> Result<Vec<WorkerReport>> {
         let since = self.clock.now() - GONE_AFTER;
         let mut workers: Vec<WorkerReport> =
-            self.crowd().workers.values().filter(|report| report.seen > since).cloned().collect();
+            self.control_state().workers.values().filter(|report| report.seen > since).cloned().collect();
         workers.sort_by_key(|report| report.started);
         Ok(workers)
     }

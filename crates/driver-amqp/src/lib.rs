@@ -46,7 +46,7 @@ mod wait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes};
+use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Isolation, Settle, SettleResult, Sizes};
 use ferry_core::config::{AmqpConfig, FailedStore};
 use ferry_core::job::{Claim, NewJob, Reservation};
 use ferry_core::{QueueName, Result};
@@ -147,6 +147,14 @@ impl Broker for AmqpBroker {
 
     fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
         Ok(settle::extend(&self.registry, claims))
+    }
+
+    fn may_hold(&self, claim: &Claim) -> bool {
+        settle::may_hold(&self.registry, claim)
+    }
+
+    fn isolate(&self, claims: &[Claim]) -> Result<Vec<Isolation>> {
+        settle::isolate(&self.connections, &self.registry, claims)
     }
 
     fn size(&self, queue: &QueueName) -> Result<Sizes> {

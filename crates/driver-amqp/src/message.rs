@@ -8,6 +8,8 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 const ATTEMPTS: &str = "x-ferry-attempts";
 /// The header for the unix second before which the job may not run.
 const DUE: &str = "x-ferry-due";
+/// The header for attempts that were counted because a worker died, although it may not have started the job. Absent means none.
+const PRESUMED: &str = "x-ferry-presumed";
 const REASON: &str = "x-ferry-reason";
 const EXCEPTION: &str = "x-ferry-exception";
 const FAILED_AT: &str = "x-ferry-failed-at";
@@ -44,6 +46,16 @@ pub fn with_attempts(original: &BasicProperties, attempts: u32) -> BasicProperti
     with_original(original, headers)
 }
 
+/// The properties with the number of attempts that are only presumed.
+pub fn with_presumed(properties: BasicProperties, presumed: u32) -> BasicProperties {
+    if presumed == 0 {
+        return properties;
+    }
+    let mut headers = properties.headers().clone().unwrap_or_default();
+    headers.insert(PRESUMED.into(), number(i64::from(presumed)));
+    properties.with_headers(headers)
+}
+
 /// The properties with the unix second before which the job may not run.
 pub fn due_at(properties: BasicProperties, second: i64) -> BasicProperties {
     let mut headers = properties.headers().clone().unwrap_or_default();
@@ -72,6 +84,11 @@ pub fn revived(failed: &BasicProperties) -> BasicProperties {
         }
     }
     with_original(failed, headers)
+}
+
+/// Attempts among those used so far that are only presumed.
+pub fn presumed(properties: &BasicProperties) -> u32 {
+    integer(properties, PRESUMED).and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
 }
 
 /// Attempts used so far.
@@ -151,7 +168,7 @@ fn with_original(original: &BasicProperties, headers: FieldTable) -> BasicProper
 /// Headers written neither by the broker nor as our counters.
 pub fn foreign_headers(properties: &BasicProperties) -> FieldTable {
     let mut kept = FieldTable::default();
-    let ours = |key: &str| key == ATTEMPTS || key == DUE;
+    let ours = |key: &str| key == ATTEMPTS || key == PRESUMED || key == DUE;
     let brokers =
         |key: &str| BROKER_HEADERS.contains(&key) || key.starts_with("x-first-death-") || key.starts_with("x-last-death-");
     for (key, value) in properties.headers().iter().flat_map(|headers| headers.inner()) {

@@ -26,6 +26,15 @@ const MAX_SILENCE: Duration = Duration::from_secs(5);
 /// The pause before deliveries that could not be moved are moved again.
 const MOVE_AGAIN: Duration = Duration::from_secs(1);
 
+/// Where a delivery is published again, and with which counts.
+#[derive(Clone, Copy)]
+struct Target {
+    role: QueueRole,
+    due: Due,
+    attempts: u32,
+    presumed: u32,
+}
+
 /// The deliveries of one queue.
 pub struct QueueDeliveries {
     pub deliveries: Deliveries,
@@ -258,12 +267,13 @@ impl QueueDeliveries {
         let (unmoved, error) = self.republish(connections, deliveries, |delivery| {
             let used = message::attempts(&delivery.properties);
             if is_early(delivery) {
-                (QueueRole::Main, due_of(delivery), used)
+                Target { role: QueueRole::Main, due: due_of(delivery), attempts: used, presumed: 0 }
             } else if has_one_try(delivery) {
                 // It is never started from the main queue, so its redelivery says nothing.
-                (QueueRole::Retry, Due::Now, used)
+                Target { role: QueueRole::Retry, due: Due::Now, attempts: used, presumed: 0 }
             } else {
-                (QueueRole::Retry, Due::Now, used.saturating_add(1))
+                // The worker takes the attempt back if the handler class allows one try: see `settle::isolate`.
+                Target { role: QueueRole::Retry, due: Due::Now, attempts: used.saturating_add(1), presumed: 1 }
             }
         });
         self.unmoved.extend(unmoved.into_iter().map(|unmoved| (QueueRole::Main, unmoved)));
@@ -275,20 +285,24 @@ impl QueueDeliveries {
         &self,
         connections: &AmqpConnections,
         deliveries: Vec<Delivery>,
-        target: impl Fn(&Delivery) -> (QueueRole, Due, u32),
+        target: impl Fn(&Delivery) -> Target,
     ) -> (Vec<Unmoved>, Option<Error>) {
         let names = &self.deliveries.channel.names;
         self.deliveries.republish(connections, deliveries, |delivery| {
-            let (role, due, attempts) = target(delivery);
-            let properties = message::with_attempts(&delivery.properties, attempts);
+            let Target { role, due, attempts, presumed } = target(delivery);
+            let properties = message::with_presumed(message::with_attempts(&delivery.properties, attempts), presumed);
             connections.job_route(names, role, due, properties, Cow::Borrowed(&delivery.data))
         })
     }
 
     /// Publishes jobs that were never handed out behind the ready ones of the main queue.
     fn give_back(&mut self, connections: &AmqpConnections, deliveries: Vec<Delivery>) -> Result<()> {
-        let (unmoved, error) = self
-            .republish(connections, deliveries, |delivery| (QueueRole::Main, Due::Now, message::attempts(&delivery.properties)));
+        let (unmoved, error) = self.republish(connections, deliveries, |delivery| Target {
+            role: QueueRole::Main,
+            due: Due::Now,
+            attempts: message::attempts(&delivery.properties),
+            presumed: 0,
+        });
         // Those that will certainly not be stored later may be handed out after all.
         for unmoved in unmoved {
             match unmoved.late {
@@ -325,6 +339,7 @@ impl QueueDeliveries {
         let job = Unacked {
             role,
             attempts,
+            presumed: message::presumed(&delivery.properties),
             properties: delivery.properties,
             body: delivery.data.clone(),
             since: Instant::now(),
@@ -353,9 +368,10 @@ impl QueueDeliveries {
             let delivery = got.delivery;
             let used = message::attempts(&delivery.properties);
             let target = if is_early(&delivery) {
-                (QueueRole::Retry, due_of(&delivery), used)
+                let presumed = message::presumed(&delivery.properties);
+                Target { role: QueueRole::Retry, due: due_of(&delivery), attempts: used, presumed }
             } else if delivery.redelivered {
-                (QueueRole::Retry, Due::Now, used.saturating_add(1))
+                Target { role: QueueRole::Retry, due: Due::Now, attempts: used.saturating_add(1), presumed: 0 }
             } else {
                 return Ok(Some(self.reservation(connections, delivery, QueueRole::Retry)));
             };
@@ -363,12 +379,7 @@ impl QueueDeliveries {
         }
     }
 
-    fn move_within_retry_queue(
-        &mut self,
-        connections: &AmqpConnections,
-        delivery: Delivery,
-        target: (QueueRole, Due, u32),
-    ) -> Result<()> {
+    fn move_within_retry_queue(&mut self, connections: &AmqpConnections, delivery: Delivery, target: Target) -> Result<()> {
         let (unmoved, error) = self.republish(connections, vec![delivery], |_| target);
         // It goes back to its place, still redelivered, so that it is counted when the broker accepts publishes again.
         for unmoved in unmoved {

@@ -1,10 +1,10 @@
-//! `Broker::settle` and `Broker::extend`. What a settlement publishes is confirmed first, then the job is acked.
+//! `Broker::settle`, `Broker::isolate`, `Broker::extend` and `Broker::may_hold`. What a settlement publishes is confirmed first, then the job is acked.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement};
+use ferry_core::broker::{ExtendResult, Isolation, Settle, SettleResult, Settlement};
 use ferry_core::config::FailedStore;
 use ferry_core::failed::Failure;
 use ferry_core::id;
@@ -41,7 +41,7 @@ impl Step {
     /// The job stays ours, and the monitor settles it later.
     fn put_back(mut self) {
         self.job.unsettled = self.route.map(|route| Unsettled { route, late: self.late });
-        self.channel.held().insert(self.tag, self.job);
+        self.channel.put_back(self.tag, self.job);
     }
 }
 
@@ -58,12 +58,12 @@ pub fn settle(connections: &AmqpConnections, registry: &UnackedRegistry, batch: 
             }
             continue;
         }
-        let Some(job) = channel.held().remove(&tag) else { continue };
+        let Some(job) = channel.take_for_settlement(tag) else { continue };
         let mut step = Step { at, channel, tag, job, route: None, late: None };
         match route(connections, &mut step, &item.settlement) {
             Ok(()) => steps.push(step),
             Err(error) => {
-                step.channel.held().insert(step.tag, step.job);
+                step.channel.put_back(step.tag, step.job);
                 // Their settlement was not begun.
                 steps.into_iter().for_each(Step::put_back);
                 return Err(error);
@@ -78,8 +78,9 @@ pub fn settle(connections: &AmqpConnections, registry: &UnackedRegistry, batch: 
 pub fn settle_again(connections: &AmqpConnections, registry: &UnackedRegistry) -> Result<()> {
     let mut steps = Vec::new();
     for channel in registry.all().into_iter().filter(|channel| channel.is_alive()) {
-        let unsettled: Vec<(u64, Unacked)> = channel.held().extract_if(|_, job| job.unsettled.is_some()).collect();
-        for (tag, mut job) in unsettled {
+        let tags: Vec<u64> = channel.held().iter().filter(|(_, job)| job.unsettled.is_some()).map(|(tag, _)| *tag).collect();
+        for tag in tags {
+            let Some(mut job) = channel.take_for_settlement(tag) else { continue };
             let (route, late) = job.unsettled.take().map(|unsettled| (unsettled.route, unsettled.late)).unzip();
             steps.push(Step { at: steps.len(), channel: Arc::clone(&channel), tag, job, route, late: late.flatten() });
         }
@@ -103,7 +104,7 @@ fn route(connections: &AmqpConnections, step: &mut Step, how: &Settlement) -> Re
     let delay = match how {
         Settlement::Delete => return Ok(()),
         Settlement::GiveBack => {
-            let properties = message::with_attempts(&step.job.properties, before);
+            let properties = message::with_presumed(message::with_attempts(&step.job.properties, before), step.job.presumed);
             step.route = Some(Route::to_queue(&names, role, properties, step.body()));
             return Ok(());
         }
@@ -191,6 +192,7 @@ fn ack(connections: &AmqpConnections, done: Vec<Step>, answers: &mut [SettleResu
         if step.route.is_some_and(|route| route.need.item == TopologyItem::Queue(QueueRole::Retry)) {
             connections.hint_retry_queue(&step.channel.queue);
         }
+        step.channel.end_settlement();
         channels.entry(Arc::as_ptr(&step.channel)).or_insert_with(|| (step.channel, Vec::new())).1.push(step.tag);
     }
     for (channel, tags) in channels.values() {
@@ -205,8 +207,45 @@ fn in_doubt(error: Error) -> Error {
         .within("the jobs may not be settled: the broker did not answer the ack; if they are not, they run again")
 }
 
+/// Moves jobs of the main queue to the retry queue, with no attempt counted. Those of the retry queue are held alone; an attempt that was
+/// only presumed is taken back, because jobs with one try are never started from the main queue.
+pub fn isolate(connections: &AmqpConnections, registry: &UnackedRegistry, claims: &[Claim]) -> Result<Vec<Isolation>> {
+    let mut answers = vec![Isolation::Lost; claims.len()];
+    let mut steps = Vec::new();
+    for (at, claim) in claims.iter().enumerate() {
+        let Some((channel, tag)) = registry.find(claim) else { continue };
+        let Some(mut job) = channel.take_for_settlement(tag) else { continue };
+        match job.role {
+            QueueRole::Retry => {
+                let uncounted = std::mem::take(&mut job.presumed);
+                job.attempts = job.attempts.saturating_sub(uncounted);
+                channel.put_back(tag, job);
+                answers[at] = Isolation::Alone { uncounted };
+            }
+            QueueRole::Main => {
+                let properties = message::with_attempts(&job.properties, job.attempts);
+                let body = Cow::Owned(std::mem::take(&mut job.body));
+                let route = Some(Route::to_queue(&channel.names, QueueRole::Retry, properties, body));
+                steps.push(Step { at, channel, tag, job, route, late: None });
+            }
+        }
+    }
+    let mut settled = vec![SettleResult::Lost; claims.len()];
+    carry_out(connections, PublishRole::Settle, steps, &mut settled)?;
+    for (answer, settled) in answers.iter_mut().zip(settled) {
+        if settled == SettleResult::Applied {
+            *answer = Isolation::Moved;
+        }
+    }
+    Ok(answers)
+}
+
+/// Whether a claim is still ours, as far as is known without a round trip.
+pub fn may_hold(registry: &UnackedRegistry, claim: &Claim) -> bool {
+    registry.find(claim).is_some_and(|(channel, tag)| channel.held().contains_key(&tag))
+}
+
 /// Whether claims are still ours. There are no leases to extend.
 pub fn extend(registry: &UnackedRegistry, claims: &[Claim]) -> Vec<ExtendResult> {
-    let is_held = |claim: &Claim| registry.find(claim).is_some_and(|(channel, tag)| channel.held().contains_key(&tag));
-    claims.iter().map(|claim| if is_held(claim) { ExtendResult::Kept } else { ExtendResult::Lost }).collect()
+    claims.iter().map(|claim| if may_hold(registry, claim) { ExtendResult::Kept } else { ExtendResult::Lost }).collect()
 }

@@ -1,7 +1,7 @@
 //! The unacked jobs of this process: for each channel what was handed out, and which acks may share a frame.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -45,7 +45,7 @@ impl UnackedRegistry {
     /// Notes that a channel gets no new jobs. It is kept while it has unacked ones.
     pub fn retire(&self, channel: &ConsumerChannel) {
         channel.retired.store(true, Ordering::Relaxed);
-        if channel.held().is_empty() {
+        if channel.is_finished() {
             self.remove(channel);
         }
     }
@@ -63,6 +63,8 @@ pub struct Unacked {
     pub role: QueueRole,
     /// Attempts used before this one.
     pub attempts: u32,
+    /// Those among them that are only presumed.
+    pub presumed: u32,
     pub properties: BasicProperties,
     pub body: Vec<u8>,
     pub since: Instant,
@@ -93,6 +95,8 @@ pub struct ConsumerChannel {
     /// Held while acks are sent, and while a consumer is cancelled.
     ack_gate: Mutex<()>,
     retired: AtomicBool,
+    /// How many jobs are taken out of `held` because they are being settled.
+    in_settlement: AtomicUsize,
 }
 
 impl ConsumerChannel {
@@ -109,6 +113,7 @@ impl ConsumerChannel {
             acked: Mutex::default(),
             ack_gate: Mutex::default(),
             retired: AtomicBool::new(false),
+            in_settlement: AtomicUsize::new(0),
         }
     }
 
@@ -119,11 +124,32 @@ impl ConsumerChannel {
 
     /// Whether it is retired and has no unacked job.
     pub fn is_finished(&self) -> bool {
-        self.retired.load(Ordering::Relaxed) && self.held().is_empty()
+        let held = self.held();
+        self.retired.load(Ordering::Relaxed) && held.is_empty() && self.in_settlement.load(Ordering::Relaxed) == 0
     }
 
     pub fn held(&self) -> MutexGuard<'_, HashMap<u64, Unacked>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a job out, to settle it. [`ConsumerChannel::put_back`] or [`ConsumerChannel::end_settlement`] must follow.
+    pub fn take_for_settlement(&self, tag: u64) -> Option<Unacked> {
+        let mut held = self.held();
+        let job = held.remove(&tag)?;
+        self.in_settlement.fetch_add(1, Ordering::Relaxed);
+        Some(job)
+    }
+
+    /// Puts a job back that could not be settled.
+    pub fn put_back(&self, tag: u64, job: Unacked) {
+        let mut held = self.held();
+        held.insert(tag, job);
+        self.in_settlement.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a job that was taken out is settled.
+    pub fn end_settlement(&self) {
+        self.in_settlement.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Notes that a job was handed out, and returns its claim.

@@ -72,6 +72,15 @@ impl InFlightJob {
         Arc::new(Self { reservation, payload, poison, since, lost: AtomicBool::new(false) })
     }
 
+    /// The same job with so many attempts fewer, which were counted although it was not started.
+    pub fn with_fewer_attempts(self: &Arc<Self>, uncounted: u32) -> Arc<Self> {
+        if uncounted == 0 {
+            return Arc::clone(self);
+        }
+        let attempts = self.reservation.attempts.map(|attempts| attempts.saturating_sub(uncounted));
+        Self::new(Reservation { attempts, ..self.reservation.clone() }, self.since)
+    }
+
     /// The JSON text of `data`.
     pub fn data(&self) -> Option<&[u8]> {
         self.payload.data.clone().and_then(|range| self.reservation.body.get(range))
@@ -127,6 +136,11 @@ impl InFlightJobs {
             inner.renewer_sleeps = false;
             self.changed.notify_all();
         }
+    }
+
+    /// Whether there are jobs that were not started.
+    pub fn has_waiting(&self) -> bool {
+        !self.lock().waiting.is_empty()
     }
 
     /// The next job to run; it counts as running until [`InFlightJobs::finish`].

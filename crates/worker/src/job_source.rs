@@ -4,10 +4,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferry_core::broker::Broker;
+use ferry_core::broker::{Broker, Isolation};
 use ferry_core::policy::Tries;
 use ferry_core::queue::QueueName;
-use ferry_core::{Reservation, Result};
+use ferry_core::{Claim, Reservation, Result};
 
 use crate::batch_sizer::BatchSizer;
 use crate::engine::{Engine, Flow, Source};
@@ -19,6 +19,9 @@ use crate::job::HeldJob;
 use crate::lease_renewer;
 use crate::options::Options;
 use crate::threads::WorkerThreads;
+
+/// How often a job may be moved before [`JobSource::reserve_one`] leaves it to the next call.
+const MOST_MOVES: usize = 3;
 
 /// Reserves jobs in batches and executes them.
 pub struct JobSource<'a> {
@@ -33,6 +36,8 @@ pub struct JobSource<'a> {
     queue: QueueName,
     /// Some handler here allows one try only.
     one_by_one: bool,
+    /// Whether reservations have leases.
+    leases: bool,
     sizer: BatchSizer,
 }
 
@@ -47,40 +52,73 @@ impl<'a> JobSource<'a> {
     ) -> Self {
         let (connection, threads) = (Arc::from(options.connection.as_str()), Some(threads));
         let (queue, sizer) = (QueueName::default(), BatchSizer::default());
-        Self { host, options, connection, broker, generation, threads, queue, one_by_one: false, sizer }
+        let leases = broker.capabilities().leases;
+        Self { host, options, connection, broker, generation, threads, queue, one_by_one: false, leases, sizer }
     }
 
-    /// Reserves one job without waiting. Returns whether there was one.
+    /// Reserves one job without waiting. Returns whether there was one. A job that is moved to be held alone is reserved from there.
     pub fn reserve_one(&mut self) -> Result<bool> {
-        let asked = Instant::now();
-        let jobs = self.broker.reserve(&self.options.queues, 1, Duration::ZERO)?;
-        let found = !jobs.is_empty();
-        self.accept_batch(jobs, asked);
-        Ok(found)
+        for _ in 0..MOST_MOVES {
+            let asked = Instant::now();
+            let jobs = self.broker.reserve(&self.options.queues, 1, Duration::ZERO)?;
+            let found = !jobs.is_empty();
+            self.accept_batch(jobs, asked)?;
+            if !found || self.threads.as_ref().is_some_and(|threads| threads.shared.jobs.has_waiting()) {
+                return Ok(found);
+            }
+        }
+        Ok(true)
     }
 
     /// How many jobs to ask for. One when a job has one try: it must not be held beside others (promise 5).
     fn batch_size(&mut self, left: usize) -> usize {
-        if self.one_by_one || matches!(self.options.tries, Tries::Limit(tries) if tries <= 1) {
+        let one_try = matches!(self.options.tries, Tries::Limit(tries) if tries <= 1);
+        if self.leases && (self.one_by_one || one_try) {
             return 1;
         }
         self.sizer.next(self.options.prefetch.min(left))
     }
 
     /// Holds a fresh batch. A job whose handler allows one try must not be held beside others, and the broker cannot know that
-    /// (promise 5): such a batch goes back but for its first job, and from then on jobs are reserved one by one.
-    fn accept_batch(&mut self, jobs: Vec<Reservation>, asked: Instant) {
+    /// (promise 5): such a batch goes back but for its first job, and from then on jobs are reserved one by one. Without leases, such
+    /// jobs are isolated instead.
+    fn accept_batch(&mut self, jobs: Vec<Reservation>, asked: Instant) -> Result<()> {
         if let Some(first) = jobs.first() {
             self.queue.clone_from(&first.claim.queue);
         }
         let mut fresh: Vec<Arc<InFlightJob>> = jobs.into_iter().map(|job| InFlightJob::new(job, asked)).collect();
-        if fresh.len() > 1 && fresh.iter().any(|job| self.has_one_try(job)) {
+        if !self.leases {
+            fresh = self.isolate(fresh)?;
+        } else if fresh.len() > 1 && fresh.iter().any(|job| self.has_one_try(job)) {
             self.one_by_one = true;
             lease_renewer::give_back(&*self.broker, fresh.split_off(1));
         }
         if let Some(threads) = &self.threads {
             threads.shared.jobs.fill(fresh, asked);
         }
+        Ok(())
+    }
+
+    /// Those of a batch that may be started now. A job with one try is held alone before, so that a death of its worker costs it nothing
+    /// until it was started.
+    fn isolate(&self, jobs: Vec<Arc<InFlightJob>>) -> Result<Vec<Arc<InFlightJob>>> {
+        let (one_try, mut startable): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| self.has_one_try(job));
+        if one_try.is_empty() {
+            return Ok(startable);
+        }
+        let claims: Vec<Claim> = one_try.iter().map(|job| job.reservation.claim.clone()).collect();
+        let answers = match self.broker.isolate(&claims) {
+            Ok(answers) => answers,
+            Err(error) => {
+                lease_renewer::give_back(&*self.broker, startable);
+                return Err(error);
+            }
+        };
+        startable.extend(one_try.iter().zip(answers).filter_map(|(job, answer)| match answer {
+            Isolation::Alone { uncounted } => Some(job.with_fewer_attempts(uncounted)),
+            Isolation::Moved | Isolation::Lost => None,
+        }));
+        Ok(startable)
     }
 
     fn has_one_try(&self, job: &InFlightJob) -> bool {
@@ -94,7 +132,7 @@ impl<'a> JobSource<'a> {
     pub fn run_next(&mut self) -> std::result::Result<Option<bool>, Halt> {
         let Some(threads) = &self.threads else { return Ok(None) };
         let started = Instant::now();
-        let Some(in_flight) = threads.shared.jobs.next(started) else { return Ok(None) };
+        let Some(in_flight) = self.next_held(threads, started) else { return Ok(None) };
         let job = HeldJob::open(in_flight, self.connection.clone(), threads.settler.clone(), self.generation);
         let job = Rc::new(job.with_status(threads.shared.reporter().cloned()));
         let result = JobExecution { options: self.options, threads: Some(threads), job: &job }.execute(self.host);
@@ -104,6 +142,18 @@ impl<'a> JobSource<'a> {
         threads.shared.jobs.finish();
         self.sizer.record(started.elapsed());
         result.map(|()| Some(job.has_failed()))
+    }
+
+    /// The next job of the batch that may still be ours. The others are at the broker again, because their connection broke.
+    fn next_held(&self, threads: &WorkerThreads, now: Instant) -> Option<Arc<InFlightJob>> {
+        let jobs = &threads.shared.jobs;
+        while let Some(job) = jobs.next(now) {
+            if self.broker.may_hold(&job.reservation.claim) {
+                return Some(job);
+            }
+            jobs.finish();
+        }
+        None
     }
 }
 
@@ -116,7 +166,7 @@ impl Source for JobSource<'_> {
         let size = self.batch_size(engine.units_left());
         let jobs = self.broker.reserve(queues, size, wait)?;
         let found = !jobs.is_empty();
-        self.accept_batch(jobs, asked);
+        self.accept_batch(jobs, asked)?;
         Ok(found)
     }
 

@@ -18,7 +18,7 @@ use crate::options::Options;
 use crate::status_writer::{StatusQueue, StatusReporter};
 use crate::watchdog::{Interrupter, ShutdownPolicy, TimeoutSchedule, Watchdog};
 
-/// How long the end of a worker waits for outstanding deletions.
+/// How long the end of a worker waits for outstanding deletions, with what it gives back before.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long it waits for statuses that are not written yet.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -162,9 +162,11 @@ impl WorkerThreads {
 
     /// Gives unstarted jobs back and sends what is outstanding. Returns an error for what could not be sent.
     pub fn settle_all(&self) -> Option<Error> {
+        let deadline = Instant::now() + DELETE_TIMEOUT;
         self.shared.jobs.close();
         self.shared.give_back();
-        let (left, failure) = self.shared.deletions.as_ref().map(|deletions| deletions.flush(DELETE_TIMEOUT)).unwrap_or_default();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (left, failure) = self.shared.deletions.as_ref().map(|deletions| deletions.flush(left)).unwrap_or_default();
         (left > 0).then(|| {
             let context = format!("{left} finished jobs could not be deleted and will run again");
             Error::new(ErrorKind::Connection, context).with_source(failure.unwrap_or_default())

@@ -2,14 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ferry_core::StatusStore;
 use ferry_core::backoff::Backoff;
-use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Settlement, Sizes};
+use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Isolation, Settle, SettleResult, Settlement, Sizes};
 use ferry_core::clock::SystemClock;
 use ferry_core::config::SettleMode;
 use ferry_core::control::{ControlCommand, WorkerControl};
@@ -646,6 +646,119 @@ fn a_settlement_that_did_not_arrive_is_reported_with_its_job_and_is_no_outage() 
     assert_eq!(code(&end), 0);
     assert_eq!(host.events(), ["processing a", "exception a boom", "unsettled a the answer was lost", "stopping 0"]);
     assert_eq!(broker.size(&queue()).unwrap().reserved, 1);
+}
+
+/// A broker without leases. It moves the jobs of the first call of `isolate`, and finds `uncounted` attempts for those of later ones.
+struct WithoutLeases {
+    inner: Arc<MemoryBroker<SystemClock>>,
+    isolated: Mutex<Vec<usize>>,
+    uncounted: u32,
+    connected: AtomicBool,
+}
+
+impl WithoutLeases {
+    fn with(bodies: &[Vec<u8>], uncounted: u32) -> Arc<Self> {
+        Arc::new(Self { inner: broker_with(bodies), isolated: Mutex::default(), uncounted, connected: AtomicBool::new(true) })
+    }
+}
+
+impl Broker for WithoutLeases {
+    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
+        self.inner.push(queue, job)
+    }
+
+    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> ferry_core::Result<u64> {
+        self.inner.push_many(queue, jobs)
+    }
+
+    fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> ferry_core::Result<Vec<Reservation>> {
+        self.inner.reserve(queues, max, wait)
+    }
+
+    fn settle(&self, batch: &[Settle]) -> ferry_core::Result<Vec<SettleResult>> {
+        self.inner.settle(batch)
+    }
+
+    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<ExtendResult>> {
+        self.inner.extend(claims)
+    }
+
+    fn may_hold(&self, _: &Claim) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    fn isolate(&self, claims: &[Claim]) -> ferry_core::Result<Vec<Isolation>> {
+        let mut isolated = self.isolated.lock().unwrap();
+        isolated.push(claims.len());
+        if isolated.len() > 1 {
+            return Ok(vec![Isolation::Alone { uncounted: self.uncounted }; claims.len()]);
+        }
+        let back: Vec<Settle> =
+            claims.iter().map(|claim| Settle { claim: claim.clone(), settlement: Settlement::GiveBack }).collect();
+        self.inner.settle(&back)?;
+        Ok(vec![Isolation::Moved; claims.len()])
+    }
+
+    fn size(&self, queue: &QueueName) -> ferry_core::Result<Sizes> {
+        self.inner.size(queue)
+    }
+
+    fn close(&self) {}
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { leases: false, ..self.inner.capabilities() }
+    }
+}
+
+#[test]
+fn without_leases_a_job_with_one_try_is_isolated_before_it_starts_whoever_declared_the_limit() {
+    for (by_class, by_worker) in [(Some(Tries::Limit(1)), Tries::Unlimited), (None, Tries::Limit(1))] {
+        let broker = WithoutLeases::with(&[body("a", 0), body("b", 0)], 0);
+        let host = FakeHost { limits: HandlerLimits { tries: by_class, ..HandlerLimits::default() }, ..FakeHost::new(deletes) };
+        let end = Worker::new(broker.clone(), Options { tries: by_worker, ..options() }, no_fork).run(&host);
+        assert_eq!(code(&end), 0);
+        assert_eq!(broker.isolated.lock().unwrap().iter().sum::<usize>(), 3, "one was moved, and then both were alone");
+        assert_eq!(host.events(), ["processing a", "processed a", "processing b", "processed b", "stopping 0"]);
+    }
+}
+
+#[test]
+fn an_attempt_that_was_counted_for_a_job_that_never_started_does_not_end_a_job_with_one_try() {
+    for (uncounted, ran) in [(1, true), (0, false)] {
+        let broker = WithoutLeases::with(&[body("a", 1)], uncounted);
+        let host = FakeHost {
+            limits: HandlerLimits { tries: Some(Tries::Limit(1)), ..HandlerLimits::default() },
+            ..FakeHost::new(deletes)
+        };
+        Worker::new(broker, options(), no_fork).run(&host);
+        assert_eq!(host.events().contains(&"processed a".to_owned()), ran, "{:?}", host.events());
+        assert_eq!(host.events().contains(&"failed a max_attempts".to_owned()), !ran, "{:?}", host.events());
+    }
+}
+
+#[test]
+fn one_job_worked_by_hand_is_isolated_too() {
+    let broker = WithoutLeases::with(&[body("a", 0)], 0);
+    let host =
+        FakeHost { limits: HandlerLimits { tries: Some(Tries::Limit(1)), ..HandlerLimits::default() }, ..FakeHost::new(deletes) };
+    let mut worker = Worker::new(broker.clone(), options(), no_fork);
+    assert!(worker.work_one(&host).unwrap());
+    assert_eq!(host.events()[..2], ["processing a", "processed a"]);
+    assert_eq!(*broker.isolated.lock().unwrap(), [1, 1]);
+}
+
+#[test]
+fn held_jobs_are_not_started_once_their_connection_broke() {
+    let broker = WithoutLeases::with(&[body("a", 0), body("b", 0), body("c", 0)], 0);
+    let inside = broker.clone();
+    let host = FakeHost::new(move |job| {
+        inside.connected.store(false, Ordering::Relaxed);
+        deletes(job)
+    });
+    let end = Worker::new(broker.clone(), options(), no_fork).run(&host);
+    assert_eq!(code(&end), 0);
+    assert_eq!(host.events(), ["processing a", "processed a", "stopping 0"]);
+    assert_eq!(broker.size(&queue()).unwrap().reserved, 2, "they belong to whoever the broker gave them to");
 }
 
 /// A broker whose deletions panic.

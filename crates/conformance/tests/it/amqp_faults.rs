@@ -298,6 +298,41 @@ fn a_broker_short_of_memory_refuses_pushes_with_its_reason_and_still_takes_delet
 }
 
 #[test]
+fn settlements_that_a_memory_alarm_delays_are_finished_once_when_it_ends() {
+    let Some(node) = node() else { return };
+    let vhost = node.vhost();
+    let impatient = |config: &mut ferry_core::config::AmqpConfig| config.io_timeout = Duration::from_secs(1);
+    let worker = broker_at(&node, &vhost, None, impatient);
+    worker.push_many(&mail(), &(1..4).map(|number| NewJob::ready(body(number))).collect::<Vec<_>>()).unwrap();
+    let jobs: Vec<Reservation> = (0..3).map(|_| next(&worker)).collect();
+    let failure = every_way_to_settle(&jobs[2])[4].clone();
+    // The connection publishes before, so that the alarm blocks it.
+    node.ctl(&["set_vm_memory_high_watermark", "0"]);
+    let settlements = [Settlement::Release { delay: 0 }, Settlement::GiveBack, failure];
+    for (job, settlement) in jobs.iter().zip(settlements) {
+        let answer = worker.settle(&[Settle { claim: job.claim.clone(), settlement }]);
+        assert!(answer.is_err(), "RabbitMQ accepts no publishes: {answer:?}");
+    }
+    node.ctl(&["set_vm_memory_high_watermark", "0.9"]);
+    let observer = broker(&node, &vhost);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let sizes = observer.size(&mail()).unwrap();
+        let unacked = node.ctl(&["-q", "-p", &vhost, "list_queues", "messages_unacknowledged"]);
+        let all_acked = unacked.lines().skip(1).all(|count| count.trim() == "0");
+        if (sizes.ready, sizes.failed) == (2, 1) && all_acked {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{sizes:?}, unacked: {unacked}");
+    }
+    worker.close();
+    let mut attempts: Vec<(Vec<u8>, Option<u32>)> = (0..2).map(|_| next(&observer)).map(|job| (job.body, job.attempts)).collect();
+    attempts.sort();
+    assert_eq!(attempts, [(body(1), Some(2)), (body(2), Some(1))]);
+    assert_eq!(observer.size(&mail()).unwrap(), ferry_core::broker::Sizes { failed: 1, ..Default::default() }, "nothing doubled");
+}
+
+#[test]
 fn a_broker_short_of_disk_refuses_pushes_with_its_reason_while_workers_go_on() {
     let Some(node) = node() else { return };
     let vhost = node.vhost();

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ferry_conformance::servers::{AmqpNodeExt, LinkExt};
-use ferry_core::broker::{Fact, Settle, SettleResult, Settlement};
+use ferry_core::broker::{Fact, Isolation, Settle, SettleResult, Settlement};
 use ferry_core::config::Value;
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::{Broker, Due, ErrorKind, NewJob, QueueName, Reservation};
 use ferry_driver_amqp::{AmqpBroker, Settings};
+use ferry_testkit::Fault;
 
 use crate::amqp_stage::Amqp;
 
@@ -129,6 +130,104 @@ fn a_job_with_one_try_that_was_never_started_keeps_it_when_its_worker_dies() {
     seen.sort();
     let numbers: Vec<_> = seen.iter().map(|(bytes, attempts)| (*bytes == body(2, "1"), *attempts)).collect();
     assert_eq!(numbers, [(true, Some(1)), (false, Some(2))]);
+}
+
+/// What the worker does with a job whose handler class allows one try. The attempt that it then makes, or `None` when the job was moved.
+fn isolate(broker: &dyn Broker, job: &Reservation) -> Option<u32> {
+    match broker.isolate(std::slice::from_ref(&job.claim)).unwrap()[0] {
+        Isolation::Alone { uncounted } => Some(job.attempts.unwrap() - uncounted),
+        Isolation::Moved => None,
+        Isolation::Lost => panic!("the job was lost"),
+    }
+}
+
+#[test]
+fn jobs_whose_class_allows_one_try_lose_nothing_while_they_were_not_started() {
+    for stage in [Amqp::classic(), Amqp::quorum()] {
+        let Some(stage) = stage else { return };
+        let mail = queue("mail");
+        let first = worker(&stage);
+        first.push_many(&mail, &(0..40).map(|number| NewJob::ready(body(number, "null"))).collect::<Vec<_>>()).unwrap();
+        // Some are in its batch, others in its prefetch.
+        next(&first, &mail, 8);
+        die(&stage, first);
+        let (second, mut started) = (worker(&stage), HashMap::new());
+        while started.len() < 40 {
+            for job in next(&second, &mail, 8) {
+                if let Some(attempt) = isolate(&second, &job) {
+                    settle(&second, &job, Settlement::Delete);
+                    started.insert(job.body.clone(), attempt);
+                }
+            }
+        }
+        assert!(started.values().all(|attempt| *attempt == 1), "{:?}: {started:?}", stage.queue_type);
+    }
+}
+
+#[test]
+fn a_job_whose_class_allows_one_try_is_not_started_again_after_its_worker_died_with_it() {
+    let Some(stage) = Amqp::quorum() else { return };
+    let (mail, first) = (queue("mail"), worker(&stage));
+    push(&first, &mail, body(1, "null"));
+    assert_eq!(isolate(&first, &next(&first, &mail, 8)[0]), None, "it is held beside others");
+    let job = next(&first, &mail, 8).remove(0);
+    assert_eq!((isolate(&first, &job), job.attempts), (Some(1), Some(1)));
+    die(&stage, first);
+    let second = worker(&stage);
+    assert_eq!(isolate(&second, &next(&second, &mail, 8)[0]), Some(2));
+}
+
+#[test]
+fn an_attempt_that_is_only_presumed_stays_so_when_the_job_is_given_back() {
+    let Some(stage) = Amqp::quorum() else { return };
+    let (mail, first) = (queue("mail"), worker(&stage));
+    push(&first, &mail, body(1, "null"));
+    next(&first, &mail, 8);
+    die(&stage, first);
+    let second = worker(&stage);
+    let job = next(&second, &mail, 8).remove(0);
+    assert_eq!(job.attempts, Some(2), "for a job with several tries the death counts");
+    assert_eq!(settle(&second, &job, Settlement::GiveBack), SettleResult::Applied);
+    assert_eq!(isolate(&second, &next(&second, &mail, 8)[0]), Some(1));
+}
+
+#[test]
+fn a_connection_that_ends_during_reserve_is_replaced_without_an_error() {
+    let Some(stage) = Amqp::quorum() else { return };
+    let (mail, broker) = (queue("mail"), worker(&stage));
+    push(&broker, &mail, body(1, "null"));
+    let job = next(&broker, &mail, 8).remove(0);
+    settle(&broker, &job, Settlement::Delete);
+    let pusher = AmqpBroker::new(
+        ferry_core::config::AmqpConfig { queue_type: stage.queue_type, ..stage.node.config(&stage.vhost) },
+        Settings::default(),
+    );
+    for number in 2..5 {
+        stage.link.break_next(Fault::BeforeServer);
+        // An idle worker polls its retry queue, so there is a request that breaks.
+        while stage.link.is_armed() {
+            assert!(broker.reserve(std::slice::from_ref(&mail), 8, SLICE).unwrap().is_empty());
+        }
+        push(&pusher, &mail, body(number, "null"));
+        let job = next(&broker, &mail, 8).remove(0);
+        assert_eq!(job.body, body(number, "null"));
+        settle(&broker, &job, Settlement::Delete);
+    }
+}
+
+#[test]
+fn a_claim_of_a_broken_connection_is_known_to_be_gone_at_once() {
+    let Some(stage) = Amqp::quorum() else { return };
+    let (mail, broker) = (queue("mail"), worker(&stage));
+    push(&broker, &mail, body(1, "null"));
+    let job = next(&broker, &mail, 8).remove(0);
+    assert!(broker.may_hold(&job.claim));
+    stage.link.cut();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while broker.may_hold(&job.claim) {
+        assert!(Instant::now() < deadline, "a closed socket was never noticed");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -52,6 +52,19 @@ pub trait Broker: Send + Sync {
     /// Lets the leases run `retry_after` from now. The answer has one entry per claim, in order.
     fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>>;
 
+    /// Whether a reservation may still be ours, as far as is known without a round trip. A job that was not started is dropped when it is
+    /// not: it is at the broker again.
+    fn may_hold(&self, _claim: &Claim) -> bool {
+        true
+    }
+
+    /// Makes sure that jobs with one try, whoever declared it, are held alone before they are started. The answer has one entry per claim,
+    /// in order. The worker asks where reservations have no lease of their own ([`Capabilities::leases`]): there nobody knows which of the
+    /// jobs that a dead worker held was started.
+    fn isolate(&self, claims: &[Claim]) -> Result<Vec<Isolation>> {
+        Ok(vec![Isolation::Alone { uncounted: 0 }; claims.len()])
+    }
+
     /// Counts the jobs of a queue by state.
     fn size(&self, queue: &QueueName) -> Result<Sizes>;
 
@@ -128,6 +141,20 @@ pub enum SettleResult {
     /// It was ours and is settled.
     Applied,
     /// It was no longer ours; nothing changed.
+    Lost,
+}
+
+/// What became of a job that has one try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// It is held alone and may be started.
+    Alone {
+        /// How many of its attempts were counted because a worker died that cannot have started it.
+        uncounted: u32,
+    },
+    /// It went to where jobs are held alone, with no attempt counted. It is reserved from there again.
+    Moved,
+    /// It was no longer ours.
     Lost,
 }
 

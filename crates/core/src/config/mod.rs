@@ -20,6 +20,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,6 +93,17 @@ impl Config {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let usable = self.connections.iter().map(|connection| connection.name.as_str());
         usable.chain(self.unusable.iter().map(|unusable| unusable.name.as_str()))
+    }
+
+    /// The connections whose failed jobs may lie beside those of `connection` without being its own: all others, where failed jobs
+    /// lie in a table that an application has once. Elsewhere they lie beside the jobs of one broker.
+    pub fn others_in_failed_table(&self, connection: &ConnectionConfig) -> HashSet<String> {
+        match connection.driver {
+            DriverConfig::Sqlite(_) | DriverConfig::Mysql(_) | DriverConfig::Postgres(_) => {
+                self.names().filter(|name| *name != connection.name).map(str::to_owned).collect()
+            }
+            DriverConfig::Sync | DriverConfig::Memory | DriverConfig::Redis(_) | DriverConfig::Amqp(_) => HashSet::new(),
+        }
     }
 }
 

@@ -19,6 +19,31 @@ pub struct Filter {
     pub before: Option<i64>,
     /// Those that failed in this unix second or later, so that `before` and `after` of one second split a store in two.
     pub after: Option<i64>,
+    /// Those whose record names one of these connections.
+    pub connection: RecordedConnection,
+}
+
+/// Which connections the records of failed jobs may name. A table of failed jobs is shared by all connections of an application, and
+/// the jobs of another one do not belong into the queues of this one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RecordedConnection {
+    /// Any.
+    #[default]
+    Any,
+    /// This one.
+    Named(String),
+    /// Any but these.
+    NoneOf(HashSet<String>),
+}
+
+impl RecordedConnection {
+    fn admits(&self, name: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Named(wanted) => wanted == name,
+            Self::NoneOf(others) => !others.contains(name),
+        }
+    }
 }
 
 impl Filter {
@@ -34,10 +59,21 @@ impl Filter {
 
     /// Whether this job is selected.
     pub fn matches(&self, job: &FailedJob) -> bool {
-        self.ids.as_ref().is_none_or(|ids| names(ids, job))
+        self.connection.admits(&job.connection)
+            && self.ids.as_ref().is_none_or(|ids| names(ids, job))
             && self.before.is_none_or(|second| job.failed_at < second)
             && self.after.is_none_or(|second| job.failed_at >= second)
             && self.class.as_deref().is_none_or(|class| class_of(&job.payload).is_some_and(|of| same_class(&of, class)))
+    }
+
+    /// Leaves records that name one of `others` alone, unless a connection was asked for by its name.
+    #[must_use]
+    pub fn sparing(self, others: HashSet<String>) -> Self {
+        let connection = match self.connection {
+            RecordedConnection::Any => RecordedConnection::NoneOf(others),
+            chosen @ (RecordedConnection::Named(_) | RecordedConnection::NoneOf(_)) => chosen,
+        };
+        Self { connection, ..self }
     }
 
     /// How many ids it names. `None`: it names none, so any number of jobs may match.
@@ -141,6 +177,20 @@ mod tests {
             ("app\\job\\Mail", b"not json app\\job\\Mail", false),
         ] {
             assert_eq!(of_class(class).matches(&failed("a", payload, 0)), meant, "{class}");
+        }
+    }
+
+    #[test]
+    fn records_of_other_connections_are_spared_unless_they_are_named() {
+        // The record names `redis`.
+        let job = failed("a", b"{}", 0);
+        let sparing = |filter: Filter, other: &str| filter.sparing([other.to_owned()].into()).matches(&job);
+        let named = |name: &str| Filter { connection: RecordedConnection::Named(name.into()), ..Filter::all() };
+        for (spared, meant) in [("redis", false), ("unknown", true), ("Redis", true)] {
+            assert_eq!(sparing(Filter::all(), spared), meant, "{spared}");
+            assert_eq!(sparing(Filter::ids(["a".to_owned()]), spared), meant, "an id alone names no connection: {spared}");
+            assert!(sparing(named("redis"), spared), "{spared}");
+            assert!(!sparing(named("database"), spared), "{spared}");
         }
     }
 

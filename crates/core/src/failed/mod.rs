@@ -2,7 +2,7 @@
 
 mod filter;
 
-pub use filter::{Filter, class_of};
+pub use filter::{Filter, RecordedConnection, class_of};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
