@@ -57,6 +57,8 @@ pub struct QueueScan {
     /// Read and not visited yet. The exclusive consumer gets the first message.
     read: VecDeque<Delivery>,
     pub taken: Vec<Delivery>,
+    /// Keeps other scans out. lapin cancels it when it is dropped.
+    _consumer: Option<Consumer>,
 }
 
 impl QueueScan {
@@ -64,17 +66,25 @@ impl QueueScan {
     pub fn begin(connections: &AmqpConnections, queue: &str, access: Access) -> Result<Option<Self>> {
         let Some(ready) = connections.count(queue)? else { return Ok(None) };
         let link = connections.consumer()?;
-        let (channel, count, first) = match access {
-            Access::Shared => (link.channel()?, u64::from(ready), None),
+        let (channel, count, first, consumer) = match access {
+            Access::Shared => (link.channel()?, u64::from(ready), None, None),
             Access::Exclusive => {
                 let deadline = Instant::now() + connections.config.io_timeout;
-                let (channel, consumer) = exclusive_consumer(&link, queue, deadline)?;
-                let (left, first) = first_and_rest(&link, &channel, consumer, queue, deadline)?;
-                (channel, left + u64::from(first.is_some()), first)
+                let (channel, mut consumer) = exclusive_consumer(&link, queue, deadline)?;
+                let (left, first) = first_and_rest(&link, &channel, &mut consumer, queue, deadline)?;
+                (channel, left + u64::from(first.is_some()), first, Some(consumer))
             }
         };
-        let scan =
-            Self { link, channel, queue: queue.to_owned(), count, at: 0, read: first.into_iter().collect(), taken: Vec::new() };
+        let scan = Self {
+            link,
+            channel,
+            queue: queue.to_owned(),
+            count,
+            at: 0,
+            read: first.into_iter().collect(),
+            taken: Vec::new(),
+            _consumer: consumer,
+        };
         Ok((count > 0).then_some(scan))
     }
 
@@ -154,7 +164,7 @@ fn exclusive_consumer(link: &AmqpLink, queue: &str, deadline: Instant) -> Result
 fn first_and_rest(
     link: &AmqpLink,
     channel: &Channel,
-    mut consumer: Consumer,
+    consumer: &mut Consumer,
     queue: &str,
     deadline: Instant,
 ) -> Result<(u64, Option<Delivery>)> {
@@ -163,7 +173,7 @@ fn first_and_rest(
     // The delivery was sent before this answer, if the queue had a message.
     link.request(channel.channel_flow(ChannelFlowOptions { active: true }))?;
     let until = if left > 0 { deadline } else { Instant::now() };
-    let next = std::future::poll_fn(|context| Pin::new(&mut consumer).poll_next(context));
+    let next = std::future::poll_fn(|context| Pin::new(&mut *consumer).poll_next(context));
     match wait::until(until, next) {
         Some(Some(Ok(delivery))) => Ok((u64::from(left), Some(delivery))),
         Some(Some(Err(error))) => Err(Error::new(ErrorKind::Connection, format!("the messages of `{queue}` could not be read"))
