@@ -39,7 +39,7 @@ pub fn failed_job(connections: &AmqpConnections, queue: &QueueName, id: &str) ->
     let Some(mut scan) = QueueScan::begin(connections, &names.failed, Access::Exclusive)? else { return Ok(None) };
     let mut found = None;
     scan.visit(u64::MAX, |_, delivery| {
-        let job = message::record(&delivery.properties, &delivery.data, queue.as_str());
+        let job = record(delivery, queue);
         if job.id != id {
             return Visit::Keep;
         }

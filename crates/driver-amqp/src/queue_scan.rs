@@ -60,6 +60,13 @@ pub struct QueueScan {
     /// Read and not visited yet. The exclusive consumer gets the first message.
     read: VecDeque<Delivery>,
     pub taken: Vec<Delivery>,
+    /// Keeps other scans out. lapin cancels it when it is dropped.
+    _consumer: Option<Consumer>,
+    /// The message of the consumer, once it was acked. That goes out at the end: the broker would give the consumer another one for it, which
+    /// no scan sees.
+    consumed: Option<u64>,
+    /// The tag of that message.
+    first: Option<u64>,
 }
 
 impl QueueScan {
@@ -67,19 +74,29 @@ impl QueueScan {
     pub fn begin(connections: &AmqpConnections, queue: &str, access: Access) -> Result<Option<Self>> {
         let Some(ready) = connections.count(queue)? else { return Ok(None) };
         let link = connections.consumer()?;
-        let (channel, count, first) = match access {
+        let (channel, count, first, consumer) = match access {
             Access::Shared if ready == 0 => return Ok(None),
-            Access::Shared => (link.channel()?, u64::from(ready), None),
+            Access::Shared => (link.channel()?, u64::from(ready), None, None),
             Access::Exclusive => {
                 let deadline = Instant::now() + connections.config.io_timeout;
-                let (channel, consumer) = exclusive_consumer(&link, queue, deadline)?;
-                let (left, first) = first_and_rest(&link, &channel, consumer, queue, deadline)?;
-                (channel, left + u64::from(first.is_some()), first)
+                let (channel, mut consumer) = exclusive_consumer(&link, queue, deadline)?;
+                let (left, first) = first_and_rest(&link, &channel, &mut consumer, queue, deadline)?;
+                (channel, left + u64::from(first.is_some()), first, Some(consumer))
             }
         };
-        let end = if access == Access::Shared { count } else { u64::MAX };
-        let (queue, read) = (queue.to_owned(), first.into_iter().collect());
-        Ok(Some(Self { link, channel, queue, count, at: 0, end, read, taken: Vec::new() }))
+        Ok(Some(Self {
+            link,
+            channel,
+            queue: queue.to_owned(),
+            count,
+            at: 0,
+            end: if access == Access::Shared { count } else { u64::MAX },
+            first: first.as_ref().map(|first| first.delivery_tag),
+            consumed: None,
+            read: first.into_iter().collect(),
+            taken: Vec::new(),
+            _consumer: consumer,
+        }))
     }
 
     /// Leaves out what joins the queue from here on.
@@ -121,17 +138,27 @@ impl QueueScan {
             Error::new(ErrorKind::Connection, format!("the messages of `{}` could not be read", self.queue))
                 .with_source(error.to_string())
         })?;
-        let is_last = messages.iter().any(Option::is_none);
+        let is_empty = messages.iter().any(Option::is_none);
         self.read.extend(messages.into_iter().flatten().map(|message| message.delivery));
-        if is_last {
-            self.end = self.at + self.read.len() as u64;
+        let read = self.at + self.read.len() as u64;
+        // A queue that still puts messages back may answer that it is empty before all of those that it counted were read.
+        if is_empty && read >= self.count {
+            self.end = read;
         }
         Ok(())
     }
 
     /// Removes a message for good.
-    pub fn ack(&self, delivery: &Delivery) -> Result<()> {
-        self.link.send(self.channel.basic_ack(delivery.delivery_tag, BasicAckOptions { multiple: false }))
+    pub fn ack(&mut self, delivery: &Delivery) -> Result<()> {
+        if self.first == Some(delivery.delivery_tag) {
+            self.consumed = self.first;
+            return Ok(());
+        }
+        self.send_ack(delivery.delivery_tag)
+    }
+
+    fn send_ack(&self, tag: u64) -> Result<()> {
+        self.link.send(self.channel.basic_ack(tag, BasicAckOptions { multiple: false }))
     }
 }
 
@@ -139,7 +166,8 @@ impl Drop for QueueScan {
     /// Everything else goes back to its place. The broker confirms the close after that, so the next scan finds it there; a passive declare
     /// would not do, because the queue answers it ahead of what it has to requeue.
     fn drop(&mut self) {
-        // When this fails the channel is gone, and the broker requeues by itself.
+        // When these fail the channel is gone, and the broker requeues by itself.
+        let _ = self.consumed.map(|tag| self.send_ack(tag));
         let _ = self.link.request(self.channel.close(200, "OK".into()));
     }
 }
@@ -171,7 +199,7 @@ fn exclusive_consumer(link: &AmqpLink, queue: &str, deadline: Instant) -> Result
 fn first_and_rest(
     link: &AmqpLink,
     channel: &Channel,
-    mut consumer: Consumer,
+    consumer: &mut Consumer,
     queue: &str,
     deadline: Instant,
 ) -> Result<(u64, Option<Delivery>)> {
@@ -179,7 +207,7 @@ fn first_and_rest(
     // The delivery was sent before this answer, if the queue had a message.
     link.request(channel.channel_flow(ChannelFlowOptions { active: true }))?;
     let until = if left > 0 { deadline } else { Instant::now() };
-    let next = std::future::poll_fn(|context| Pin::new(&mut consumer).poll_next(context));
+    let next = std::future::poll_fn(|context| Pin::new(&mut *consumer).poll_next(context));
     match wait::until(until, next) {
         Some(Some(Ok(delivery))) => Ok((u64::from(left), Some(delivery))),
         Some(Some(Err(error))) => Err(Error::new(ErrorKind::Connection, format!("the messages of `{queue}` could not be read"))

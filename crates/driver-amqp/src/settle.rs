@@ -1,4 +1,6 @@
-//! `Broker::settle`, `Broker::isolate`, `Broker::extend` and `Broker::may_hold`. What a settlement publishes is confirmed first, then the job is acked.
+//! `Broker::settle`, `Broker::isolate`, `Broker::extend` and `Broker::may_hold`.
+//!
+//! What a settlement publishes is confirmed first, then the job is acked.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -135,29 +137,35 @@ fn burial(connections: &AmqpConnections, names: &Arc<Names>, step: &mut SettleSt
 }
 
 /// Publishes what is to be published, then acks what is confirmed. The rest stays ours.
-fn carry_out(
-    connections: &AmqpConnections,
-    role: PublishRole,
-    mut steps: Vec<SettleStep>,
-    answers: &mut [SettleResult],
-) -> Result<()> {
-    let (mut done, mut open) = (Vec::new(), Vec::new());
-    let mut waiting = None;
-    let mut to_publish = Vec::with_capacity(steps.len());
-    for mut step in steps.drain(..) {
+fn carry_out(connections: &AmqpConnections, role: PublishRole, steps: Vec<SettleStep>, answers: &mut [SettleResult]) -> Result<()> {
+    let (mut done, waiting, to_publish) = by_late_confirm(steps);
+    let still_unknown = (!waiting.is_empty()).then(still_unknown);
+    waiting.into_iter().for_each(SettleStep::put_back);
+    let (confirmed, error) = publish(connections, role, to_publish);
+    done.extend(confirmed);
+    let acked = ack(connections, done, answers);
+    error.or(still_unknown).map_or(acked, Err)
+}
+
+/// Those whose confirm came late, those whose confirm may still come, and those to be published.
+fn by_late_confirm(steps: Vec<SettleStep>) -> (Vec<SettleStep>, Vec<SettleStep>, Vec<SettleStep>) {
+    let (mut done, mut waiting, mut to_publish) = (Vec::new(), Vec::new(), Vec::with_capacity(steps.len()));
+    for mut step in steps {
         match step.late.as_ref().map(LateConfirm::poll) {
             Some(LateState::Confirmed) => done.push(step),
-            Some(LateState::Waiting) => {
-                waiting = Some(still_unknown());
-                open.push(step);
-            }
+            Some(LateState::Waiting) => waiting.push(step),
             Some(LateState::Gone) | None => {
                 step.late = None;
                 to_publish.push(step);
             }
         }
     }
-    let routes: Vec<&Route<'_>> = to_publish.iter().filter_map(|step| step.route.as_ref()).collect();
+    (done, waiting, to_publish)
+}
+
+/// Publishes the jobs that have a route. Those that may be acked are returned, with the first error; the others are put back.
+fn publish(connections: &AmqpConnections, role: PublishRole, steps: Vec<SettleStep>) -> (Vec<SettleStep>, Option<Error>) {
+    let routes: Vec<&Route<'_>> = steps.iter().filter_map(|step| step.route.as_ref()).collect();
     let (outcomes, error) = match connections.publish(role, &routes) {
         Ok(outcomes) => {
             let error = first_error(&outcomes);
@@ -165,24 +173,18 @@ fn carry_out(
         }
         Err(error) => (Vec::new(), Some(error)),
     };
-    let mut outcomes = outcomes.into_iter();
-    for mut step in to_publish {
-        if step.route.is_none() {
-            done.push(step);
-            continue;
-        }
-        match outcomes.next() {
-            Some(PublishOutcome::Confirmed) => done.push(step),
-            Some(PublishOutcome::Unknown { late, .. }) => {
+    let (mut outcomes, mut done) = (outcomes.into_iter(), Vec::with_capacity(steps.len()));
+    for mut step in steps {
+        match step.route.is_some().then(|| outcomes.next()) {
+            None | Some(Some(PublishOutcome::Confirmed)) => done.push(step),
+            Some(Some(PublishOutcome::Unknown { late, .. })) => {
                 step.late = late;
-                open.push(step);
+                step.put_back();
             }
-            _ => open.push(step),
+            Some(_) => step.put_back(),
         }
     }
-    open.into_iter().for_each(SettleStep::put_back);
-    let acked = ack(connections, done, answers);
-    error.or(waiting).map_or(acked, Err)
+    (done, error)
 }
 
 fn still_unknown() -> Error {

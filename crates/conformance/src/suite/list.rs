@@ -111,6 +111,7 @@ behaviours! {
         a_forgotten_job_is_gone_and_the_others_stay
         failed_jobs_of_another_queue_are_left_alone
         jobs_of_a_class_are_retried_and_forgotten_among_many_others
+        hundreds_of_failed_jobs_are_retried_in_one_call
         a_failed_job_is_found_by_its_id
         a_job_that_fails_again_while_others_are_retried_is_retried_once
         looks_in_a_row_and_at_once_see_every_failed_job

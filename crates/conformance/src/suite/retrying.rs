@@ -148,6 +148,13 @@ pub fn jobs_of_a_class_are_retried_and_forgotten_among_many_others(fixture: &Fix
     assert_sizes!(&*worker, &mail, sizes(0, 0, 0, 0));
 }
 
+pub fn hundreds_of_failed_jobs_are_retried_in_one_call(fixture: &Fixture) {
+    let (worker, mail) = (fixture.worker(), queue("mail"));
+    fail(&*worker, &mail, (0..600).map(job));
+    assert_eq!(admin(&*worker).retry(&mail, &Filter::all(), &mut |_| ()).expect("retry"), 600);
+    assert_eq!(ready(&*worker, &mail), (0..600).collect::<Vec<_>>());
+}
+
 pub fn a_failed_job_is_found_by_its_id(fixture: &Fixture) {
     let (worker, mail) = (fixture.worker(), queue("mail"));
     fail(&*worker, &mail, (0..3).map(job));
