@@ -20,7 +20,7 @@ const NO_ATTEMPTS: u32 = 0;
 /// A page of failed jobs, newest first.
 pub(crate) fn failed(broker: &SqlBroker<impl Database>, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
     let page = Values::new().text(queue.as_str()).int(clamped(limit)).int(clamped(offset));
-    read_page(broker, broker.tables.newest_failed(), page)
+    read_page(broker, Tables::newest_failed, page)
 }
 
 /// A page of failed jobs, oldest first, behind those that were passed. The position is never lost: ids only grow.
@@ -32,12 +32,19 @@ pub(crate) fn oldest_failed(
 ) -> Result<Vec<FailedJob>> {
     let last = passed.and_then(|passed| passed.last.parse().ok()).unwrap_or(i64::MIN);
     let page = Values::new().text(queue.as_str()).int(last).int(clamped(limit));
-    read_page(broker, broker.tables.oldest_failed(), page)
+    read_page(broker, Tables::oldest_failed, page)
 }
 
-fn read_page(broker: &SqlBroker<impl Database>, sql: Option<String>, page: Values<'_>) -> Result<Vec<FailedJob>> {
-    let Some(sql) = sql else { return Ok(Vec::new()) };
-    broker.run(Role::Query, |session| Ok(session.query(sql, page)?.iter().map(failed_job).collect()))
+fn read_page(
+    broker: &SqlBroker<impl Database>,
+    statement: impl FnOnce(&Tables) -> Option<String>,
+    page: Values<'_>,
+) -> Result<Vec<FailedJob>> {
+    broker.run(Role::Query, |session| {
+        // Only with a connection are the columns of the table known.
+        let Some(sql) = statement(&broker.tables) else { return Ok(Vec::new()) };
+        Ok(session.query(sql, page)?.iter().map(failed_job).collect())
+    })
 }
 
 fn failed_job(row: &impl Row) -> FailedJob {
