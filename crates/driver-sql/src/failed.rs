@@ -9,7 +9,7 @@ use crate::admin::clamped;
 use crate::broker::{Role, SqlBroker};
 use crate::database::Database;
 use crate::error::SqlError;
-use crate::push::insert_all;
+use crate::push::{insert_all, insert_as};
 use crate::session::{Row, Session};
 use crate::statements::{Tables, padded};
 use crate::trailer;
@@ -98,17 +98,17 @@ fn read_page(
 
 fn read_row(row: &impl Row, zone: &TimeZone) -> FailedJob {
     let column = row.text(4);
-    let (exception, reason, attempts) = trailer::split(&column);
+    let recorded = trailer::split(&column);
     let payload = row.bytes(3);
     FailedJob {
         id: row.int(0).unwrap_or_default().to_string(),
-        job_id: id_in(&payload).map(|id| id.to_string()),
+        job_id: id_in(&payload).map(|id| id.to_string()).or_else(|| recorded.id.map(|id| id.to_string())),
         connection: row.text(1),
         queue: row.text(2),
         payload,
-        reason: reason.to_owned(),
-        exception: exception.to_owned(),
-        attempts,
+        reason: recorded.reason.to_owned(),
+        exception: recorded.exception.to_owned(),
+        attempts: recorded.attempts,
         failed_at: row.int(5).map(|local| zone.to_unix(local)).unwrap_or_default(),
     }
 }
@@ -129,17 +129,30 @@ pub(crate) fn retry(
 
 /// Makes those that are still there ready again, a chunk a transaction.
 ///
-/// The payload is read again inside: a row that has changed meanwhile is retried as it is now.
+/// The row is read again inside: one that has changed meanwhile is retried as it is now.
 fn make_ready(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
     let (now, tables) = (broker.settings.now(), &broker.tables);
     in_chunks(broker, jobs, |session, ids| {
-        let Some(sql) = tables.failed_payloads(ids.len()) else { return Ok(0) };
+        let Some(sql) = tables.failed_rows(ids.len()) else { return Ok(0) };
         let rows = session.query(sql, SqlValues::new().text(queue.as_str()).ints(ids))?;
-        let back: Vec<NewJob<'_>> =
-            rows.iter().map(|row| NewJob::ready(with_fresh_attempts(&row.bytes(0), NO_ATTEMPTS))).collect();
-        insert_all(session, tables, queue, &back, now)?;
+        let mut without_id = Vec::new();
+        for row in &rows {
+            let job = NewJob::ready(with_fresh_attempts(&row.bytes(0), NO_ATTEMPTS));
+            match free_id(session, tables, &row.text(1))? {
+                Some(id) => insert_as(session, tables, queue, id, &job, now)?,
+                None => without_id.push(job),
+            }
+        }
+        insert_all(session, tables, queue, &without_id, now)?;
         remove(session, tables, queue, ids)
     })
+}
+
+/// The id that a failed job had in the table of jobs, when no other job has it now.
+fn free_id(session: &mut impl Session, tables: &Tables, exception: &str) -> Result<Option<i64>, SqlError> {
+    let Some(id) = trailer::split(exception).id else { return Ok(None) };
+    let taken = session.query(tables.payloads(1), SqlValues::new().int(id))?;
+    Ok(taken.is_empty().then_some(id))
 }
 
 /// Removes failed jobs for good, a chunk a transaction.

@@ -49,6 +49,19 @@ pub(crate) fn insert_all(
     Ok(())
 }
 
+/// Stores a job under an id that is free, inside the caller's transaction.
+pub(crate) fn insert_as(
+    session: &mut impl Session,
+    tables: &Tables,
+    queue: &QueueName,
+    id: i64,
+    job: &NewJob<'_>,
+    now: i64,
+) -> Result<(), SqlError> {
+    let values = SqlValues::new().text(queue.as_str()).int(now).bytes(&job.payload).int(job.due.at(now)).int(id);
+    session.execute(tables.insert_as(), values).map(|_| ())
+}
+
 /// The size of the next chunk: a power of two, so that few different texts fill the statement cache.
 fn chunk_len(rest: usize) -> usize {
     if rest >= CHUNK { CHUNK } else { 1 << rest.ilog2() }

@@ -105,7 +105,7 @@ fn apply(session: &mut impl Session, tables: &Tables, ours: &[(ReservedRow, Inde
             Settlement::Delete => removed.push(held.id),
             Settlement::Release { delay } => released.entry(now.saturating_add(*delay)).or_default().push(held.id),
             Settlement::Bury(failure) => {
-                bury(session, tables, &item.claim, failure, times.now_local)?;
+                bury(session, tables, held.id, &item.claim, failure, times.now_local)?;
                 removed.push(held.id);
             }
             // It keeps its id and with it its position at the head.
@@ -127,9 +127,16 @@ fn apply(session: &mut impl Session, tables: &Tables, ours: &[(ReservedRow, Inde
     Ok(())
 }
 
-fn bury(session: &mut impl Session, tables: &Tables, claim: &Claim, failure: &Failure, now_local: i64) -> Result<(), SqlError> {
+fn bury(
+    session: &mut impl Session,
+    tables: &Tables,
+    id: i64,
+    claim: &Claim,
+    failure: &Failure,
+    now_local: i64,
+) -> Result<(), SqlError> {
     let Some(sql) = tables.bury() else { return Ok(()) };
-    let exception = trailer::with_trailer(failure);
+    let exception = trailer::with_trailer(failure, id);
     let values = SqlValues::new()
         .text(&failure.connection)
         .text(claim.queue.as_str())
