@@ -65,6 +65,15 @@ impl Resolver {
         Ok(name.to_owned())
     }
 
+    /// Whether a handler of this class can be made: a factory may know more classes than PHP does.
+    pub fn can_make(&self, class: &str) -> Called<bool> {
+        if class.is_empty() {
+            return Err(CallFailure::Missing("the job names no class".to_owned()));
+        }
+        let needs_no_class = self.factory.is_some() || class.eq_ignore_ascii_case(CALL_QUEUED_HANDLER);
+        Ok(needs_no_class || call::class(class)?.is_some())
+    }
+
     /// A handler object for one job.
     pub fn handler(&self, class: &str, data: &Zval) -> Called {
         if let Some(factory) = &self.factory {
