@@ -17,7 +17,7 @@ $handlers = <<<'PHP'
 foreach (shared_brokers(['retry_after' => 2]) as $name => $config) {
     $connection = use_broker($config);
     $book = new Book();
-    $listener = Ferry::on($config)->start(['listen', '--bootstrap=' . $book->bootstrap($handlers), '--queue=a', '--sleep=1', '--tries=2', '--timeout=1', '--grace=1']);
+    $listener = Ferry::on($config)->start(['listen', '--bootstrap=' . $book->bootstrap($handlers), '--queue=a', '--sleep=1', '--tries=2', '--delay=0', '--timeout=1', '--grace=1']);
 
     foreach (['one', 'two', 'three'] as $data) {
         $connection->push('Note', $data, 'a');

@@ -42,7 +42,7 @@ class Ends
         }
     }
 }
-exit((new Ferry\Worker(json_decode(getenv('OPTIONS'), true) + ['log' => 'none', 'stop_when_empty' => true]))->run());
+exit((new Ferry\Worker(json_decode(getenv('OPTIONS'), true) + ['log' => 'none', 'delay' => 0, 'stop_when_empty' => true]))->run());
 PHP;
 $start = fn (array $options) => Child::php($code, ['-d', 'pcre.backtrack_limit=1000000000', '-d', 'pcre.jit=0'], ['FERRY_URL' => $url, 'OPTIONS' => json_encode($options)]);
 $tell = fn (string $id) => (($status = $connection->status($id)) !== null ? "$status->state $status->attempts" : 'nothing') . ($status?->error === null ? '' : ' ' . strtok($status->error, "\n"));

@@ -45,7 +45,7 @@ $after_push = [memory_get_usage(), resident()];
 
 $GLOBALS['count'] = 0;
 $marks = [];
-$worker = new Ferry\Worker(['stop_when_empty' => true, 'log' => 'none', 'tries' => 9]);
+$worker = new Ferry\Worker(['stop_when_empty' => true, 'log' => 'none', 'tries' => 9, 'delay' => 0]);
 $worker->on('processed', function () use (&$marks) {
     if ($GLOBALS['count'] === 20_001 || $GLOBALS['count'] === JOBS - 4999) {
         $marks[$GLOBALS['count']] = [memory_get_usage(), resident()];

@@ -27,7 +27,7 @@ class Stuck
         fread($a, 1); // goes on reading after a signal
     }
 }
-exit((new Ferry\Worker(['tries' => 2, 'timeout' => 0.3, 'grace' => 0.3, 'log' => 'none']))->run());
+exit((new Ferry\Worker(['tries' => 2, 'delay' => 0, 'timeout' => 0.3, 'grace' => 0.3, 'log' => 'none']))->run());
 PHP;
 
 $server = RedisServer::start();

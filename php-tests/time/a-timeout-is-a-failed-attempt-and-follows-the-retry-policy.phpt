@@ -55,7 +55,7 @@ function told(array $options, callable $push): array
     Queue::connection()->clear();
     $push();
     $told = [];
-    $worker = new Worker($options + ['once' => true, 'log' => 'none']);
+    $worker = new Worker($options + ['once' => true, 'delay' => 0, 'log' => 'none']);
     foreach (['timeout', 'exception', 'failed'] as $event) {
         $worker->on($event, function () use (&$told, $event) {
             $told[] = $event;

@@ -25,7 +25,7 @@ class Killer
         posix_kill(getmypid(), SIGKILL);
     }
 }
-exit((new Ferry\Worker(['log' => 'none', 'tries' => 2, 'stop_when_empty' => true]))->run());
+exit((new Ferry\Worker(['log' => 'none', 'tries' => 2, 'delay' => 0, 'stop_when_empty' => true]))->run());
 PHP;
 
 $server = RedisServer::start();

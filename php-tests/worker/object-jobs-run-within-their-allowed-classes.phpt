@@ -70,7 +70,12 @@ Queue::push(new NoHandle());
 $said = work();
 check('an object without handle() fails at once', str_starts_with($said, 'no_handler: '), $said);
 $envelope = fn (string $data) => '{"job":"think\\\\queue\\\\CallQueuedHandler@call","maxTries":null,"timeout":null,"timeoutAt":null,"data":' . $data . ',"id":"x","attempts":0}';
-foreach (['{"commandName":"Gone","command":"O:4:\"Gone\":0:{}"}' => 'no_handler: ', '{"commandName":"x"}' => 'poison: ', '{"commandName":"x","command":"s:1:\"x\";"}' => 'poison: ', '{"commandName":"x","command":5}' => 'poison: ', '5' => 'poison: ', 'null' => 'poison: '] as $data => $reason) {
+$gone = '{"commandName":"Gone","command":"O:4:\"Gone\":0:{}"}';
+Queue::pushRaw($envelope($gone));
+same('a class that does not exist here is waited for', ' and 1 left', work());
+Queue::pushRaw($envelope($gone));
+same('also when it is allowed', ' and 1 left', work(['allowed_classes' => ['Gone']]));
+foreach (['{"commandName":"x"}' => 'poison: ', '{"commandName":"x","command":"s:1:\"x\";"}' => 'poison: ', '{"commandName":"x","command":5}' => 'poison: ', '5' => 'poison: ', 'null' => 'poison: '] as $data => $reason) {
     Queue::pushRaw($envelope($data));
     $said = @work();
     check("$data fails at once", str_starts_with($said, $reason), $said);

@@ -38,5 +38,6 @@ done();
 \[[^]]+\]\[[A-Za-z]{32}\] Exception:  Job1 \(RuntimeException: boom\)
 \[[^]]+\]\[[A-Za-z]{32}\] Released:   Job1 \(again in 60 s\)
 \[[^]]+\]\[[A-Za-z]{32}\] Processing: Nope
-\[[^]]+\]\[[A-Za-z]{32}\] Failed:     Nope \(class Nope does not exist\)
+\[[^]]+\]\[[A-Za-z]{32}\] Exception:  Nope \(class Nope does not exist; is its autoloader loaded, .+\)
+\[[^]]+\]\[[A-Za-z]{32}\] Released:   Nope \(again in 1 s\)
 ok

@@ -74,7 +74,7 @@ impl PhpJob {
         let object = objects::object(&mut self_.std);
         let trouble = match handler::fire_for_caller(&resolver, &held, &object) {
             Ok(CallEnd::BadData(why)) => return Err(exceptions::make(Class::Poison, why)),
-            Ok(CallEnd::NoHandler(what)) => return Err(exceptions::make(Class::HandlerNotFound, what)),
+            Ok(CallEnd::NoHandler(what) | CallEnd::Refused(what)) => return Err(exceptions::make(Class::HandlerNotFound, what)),
             Ok(_) => return Ok(()),
             Err(trouble) => trouble,
         };

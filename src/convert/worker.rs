@@ -174,13 +174,16 @@ impl Given {
         Ok(self.number(name, 0, i64::MAX)?.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0))
     }
 
-    /// `backoff`, else think-queue's `delay`.
+    /// `backoff`, else think-queue's `delay`, else the standard one.
     fn backoff(&self, family: Family) -> PhpResult<Backoff> {
         if let Some(value) = self.get("backoff") {
             let wanted = "seconds, a list of seconds, or ['base' => seconds, 'cap' => seconds, 'jitter' => 0.0 to 1.0]";
             return backoff::of(value).ok_or_else(|| self.wrong("backoff", wanted));
         }
-        Ok(Backoff::Fixed(self.get("delay").map_or(Ok(0), |delay| delay::seconds(delay, family))?.max(0)))
+        match self.get("delay") {
+            Some(delay) => Ok(Backoff::Fixed(delay::seconds(delay, family)?.max(0))),
+            None => Ok(Backoff::STANDARD),
+        }
     }
 
     /// What the loop of workers and consumers reads.

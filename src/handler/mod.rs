@@ -190,7 +190,7 @@ impl<'a> PhpHost<'a> {
             }
             CallFailure::Exited => CallEnd::Exited,
             CallFailure::Died => CallEnd::Died(last_error()),
-            CallFailure::Missing(what) => CallEnd::NoHandler(what),
+            CallFailure::Missing(what) => CallEnd::Refused(what),
         }
     }
 
@@ -220,6 +220,9 @@ impl JobHost for PhpHost<'_> {
         }
         let resolver = self.resolver.clone();
         let prepared = guarded(|| prepare(&resolver, job)).map_err(|trouble| self.end_of_call(trouble))?;
+        let Some(prepared) = prepared else {
+            return Err(CallEnd::NoHandler(format!("class {} does not exist", job.payload.target().0)));
+        };
         let limits = prepared.limits.clone();
         if limits::class_in(job).is_none() {
             self.known.borrow_mut().insert(job.payload.job.clone(), prepared);
@@ -313,6 +316,7 @@ impl Host for PhpHost<'_> {
                 emitted
             }
             Event::Released(job, delay) => self.php.emit("released", || vec![self.job_object(job), objects::number(delay)]),
+            Event::NotSettled(_) => Ok(()),
             Event::Lost(job) => self.php.emit("lost", || vec![self.job_object(job)]),
             event => self.php.emit_loop_event(event),
         }
@@ -339,10 +343,13 @@ impl Host for PhpHost<'_> {
     }
 }
 
-/// Finds the handler class of a job and reads its limits.
-fn prepare(resolver: &Resolver, job: &InFlightJob) -> Called<Prepared> {
+/// Finds the handler class of a job and reads its limits. `None` when the class does not exist.
+fn prepare(resolver: &Resolver, job: &InFlightJob) -> Called<Option<Prepared>> {
     let class = resolver.class(job.payload.target().0)?;
+    if !resolver.can_make(&class)? {
+        return Ok(None);
+    }
     let object_class = limits::class_in(job);
     let limits = limits::of_class(object_class.as_deref().unwrap_or(&class))?;
-    Ok(Prepared { class: class.into(), limits })
+    Ok(Some(Prepared { class: class.into(), limits }))
 }

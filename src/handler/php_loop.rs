@@ -181,6 +181,7 @@ impl<'a> PhpLoop<'a> {
             | Event::TimedOut(..)
             | Event::Failed(..)
             | Event::Released(..)
+            | Event::NotSettled(_)
             | Event::Lost(_)
             | Event::Unsettled(..) => Ok(()),
         }

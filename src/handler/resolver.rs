@@ -66,6 +66,15 @@ impl Resolver {
         Ok(name.to_owned())
     }
 
+    /// Whether a handler of this class can be made: a factory may know more classes than PHP does.
+    pub fn can_make(&self, class: &str) -> Called<bool> {
+        if class.is_empty() {
+            return Err(CallFailure::Missing("the job names no class".to_owned()));
+        }
+        let needs_no_class = self.factory.is_some() || is_object_handler(class);
+        Ok(needs_no_class || call::class(class)?.is_some())
+    }
+
     /// A handler object for one job. One that unserializes objects is held to the allowed classes, under whatever name it came: a subclass
     /// or an alias of ours too.
     pub fn handler(&self, class: &str, data: &Zval) -> Called {

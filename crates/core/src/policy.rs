@@ -78,6 +78,16 @@ impl RetryPolicy {
         late || tried
     }
 
+    /// Whether a job is given up whose class does not exist: its tries and ten attempts are both used up, or its deadline is over.
+    pub fn gives_up_missing_class(&self, attempts: u32, now: i64) -> bool {
+        let late = self.deadline.is_some_and(|deadline| deadline <= now);
+        let tried = match self.tries {
+            Tries::Unlimited => true,
+            Tries::Limit(tries) => i64::from(attempts) >= tries,
+        };
+        late || (tried && attempts >= MISSING_CLASS_ATTEMPTS)
+    }
+
     /// Whether the job is given up when this attempt fails.
     pub fn exhausted(&self, attempts: u32, now: i64) -> bool {
         match self.exhaustion {
@@ -96,9 +106,14 @@ pub enum Outcome {
     Failed,
     /// The worker stopped it before it could finish, because the worker itself was asked to stop.
     Interrupted,
-    /// It could not be called: there is no such class or method, or the payload cannot be decoded.
+    /// There is no such class in this process. Another machine, or the next release, may have it.
+    NoHandler,
+    /// It will never be called: its class is not allowed or has no such method, or the payload cannot be decoded.
     NotCallable,
 }
+
+/// How often a job is tried at least whose class does not exist: about five minutes with the standard backoff.
+const MISSING_CLASS_ATTEMPTS: u32 = 10;
 
 /// What a handler means that returns without settling its job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -128,9 +143,13 @@ pub fn decide(
         },
         Outcome::Interrupted => Settlement::GiveBack,
         Outcome::Failed if !policy.exhausted(attempts, now) => {
-            Settlement::Release { delay: policy.backoff.seconds(attempts, random) }
+            Settlement::Release { delay: policy.backoff.seconds_until(policy.deadline, attempts, now, random) }
         }
-        Outcome::Failed | Outcome::NotCallable => Settlement::Bury(Box::new(failure())),
+        // Its own backoff counts for a handler that ran: thousands of jobs may lack their class at once, and a delay of 0 would spin.
+        Outcome::NoHandler if !policy.gives_up_missing_class(attempts, now) => {
+            Settlement::Release { delay: Backoff::STANDARD.seconds_until(policy.deadline, attempts, now, random) }
+        }
+        Outcome::Failed | Outcome::NoHandler | Outcome::NotCallable => Settlement::Bury(Box::new(failure())),
     }
 }
 
@@ -173,6 +192,7 @@ mod tests {
         assert_eq!(after_failure(3, &policy, 0), "release 5");
         assert!(policy.is_last(3, 0) && !policy.is_last(2, 0), "a release only leads to its burial");
         assert_eq!(ends(Outcome::NotCallable, 1, &policy, 0), "bury boom");
+        assert_eq!(ends(Outcome::NoHandler, 10, &policy, 0), "bury boom");
         assert!(policy.may_start(3, 0));
         assert!(!policy.may_start(4, 0));
     }
@@ -199,6 +219,28 @@ mod tests {
     fn a_silent_return_leaves_the_job_unless_configured_otherwise() {
         assert_eq!(ends(Outcome::Returned, 1, &tries(1), 0), "Leave");
         assert_eq!(ends(Outcome::Returned, 1, &RetryPolicy { on_return: OnReturn::Delete, ..tries(1) }, 0), "Delete");
+    }
+
+    #[test]
+    fn a_missing_class_is_waited_for_until_its_tries_and_ten_attempts_are_used_up() {
+        let delays: Vec<String> = (1..=10).map(|attempts| ends(Outcome::NoHandler, attempts, &tries(1), 0)).collect();
+        let waits = [1, 2, 4, 8, 16, 32, 60, 60, 60].map(|delay| format!("release {delay}"));
+        assert_eq!(delays[..9], waits);
+        assert_eq!(delays[9], "bury boom");
+        assert_eq!(ends(Outcome::NoHandler, 10, &tries(0), 0), "bury boom");
+        assert_eq!(ends(Outcome::NoHandler, 10, &tries(12), 0), "release 60");
+        assert_eq!(ends(Outcome::NoHandler, 12, &tries(12), 0), "bury boom");
+        let at_once = RetryPolicy { backoff: Backoff::Fixed(0), ..tries(0) };
+        assert_eq!(ends(Outcome::NoHandler, 3, &at_once, 0), "release 4", "an explicit 0 is for handlers that ran");
+        assert_eq!(ends(Outcome::NoHandler, 1, &RetryPolicy { deadline: Some(5), ..tries(0) }, 5), "bury boom");
+    }
+
+    #[test]
+    fn a_pause_ends_at_the_deadline() {
+        let policy = RetryPolicy { deadline: Some(103), ..tries(0) };
+        assert_eq!(after_failure(1, &policy, 100), "release 3");
+        assert_eq!(after_failure(1, &policy, 90), "release 5");
+        assert_eq!(ends(Outcome::NoHandler, 9, &policy, 100), "release 3");
     }
 
     #[test]

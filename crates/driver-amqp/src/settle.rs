@@ -137,7 +137,12 @@ fn burial(connections: &AmqpConnections, names: &Arc<Names>, step: &mut SettleSt
 }
 
 /// Publishes what is to be published, then acks what is confirmed. The rest stays ours.
-fn carry_out(connections: &AmqpConnections, role: PublishRole, steps: Vec<SettleStep>, answers: &mut [SettleResult]) -> Result<()> {
+fn carry_out(
+    connections: &AmqpConnections,
+    role: PublishRole,
+    steps: Vec<SettleStep>,
+    answers: &mut [SettleResult],
+) -> Result<()> {
     let (mut done, waiting, to_publish) = by_late_confirm(steps);
     let still_unknown = (!waiting.is_empty()).then(still_unknown);
     waiting.into_iter().for_each(SettleStep::put_back);

@@ -56,6 +56,17 @@ pub enum Flow {
     Stop(u8),
 }
 
+/// How a unit of work counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnitEnd {
+    /// Its handler ended well.
+    Done,
+    /// Its handler failed, and it runs again.
+    Retried,
+    /// It failed for good.
+    Failed,
+}
+
 /// Brings work to an engine: jobs of a broker, or tasks of a consumer.
 pub trait Source {
     /// Takes a batch from the first of `queues` that has any, waiting at most `wait`. Returns false when nothing is ready.
@@ -126,8 +137,8 @@ impl<'a> Engine<'a> {
         if !self.generation.is_forked() {
             self.control.deregister();
         }
-        let processed = self.counters.processed;
-        (self.shutdown(source, end), processed)
+        let units = self.counters.units;
+        (self.shutdown(source, end), units)
     }
 
     /// Settles what is open and turns the end into the answer of [`Engine::run`].
@@ -237,11 +248,11 @@ impl<'a> Engine<'a> {
     /// A unit of a batch from `queue` is done: counts it, serves signals, and says what comes next.
     pub fn after_unit(
         &mut self,
-        failed: bool,
+        end: UnitEnd,
         queue: Option<&QueueName>,
         source: &dyn Source,
     ) -> std::result::Result<Flow, Halt> {
-        self.counters.count(failed);
+        self.counters.count(end);
         self.poll_signals()?;
         self.poll_control(source)?;
         if let Some(code) = self.limit_reached() {
@@ -325,8 +336,8 @@ impl<'a> Engine<'a> {
             return Some(exit::PANICKED);
         }
         let options = self.options;
-        let done = self.counters.processed;
-        let enough = options.max_jobs.is_some_and(|most| done >= most) || (options.once && done >= 1);
+        let units = self.counters.units;
+        let enough = options.max_jobs.is_some_and(|most| units >= most) || (options.once && units >= 1);
         let late = options.max_time.is_some_and(|time| self.started.elapsed() >= time);
         if self.host.stopping() || enough || late || self.control.asks_to_stop() {
             return Some(exit::STOPPED);
@@ -336,7 +347,7 @@ impl<'a> Engine<'a> {
 
     /// How many more units may run.
     pub fn units_left(&self) -> usize {
-        let left = |most: u64| usize::try_from(most.saturating_sub(self.counters.processed)).unwrap_or(usize::MAX);
+        let left = |most: u64| usize::try_from(most.saturating_sub(self.counters.units)).unwrap_or(usize::MAX);
         if self.options.once { 1 } else { self.options.max_jobs.map_or(usize::MAX, left) }
     }
 

@@ -1,5 +1,7 @@
 //! The execution of one job: start it or not, run its handler, settle it, report it.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 
@@ -23,6 +25,8 @@ pub struct JobExecution<'a> {
     pub threads: Option<&'a WorkerThreads>,
     /// The job.
     pub job: &'a Rc<HeldJob>,
+    /// The classes of jobs that were left unsettled; none inside push.
+    pub left_unsettled: Option<&'a RefCell<HashSet<String>>>,
 }
 
 /// How the call of a handler counts.
@@ -121,6 +125,9 @@ impl JobExecution<'_> {
             self.emit(host, Event::TimedOut(self.job, timeout))?;
         }
         let attempt = self.assess(end, limits);
+        if attempt.cause.is_some() {
+            self.job.mark_attempt_failed();
+        }
         let settlement = self.settlement(host, &attempt, limits);
         if let Some(halt) = attempt.halt {
             self.settle_silently(settlement, attempt.cause.as_ref());
@@ -138,7 +145,11 @@ impl JobExecution<'_> {
             // Its handler did not finish, so nothing was processed.
             (Some(Settlement::GiveBack), None) => self.settle(host, Some(Settlement::GiveBack), None),
             (settlement, None) => {
+                let is_left = matches!(settlement, Some(Settlement::Leave));
                 self.settle(host, settlement, self.interrupted_after_deletion(attempt.outcome).as_ref())?;
+                if is_left && self.is_first_of_its_class() {
+                    self.emit(host, Event::NotSettled(self.job))?;
+                }
                 self.emit(host, Event::Processed(self.job))
             }
         }
@@ -151,7 +162,10 @@ impl JobExecution<'_> {
             CallEnd::Interrupted => Attempt { outcome: Outcome::Interrupted, cause: None, halt: None },
             CallEnd::Threw(text) => Attempt::failed(Reason::Exception, text),
             CallEnd::TimedOut => Attempt::failed(Reason::Timeout, self.timed_out(limits)),
-            CallEnd::NoHandler(text) => Attempt::not_callable(Reason::NoHandler, text),
+            // Nobody waits for a class inside push: its caller gets the exception.
+            CallEnd::NoHandler(text) if self.threads.is_none() => Attempt::not_callable(Reason::NoHandler, text),
+            CallEnd::NoHandler(text) => Attempt { outcome: Outcome::NoHandler, ..Attempt::failed(Reason::NoHandler, text) },
+            CallEnd::Refused(text) => Attempt::not_callable(Reason::NoHandler, text),
             CallEnd::BadData(text) => Attempt::not_callable(Reason::Poison, text),
             CallEnd::Unwinding => Attempt::unwinding(self.threads.is_none()),
             CallEnd::Exited => Attempt::ended_process("its handler called exit()", Halt::Exited),
@@ -176,6 +190,11 @@ impl JobExecution<'_> {
         }
         let cause = || attempt.cause.clone().unwrap_or_else(|| exhausted(self.job));
         Some(self.decide(attempt.outcome, &policy, cause))
+    }
+
+    /// Whether no job of this class was left unsettled before. Inside push that is how handlers end.
+    fn is_first_of_its_class(&self) -> bool {
+        self.left_unsettled.is_some_and(|classes| classes.borrow_mut().insert(self.job.payload().job.clone()))
     }
 
     /// A job that was deleted before its worker interrupted it is not done, and will not be tried again.
@@ -232,9 +251,12 @@ impl JobExecution<'_> {
             CallEnd::Died(_) => Err(Halt::Died),
             // The exception of `failed()` was reported in place of this one.
             CallEnd::Threw(_) => Ok(()),
-            CallEnd::Returned | CallEnd::TimedOut | CallEnd::Interrupted | CallEnd::NoHandler(_) | CallEnd::BadData(_) => {
-                self.emit(host, Event::Exception(self.job, cause))
-            }
+            CallEnd::Returned
+            | CallEnd::TimedOut
+            | CallEnd::Interrupted
+            | CallEnd::NoHandler(_)
+            | CallEnd::Refused(_)
+            | CallEnd::BadData(_) => self.emit(host, Event::Exception(self.job, cause)),
         }
     }
 

@@ -113,8 +113,10 @@ pub enum CallEnd {
     TimedOut,
     /// The watchdog stopped it because the worker was asked to stop. The host returns [`CallEnd::TimedOut`]; the worker knows why.
     Interrupted,
-    /// There is no such class or method; the text names it.
+    /// There is no such class in this process; the text names it.
     NoHandler(String),
+    /// Its class is not allowed, or has no such method; the text says which.
+    Refused(String),
     /// `data` could not be decoded; the text says why.
     BadData(String),
     /// The job in which this one runs was stopped: its handler ran a worker or pushed to `sync`. No further PHP code may run.
@@ -150,9 +152,9 @@ pub struct FailureCause {
 /// The numbers of a worker, for a status line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
-    /// Jobs worked.
+    /// Attempts that ended well.
     pub processed: u64,
-    /// Of them, failed for good.
+    /// Jobs that failed for good.
     pub failed: u64,
     /// Jobs that lie in its queues, those held by workers too. `None` when the broker did not say.
     pub pending: Option<u64>,
@@ -230,6 +232,8 @@ pub enum Event<'a> {
     Failed(&'a Rc<HeldJob>, &'a FailureCause),
     /// The worker released it; seconds until it is ready again.
     Released(&'a Rc<HeldJob>, i64),
+    /// Its handler returned without settling it, for the first time in this class: it stays reserved and runs again.
+    NotSettled(&'a Rc<HeldJob>),
     /// Somebody else holds it; nothing was changed.
     Lost(&'a Rc<HeldJob>),
     /// A pipelined deletion came too late: the job with this id, from this queue, may run again.

@@ -11,6 +11,7 @@ use ferry_core::policy::{HandlerLimits, RetryPolicy};
 use ferry_core::status::{Ending, State, StatusChange};
 use ferry_core::{Claim, Error, ErrorKind, Result};
 
+use crate::engine::UnitEnd;
 use crate::fork_generation::ForkGeneration;
 use crate::host::FailureCause;
 use crate::in_flight::InFlightJob;
@@ -87,6 +88,9 @@ pub struct HeldJob {
     state: Cell<SettleState>,
     marked_failed: Cell<bool>,
     last_attempt: Cell<bool>,
+    attempt_failed: Cell<bool>,
+    /// The delay of its release.
+    delay: Cell<Option<i64>>,
     /// Why its handler failed it.
     asked: RefCell<Option<FailureCause>>,
     /// Reports what becomes of it, where its status is kept.
@@ -110,6 +114,8 @@ impl HeldJob {
             state,
             marked_failed,
             last_attempt,
+            attempt_failed: Cell::new(false),
+            delay: Cell::new(None),
             asked: RefCell::default(),
             reporter: None,
             unattended: false,
@@ -281,6 +287,25 @@ impl HeldJob {
         self.last_attempt.set(true);
     }
 
+    /// Its handler threw, or could not be called.
+    pub fn mark_attempt_failed(&self) {
+        self.attempt_failed.set(true);
+    }
+
+    /// How the attempt counts.
+    pub fn unit_end(&self) -> UnitEnd {
+        match self.attempt_failed.get() {
+            _ if self.has_failed() => UnitEnd::Failed,
+            true => UnitEnd::Retried,
+            false => UnitEnd::Done,
+        }
+    }
+
+    /// Whether its attempt failed and it is ready again already.
+    pub fn returned_at_once(&self) -> bool {
+        self.attempt_failed.get() && self.is_released() && self.delay.get().is_some_and(|delay| delay <= 0)
+    }
+
     /// Deletes it: it is done.
     pub fn delete(&self) -> Result<()> {
         let claim = self.claim();
@@ -321,7 +346,10 @@ impl HeldJob {
         let state = match &settlement {
             Settlement::Delete => return self.delete(),
             Settlement::Leave => return self.leave(),
-            Settlement::Release { .. } => SettleState::Released,
+            Settlement::Release { delay } => {
+                self.delay.set(Some(*delay));
+                SettleState::Released
+            }
             Settlement::Bury(_) => SettleState::Buried,
             Settlement::GiveBack => {
                 // Reported before: whoever reserves it next has the same number of attempts.

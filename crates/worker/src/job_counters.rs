@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::engine::UnitEnd;
+
 /// So many jobs are worth a summary of their own.
 const JOBS: u64 = 100;
 /// The shortest time between two summaries.
@@ -10,7 +12,9 @@ const SOONEST: Duration = Duration::from_secs(1);
 /// The jobs of one worker.
 #[derive(Debug)]
 pub struct JobCounters {
-    /// Jobs worked.
+    /// Attempts, however they ended.
+    pub units: u64,
+    /// Of them, ended well.
     pub processed: u64,
     /// Of them, failed for good.
     pub failed: u64,
@@ -22,13 +26,17 @@ pub struct JobCounters {
 impl JobCounters {
     /// Nothing yet.
     pub fn new(now: Instant) -> Self {
-        Self { processed: 0, failed: 0, began: now, last: (now, 0) }
+        Self { units: 0, processed: 0, failed: 0, began: now, last: (now, 0) }
     }
 
-    /// One more.
-    pub fn count(&mut self, failed: bool) {
-        self.processed += 1;
-        self.failed += u64::from(failed);
+    /// One more. An attempt that failed is not processed, or a job that always throws would look like work that gets done.
+    pub fn count(&mut self, end: UnitEnd) {
+        self.units += 1;
+        match end {
+            UnitEnd::Done => self.processed += 1,
+            UnitEnd::Retried => {}
+            UnitEnd::Failed => self.failed += 1,
+        }
     }
 
     /// Since it began.
@@ -59,20 +67,23 @@ mod tests {
     fn a_summary_is_due_after_its_time_or_a_hundred_jobs() {
         let start = Instant::now();
         let mut counters = JobCounters::new(start);
-        (0..99).for_each(|_| counters.count(false));
+        (0..99).for_each(|_| counters.count(UnitEnd::Done));
         assert_eq!(counters.rate_when_due(Some(seconds(60)), start + seconds(9)), None);
-        counters.count(true);
+        counters.count(UnitEnd::Retried);
+        assert_eq!(counters.rate_when_due(Some(seconds(60)), start + seconds(9)), None, "a throw is not done");
+        counters.count(UnitEnd::Failed);
+        counters.count(UnitEnd::Done);
         assert_eq!(counters.rate_when_due(Some(seconds(60)), start + seconds(10)), Some(10.0));
         assert_eq!(counters.rate_when_due(Some(seconds(60)), start + seconds(69)), None);
         assert_eq!(counters.rate_when_due(Some(seconds(60)), start + seconds(70)), Some(0.0));
-        assert_eq!((counters.processed, counters.failed), (100, 1));
+        assert_eq!((counters.units, counters.processed, counters.failed), (102, 100, 1));
     }
 
     #[test]
     fn a_fast_worker_is_summed_up_once_a_second_and_one_without_summaries_never() {
         let start = Instant::now();
         let mut counters = JobCounters::new(start);
-        (0..5000).for_each(|_| counters.count(false));
+        (0..5000).for_each(|_| counters.count(UnitEnd::Done));
         assert_eq!(counters.rate_when_due(Some(seconds(60)), start + Duration::from_millis(999)), None);
         assert_eq!(counters.rate_when_due(None, start + seconds(100)), None);
         assert_eq!(counters.rate_when_due(Some(seconds(60)), start + seconds(1)), Some(5000.0));

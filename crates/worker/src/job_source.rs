@@ -1,5 +1,8 @@
 //! The jobs of a broker, as an engine runs them.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +13,7 @@ use ferry_core::queue::QueueName;
 use ferry_core::{Claim, Reservation, Result};
 
 use crate::batch_sizer::BatchSizer;
-use crate::engine::{Engine, Flow, Source};
+use crate::engine::{Engine, Flow, Source, UnitEnd};
 use crate::execution::JobExecution;
 use crate::fork_generation::ForkGeneration;
 use crate::host::{Event, Halt, JobHost};
@@ -22,6 +25,8 @@ use crate::threads::WorkerThreads;
 
 /// How often a job may be moved before [`JobSource::reserve_one`] leaves it to the next call.
 const MOST_MOVES: usize = 3;
+/// So many failed jobs may return at once, in a row, before lower queues get a turn.
+const RETURNS_BEFORE_LOWER_QUEUES: u32 = 10;
 
 /// Reserves jobs in batches and executes them.
 pub struct JobSource<'a> {
@@ -39,6 +44,10 @@ pub struct JobSource<'a> {
     /// Whether reservations have leases.
     leases: bool,
     sizer: BatchSizer,
+    /// The classes of jobs that were left unsettled.
+    left_unsettled: RefCell<HashSet<String>>,
+    /// Jobs in a row that failed and were ready again at once.
+    returned_in_a_row: u32,
 }
 
 impl<'a> JobSource<'a> {
@@ -53,7 +62,21 @@ impl<'a> JobSource<'a> {
         let (connection, threads) = (Arc::from(options.connection.as_str()), Some(threads));
         let (queue, sizer) = (QueueName::default(), BatchSizer::default());
         let leases = broker.capabilities().leases;
-        Self { host, options, connection, broker, generation, threads, queue, one_by_one: false, leases, sizer }
+        let (left_unsettled, returned_in_a_row) = (RefCell::default(), 0);
+        Self {
+            host,
+            options,
+            connection,
+            broker,
+            generation,
+            threads,
+            queue,
+            one_by_one: false,
+            leases,
+            sizer,
+            left_unsettled,
+            returned_in_a_row,
+        }
     }
 
     /// Reserves one job without waiting. Returns whether there was one. A job that is moved to be held alone is reserved from there.
@@ -68,6 +91,17 @@ impl<'a> JobSource<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// The queues in the order in which they are asked. Jobs that fail and are ready again at once (a `delay` of 0) would keep all lower
+    /// queues from running, so after ten in a row the lower ones come first, once.
+    fn in_turn<'q>(&mut self, queues: &'q [QueueName]) -> Cow<'q, [QueueName]> {
+        let Some(at) = queues.iter().position(|queue| *queue == self.queue) else { return Cow::Borrowed(queues) };
+        if self.returned_in_a_row < RETURNS_BEFORE_LOWER_QUEUES || at + 1 == queues.len() {
+            return Cow::Borrowed(queues);
+        }
+        self.returned_in_a_row = 0;
+        Cow::Owned([&queues[at + 1..], &queues[..=at]].concat())
     }
 
     /// How many jobs to ask for. One when a job has one try: it must not be held beside others (promise 5).
@@ -128,20 +162,23 @@ impl<'a> JobSource<'a> {
         job.poison.is_none() && matches!(tries, Tries::Limit(tries) if tries <= 1)
     }
 
-    /// Runs the next job of the batch. Returns whether it failed for good, or `None` when the batch is done.
-    pub fn run_next(&mut self) -> std::result::Result<Option<bool>, Halt> {
+    /// Runs the next job of the batch. Returns how it counts, or `None` when the batch is done.
+    pub fn run_next(&mut self) -> std::result::Result<Option<UnitEnd>, Halt> {
         let Some(threads) = &self.threads else { return Ok(None) };
         let started = Instant::now();
         let Some(in_flight) = self.next_held(threads, started) else { return Ok(None) };
         let job = HeldJob::open(in_flight, self.connection.clone(), threads.settler.clone(), self.generation);
         let job = Rc::new(job.with_status(threads.shared.reporter().cloned()));
-        let result = JobExecution { options: self.options, threads: Some(threads), job: &job }.execute(self.host);
+        let result =
+            JobExecution { options: self.options, threads: Some(threads), job: &job, left_unsettled: Some(&self.left_unsettled) }
+                .execute(self.host);
         if self.generation.is_forked() {
             return result.and(Err(Halt::Forked));
         }
         threads.shared.jobs.finish();
         self.sizer.record(started.elapsed());
-        result.map(|()| Some(job.has_failed()))
+        self.returned_in_a_row = if job.returned_at_once() { self.returned_in_a_row.saturating_add(1) } else { 0 };
+        result.map(|()| Some(job.unit_end()))
     }
 
     /// The next job of the batch that may still be ours. The others are at the broker again, because their connection broke.
@@ -164,15 +201,16 @@ impl Source for JobSource<'_> {
         }
         let asked = Instant::now();
         let size = self.batch_size(engine.units_left());
-        let jobs = self.broker.reserve(queues, size, wait)?;
+        let queues = self.in_turn(queues);
+        let jobs = self.broker.reserve(&queues, size, wait)?;
         let found = !jobs.is_empty();
         self.accept_batch(jobs, asked)?;
         Ok(found)
     }
 
     fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<Flow, Halt> {
-        while let Some(failed) = self.run_next()? {
-            match engine.after_unit(failed, Some(&self.queue), &*self)? {
+        while let Some(end) = self.run_next()? {
+            match engine.after_unit(end, Some(&self.queue), &*self)? {
                 Flow::Continue => {}
                 Flow::Pause => {
                     if let Some(threads) = &self.threads {

@@ -19,7 +19,7 @@ pub struct Options {
     pub tries: Tries,
     /// When a job that used up its tries is given up. Defaults to its last attempt; v1 and v2 reserve it once more.
     pub exhaustion: ExhaustionRule,
-    /// How long a job that failed waits for its next attempt. Defaults to not at all.
+    /// How long a job that failed waits for its next attempt. Defaults to 1, 2, 4, ... up to 60 s, with jitter.
     pub backoff: Backoff,
     /// How long a job may run that does not say. `None`: no limit. Defaults to 60 s.
     pub timeout: Option<Duration>,
@@ -69,7 +69,7 @@ impl Options {
             queues,
             tries: Tries::Unlimited,
             exhaustion: ExhaustionRule::default(),
-            backoff: Backoff::default(),
+            backoff: Backoff::STANDARD,
             timeout: Some(Duration::from_secs(60)),
             warning: None,
             grace: Duration::from_secs(10),

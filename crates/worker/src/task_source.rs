@@ -13,7 +13,7 @@ use ferry_support::sync;
 use ferry_support::threads::PanicSlot;
 
 use crate::control::RunningUnit;
-use crate::engine::{Engine, Flow, SLICE, Source};
+use crate::engine::{Engine, Flow, SLICE, Source, UnitEnd};
 use crate::fork_generation::ForkGeneration;
 use crate::host::{Event, Halt, TaskEnd, TaskEvent, TaskHost};
 use crate::options::Options;
@@ -116,8 +116,8 @@ impl<'a> TaskSource<'a> {
         self.receiver.take().map_or(Ok(()), |(mut receiver, _)| receiver.close())
     }
 
-    /// Sees a received task through. Returns whether it failed for good.
-    fn run(&mut self, engine: &Engine<'_>, received: ReceivedTask) -> std::result::Result<bool, Halt> {
+    /// Sees a received task through. Returns how it counts.
+    fn run(&mut self, engine: &Engine<'_>, received: ReceivedTask) -> std::result::Result<UnitEnd, Halt> {
         match received {
             ReceivedTask::Run { task, body } => return self.run_task(engine, &task, &body),
             ReceivedTask::Expired(task) => self.emit(TaskEvent::Expired(&task))?,
@@ -127,23 +127,23 @@ impl<'a> TaskSource<'a> {
             }
             ReceivedTask::Counted(task, count) => {
                 self.emit(TaskEvent::Retry { task: &task, count, most: task.max_retries, pause: 0 })?;
-                return Ok(false);
+                return Ok(UnitEnd::Retried);
             }
             ReceivedTask::LastChance(task) => {
                 self.emit(TaskEvent::Retry { task: &task, count: task.current_retry, most: task.max_retries, pause: 0 })?;
-                return Ok(false);
+                return Ok(UnitEnd::Retried);
             }
             ReceivedTask::CrashLoop(task) => self.emit(TaskEvent::Failed(&task, "every worker that held it died"))?,
         }
-        Ok(true)
+        Ok(UnitEnd::Failed)
     }
 
-    fn run_task(&mut self, engine: &Engine<'_>, task: &Task, body: &[u8]) -> std::result::Result<bool, Halt> {
+    fn run_task(&mut self, engine: &Engine<'_>, task: &Task, body: &[u8]) -> std::result::Result<UnitEnd, Halt> {
         if let Err(why) = self.host.open(task, body)? {
             if self.settle(engine, &TaskSettlement::Poison { why: &why })? {
                 self.emit(TaskEvent::Poison { id: &task.id, why: &why })?;
             }
-            return Ok(true);
+            return Ok(UnitEnd::Failed);
         }
         let started = self.emit(TaskEvent::Starting(task));
         if self.generation.is_forked() {
@@ -159,9 +159,9 @@ impl<'a> TaskSource<'a> {
         if self.generation.is_forked() {
             return Err(if matches!(end, TaskEnd::Died(_)) { Halt::Died } else { Halt::Forked });
         }
-        let failed = self.conclude(engine, task, body, end, interrupted)?;
+        let ended = self.conclude(engine, task, body, end, interrupted)?;
         self.host.release()?;
-        Ok(failed)
+        Ok(ended)
     }
 
     /// Runs the handler, watched. Returns whether it was interrupted because the consumer is to stop, too.
@@ -184,7 +184,7 @@ impl<'a> TaskSource<'a> {
         (end, fired.is_some_and(|fired| fired.interrupted))
     }
 
-    /// Settles the task by how its handler ended, and reports it. Returns whether it failed for good.
+    /// Settles the task by how its handler ended, and reports it. Returns how it counts.
     fn conclude(
         &mut self,
         engine: &Engine<'_>,
@@ -192,19 +192,19 @@ impl<'a> TaskSource<'a> {
         body: &[u8],
         end: TaskEnd,
         interrupted: bool,
-    ) -> std::result::Result<bool, Halt> {
+    ) -> std::result::Result<UnitEnd, Halt> {
         match end {
             TaskEnd::Succeeded => {
                 if self.settle(engine, &TaskSettlement::Done)? {
                     self.emit(TaskEvent::Succeeded(task))?;
                 }
-                Ok(false)
+                Ok(UnitEnd::Done)
             }
             TaskEnd::TimedOut if interrupted => {
                 if self.settle(engine, &TaskSettlement::GiveBack)? {
                     self.emit(TaskEvent::GivenBack(task))?;
                 }
-                Ok(false)
+                Ok(UnitEnd::Retried)
             }
             TaskEnd::TimedOut => {
                 let timeout = self.options.timeout.unwrap_or_default();
@@ -226,7 +226,13 @@ impl<'a> TaskSource<'a> {
     }
 
     /// Settled before anything is reported: what a listener throws must not keep the task from its end.
-    fn fail(&mut self, engine: &Engine<'_>, task: &Task, body: &[u8], failure: &TaskFailure) -> std::result::Result<bool, Halt> {
+    fn fail(
+        &mut self,
+        engine: &Engine<'_>,
+        task: &Task,
+        body: &[u8],
+        failure: &TaskFailure,
+    ) -> std::result::Result<UnitEnd, Halt> {
         let (decision, most) = self.decide(task);
         let settled =
             self.with_settlement(task, body, &decision, failure, |source, settlement| source.settle(engine, settlement))?;
@@ -236,7 +242,10 @@ impl<'a> TaskSource<'a> {
         if settled {
             self.emit(consequence(task, &decision, most, &failure.why))?;
         }
-        Ok(matches!(decision, Next::Dead { .. }))
+        Ok(match decision {
+            Next::Retry { .. } => UnitEnd::Retried,
+            Next::Dead { .. } => UnitEnd::Failed,
+        })
     }
 
     /// Settles while PHP is on its way out: no listener is called.
@@ -339,9 +348,9 @@ impl Source for TaskSource<'_> {
 
     fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<Flow, Halt> {
         let Some(received) = self.received.take() else { return Ok(Flow::Continue) };
-        let failed = self.run(engine, received)?;
+        let end = self.run(engine, received)?;
         // Pauses of single queues are looked at before the next task is taken.
-        engine.after_unit(failed, None, &*self)
+        engine.after_unit(end, None, &*self)
     }
 
     fn release_prefetched(&mut self) {

@@ -300,7 +300,8 @@ mod tests {
     }
 
     fn start(interrupter: Arc<FakeInterrupter>, stop_timeout: Option<Duration>) -> (Arc<Watchdog>, JoinHandle<()>) {
-        let policy = ShutdownPolicy { stop_timeout, grace: Duration::from_millis(20) };
+        // Long enough that a busy machine does not reach the end of a job that the test ends before.
+        let policy = ShutdownPolicy { stop_timeout, grace: seconds(4) };
         Watchdog::start(interrupter, policy, &PanicSlot::default()).unwrap()
     }
 

@@ -155,5 +155,6 @@ pub fn work_now(
     let in_flight = InFlightJob::new(reservation, Instant::now());
     let job = HeldJob::open(in_flight, Arc::from(connection), Arc::new(Discarding), ForkGeneration::here(generation));
     let options = Options::new(connection, vec![queue.clone()]);
-    JobExecution { options: &options, threads: None, job: &Rc::new(job.with_status(reporter)) }.execute(host)
+    JobExecution { options: &options, threads: None, job: &Rc::new(job.with_status(reporter)), left_unsettled: None }
+        .execute(host)
 }

@@ -35,6 +35,8 @@ struct FakeHost {
     at_poll: RefCell<Box<dyn FnMut()>>,
     throw_at: Option<&'static str>,
     limits: HandlerLimits,
+    /// No class is found.
+    is_missing: bool,
 }
 
 impl FakeHost {
@@ -48,6 +50,7 @@ impl FakeHost {
             at_poll: RefCell::new(Box::new(|| {})),
             throw_at: None,
             limits: HandlerLimits::default(),
+            is_missing: false,
         }
     }
 
@@ -58,7 +61,7 @@ impl FakeHost {
 
 impl JobHost for FakeHost {
     fn prepare(&self, _job: &InFlightJob) -> Result<HandlerLimits, CallEnd> {
-        Ok(self.limits.clone())
+        if self.is_missing { Err(CallEnd::NoHandler("class J does not exist".into())) } else { Ok(self.limits.clone()) }
     }
 
     fn backoff(&self) -> Option<Backoff> {
@@ -90,6 +93,7 @@ impl Host for FakeHost {
             Event::TimedOut(job, timeout) => format!("timed out {} {}", job.id(), timeout.as_secs()),
             Event::Failed(job, why) => format!("failed {} {}", job.id(), why.reason.as_str()),
             Event::Released(job, delay) => format!("released {} {delay}", job.id()),
+            Event::NotSettled(job) => format!("not settled {}", job.id()),
             Event::Lost(job) => format!("lost {}", job.id()),
             Event::SettleLost { id, queue } => format!("settle_lost {id} {queue}"),
             Event::BrokerError(error) => format!("broker error {error}"),
@@ -220,11 +224,11 @@ fn a_throwing_failed_callback_does_not_unbury_the_job() {
 }
 
 #[test]
-fn poison_and_unknown_handlers_are_buried_and_the_worker_continues() {
+fn poison_and_refused_handlers_are_buried_and_the_worker_continues() {
     let broker = broker_with(&[b"zzz".to_vec(), br#"{"x":1}"#.to_vec(), body("c", 0), body("d", 0)]);
     let host = FakeHost::new(|job| {
         if job.id() == "c" {
-            return CallEnd::NoHandler("class Nope does not exist".into());
+            return CallEnd::Refused("class Nope has no method fire()".into());
         }
         job.delete().unwrap();
         CallEnd::Returned
@@ -415,7 +419,11 @@ fn sync_runs_a_job_without_a_broker() {
 fn a_job_that_timed_out_is_a_failed_attempt_and_reported_as_such() {
     let broker = broker_with(&[body("a", 0), body("b", 1)]);
     let host = FakeHost::new(|_| CallEnd::TimedOut);
-    run(&broker, Options { tries: Tries::Limit(2), timeout: Some(Duration::from_secs(7)), ..options() }, &host);
+    run(
+        &broker,
+        Options { tries: Tries::Limit(2), timeout: Some(Duration::from_secs(7)), backoff: Backoff::Fixed(0), ..options() },
+        &host,
+    );
     let why = "J ran longer than its timeout of 7 s and was stopped";
     let released = ["processing a".into(), "timed out a 7".into(), format!("exception a {why}"), "released a 0".into()];
     assert_eq!(host.events()[..4], released);
@@ -601,6 +609,58 @@ fn a_worker_fires_summaries_when_asked_to() {
     run(&broker, options, &host);
     assert!(host.events().contains(&"status 1 Some(1)".to_owned()), "{:?}", host.events());
     assert!(host.events().contains(&"status 2 Some(0)".to_owned()), "{:?}", host.events());
+}
+
+#[test]
+fn a_job_whose_class_is_missing_waits_for_it_and_is_buried_in_the_end() {
+    let broker = broker_with(&[body("young", 0), body("old", 9)]);
+    let host = FakeHost { is_missing: true, ..FakeHost::new(|_| panic!("must not run")) };
+    run(&broker, Options { tries: Tries::Limit(2), backoff: Backoff::Fixed(0), ..options() }, &host);
+    let sizes = broker.size(&queue()).unwrap();
+    assert_eq!((sizes.delayed, sizes.failed), (1, 1), "{:?}", host.events());
+    assert!(host.events().contains(&"released young 1".to_owned()), "{:?}", host.events());
+    assert_eq!(broker.failed(&queue(), 0, 9).unwrap()[0].reason, "no_handler");
+}
+
+#[test]
+fn a_handler_that_settles_nothing_is_warned_about_once_a_class() {
+    let other = br#"{"job":"K","data":1,"id":"k","attempts":0}"#.to_vec();
+    let broker = broker_with(&[body("a", 0), body("b", 0), other]);
+    let host = FakeHost::new(|_| CallEnd::Returned);
+    run(&broker, options(), &host);
+    let warnings: Vec<String> = host.events().into_iter().filter(|event| event.starts_with("not settled")).collect();
+    assert_eq!(warnings, ["not settled a", "not settled k"]);
+    let broker = broker_with(&[body("a", 0)]);
+    let host = FakeHost::new(|_| CallEnd::Returned);
+    run(&broker, Options { on_return: OnReturn::Delete, ..options() }, &host);
+    assert!(!host.events().iter().any(|event| event.starts_with("not settled")));
+}
+
+#[test]
+fn a_job_that_always_fails_with_no_delay_leaves_turns_to_its_queue_and_to_lower_ones() {
+    let (high, low) = (QueueName::new(b"high").unwrap(), QueueName::new(b"low").unwrap());
+    let broker = broker_with(&[]);
+    for (queue, id) in [(&high, "bad"), (&high, "good"), (&low, "low")] {
+        broker.push(queue, NewJob::ready(body(id, 0))).unwrap();
+    }
+    let host = FakeHost::new(|job| if job.id() == "bad" { throws(job) } else { deletes(job) });
+    let options = Options { backoff: Backoff::Fixed(0), max_jobs: Some(20), ..Options::new("memory", vec![high, low]) };
+    Worker::new(broker, options, no_fork).run(&host);
+    let started: Vec<String> =
+        host.events().iter().filter_map(|event| event.strip_prefix("processing ").map(str::to_owned)).collect();
+    let at = |id: &str| started.iter().position(|job| job == id).unwrap_or_else(|| panic!("{id} in {started:?}"));
+    assert!(at("good") <= 2, "{started:?}");
+    assert!((10..=14).contains(&at("low")), "{started:?}");
+}
+
+#[test]
+fn a_job_that_fails_is_not_processed() {
+    let broker = broker_with(&[body("a", 0), body("b", 0)]);
+    let host = FakeHost::new(|job| if job.id() == "a" { throws(job) } else { deletes(job) });
+    let options = Options { status: Some(Duration::ZERO), settle: SettleMode::Immediate, max_jobs: Some(2), ..options() };
+    run(&broker, options, &host);
+    let last = host.events().into_iter().rfind(|event| event.starts_with("status")).unwrap();
+    assert!(last.starts_with("status 1 "), "{:?}", host.events());
 }
 
 /// A broker whose answers to settlements are lost.
@@ -873,7 +933,8 @@ fn every_end_of_a_job_has_its_status() {
     };
     let returns: Work = |_| CallEnd::Returned;
     let exits: Work = |_| CallEnd::Exited;
-    let nobody: Work = |_| CallEnd::NoHandler("no class".into());
+    let nobody: Work = |_| CallEnd::Refused("no method".into());
+    let missing: Work = |_| CallEnd::NoHandler("no class".into());
     let three = Options { tries: Tries::Limit(3), backoff: Backoff::Fixed(60), ..options() };
     let deleting = Options { on_return: OnReturn::Delete, ..three.clone() };
     let exited = "The worker process ended while this job ran: its handler called exit()";
@@ -888,7 +949,8 @@ fn every_end_of_a_job_has_its_status() {
         ("returns", &three, 0, returns, State::Retrying, 1, None),
         ("returns and is done", &deleting, 0, returns, State::Succeeded, 1, None),
         ("exits", &three, 0, exits, State::Retrying, 1, Some(exited)),
-        ("has no handler", &three, 0, nobody, State::Failed, 1, Some("no class")),
+        ("has no handler", &three, 0, nobody, State::Failed, 1, Some("no method")),
+        ("has no class", &three, 0, missing, State::Retrying, 1, Some("no class")),
         ("is late", &three, 3, returns, State::Expired, 4, Some(exhausted)),
     ] {
         for settle in [SettleMode::Pipelined, SettleMode::Immediate] {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ferry_core::Error;
+use ferry_core::failed::Reason;
 use ferry_worker::{Event, FailureCause, HeldJob, Summary, TaskEvent};
 use serde_json::Value;
 
@@ -146,8 +147,13 @@ pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
         Event::Released(job, delay) => {
             Entry::job(LogLevel::Notice, "released", job, "Released:", format!(" (again in {delay} s)"))
         }
+        Event::NotSettled(job) => Entry::job(LogLevel::Warning, "not_settled", job, "Unsettled:", not_settled()),
         Event::Lost(job) => Entry::job(LogLevel::Warning, "lost", job, "Lost:", " (another worker has it)".to_owned()),
         Event::Exception(job, _) if job.has_failed() => return None,
+        Event::Exception(job, why) if why.reason == Reason::NoHandler => {
+            let hint = "; is its autoloader loaded, and does this machine have the release it belongs to?";
+            Entry::job(LogLevel::Warning, "exception", job, "Exception:", format!(" ({}{hint})", first_line(&why.text)))
+        }
         Event::Exception(job, why) => Entry::job(LogLevel::Warning, "exception", job, "Exception:", because(why)),
         Event::BrokerError(error) => Entry::trouble("broker_error", format!("{error}; trying again")),
         Event::BrokerRecovered => Entry::trouble("broker_recovered", "the broker answers again".to_owned()),
@@ -179,7 +185,7 @@ pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
 /// The entry of a task, in the words of the original design.
 fn of_task(event: TaskEvent<'_>) -> Entry<'_> {
     use TaskEvent::{Error, Expired, Failed, GivenBack, Poison, Retry, Starting, Succeeded, TimedOut};
-    let because = |why: &str| format!(" ({})", why.lines().next().unwrap_or_default());
+    let because = |why: &str| format!(" ({})", first_line(why));
     let (level, name, word, task, more) = match event {
         Starting(task) => (LogLevel::Info, "starting", "Starting", task, String::new()),
         Succeeded(task) => (LogLevel::Info, "success", "Success", task, String::new()),
@@ -199,6 +205,11 @@ fn of_task(event: TaskEvent<'_>) -> Entry<'_> {
         }
     };
     Entry::task(level, name, &task.id, Some(&task.kind), format!("{word}: {}{more}", task.id))
+}
+
+fn not_settled() -> String {
+    let why = "its handler returned without delete() or release(), so it runs again after retry_after";
+    format!(" ({why}; set the option on_return to `delete` where a return means done)")
 }
 
 fn unsettled(job: &HeldJob, error: &Error) -> String {
@@ -239,5 +250,9 @@ fn span(time: Duration) -> String {
 
 /// The first line of an exception.
 fn because(why: &FailureCause) -> String {
-    why.text.lines().next().map_or_else(String::new, |line| format!(" ({line})"))
+    format!(" ({})", first_line(&why.text))
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }
