@@ -37,12 +37,12 @@ static FORMER: std::sync::OnceLock<Option<Hook>> = std::sync::OnceLock::new();
 
 thread_local! {
     /// The alarms of the workers that run, the outermost first.
-    static ALARMS: RefCell<Vec<Arc<Alarm>>> = const { RefCell::new(Vec::new()) };
+    static ALARMS: RefCell<Vec<Arc<JobInterrupt>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What the clock of one worker asks of its job.
 #[derive(Default)]
-struct Alarm {
+struct JobInterrupt {
     /// The step that the hook still has to carry out.
     due: AtomicU8,
     /// Whether the hook made the job leave: an exit on its way is ours and not the handler's.
@@ -53,7 +53,7 @@ struct Alarm {
     frame: AtomicPtr<zend_execute_data>,
 }
 
-impl Alarm {
+impl JobInterrupt {
     fn clear(&self) {
         self.due.store(QUIET, Ordering::SeqCst);
         self.raised.store(false, Ordering::SeqCst);
@@ -78,7 +78,7 @@ impl Alarm {
 /// The way from the clock to PHP's thread.
 pub struct PhpInterrupter {
     wishes: Arc<StopRequests>,
-    alarm: Arc<Alarm>,
+    alarm: Arc<JobInterrupt>,
 }
 
 /// The interrupter of a worker, on PHP's thread, until the worker ends.
@@ -87,7 +87,7 @@ pub struct Hung(Arc<PhpInterrupter>);
 impl Hung {
     /// Gets ready to ring. Called in the method that runs the worker, before its clock starts.
     pub fn new(wishes: Arc<StopRequests>) -> Self {
-        let alarm = Arc::new(Alarm::default());
+        let alarm = Arc::new(JobInterrupt::default());
         // SAFETY: on PHP's thread. The flag lives as long as the process; on its own address it is only ever read and written
         // atomically, here and in the engine.
         unsafe {
@@ -228,7 +228,7 @@ unsafe extern "C" fn on_interrupt(execute_data: *mut zend_execute_data) {
 /// us: another exception is on its way, or the job is in a fiber that is suspended, whose resumer is not to blame. Setting the flag here
 /// would bring the engine back at once, without an instruction in between.
 fn raise_due() {
-    let due: Vec<Arc<Alarm>> =
+    let due: Vec<Arc<JobInterrupt>> =
         ALARMS.with_borrow(|alarms| alarms.iter().filter(|alarm| alarm.due.load(Ordering::Relaxed) != QUIET).cloned().collect());
     let Some(alarm) = due.iter().find(|alarm| !call::has_exception() && alarm.is_beneath()) else { return };
     let step = alarm.due.swap(QUIET, Ordering::SeqCst);

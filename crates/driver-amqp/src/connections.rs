@@ -19,7 +19,7 @@ use crate::notices::Notices;
 use crate::publisher::{PublishOutcome, Publisher, leave_channel_unusable, wait_until_unblocked};
 use crate::route::Route;
 use crate::runtime::AmqpRuntime;
-use crate::topology::{Need, TopologyCache, TopologyItem};
+use crate::topology::{QueueTopology, TopologyCache, TopologyItem};
 use crate::{Settings, delay, message};
 
 /// The connections of one broker. All operations and the monitor thread share them.
@@ -193,7 +193,7 @@ impl AmqpConnections {
                 Some(second) => message::due_at(properties, second),
                 None => properties,
             };
-            let need = Need { names: Arc::clone(names), item: TopologyItem::Delay(pass.top, role) };
+            let need = QueueTopology { names: Arc::clone(names), item: TopologyItem::Delay(pass.top, role) };
             return Ok(Route { exchange: delay::name(pass.top), key: pass.key, body, properties, need });
         }
         Ok(Route::to_queue(names, role, properties, body))
@@ -234,7 +234,7 @@ impl AmqpConnections {
         Ok(outcomes)
     }
 
-    fn ensure_all(&self, link: &AmqpLink, needs: &[Need]) -> Result<()> {
+    fn ensure_all(&self, link: &AmqpLink, needs: &[QueueTopology]) -> Result<()> {
         needs.iter().try_for_each(|need| self.ensure(link, &need.names, &[need.item]))
     }
 

@@ -16,7 +16,7 @@ use crate::late_confirm::{LateConfirm, LateState};
 use crate::message;
 use crate::names::{QueueRole, short};
 use crate::reserve::QUEUES;
-use crate::reserve_plan::{MAX_PREFETCH, Step, View, next_step};
+use crate::reserve_plan::{MAX_PREFETCH, PlanStep, View, next_step};
 use crate::retry_queue::RetryQueuePoller;
 use crate::unacked::Unacked;
 
@@ -81,24 +81,24 @@ impl QueueDeliveries {
         let mut is_filled_up = false;
         loop {
             match next_step(&self.view(max, prefetch, is_filled_up)) {
-                Step::Resize => self.resize(connections, prefetch)?,
-                Step::Replace => self.replace(connections)?,
-                Step::PollRetryQueue => {
+                PlanStep::Resize => self.resize(connections, prefetch)?,
+                PlanStep::Replace => self.replace(connections)?,
+                PlanStep::PollRetryQueue => {
                     if self.poll_retry_queue(connections)? {
                         self.unsubscribe(connections)?;
                     }
                 }
-                Step::FillUp(missing) => {
+                PlanStep::FillUp(missing) => {
                     self.take_burst(connections, missing)?;
                     is_filled_up = true;
                 }
-                Step::HandOut => return Ok(self.hand_out(connections, max)),
-                Step::TakeFromRetryQueue => match self.take_from_retry_queue(connections)? {
+                PlanStep::HandOut => return Ok(self.hand_out(connections, max)),
+                PlanStep::TakeFromRetryQueue => match self.take_from_retry_queue(connections)? {
                     Some(job) => return Ok(vec![job]),
                     None => self.retry_queue.polled(Instant::now(), false),
                 },
-                Step::Subscribe => self.subscribe(connections, prefetch)?,
-                Step::Wait => return Ok(Vec::new()),
+                PlanStep::Subscribe => self.subscribe(connections, prefetch)?,
+                PlanStep::Wait => return Ok(Vec::new()),
             }
         }
     }

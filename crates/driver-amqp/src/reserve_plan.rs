@@ -41,7 +41,7 @@ pub struct View {
 
 /// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum PlanStep {
     /// Cancel the subscription: its prefetch does not suit.
     Resize,
     /// Cancel the subscription; the next call begins on a new channel.
@@ -61,31 +61,31 @@ pub enum Step {
 }
 
 /// Decides the next step.
-pub fn next_step(view: &View) -> Step {
+pub fn next_step(view: &View) -> PlanStep {
     if view.prefetch.is_some_and(|now| is_unfit(now, view.wanted)) {
-        return Step::Resize;
+        return PlanStep::Resize;
     }
     // Only with a subscription is it known that the main queue is empty. Its jobs come first: otherwise every new process would begin
     // with a job that kills it, again and again.
     let is_idle = view.prefetch.is_some() && view.ready == 0 && view.retry_due_when_idle;
     if is_idle && view.is_silent {
-        return Step::Replace;
+        return PlanStep::Replace;
     }
     if view.is_stale && view.prefetch.is_none() && view.ready == 0 {
-        return Step::Wait;
+        return PlanStep::Wait;
     }
     if view.retry_due || is_idle {
-        return Step::PollRetryQueue;
+        return PlanStep::PollRetryQueue;
     }
     if view.ready > 0 {
         let missing = view.max.saturating_sub(view.ready);
         let fills_up = view.prefetch == Some(1) && missing > 0 && !view.is_filled_up;
-        return if fills_up { Step::FillUp(missing) } else { Step::HandOut };
+        return if fills_up { PlanStep::FillUp(missing) } else { PlanStep::HandOut };
     }
     match view.prefetch {
-        Some(_) => Step::Wait,
-        None if view.retry_turn => Step::TakeFromRetryQueue,
-        None => Step::Subscribe,
+        Some(_) => PlanStep::Wait,
+        None if view.retry_turn => PlanStep::TakeFromRetryQueue,
+        None => PlanStep::Subscribe,
     }
 }
 
@@ -117,31 +117,39 @@ mod tests {
     #[test]
     fn each_situation_has_its_step() {
         for (view, step, why) in [
-            (UNSUBSCRIBED, Step::Subscribe, "the first call"),
-            (IDLE, Step::Wait, "nothing arrived"),
-            (View { ready: 3, ..IDLE }, Step::HandOut, "jobs arrived"),
-            (View { wanted: 64, ..IDLE }, Step::Resize, "the worker became faster"),
-            (View { wanted: 1, ready: 3, ..IDLE }, Step::Resize, "the worker takes one at a time from now on"),
-            (View { retry_due_when_idle: true, ..IDLE }, Step::PollRetryQueue, "the main queue is empty"),
-            (View { retry_due_when_idle: true, ready: 1, ..IDLE }, Step::HandOut, "the main queue comes first"),
-            (View { retry_due_when_idle: true, ..UNSUBSCRIBED }, Step::Subscribe, "nobody knows whether the main queue is empty"),
-            (View { retry_due: true, ready: 1, ..IDLE }, Step::PollRetryQueue, "the retry queue must have its turn under load"),
-            (View { retry_turn: true, ..UNSUBSCRIBED }, Step::TakeFromRetryQueue, "the retry queue has jobs"),
-            (View { retry_turn: true, ready: 1, ..UNSUBSCRIBED }, Step::HandOut, "what is held is handed out before"),
-            (View { retry_turn: true, ..IDLE }, Step::Wait, "a job of the retry queue is never held beside a subscription"),
-            (View { is_silent: true, ..IDLE }, Step::Wait, "a silent subscription is replaced when a poll is due"),
-            (View { is_silent: true, retry_due_when_idle: true, ..IDLE }, Step::Replace, "the broker may have forgotten it"),
-            (View { is_stale: true, ..UNSUBSCRIBED }, Step::Wait, "the next call has a new channel"),
-            (View { is_stale: true, ready: 1, ..UNSUBSCRIBED }, Step::HandOut, "what came from the old queue is still ours"),
+            (UNSUBSCRIBED, PlanStep::Subscribe, "the first call"),
+            (IDLE, PlanStep::Wait, "nothing arrived"),
+            (View { ready: 3, ..IDLE }, PlanStep::HandOut, "jobs arrived"),
+            (View { wanted: 64, ..IDLE }, PlanStep::Resize, "the worker became faster"),
+            (View { wanted: 1, ready: 3, ..IDLE }, PlanStep::Resize, "the worker takes one at a time from now on"),
+            (View { retry_due_when_idle: true, ..IDLE }, PlanStep::PollRetryQueue, "the main queue is empty"),
+            (View { retry_due_when_idle: true, ready: 1, ..IDLE }, PlanStep::HandOut, "the main queue comes first"),
+            (
+                View { retry_due_when_idle: true, ..UNSUBSCRIBED },
+                PlanStep::Subscribe,
+                "nobody knows whether the main queue is empty",
+            ),
+            (
+                View { retry_due: true, ready: 1, ..IDLE },
+                PlanStep::PollRetryQueue,
+                "the retry queue must have its turn under load",
+            ),
+            (View { retry_turn: true, ..UNSUBSCRIBED }, PlanStep::TakeFromRetryQueue, "the retry queue has jobs"),
+            (View { retry_turn: true, ready: 1, ..UNSUBSCRIBED }, PlanStep::HandOut, "what is held is handed out before"),
+            (View { retry_turn: true, ..IDLE }, PlanStep::Wait, "a job of the retry queue is never held beside a subscription"),
+            (View { is_silent: true, ..IDLE }, PlanStep::Wait, "a silent subscription is replaced when a poll is due"),
+            (View { is_silent: true, retry_due_when_idle: true, ..IDLE }, PlanStep::Replace, "the broker may have forgotten it"),
+            (View { is_stale: true, ..UNSUBSCRIBED }, PlanStep::Wait, "the next call has a new channel"),
+            (View { is_stale: true, ready: 1, ..UNSUBSCRIBED }, PlanStep::HandOut, "what came from the old queue is still ours"),
             (
                 View { prefetch: Some(1), wanted: 1, ready: 1, ..IDLE },
-                Step::FillUp(15),
+                PlanStep::FillUp(15),
                 "a lower queue: the rest comes by a burst",
             ),
-            (View { prefetch: Some(1), wanted: 1, ready: 1, max: 1, ..IDLE }, Step::HandOut, "one was asked for"),
+            (View { prefetch: Some(1), wanted: 1, ready: 1, max: 1, ..IDLE }, PlanStep::HandOut, "one was asked for"),
             (
                 View { prefetch: Some(1), wanted: 1, ready: 2, is_filled_up: true, ..IDLE },
-                Step::HandOut,
+                PlanStep::HandOut,
                 "the burst brought all there was",
             ),
         ] {

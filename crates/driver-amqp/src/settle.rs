@@ -23,7 +23,7 @@ use crate::topology::TopologyItem;
 use crate::unacked::{ConsumerChannel, Unacked, UnackedRegistry, Unsettled};
 
 /// One settlement of a job that is ours. The job is taken out of its channel meanwhile.
-struct Step {
+struct SettleStep {
     /// Its position in the batch.
     at: usize,
     channel: Arc<ConsumerChannel>,
@@ -35,7 +35,7 @@ struct Step {
     late: Option<LateConfirm>,
 }
 
-impl Step {
+impl SettleStep {
     fn body(&mut self) -> Cow<'static, [u8]> {
         Cow::Owned(std::mem::take(&mut self.job.body))
     }
@@ -61,13 +61,13 @@ pub fn settle(connections: &AmqpConnections, registry: &UnackedRegistry, batch: 
             continue;
         }
         let Some(job) = channel.take_for_settlement(tag) else { continue };
-        let mut step = Step { at, channel, tag, job, route: None, late: None };
+        let mut step = SettleStep { at, channel, tag, job, route: None, late: None };
         match route(connections, &mut step, &item.settlement) {
             Ok(()) => steps.push(step),
             Err(error) => {
                 step.channel.put_back(step.tag, step.job);
                 // Their settlement was not begun.
-                steps.into_iter().for_each(Step::put_back);
+                steps.into_iter().for_each(SettleStep::put_back);
                 return Err(error);
             }
         }
@@ -84,7 +84,7 @@ pub fn settle_again(connections: &AmqpConnections, registry: &UnackedRegistry) -
         for tag in tags {
             let Some(mut job) = channel.take_for_settlement(tag) else { continue };
             let (route, late) = job.unsettled.take().map(|unsettled| (unsettled.route, unsettled.late)).unzip();
-            steps.push(Step { at: steps.len(), channel: Arc::clone(&channel), tag, job, route, late: late.flatten() });
+            steps.push(SettleStep { at: steps.len(), channel: Arc::clone(&channel), tag, job, route, late: late.flatten() });
         }
     }
     let mut answers = vec![SettleResult::Lost; steps.len()];
@@ -93,7 +93,7 @@ pub fn settle_again(connections: &AmqpConnections, registry: &UnackedRegistry) -
 
 /// Finds out where the job is published. A settlement that was asked for before and could not be carried out is the one that counts, unless
 /// the job is deleted now.
-fn route(connections: &AmqpConnections, step: &mut Step, how: &Settlement) -> Result<()> {
+fn route(connections: &AmqpConnections, step: &mut SettleStep, how: &Settlement) -> Result<()> {
     if let Some(unsettled) = step.job.unsettled.take()
         && !matches!(how, Settlement::Delete)
     {
@@ -127,7 +127,7 @@ fn route(connections: &AmqpConnections, step: &mut Step, how: &Settlement) -> Re
     Ok(())
 }
 
-fn burial(connections: &AmqpConnections, names: &Arc<Names>, step: &mut Step, failure: &Failure) -> Result<Route<'static>> {
+fn burial(connections: &AmqpConnections, names: &Arc<Names>, step: &mut SettleStep, failure: &Failure) -> Result<Route<'static>> {
     let random = |bytes: &mut [u8]| getrandom::fill(bytes);
     let id =
         id::mint(random).map_err(|e| Error::new(ErrorKind::Refused, "no random numbers for an id").with_source(e.to_string()))?;
@@ -137,10 +137,10 @@ fn burial(connections: &AmqpConnections, names: &Arc<Names>, step: &mut Step, fa
 }
 
 /// Publishes what is to be published, then acks what is confirmed. The rest stays ours.
-fn carry_out(connections: &AmqpConnections, role: PublishRole, steps: Vec<Step>, answers: &mut [SettleResult]) -> Result<()> {
+fn carry_out(connections: &AmqpConnections, role: PublishRole, steps: Vec<SettleStep>, answers: &mut [SettleResult]) -> Result<()> {
     let (mut done, waiting, to_publish) = by_late_confirm(steps);
     let still_unknown = (!waiting.is_empty()).then(still_unknown);
-    waiting.into_iter().for_each(Step::put_back);
+    waiting.into_iter().for_each(SettleStep::put_back);
     let (confirmed, error) = publish(connections, role, to_publish);
     done.extend(confirmed);
     let acked = ack(connections, done, answers);
@@ -148,7 +148,7 @@ fn carry_out(connections: &AmqpConnections, role: PublishRole, steps: Vec<Step>,
 }
 
 /// Those whose confirm came late, those whose confirm may still come, and those to be published.
-fn by_late_confirm(steps: Vec<Step>) -> (Vec<Step>, Vec<Step>, Vec<Step>) {
+fn by_late_confirm(steps: Vec<SettleStep>) -> (Vec<SettleStep>, Vec<SettleStep>, Vec<SettleStep>) {
     let (mut done, mut waiting, mut to_publish) = (Vec::new(), Vec::new(), Vec::with_capacity(steps.len()));
     for mut step in steps {
         match step.late.as_ref().map(LateConfirm::poll) {
@@ -164,7 +164,7 @@ fn by_late_confirm(steps: Vec<Step>) -> (Vec<Step>, Vec<Step>, Vec<Step>) {
 }
 
 /// Publishes the jobs that have a route. Those that may be acked are returned, with the first error; the others are put back.
-fn publish(connections: &AmqpConnections, role: PublishRole, steps: Vec<Step>) -> (Vec<Step>, Option<Error>) {
+fn publish(connections: &AmqpConnections, role: PublishRole, steps: Vec<SettleStep>) -> (Vec<SettleStep>, Option<Error>) {
     let routes: Vec<&Route<'_>> = steps.iter().filter_map(|step| step.route.as_ref()).collect();
     let (outcomes, error) = match connections.publish(role, &routes) {
         Ok(outcomes) => {
@@ -192,7 +192,7 @@ fn still_unknown() -> Error {
         .with_advice("it is settled once RabbitMQ accepts publishes again")
 }
 
-fn ack(connections: &AmqpConnections, done: Vec<Step>, answers: &mut [SettleResult]) -> Result<()> {
+fn ack(connections: &AmqpConnections, done: Vec<SettleStep>, answers: &mut [SettleResult]) -> Result<()> {
     let mut channels: HashMap<*const ConsumerChannel, (Arc<ConsumerChannel>, Vec<u64>)> = HashMap::new();
     for step in done {
         answers[step.at] = SettleResult::Applied;
@@ -233,7 +233,7 @@ pub fn isolate(connections: &AmqpConnections, registry: &UnackedRegistry, claims
                 let properties = message::with_attempts(&job.properties, job.attempts);
                 let body = Cow::Owned(std::mem::take(&mut job.body));
                 let route = Some(Route::to_queue(&channel.names, QueueRole::Retry, properties, body));
-                steps.push(Step { at, channel, tag, job, route, late: None });
+                steps.push(SettleStep { at, channel, tag, job, route, late: None });
             }
         }
     }

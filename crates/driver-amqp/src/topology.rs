@@ -34,7 +34,7 @@ pub enum TopologyItem {
 
 /// A topology item of one queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Need {
+pub struct QueueTopology {
     /// The names of the queue.
     pub names: Arc<Names>,
     /// What must be declared for it.

@@ -11,7 +11,7 @@ use crate::failed;
 use crate::schema;
 use crate::session::{Row, Session};
 use crate::statements::Tables;
-use crate::values::Values;
+use crate::values::SqlValues;
 
 impl<D: Database> Admin for SqlBroker<D> {
     fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
@@ -31,7 +31,7 @@ impl<D: Database> Admin for SqlBroker<D> {
     }
 
     fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {
-        let page = Values::new().text(queue.as_str()).int(self.settings.now()).int(clamped(limit)).int(clamped(offset));
+        let page = SqlValues::new().text(queue.as_str()).int(self.settings.now()).int(clamped(limit)).int(clamped(offset));
         self.run(Role::Query, |session| {
             let rows = session.query(self.tables.peek(state), page)?;
             Ok(rows.iter().map(|row| row.bytes(0)).collect())
@@ -39,7 +39,7 @@ impl<D: Database> Admin for SqlBroker<D> {
     }
 
     fn clear(&self, queue: &QueueName) -> Result<u64> {
-        self.run(Role::Query, |session| session.execute(self.tables.clear(), Values::new().text(queue.as_str())))
+        self.run(Role::Query, |session| session.execute(self.tables.clear(), SqlValues::new().text(queue.as_str())))
     }
 
     fn facts(&self) -> Result<Vec<(&'static str, Fact)>> {
@@ -55,7 +55,7 @@ impl<D: Database> Admin for SqlBroker<D> {
 pub(crate) fn size(broker: &SqlBroker<impl Database>, queue: &QueueName) -> Result<Sizes> {
     let now = broker.settings.now();
     broker.run(Role::Query, |session| {
-        let rows = session.query(broker.tables.size(), Values::new().text(queue.as_str()).int(now))?;
+        let rows = session.query(broker.tables.size(), SqlValues::new().text(queue.as_str()).int(now))?;
         let count = |column| rows.first().map_or(0, |row| counted(row, column));
         let (ready, delayed, reserved) = (count(0), count(1), count(2));
         Ok(Sizes { ready, delayed, reserved, failed: failed_size(session, &broker.tables, queue)? })
@@ -64,7 +64,7 @@ pub(crate) fn size(broker: &SqlBroker<impl Database>, queue: &QueueName) -> Resu
 
 fn failed_size(session: &mut impl Session, tables: &Tables, queue: &QueueName) -> Result<u64, SqlError> {
     let Some(sql) = tables.failed_size() else { return Ok(0) };
-    let rows = session.query(sql, Values::new().text(queue.as_str()))?;
+    let rows = session.query(sql, SqlValues::new().text(queue.as_str()))?;
     Ok(rows.first().map_or(0, |row| counted(row, 0)))
 }
 

@@ -7,17 +7,19 @@ use ferry_core::{QueueName, Result};
 
 use crate::broker::{Role, SqlBroker};
 use crate::database::Database;
-use crate::dialect::{Dialect, Kind, OwnTable};
+use crate::dialect::{DatabaseKind, Dialect, OwnTable};
 use crate::error::SqlError;
 use crate::schema::table_exists;
 use crate::session::{Row, Session};
-use crate::values::Values;
+use crate::values::SqlValues;
 
 /// Names and numbers.
-const FLAGS: OwnTable = OwnTable { name: "ferry_flags", columns: &[("name", Kind::Key), ("value", Kind::Int)] };
+const FLAGS: OwnTable = OwnTable { name: "ferry_flags", columns: &[("name", DatabaseKind::Key), ("value", DatabaseKind::Int)] };
 /// Reports by the id of the worker.
-const WORKERS: OwnTable =
-    OwnTable { name: "ferry_workers", columns: &[("id", Kind::Key), ("seen", Kind::Int), ("report", Kind::Text)] };
+const WORKERS: OwnTable = OwnTable {
+    name: "ferry_workers",
+    columns: &[("id", DatabaseKind::Key), ("seen", DatabaseKind::Int), ("report", DatabaseKind::Text)],
+};
 
 /// What workers ask every second goes over a connection of its own. An operator's commands go over one whose commits wait for the
 /// disk.
@@ -27,38 +29,38 @@ impl<D: Database> WorkerControl for SqlBroker<D> {
             if !table_exists(session, self.database.dialect(), FLAGS.name)? {
                 return Ok(FleetFlags::default());
             }
-            let rows = session.query("SELECT name, value FROM ferry_flags", Values::new())?;
+            let rows = session.query("SELECT name, value FROM ferry_flags", SqlValues::new())?;
             Ok(FleetFlags::from_pairs(rows.iter().map(|row| (row.text(0), row.int(1).unwrap_or_default()))))
         })
     }
 
     fn pause(&self, queue: &QueueName) -> Result<()> {
         let name = FleetFlags::name_of_pause(queue);
-        let values = Values::new().text(&name).int(self.settings.now());
+        let values = SqlValues::new().text(&name).int(self.settings.now());
         let sql = write_flag(self.database.dialect(), "value = ferry_flags.value");
         self.run(Role::Query, |session| self.write(session, &FLAGS, sql, values))
     }
 
     fn resume(&self, queue: &QueueName) -> Result<()> {
         let name = FleetFlags::name_of_pause(queue);
-        self.run(Role::Query, |session| self.write(session, &FLAGS, FLAGS.delete(), Values::new().text(&name)))
+        self.run(Role::Query, |session| self.write(session, &FLAGS, FLAGS.delete(), SqlValues::new().text(&name)))
     }
 
     fn command(&self, command: ControlCommand) -> Result<()> {
         let sql = write_flag(self.database.dialect(), "value = ferry_flags.value + 1");
-        self.run(Role::Query, |session| self.write(session, &FLAGS, sql, Values::new().text(command.name()).int(1)))
+        self.run(Role::Query, |session| self.write(session, &FLAGS, sql, SqlValues::new().text(command.name()).int(1)))
     }
 
     fn report(&self, report: &WorkerReport) -> Result<()> {
         let (now, text) = (self.settings.now(), report.to_json());
-        let values = Values::new().text(&report.id).int(now).text(&text);
+        let values = SqlValues::new().text(&report.id).int(now).text(&text);
         let dialect = self.database.dialect();
         self.run(Role::Control, |session| {
             session.relax_durability()?;
             session.transaction(|session| {
-                session.execute(dialect.create_own(&WORKERS), Values::new())?;
+                session.execute(dialect.create_own(&WORKERS), SqlValues::new())?;
                 session.execute(WORKERS.upsert(dialect), values)?;
-                session.execute("DELETE FROM ferry_workers WHERE seen <= ?1", Values::new().int(now - GONE_AFTER))?;
+                session.execute("DELETE FROM ferry_workers WHERE seen <= ?1", SqlValues::new().int(now - GONE_AFTER))?;
                 Ok(())
             })
         })
@@ -67,12 +69,12 @@ impl<D: Database> WorkerControl for SqlBroker<D> {
     fn deregister(&self, id: &str) -> Result<()> {
         self.run(Role::Control, |session| {
             session.relax_durability()?;
-            self.write(session, &WORKERS, WORKERS.delete(), Values::new().text(id))
+            self.write(session, &WORKERS, WORKERS.delete(), SqlValues::new().text(id))
         })
     }
 
     fn workers(&self) -> Result<Vec<WorkerReport>> {
-        let since = Values::new().int(self.settings.now() - GONE_AFTER);
+        let since = SqlValues::new().int(self.settings.now() - GONE_AFTER);
         self.run(Role::Query, |session| {
             if !table_exists(session, self.database.dialect(), WORKERS.name)? {
                 return Ok(Vec::new());
@@ -96,9 +98,9 @@ fn write_flag(dialect: &dyn Dialect, assignment: &str) -> String {
 
 impl<D: Database> SqlBroker<D> {
     /// One change, and the table for it.
-    fn write(&self, session: &mut D::Session, table: &OwnTable, sql: String, values: Values<'_>) -> Result<(), SqlError> {
+    fn write(&self, session: &mut D::Session, table: &OwnTable, sql: String, values: SqlValues<'_>) -> Result<(), SqlError> {
         session.transaction(|session| {
-            session.execute(self.database.dialect().create_own(table), Values::new())?;
+            session.execute(self.database.dialect().create_own(table), SqlValues::new())?;
             session.execute(sql, values).map(|_| ())
         })
     }

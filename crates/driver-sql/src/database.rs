@@ -14,7 +14,7 @@ pub trait Database: Send + Sync {
     /// Its connections.
     type Session: Session + Send;
     /// How a `reserve` waits.
-    type Waiter: Waiter + Send;
+    type Waiter: CommitWaiter + Send;
     /// Held while an operation is under way.
     type OperationGuard;
 
@@ -38,7 +38,7 @@ pub trait Database: Send + Sync {
 }
 
 /// Waits until there may be something to reserve. Waiting never reserves.
-pub trait Waiter {
+pub trait CommitWaiter {
     /// A call of `reserve` begins.
     fn begin(&mut self);
 

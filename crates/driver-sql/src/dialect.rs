@@ -46,12 +46,12 @@ pub struct OwnTable {
     /// Its name.
     pub name: &'static str,
     /// Its columns.
-    pub columns: &'static [(&'static str, Kind)],
+    pub columns: &'static [(&'static str, DatabaseKind)],
 }
 
 /// What a column of such a table holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum DatabaseKind {
     /// A short text that is compared byte for byte.
     Key,
     /// A whole number.

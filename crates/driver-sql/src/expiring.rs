@@ -4,7 +4,7 @@ use crate::dialect::{Dialect, OwnTable};
 use crate::error::SqlError;
 use crate::schema::table_exists;
 use crate::session::Session;
-use crate::values::Values;
+use crate::values::SqlValues;
 
 /// So many expired rows are removed with every write: more than one write adds, so they never pile up.
 const REMOVED_PER_WRITE: &str = "100";
@@ -14,10 +14,10 @@ const REMOVED_PER_WRITE: &str = "100";
 pub(crate) fn prepare(session: &mut impl Session, dialect: &dyn Dialect, table: &OwnTable, now: i64) -> Result<(), SqlError> {
     let (name, key) = (table.name, table.key());
     if !table_exists(session, dialect, name)? {
-        session.execute(dialect.create_own(table), Values::new())?;
-        session.execute(dialect.create_index(&format!("{name}_expires"), name, &["expires"]), Values::new())?;
+        session.execute(dialect.create_own(table), SqlValues::new())?;
+        session.execute(dialect.create_index(&format!("{name}_expires"), name, &["expires"]), SqlValues::new())?;
     }
     let expired = format!("SELECT {key} FROM {name} WHERE expires <= ?1 ORDER BY expires LIMIT {REMOVED_PER_WRITE}");
     let sql = format!("DELETE FROM {name} WHERE {key} IN (SELECT {key} FROM ({expired}) AS expired)");
-    session.execute(sql, Values::new().int(now)).map(|_| ())
+    session.execute(sql, SqlValues::new().int(now)).map(|_| ())
 }

@@ -9,11 +9,11 @@ use crate::admin::clamped;
 use crate::broker::{Role, SqlBroker};
 use crate::database::Database;
 use crate::error::SqlError;
-use crate::push::insert_all;
+use crate::push::{insert_all, insert_as};
 use crate::session::{Row, Session};
 use crate::statements::{Tables, padded};
 use crate::trailer;
-use crate::values::Values;
+use crate::values::SqlValues;
 
 /// The count is a column here. A payload with one of its own came from elsewhere, and is reset as `queue:retry` does.
 const NO_ATTEMPTS: u32 = 0;
@@ -23,7 +23,7 @@ const PAGE: u64 = 200;
 
 /// A page of failed jobs, newest first.
 pub(crate) fn failed(broker: &SqlBroker<impl Database>, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-    let page = Values::new().text(queue.as_str()).int(clamped(limit)).int(clamped(offset));
+    let page = SqlValues::new().text(queue.as_str()).int(clamped(limit)).int(clamped(offset));
     read_page(broker, Tables::newest_failed, page)
 }
 
@@ -51,7 +51,7 @@ fn find_by_job_id(broker: &SqlBroker<impl Database>, queue: &QueueName, id: &str
 
 /// A page of failed jobs behind an id, oldest first.
 fn behind(broker: &SqlBroker<impl Database>, queue: &QueueName, id: i64, limit: u64) -> Result<Vec<FailedJob>> {
-    let page = Values::new().text(queue.as_str()).int(id).int(clamped(limit));
+    let page = SqlValues::new().text(queue.as_str()).int(id).int(clamped(limit));
     read_page(broker, Tables::oldest_failed, page)
 }
 
@@ -85,7 +85,7 @@ fn counted(error: Error, removed: u64) -> Error {
 fn read_page(
     broker: &SqlBroker<impl Database>,
     statement: impl FnOnce(&Tables) -> Option<String>,
-    page: Values<'_>,
+    page: SqlValues<'_>,
 ) -> Result<Vec<FailedJob>> {
     broker.run(Role::Query, |session| match statement(&broker.tables) {
         Some(sql) => {
@@ -98,17 +98,17 @@ fn read_page(
 
 fn read_row(row: &impl Row, zone: &TimeZone) -> FailedJob {
     let column = row.text(4);
-    let (exception, reason, attempts) = trailer::split(&column);
+    let recorded = trailer::split(&column);
     let payload = row.bytes(3);
     FailedJob {
         id: row.int(0).unwrap_or_default().to_string(),
-        job_id: id_in(&payload).map(|id| id.to_string()),
+        job_id: id_in(&payload).map(|id| id.to_string()).or_else(|| recorded.id.map(|id| id.to_string())),
         connection: row.text(1),
         queue: row.text(2),
         payload,
-        reason: reason.to_owned(),
-        exception: exception.to_owned(),
-        attempts,
+        reason: recorded.reason.to_owned(),
+        exception: recorded.exception.to_owned(),
+        attempts: recorded.attempts,
         failed_at: row.int(5).map(|local| zone.to_unix(local)).unwrap_or_default(),
     }
 }
@@ -129,17 +129,30 @@ pub(crate) fn retry(
 
 /// Makes those that are still there ready again, a chunk a transaction.
 ///
-/// The payload is read again inside: a row that has changed meanwhile is retried as it is now.
+/// The row is read again inside: one that has changed meanwhile is retried as it is now.
 fn make_ready(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
     let (now, tables) = (broker.settings.now(), &broker.tables);
     in_chunks(broker, jobs, |session, ids| {
-        let Some(sql) = tables.failed_payloads(ids.len()) else { return Ok(0) };
-        let rows = session.query(sql, Values::new().text(queue.as_str()).ints(ids))?;
-        let back: Vec<NewJob<'_>> =
-            rows.iter().map(|row| NewJob::ready(with_fresh_attempts(&row.bytes(0), NO_ATTEMPTS))).collect();
-        insert_all(session, tables, queue, &back, now)?;
+        let Some(sql) = tables.failed_rows(ids.len()) else { return Ok(0) };
+        let rows = session.query(sql, SqlValues::new().text(queue.as_str()).ints(ids))?;
+        let mut without_id = Vec::new();
+        for row in &rows {
+            let job = NewJob::ready(with_fresh_attempts(&row.bytes(0), NO_ATTEMPTS));
+            match free_id(session, tables, &row.text(1))? {
+                Some(id) => insert_as(session, tables, queue, id, &job, now)?,
+                None => without_id.push(job),
+            }
+        }
+        insert_all(session, tables, queue, &without_id, now)?;
         remove(session, tables, queue, ids)
     })
+}
+
+/// The id that a failed job had in the table of jobs, when no other job has it now.
+fn free_id(session: &mut impl Session, tables: &Tables, exception: &str) -> Result<Option<i64>, SqlError> {
+    let Some(id) = trailer::split(exception).id else { return Ok(None) };
+    let taken = session.query(tables.payloads(1), SqlValues::new().int(id))?;
+    Ok(taken.is_empty().then_some(id))
 }
 
 /// Removes failed jobs for good, a chunk a transaction.
@@ -149,7 +162,7 @@ pub(crate) fn forget(broker: &SqlBroker<impl Database>, queue: &QueueName, which
 
 fn remove(session: &mut impl Session, tables: &Tables, queue: &QueueName, ids: &[i64]) -> Result<u64, SqlError> {
     let Some(sql) = tables.forget(ids.len()) else { return Ok(0) };
-    session.execute(sql, Values::new().text(queue.as_str()).ints(ids))
+    session.execute(sql, SqlValues::new().text(queue.as_str()).ints(ids))
 }
 
 fn in_chunks<D: Database>(

@@ -6,23 +6,23 @@ use ferry_core::idempotency::{ClaimOutcome, ClaimRecord, ClaimTtl};
 
 use crate::broker::{Role, SqlBroker};
 use crate::database::Database;
-use crate::dialect::{Dialect, Kind, OwnTable};
+use crate::dialect::{DatabaseKind, Dialect, OwnTable};
 use crate::error::SqlError;
 use crate::expiring;
 use crate::schema::table_exists;
 use crate::session::{Row, Session};
-use crate::values::Values;
+use crate::values::SqlValues;
 
 /// Claims by the key of the work.
 const TABLE: OwnTable = OwnTable {
     name: "ferry_once",
     columns: &[
-        ("name", Kind::Key),
-        ("token", Kind::Text),
-        ("until", Kind::Int),
-        ("done", Kind::Int),
-        ("expires", Kind::Int),
-        ("result", Kind::OptionalText),
+        ("name", DatabaseKind::Key),
+        ("token", DatabaseKind::Text),
+        ("until", DatabaseKind::Int),
+        ("done", DatabaseKind::Int),
+        ("expires", DatabaseKind::Int),
+        ("result", DatabaseKind::OptionalText),
     ],
 };
 
@@ -91,7 +91,7 @@ impl<D: Database> SqlBroker<D> {
 fn known(session: &mut impl Session, key: &str) -> Result<Option<ClaimRecord>, SqlError> {
     let sql =
         "SELECT token, until, done, CASE WHEN result IS NULL THEN 0 ELSE 1 END, result, expires FROM ferry_once WHERE name = ?1";
-    let rows = session.query(sql, Values::new().text(key))?;
+    let rows = session.query(sql, SqlValues::new().text(key))?;
     Ok(rows.first().map(|row| ClaimRecord {
         token: row.text(0),
         until: row.int(1).unwrap_or_default(),
@@ -102,7 +102,7 @@ fn known(session: &mut impl Session, key: &str) -> Result<Option<ClaimRecord>, S
 }
 
 fn store(session: &mut impl Session, dialect: &dyn Dialect, key: &str, record: &ClaimRecord) -> Result<(), SqlError> {
-    let values = Values::new()
+    let values = SqlValues::new()
         .text(key)
         .text(&record.token)
         .int(record.until)
@@ -113,5 +113,5 @@ fn store(session: &mut impl Session, dialect: &dyn Dialect, key: &str, record: &
 }
 
 fn remove(session: &mut impl Session, key: &str) -> Result<(), SqlError> {
-    session.execute(TABLE.delete(), Values::new().text(key)).map(|_| ())
+    session.execute(TABLE.delete(), SqlValues::new().text(key)).map(|_| ())
 }

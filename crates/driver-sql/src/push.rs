@@ -7,7 +7,7 @@ use crate::database::Database;
 use crate::error::SqlError;
 use crate::session::Session;
 use crate::statements::{CHUNK, Tables};
-use crate::values::Values;
+use crate::values::SqlValues;
 
 /// Stores one job in one statement, which is a transaction of its own. Returns the id of its row.
 pub(crate) fn push(broker: &SqlBroker<impl Database>, queue: &QueueName, job: &NewJob<'_>) -> Result<i64> {
@@ -49,6 +49,19 @@ pub(crate) fn insert_all(
     Ok(())
 }
 
+/// Stores a job under an id that is free, inside the caller's transaction.
+pub(crate) fn insert_as(
+    session: &mut impl Session,
+    tables: &Tables,
+    queue: &QueueName,
+    id: i64,
+    job: &NewJob<'_>,
+    now: i64,
+) -> Result<(), SqlError> {
+    let values = SqlValues::new().text(queue.as_str()).int(now).bytes(&job.payload).int(job.due.at(now)).int(id);
+    session.execute(tables.insert_as(), values).map(|_| ())
+}
+
 /// The size of the next chunk: a power of two, so that few different texts fill the statement cache.
 fn chunk_len(rest: usize) -> usize {
     if rest >= CHUNK { CHUNK } else { 1 << rest.ilog2() }
@@ -61,7 +74,7 @@ fn insert(
     jobs: &[NewJob<'_>],
     now: i64,
 ) -> Result<i64, SqlError> {
-    let head = Values::new().text(queue.as_str()).int(now);
+    let head = SqlValues::new().text(queue.as_str()).int(now);
     let values = jobs.iter().fold(head, |values, job| values.bytes(&job.payload).int(job.due.at(now)));
     session.insert(tables.insert(jobs.len()), values)
 }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use ferry_core::{Claim, QueueName, Reservation, Result, batch};
 
 use crate::broker::SqlBroker;
-use crate::database::{Database, Waiter, Wakeup};
+use crate::database::{CommitWaiter, Database, Wakeup};
 use crate::error::SqlError;
 use crate::receipt::ReservedRow;
 use crate::session::{Row, Session};
 use crate::settings::Settings;
 use crate::statements::{Tables, padded};
-use crate::values::Values;
+use crate::values::SqlValues;
 
 /// The longest wait of one call, as the contract says.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ pub(crate) fn reserve(
 fn reserve_before(
     deadline: Instant,
     session: &mut impl Session,
-    waiter: &mut impl Waiter,
+    waiter: &mut impl CommitWaiter,
     broker: &SqlBroker<impl Database>,
     queues: &[QueueName],
     max: usize,
@@ -96,7 +96,7 @@ struct AnyDue {
 }
 
 fn any_due(session: &mut impl Session, tables: &Tables, queue: &QueueName, cutoffs: Cutoffs) -> Result<AnyDue, SqlError> {
-    let values = Values::new().text(queue.as_str()).int(cutoffs.now).int(cutoffs.expired);
+    let values = SqlValues::new().text(queue.as_str()).int(cutoffs.now).int(cutoffs.expired);
     let rows = session.query(tables.any_due(), values)?;
     Ok(rows.first().map_or_else(AnyDue::default, |row| AnyDue { ready: row.int(0) == Some(1), expired: row.int(1) == Some(1) }))
 }
@@ -121,7 +121,7 @@ fn reserve_from(
     let taken = batch::take(max, alone);
     let ids: Vec<i64> = found[..taken].iter().map(|row| row.id).collect();
     for ids in padded(&ids) {
-        session.execute(tables.mark_reserved(ids.len()), Values::new().int(cutoffs.now).ints(&ids))?;
+        session.execute(tables.mark_reserved(ids.len()), SqlValues::new().int(cutoffs.now).ints(&ids))?;
     }
     let reservation = |(row, body): (&Candidate, Vec<u8>)| {
         let held = ReservedRow { id: row.id, attempts: tables.attempts_held(row.tried) };
@@ -157,7 +157,7 @@ fn candidates(
     let mut found = Vec::new();
     for (any, sql, second) in [(due.ready, tables.ready(), cutoffs.now), (due.expired, tables.expired(), cutoffs.expired)] {
         if any {
-            let rows = session.query(sql, Values::new().text(queue.as_str()).int(second).int(limit))?;
+            let rows = session.query(sql, SqlValues::new().text(queue.as_str()).int(second).int(limit))?;
             found.extend(rows.iter().filter_map(candidate));
         }
     }
@@ -176,7 +176,7 @@ fn payloads(session: &mut impl Session, tables: &Tables, rows: &[Candidate]) -> 
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     let mut bodies = HashMap::with_capacity(ids.len());
     for ids in padded(&ids) {
-        let rows = session.query(tables.payloads(ids.len()), Values::new().ints(&ids))?;
+        let rows = session.query(tables.payloads(ids.len()), SqlValues::new().ints(&ids))?;
         bodies.extend(rows.iter().filter_map(|row| Some((row.int(0)?, row.bytes(1)))));
     }
     Ok(ids.iter().map(|id| bodies.remove(id).unwrap_or_default()).collect())

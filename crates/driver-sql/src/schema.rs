@@ -6,7 +6,7 @@ use crate::dialect::Dialect;
 use crate::error::SqlError;
 use crate::session::{Row, Session};
 use crate::statements::{FAILED_COLUMNS, JOB_COLUMNS, Tables};
-use crate::values::Values;
+use crate::values::SqlValues;
 
 /// Makes sure that the tables and our index exist, and remembers which of the family's columns they have. Takes no lock when they
 /// exist.
@@ -16,7 +16,7 @@ pub(crate) fn ensure(session: &mut impl Session, tables: &Tables) -> Result<(), 
         Some(name) => state_of_failed(session, tables, name)?,
         None => TableState::Present,
     };
-    let indexed = session.query(tables.dialect().index_exists(), Values::new().text(&tables.due_index()))?;
+    let indexed = session.query(tables.dialect().index_exists(), SqlValues::new().text(&tables.due_index()))?;
     if jobs == TableState::Present && failed == TableState::Present && !indexed.is_empty() {
         return Ok(());
     }
@@ -26,7 +26,7 @@ pub(crate) fn ensure(session: &mut impl Session, tables: &Tables) -> Result<(), 
             (failed == TableState::Missing).then(|| tables.create_failed()).flatten(),
             Some(tables.create_due_index()),
         ];
-        statements.into_iter().flatten().try_for_each(|sql| session.execute(sql, Values::new()).map(|_| ()))
+        statements.into_iter().flatten().try_for_each(|sql| session.execute(sql, SqlValues::new()).map(|_| ()))
     })
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn statements(tables: &Tables) -> Vec<String> {
 
 /// Whether there is such a table.
 pub(crate) fn table_exists(session: &mut impl Session, dialect: &dyn Dialect, table: &str) -> Result<bool, SqlError> {
-    Ok(!session.query(dialect.columns_of_table(), Values::new().text(table))?.is_empty())
+    Ok(!session.query(dialect.columns_of_table(), SqlValues::new().text(table))?.is_empty())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +88,7 @@ struct FoundTable {
 
 impl FoundTable {
     fn read(session: &mut impl Session, dialect: &dyn Dialect, table: &str) -> Result<Option<Self>, SqlError> {
-        let rows = session.query(dialect.columns_of_table(), Values::new().text(table))?;
+        let rows = session.query(dialect.columns_of_table(), SqlValues::new().text(table))?;
         let columns: Vec<String> = rows.iter().map(|row| row.text(0)).collect();
         Ok((!columns.is_empty()).then(|| Self { table: table.to_owned(), columns }))
     }

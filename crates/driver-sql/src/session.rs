@@ -1,7 +1,7 @@
 //! One connection to a database, with blocking calls.
 
 use crate::error::SqlError;
-use crate::values::Values;
+use crate::values::SqlValues;
 
 /// An open connection. After an error it is closed, which rolls back what was open; so no path needs a ROLLBACK of its own.
 ///
@@ -11,13 +11,13 @@ pub trait Session: Sized {
     type Row: Row;
 
     /// Runs one statement that answers with rows.
-    fn query(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<Vec<Self::Row>, SqlError>;
+    fn query(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<Vec<Self::Row>, SqlError>;
 
     /// Runs one statement that changes rows, and returns how many.
-    fn execute(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<u64, SqlError>;
+    fn execute(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<u64, SqlError>;
 
     /// Runs one statement that inserts rows, and returns the id of the last.
-    fn insert(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<i64, SqlError>;
+    fn insert(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<i64, SqlError>;
 
     /// Does `work` in one transaction.
     fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError>;

@@ -13,7 +13,7 @@ use crate::receipt::{Fence, ReservedRow};
 use crate::session::{Row, Session};
 use crate::statements::{Tables, padded};
 use crate::trailer;
-use crate::values::Values;
+use crate::values::SqlValues;
 
 /// Settles the batch in one transaction; burials get one of their own behind it, so that a failed store that refuses holds up
 /// nothing else.
@@ -45,7 +45,7 @@ pub(crate) fn extend(broker: &SqlBroker<impl Database>, claims: &[Claim]) -> Res
             let kept: Vec<Option<ReservedRow>> = claims.iter().map(|claim| fence.pass(&claim.receipt)).collect();
             let ids: Vec<i64> = kept.iter().flatten().map(|held| held.id).collect();
             for ids in padded(&ids) {
-                session.execute(tables.extend(ids.len()), Values::new().int(now).ints(&ids))?;
+                session.execute(tables.extend(ids.len()), SqlValues::new().int(now).ints(&ids))?;
             }
             Ok(kept.iter().map(|kept| if kept.is_some() { ExtendResult::Kept } else { ExtendResult::Lost }).collect())
         })
@@ -88,7 +88,7 @@ fn fence<'a>(session: &mut impl Session, tables: &Tables, claims: impl Iterator<
     let ids: Vec<i64> = claims.filter_map(|claim| ReservedRow::of(&claim.receipt)).map(|held| held.id).collect();
     let mut reserved = Vec::with_capacity(ids.len());
     for ids in padded(&ids) {
-        let rows = session.query(tables.reserved(ids.len()), Values::new().ints(&ids))?;
+        let rows = session.query(tables.reserved(ids.len()), SqlValues::new().ints(&ids))?;
         reserved.extend(rows.iter().filter_map(|row| Some(ReservedRow { id: row.int(0)?, attempts: row.int(1)? })));
     }
     Ok(Fence::of(reserved))
@@ -105,7 +105,7 @@ fn apply(session: &mut impl Session, tables: &Tables, ours: &[(ReservedRow, Inde
             Settlement::Delete => removed.push(held.id),
             Settlement::Release { delay } => released.entry(now.saturating_add(*delay)).or_default().push(held.id),
             Settlement::Bury(failure) => {
-                bury(session, tables, &item.claim, failure, times.now_local)?;
+                bury(session, tables, held.id, &item.claim, failure, times.now_local)?;
                 removed.push(held.id);
             }
             // It keeps its id and with it its position at the head.
@@ -115,22 +115,29 @@ fn apply(session: &mut impl Session, tables: &Tables, ours: &[(ReservedRow, Inde
     }
     for (due, ids) in released {
         for ids in padded(&ids) {
-            session.execute(tables.release(ids.len()), Values::new().int(due).ints(&ids))?;
+            session.execute(tables.release(ids.len()), SqlValues::new().int(due).ints(&ids))?;
         }
     }
     for ids in padded(&given_back) {
-        session.execute(tables.give_back(ids.len()), Values::new().int(now).ints(&ids))?;
+        session.execute(tables.give_back(ids.len()), SqlValues::new().int(now).ints(&ids))?;
     }
     for ids in padded(&removed) {
-        session.execute(tables.delete(ids.len()), Values::new().ints(&ids))?;
+        session.execute(tables.delete(ids.len()), SqlValues::new().ints(&ids))?;
     }
     Ok(())
 }
 
-fn bury(session: &mut impl Session, tables: &Tables, claim: &Claim, failure: &Failure, now_local: i64) -> Result<(), SqlError> {
+fn bury(
+    session: &mut impl Session,
+    tables: &Tables,
+    id: i64,
+    claim: &Claim,
+    failure: &Failure,
+    now_local: i64,
+) -> Result<(), SqlError> {
     let Some(sql) = tables.bury() else { return Ok(()) };
-    let exception = trailer::with_trailer(failure);
-    let values = Values::new()
+    let exception = trailer::with_trailer(failure, id);
+    let values = SqlValues::new()
         .text(&failure.connection)
         .text(claim.queue.as_str())
         .bytes(&failure.payload)

@@ -171,6 +171,12 @@ impl Tables {
         format!("INSERT INTO {} (queue, payload, {columns}) VALUES {}", self.jobs(), values.join(","))
     }
 
+    /// One row under an id. Parameters: queue, now, payload, due second, id.
+    pub(crate) fn insert_as(&self) -> String {
+        let (columns, free) = self.new_row();
+        format!("INSERT INTO {} (id, queue, payload, {columns}) VALUES (?5,?1,?3,0,{free},?4,?2)", self.jobs())
+    }
+
     // Reserve.
 
     /// Whether any row is ready, and whether any reservation has expired: 1 or 0 each. Takes no write lock. Parameters: queue, now,
@@ -309,10 +315,10 @@ impl Tables {
         Some(format!("SELECT id, connection, queue, payload, exception, {failed_at} FROM {failed}"))
     }
 
-    /// Payloads of those that are there, in the order of their ids. Parameters: queue, ids.
-    pub(crate) fn failed_payloads(&self, ids: usize) -> Option<String> {
+    /// Payload and exception of those that are there, in the order of their ids. Parameters: queue, ids.
+    pub(crate) fn failed_rows(&self, ids: usize) -> Option<String> {
         let failed = self.failed()?;
-        Some(format!("SELECT payload FROM {failed} WHERE queue = ?1 AND id IN ({}) ORDER BY id", marks(2, ids)))
+        Some(format!("SELECT payload, exception FROM {failed} WHERE queue = ?1 AND id IN ({}) ORDER BY id", marks(2, ids)))
     }
 
     /// Parameters: queue, ids.

@@ -7,16 +7,18 @@ use ferry_core::status::{self, Status, StatusFields, StatusUpdate};
 
 use crate::broker::{Role, SqlBroker};
 use crate::database::Database;
-use crate::dialect::{Dialect, Kind, OwnTable};
+use crate::dialect::{DatabaseKind, Dialect, OwnTable};
 use crate::error::SqlError;
 use crate::expiring;
 use crate::schema::table_exists;
 use crate::session::{Row, Session};
-use crate::values::Values;
+use crate::values::SqlValues;
 
 /// Fields as a JSON object, by the id of the job. Times are milliseconds since 1970.
-const TABLE: OwnTable =
-    OwnTable { name: "ferry_status", columns: &[("id", Kind::Key), ("expires", Kind::Int), ("fields", Kind::Text)] };
+const TABLE: OwnTable = OwnTable {
+    name: "ferry_status",
+    columns: &[("id", DatabaseKind::Key), ("expires", DatabaseKind::Int), ("fields", DatabaseKind::Text)],
+};
 
 /// Statuses go over a connection whose commits do not wait for the disk: one may be lost with the power.
 impl<D: Database> StatusStore for SqlBroker<D> {
@@ -50,18 +52,18 @@ fn update_one(session: &mut impl Session, dialect: &dyn Dialect, update: &Status
     }
     let patch = update.patch();
     if patch.removes {
-        return session.execute(TABLE.delete(), Values::new().text(&update.id)).map(|_| ());
+        return session.execute(TABLE.delete(), SqlValues::new().text(&update.id)).map(|_| ());
     }
     let mut fields = known.unwrap_or_default();
     patch.apply(&mut fields, now);
     let expires = now.saturating_add(i64::from(update.ttl) * 1000);
     let text = status::to_json(&fields);
-    let values = Values::new().text(&update.id).int(expires).text(&text);
+    let values = SqlValues::new().text(&update.id).int(expires).text(&text);
     session.execute(TABLE.upsert(dialect), values).map(|_| ())
 }
 
 fn known_fields(session: &mut impl Session, id: &str, now: i64) -> Result<Option<StatusFields>, SqlError> {
-    let values = Values::new().text(id).int(now);
+    let values = SqlValues::new().text(id).int(now);
     let rows = session.query("SELECT fields FROM ferry_status WHERE id = ?1 AND expires > ?2", values)?;
     // What is no JSON object of texts was not written by us.
     Ok(rows.first().and_then(|row| status::from_json(&row.bytes(0))))

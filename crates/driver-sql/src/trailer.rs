@@ -1,4 +1,4 @@
-//! Reason and attempts of a failed job, as the last line of its exception text.
+//! Reason, attempts and id of a failed job, as the last line of its exception text.
 //!
 //! think-queue's table has six columns and other programs insert into it, so ours are not added as columns. Its own commands show
 //! the exception as it is.
@@ -7,21 +7,32 @@ use ferry_core::failed::Failure;
 
 const MARK: &str = "\n[ferry] reason=";
 const COUNT: &str = " attempts=";
+const ID: &str = " id=";
 
-/// The text of the `exception` column.
-pub(crate) fn with_trailer(failure: &Failure) -> String {
-    format!("{}{MARK}{}{COUNT}{}", failure.exception, failure.reason.as_str(), failure.attempts)
+/// The text of the `exception` column. `id` is that of the row in the table of jobs, which push returned.
+pub(crate) fn with_trailer(failure: &Failure, id: i64) -> String {
+    format!("{}{MARK}{}{COUNT}{}{ID}{id}", failure.exception, failure.reason.as_str(), failure.attempts)
 }
 
-/// Exception, reason and attempts out of the column; the latter two are empty when another program wrote it.
-pub(crate) fn split(column: &str) -> (&str, &str, Option<u32>) {
-    read(column).map_or((column, "", None), |(exception, reason, attempts)| (exception, reason, Some(attempts)))
+/// What the column holds. All but the exception is empty when another program wrote it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Recorded<'a> {
+    pub exception: &'a str,
+    pub reason: &'a str,
+    pub attempts: Option<u32>,
+    /// The id that the job had in the table of jobs.
+    pub id: Option<i64>,
 }
 
-fn read(column: &str) -> Option<(&str, &str, u32)> {
+pub(crate) fn split(column: &str) -> Recorded<'_> {
+    read(column).unwrap_or(Recorded { exception: column, reason: "", attempts: None, id: None })
+}
+
+fn read(column: &str) -> Option<Recorded<'_>> {
     let (exception, line) = column.rsplit_once(MARK)?;
-    let (reason, attempts) = line.split_once(COUNT)?;
-    Some((exception, reason, attempts.parse().ok()?))
+    let (reason, counted) = line.split_once(COUNT)?;
+    let (attempts, id) = counted.split_once(ID)?;
+    Some(Recorded { exception, reason, attempts: Some(attempts.parse().ok()?), id: Some(id.parse().ok()?) })
 }
 
 #[cfg(test)]
@@ -31,7 +42,8 @@ mod tests {
 
     #[test]
     fn an_exception_comes_back_as_it_was_whatever_it_holds() {
-        for exception in ["", "RuntimeException: boom\n#0 {main}", "\n[ferry] reason=poison attempts=1", "\n[ferry] reason="] {
+        for exception in ["", "RuntimeException: boom\n#0 {main}", "\n[ferry] reason=poison attempts=1 id=2", "\n[ferry] reason="]
+        {
             let failure = Failure {
                 connection: String::new(),
                 payload: Vec::new(),
@@ -39,12 +51,17 @@ mod tests {
                 exception: exception.into(),
                 attempts: 4,
             };
-            assert_eq!(split(&with_trailer(&failure)), (exception, "max_attempts", Some(4)));
+            let recorded = Recorded { exception, reason: "max_attempts", attempts: Some(4), id: Some(17) };
+            assert_eq!(split(&with_trailer(&failure, 17)), recorded);
         }
     }
 
     #[test]
     fn what_another_program_wrote_is_all_exception() {
-        assert_eq!(split("RuntimeException: boom"), ("RuntimeException: boom", "", None));
+        for column in
+            ["RuntimeException: boom", "boom\n[ferry] reason=poison attempts=many id=1", "boom\n[ferry] reason=x attempts=1"]
+        {
+            assert_eq!(split(column), Recorded { exception: column, reason: "", attempts: None, id: None });
+        }
     }
 }

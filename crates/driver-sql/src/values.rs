@@ -2,7 +2,7 @@
 
 /// One value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Value<'a> {
+pub enum SqlValue<'a> {
     /// No value.
     Null,
     /// A whole number.
@@ -15,43 +15,43 @@ pub enum Value<'a> {
 
 /// The values of one statement, in the order of its parameters.
 #[derive(Debug, Default)]
-pub struct Values<'a>(Vec<Value<'a>>);
+pub struct SqlValues<'a>(Vec<SqlValue<'a>>);
 
-impl<'a> Values<'a> {
+impl<'a> SqlValues<'a> {
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
     pub(crate) fn int(self, value: i64) -> Self {
-        self.and(Value::Int(value))
+        self.and(SqlValue::Int(value))
     }
 
     pub(crate) fn ints(mut self, values: &[i64]) -> Self {
-        self.0.extend(values.iter().map(|value| Value::Int(*value)));
+        self.0.extend(values.iter().map(|value| SqlValue::Int(*value)));
         self
     }
 
     pub(crate) fn text(self, value: &'a str) -> Self {
-        self.and(Value::Text(value))
+        self.and(SqlValue::Text(value))
     }
 
     pub(crate) fn optional_text(self, value: Option<&'a str>) -> Self {
-        self.and(value.map_or(Value::Null, Value::Text))
+        self.and(value.map_or(SqlValue::Null, SqlValue::Text))
     }
 
     pub(crate) fn bytes(self, value: &'a [u8]) -> Self {
-        self.and(Value::Bytes(value))
+        self.and(SqlValue::Bytes(value))
     }
 
-    fn and(mut self, value: Value<'a>) -> Self {
+    fn and(mut self, value: SqlValue<'a>) -> Self {
         self.0.push(value);
         self
     }
 }
 
-impl<'a> IntoIterator for Values<'a> {
-    type Item = Value<'a>;
-    type IntoIter = std::vec::IntoIter<Value<'a>>;
+impl<'a> IntoIterator for SqlValues<'a> {
+    type Item = SqlValue<'a>;
+    type IntoIter = std::vec::IntoIter<SqlValue<'a>>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()

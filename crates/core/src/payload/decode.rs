@@ -34,7 +34,7 @@ impl Payload {
     pub fn decode(body: &[u8]) -> Result<Self> {
         let poison = |why: &str| Error::new(ErrorKind::Poison, format!("the payload {why}"));
         let mut json = serde_json::Deserializer::from_slice(body);
-        let fields = json.deserialize_map(Fields).map_err(|e| poison("is not a JSON object").with_source(e))?;
+        let fields = json.deserialize_map(EnvelopeFields).map_err(|e| poison("is not a JSON object").with_source(e))?;
         json.end().map_err(|e| poison("has bytes behind its JSON object").with_source(e))?;
 
         let job: String = match fields.job {
@@ -90,9 +90,9 @@ struct Raw<'a> {
     timeout_at: Option<&'a RawValue>,
 }
 
-struct Fields;
+struct EnvelopeFields;
 
-impl<'de> Visitor<'de> for Fields {
+impl<'de> Visitor<'de> for EnvelopeFields {
     type Value = Raw<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

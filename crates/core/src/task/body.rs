@@ -191,9 +191,9 @@ struct Raw<'a> {
     metadata: Option<&'a RawValue>,
 }
 
-struct Fields;
+struct BodyFields;
 
-impl<'de> Visitor<'de> for Fields {
+impl<'de> Visitor<'de> for BodyFields {
     type Value = Raw<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -232,7 +232,7 @@ fn read(body: &[u8]) -> Result<Raw<'_>> {
     }
     let text = std::str::from_utf8(body).map_err(|_| poison("it is not UTF-8"))?;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let raw = reader.deserialize_map(Fields).map_err(|error| poison(error.to_string()))?;
+    let raw = reader.deserialize_map(BodyFields).map_err(|error| poison(error.to_string()))?;
     reader.end().map_err(|error| poison(error.to_string()))?;
     Ok(raw)
 }

@@ -11,7 +11,7 @@ use lapin::types::FieldTable;
 use super::TaskToPublish;
 use crate::names::{Names, QueueRole};
 use crate::route::Route;
-use crate::topology::{Need, TopologyItem};
+use crate::topology::{QueueTopology, TopologyItem};
 use crate::{delay, message};
 
 /// The header of a task whose worker died and which runs alone: `yes`, or `last` for the last time.
@@ -92,7 +92,7 @@ pub fn names_of(level: TaskLevel) -> Result<Arc<Names>> {
 }
 
 fn route<'a>(exchange: &str, key: &str, body: Cow<'a, [u8]>, properties: BasicProperties) -> Result<Route<'a>> {
-    let need = Need { names: names_of(TaskLevel::Normal)?, item: TopologyItem::Tasks };
+    let need = QueueTopology { names: names_of(TaskLevel::Normal)?, item: TopologyItem::Tasks };
     Ok(Route { exchange: exchange.to_owned(), key: key.to_owned(), body, properties, need })
 }
 
@@ -124,7 +124,7 @@ pub fn later<'a>(delivered: DeliveredTask<'_>, body: Cow<'a, [u8]>, pause: i64, 
     let Some(pass) = delay::pass(pause.saturating_mul(1000), due, &names.address(QueueRole::Main)?) else {
         return route(EXCHANGE, level.queue(), body, properties);
     };
-    let need = Need { names, item: TopologyItem::TaskDelay(pass.top) };
+    let need = QueueTopology { names, item: TopologyItem::TaskDelay(pass.top) };
     Ok(Route { exchange: delay::name(pass.top), key: pass.key, body, properties, need })
 }
 

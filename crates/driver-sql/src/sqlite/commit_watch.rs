@@ -10,7 +10,7 @@ use nix::sys::time::TimeSpec;
 
 use super::file::DatabaseFile;
 use super::poll_interval::PollInterval;
-use crate::database::{Waiter, Wakeup};
+use crate::database::{CommitWaiter, Wakeup};
 
 /// Watches the `-wal` as long as the connection beside it is open, which keeps that file in its place.
 pub struct CommitWatch {
@@ -53,7 +53,7 @@ impl CommitWatch {
     }
 }
 
-impl Waiter for CommitWatch {
+impl CommitWaiter for CommitWatch {
     /// An idle worker calls again and again; only a commit makes it query more often.
     fn begin(&mut self) {
         let idle = self.idle && !self.drain_events();

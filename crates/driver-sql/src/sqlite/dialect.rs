@@ -2,7 +2,7 @@
 
 use ferry_core::dialect::JobColumns;
 
-use crate::dialect::{Dialect, Kind, OwnTable};
+use crate::dialect::{DatabaseKind, Dialect, OwnTable};
 
 /// SQLite since 3.24.
 pub(super) struct SqliteDialect;
@@ -64,12 +64,12 @@ impl Dialect for SqliteDialect {
     }
 }
 
-fn type_of(kind: Kind) -> &'static str {
+fn type_of(kind: DatabaseKind) -> &'static str {
     match kind {
-        Kind::Key => "TEXT PRIMARY KEY",
-        Kind::Int => "INTEGER NOT NULL",
-        Kind::Text => "TEXT NOT NULL",
-        Kind::OptionalText => "TEXT",
+        DatabaseKind::Key => "TEXT PRIMARY KEY",
+        DatabaseKind::Int => "INTEGER NOT NULL",
+        DatabaseKind::Text => "TEXT NOT NULL",
+        DatabaseKind::OptionalText => "TEXT",
     }
 }
 

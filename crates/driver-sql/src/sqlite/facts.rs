@@ -6,7 +6,7 @@ use super::file::DatabaseFile;
 use super::session::SqliteSession;
 use crate::error::SqlError;
 use crate::session::{Row, Session};
-use crate::values::Values;
+use crate::values::SqlValues;
 
 pub(super) fn facts(session: &mut SqliteSession, file: &DatabaseFile) -> Result<Vec<(&'static str, Fact)>, SqlError> {
     let mut facts = vec![
@@ -60,9 +60,9 @@ fn synchronous(level: i64) -> &'static str {
 }
 
 fn text(session: &mut SqliteSession, sql: &'static str) -> Result<String, SqlError> {
-    Ok(session.query(sql, Values::new())?.first().map_or_else(String::new, |row| row.text(0)))
+    Ok(session.query(sql, SqlValues::new())?.first().map_or_else(String::new, |row| row.text(0)))
 }
 
 fn number(session: &mut SqliteSession, sql: &'static str) -> Result<i64, SqlError> {
-    Ok(session.query(sql, Values::new())?.first().and_then(|row| row.int(0)).unwrap_or_default())
+    Ok(session.query(sql, SqlValues::new())?.first().and_then(|row| row.int(0)).unwrap_or_default())
 }

@@ -14,7 +14,7 @@ use super::error::is_busy;
 use super::file::DatabaseFile;
 use crate::error::SqlError;
 use crate::session::{Row, Session};
-use crate::values::{Value, Values};
+use crate::values::{SqlValue, SqlValues};
 
 /// How soon the switch to WAL is tried again.
 const WAL_RETRY: Duration = Duration::from_millis(2);
@@ -41,7 +41,7 @@ impl SqliteSession {
         Ok(session)
     }
 
-    fn change(&mut self, sql: String, values: Values<'_>) -> Result<SqliteQueryResult, SqlError> {
+    fn change(&mut self, sql: String, values: SqlValues<'_>) -> Result<SqliteQueryResult, SqlError> {
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments(values)?);
         Ok(self.runtime.block_on(query.execute(&mut self.connection))?)
     }
@@ -78,7 +78,7 @@ impl SqliteSession {
     }
 
     fn pragma(&mut self, pragma: &'static str) -> Result<String, SqlError> {
-        let rows = self.query(pragma, Values::new())?;
+        let rows = self.query(pragma, SqlValues::new())?;
         Ok(rows.first().map_or_else(String::new, |row| row.text(0)))
     }
 }
@@ -86,30 +86,30 @@ impl SqliteSession {
 impl Session for SqliteSession {
     type Row = SqliteRow;
 
-    fn query(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<Vec<SqliteRow>, SqlError> {
+    fn query(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<Vec<SqliteRow>, SqlError> {
         let query = sqlx::query_with(AssertSqlSafe(sql.into()), arguments(values)?);
         let rows = self.runtime.block_on(query.fetch_all(&mut self.connection))?;
         Ok(rows.into_iter().map(SqliteRow).collect())
     }
 
-    fn execute(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<u64, SqlError> {
+    fn execute(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<u64, SqlError> {
         self.change(sql.into(), values).map(|change| change.rows_affected())
     }
 
-    fn insert(&mut self, sql: impl Into<String>, values: Values<'_>) -> Result<i64, SqlError> {
+    fn insert(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<i64, SqlError> {
         self.change(sql.into(), values).map(|change| change.last_insert_rowid())
     }
 
     /// It holds the write lock from its first step, so that it never has to be upgraded.
     fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
-        self.execute("BEGIN IMMEDIATE", Values::new())?;
+        self.execute("BEGIN IMMEDIATE", SqlValues::new())?;
         let result = work(self)?;
-        self.execute("COMMIT", Values::new())?;
+        self.execute("COMMIT", SqlValues::new())?;
         Ok(result)
     }
 
     fn relax_durability(&mut self) -> Result<(), SqlError> {
-        self.execute("PRAGMA synchronous = NORMAL", Values::new()).map(|_| ())
+        self.execute("PRAGMA synchronous = NORMAL", SqlValues::new()).map(|_| ())
     }
 
     /// SQLite would go on writing into a file that was deleted or replaced, and those jobs would be gone.
@@ -144,14 +144,14 @@ fn options(file: &DatabaseFile) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-fn arguments(values: Values<'_>) -> Result<SqliteArguments, SqlError> {
+fn arguments(values: SqlValues<'_>) -> Result<SqliteArguments, SqlError> {
     let mut arguments = SqliteArguments::default();
     for value in values {
         let added = match value {
-            Value::Null => arguments.add(None::<i64>),
-            Value::Int(number) => arguments.add(number),
-            Value::Text(text) => arguments.add(text),
-            Value::Bytes(bytes) => match std::str::from_utf8(bytes) {
+            SqlValue::Null => arguments.add(None::<i64>),
+            SqlValue::Int(number) => arguments.add(number),
+            SqlValue::Text(text) => arguments.add(text),
+            SqlValue::Bytes(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => arguments.add(text),
                 Err(_) => arguments.add(bytes),
             },

@@ -13,7 +13,7 @@ use super::SqliteBroker;
 use crate::broker::Role;
 use crate::session::{Row, Session};
 use crate::settings::Settings;
-use crate::values::Values;
+use crate::values::SqlValues;
 
 fn config(path: PathBuf) -> SqliteConfig {
     SqliteConfig { path, table: "jobs".into(), failed_table: "failed_jobs".into(), busy_timeout: Duration::from_secs(10) }
@@ -29,7 +29,7 @@ fn broker(path: PathBuf) -> SqliteBroker {
 
 fn limit_pages(role: Role, broker: &SqliteBroker, pages: u32) {
     let pragma = format!("PRAGMA max_page_count = {pages}");
-    broker.run(role, |session| session.query(pragma, Values::new())).unwrap();
+    broker.run(role, |session| session.query(pragma, SqlValues::new())).unwrap();
 }
 
 fn push(broker: &SqliteBroker, payload: &str) -> Result<Option<i64>> {
@@ -88,7 +88,7 @@ fn a_failed_store_that_refuses_leaves_the_job_and_holds_up_nothing_else() {
 }
 
 /// The plan of a statement, a step a line.
-fn plan(broker: &SqliteBroker, sql: String, values: Values<'_>) -> String {
+fn plan(broker: &SqliteBroker, sql: String, values: SqlValues<'_>) -> String {
     let rows = broker.run(Role::Query, |session| session.query(format!("EXPLAIN QUERY PLAN {sql}"), values)).unwrap();
     rows.iter().map(|row| row.text(3)).collect::<Vec<_>>().join("\n")
 }
@@ -100,7 +100,7 @@ fn a_reserve_walks_one_index_and_sorts_nothing() {
     for family in Family::ALL {
         let broker = SqliteBroker::new(config(folder.join(family.name())), Settings { family, ..settings() });
         push(&broker, "one").unwrap();
-        let page = || Values::new().text("default").ints(&[2000, 64]);
+        let page = || SqlValues::new().text("default").ints(&[2000, 64]);
         for sql in [broker.tables.ready(), broker.tables.any_due()] {
             let plan = plan(&broker, sql, page());
             assert!(plan.contains("ferry_jobs_due") && !plan.contains("B-TREE"), "{}: {plan}", family.name());

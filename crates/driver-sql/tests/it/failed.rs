@@ -84,20 +84,41 @@ fn failed_jobs_are_listed_in_pages_newest_first() {
 }
 
 #[test]
-fn a_retried_job_is_a_new_row_that_was_never_tried() {
+fn a_retried_job_has_its_id_back_and_was_never_tried() {
     let folder = Folder::new();
     let broker = broker_at(&folder.file(), NOW);
     fail(&broker, &[br#"{"job":"J","data":{"o":{}}}"#]);
     push(&broker, "ready");
     assert_eq!(retry(&broker, &oldest(&broker, 9)).unwrap(), 1);
     let expected = serde_json::json!([
-        {"id": 2, "queue": "default", "payload": "ready", "attempts": 0, "reserve_time": null, "available_time": NOW, "create_time": NOW},
-        {"id": 3, "queue": "default", "payload": "{\"job\":\"J\",\"data\":{\"o\":{}}}", "attempts": 0, "reserve_time": null,
+        {"id": 1, "queue": "default", "payload": "{\"job\":\"J\",\"data\":{\"o\":{}}}", "attempts": 0, "reserve_time": null,
          "available_time": NOW, "create_time": NOW},
+        {"id": 2, "queue": "default", "payload": "ready", "attempts": 0, "reserve_time": null, "available_time": NOW, "create_time": NOW},
     ]);
     assert_eq!(jobs_table(&folder.file()), expected);
     assert_eq!(failed_table(&folder.file()), serde_json::json!([]));
-    assert_eq!(reserve(&broker, 9)[1].attempts, Some(1));
+    assert_eq!(reserve(&broker, 9)[0].attempts, Some(1));
+}
+
+#[test]
+fn a_retried_job_whose_id_another_one_has_is_a_new_row() {
+    let folder = Folder::new();
+    let broker = broker_at(&folder.file(), NOW);
+    fail(&broker, &[b"failed"]);
+    // As a restored backup or another program leaves it; and a record without an id.
+    sql(
+        &folder.file(),
+        "INSERT INTO tp_jobs (id, queue, payload, attempts, available_time) VALUES (1, 'default', 'other', 0, 1)",
+    );
+    sql(
+        &folder.file(),
+        "INSERT INTO tp_failed_jobs (connection, queue, payload, exception, fail_time) VALUES \
+         ('sqlite', 'default', 'theirs', 'boom', '2023-11-14 22:13:20')",
+    );
+    assert_eq!(retry(&broker, &oldest(&broker, 9)).unwrap(), 2);
+    let jobs = reserve(&broker, 9);
+    assert_eq!(jobs.iter().map(|job| job.number.unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(bodies(&jobs), ["other", "failed", "theirs"]);
 }
 
 #[test]
