@@ -141,7 +141,7 @@ fn a_forgotten_job_is_gone_and_its_neighbours_stay() {
 /// Everything stays as it is, and the error is a refusal that says `advice`.
 fn is_refused(server: &Server, broker: &RedisBroker, jobs: &[FailedJob], advice: &str) {
     let before = server.inspect().snapshot();
-    let error = retry(&broker, jobs).unwrap_err();
+    let error = retry(broker, jobs).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     assert!(error.to_string().contains(advice), "{error}");
     assert_eq!(server.inspect().snapshot(), before);
