@@ -96,7 +96,7 @@ foreach (brokers() as $name => $config) {
     same("$name: one object", 1, count($ids));
 
     // Poison and unknown classes are buried and told, once, whatever the tries.
-    foreach (['zzz', '[]', '{}', '{"job":5,"attempts":0}', '{"job":"No\\\\Such\\\\Class","data":1,"attempts":0}', '{"job":"Job1@nope","data":1,"attempts":0}', '{"job":"Job1","data":"\ud800","attempts":0}'] as $body) {
+    foreach (['zzz', '[]', '{}', '{"job":5,"attempts":0}', '{"job":"Job1@nope","data":1,"attempts":0}', '{"job":"Job1","data":"\ud800","attempts":0}'] as $body) {
         $connection = use_broker($config);
         $before = Queue::stats()['failed'];
         Queue::pushRaw($body);
