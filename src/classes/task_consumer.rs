@@ -171,9 +171,9 @@ impl TaskConsumer {
 }
 
 /// Says that it runs, until dropped.
-struct Running<'a>(&'a Cell<bool>);
+struct RunningGuard<'a>(&'a Cell<bool>);
 
-impl<'a> Running<'a> {
+impl<'a> RunningGuard<'a> {
     fn begin(running: &'a Cell<bool>) -> PhpResult<Self> {
         if running.replace(true) {
             return Err(exception(&Error::new(ErrorKind::InvalidArgument, "this consumer is running already")));
@@ -182,7 +182,7 @@ impl<'a> Running<'a> {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunningGuard<'_> {
     fn drop(&mut self) {
         self.0.set(false);
     }
@@ -195,7 +195,7 @@ impl TaskConsumer {
 
     /// Runs tasks. Returns the exit code and how many tasks came.
     fn run(&self, handlers: &TaskHandlers, options: &Options, prefetch: u16, signals: SignalWatch) -> PhpResult<(i64, u64)> {
-        let running = Running::begin(&self.running)?;
+        let running = RunningGuard::begin(&self.running)?;
         self.requests.stop(false);
         let hung = Hung::new(self.requests.clone());
         let (log, requests) = (self.log.clone(), self.requests.clone());

@@ -158,9 +158,9 @@ impl PhpWorker {
 }
 
 /// Says that the worker runs, until dropped; a panic does not leave it running for ever.
-struct Running<'a>(&'a Cell<bool>);
+struct RunningGuard<'a>(&'a Cell<bool>);
 
-impl<'a> Running<'a> {
+impl<'a> RunningGuard<'a> {
     fn begin(running: &'a Cell<bool>) -> PhpResult<Self> {
         if running.replace(true) {
             return Err(exception(&Error::new(ErrorKind::InvalidArgument, "this worker is running already")));
@@ -169,7 +169,7 @@ impl<'a> Running<'a> {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunningGuard<'_> {
     fn drop(&mut self) {
         self.0.set(false);
     }
@@ -192,7 +192,7 @@ impl PhpWorker {
         signals: SignalWatch,
         work: impl FnOnce(&PhpHost<'_>, Arc<PhpInterrupter>) -> Result<T, Error>,
     ) -> PhpResult<T> {
-        let running = Running::begin(&self.running)?;
+        let running = RunningGuard::begin(&self.running)?;
         dates::share_timezone();
         let hung = Hung::new(self.wishes.clone());
         let (resolver, log) = (self.resolver.clone(), self.log.clone());

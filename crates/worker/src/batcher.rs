@@ -14,7 +14,7 @@ use ferry_support::threads::{self, PanicSlot};
 
 /// The sizes and times of one batcher.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct BatchLimits {
     /// The most items of one batch.
     pub batch: usize,
     /// The most items that wait for the thread; as many as a batch may be on their way besides.
@@ -47,7 +47,7 @@ pub trait BatchSink<T>: Send + 'static {
 
 /// The queue. The thread holds a clone of its `Arc`.
 pub struct Batcher<T> {
-    limits: Limits,
+    limits: BatchLimits,
     state: Mutex<State<T>>,
     filled: Condvar,
     emptied: Condvar,
@@ -91,7 +91,7 @@ impl<T: Send + 'static> Batcher<T> {
     /// Starts the thread. A panic of it closes the batcher and is reported to `panics`.
     pub fn start(
         name: &'static str,
-        limits: Limits,
+        limits: BatchLimits,
         sink: impl BatchSink<T>,
         panics: &PanicSlot,
     ) -> Result<(Arc<Self>, JoinHandle<()>)> {
@@ -174,7 +174,7 @@ impl<T: Send + 'static> Batcher<T> {
 }
 
 impl<T> Batcher<T> {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: BatchLimits) -> Self {
         Self { limits, state: Mutex::default(), filled: Condvar::new(), emptied: Condvar::new() }
     }
 
@@ -278,9 +278,9 @@ mod tests {
     use ferry_core::ErrorKind;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    fn limits() -> Limits {
+    fn limits() -> BatchLimits {
         let retry = GrowingPause::new(Duration::from_millis(1), Duration::from_millis(1));
-        Limits { batch: 2, waiting: 3, gather: Duration::ZERO, block: Some(Duration::ZERO), retry }
+        BatchLimits { batch: 2, waiting: 3, gather: Duration::ZERO, block: Some(Duration::ZERO), retry }
     }
 
     fn append(_: &mut u32, item: u32) -> Option<u32> {
@@ -353,7 +353,7 @@ mod tests {
             }
         }
         let panics = PanicSlot::default();
-        let forever = Limits { block: None, ..limits() };
+        let forever = BatchLimits { block: None, ..limits() };
         let (batcher, thread) = Batcher::start("ferry-test", forever, Panics, &panics).unwrap();
         (0..9).for_each(|item| batcher.push(item, append));
         assert!(batcher.flush(Duration::from_secs(60)).0 > 0);

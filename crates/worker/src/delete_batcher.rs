@@ -13,12 +13,12 @@ use ferry_support::pause::GrowingPause;
 use ferry_support::sync;
 use ferry_support::threads::PanicSlot;
 
-use crate::batcher::{BatchSink, Batcher, Limits, Sent};
+use crate::batcher::{BatchLimits, BatchSink, Batcher, Sent};
 use crate::job::{Settler, settle_one};
 
 /// A full queue blocks PHP's thread: on a busy machine the sending thread may get no turn for long, and what waits here runs again when
 /// the process dies.
-const LIMITS: Limits = Limits {
+const LIMITS: BatchLimits = BatchLimits {
     batch: 64,
     waiting: 64,
     gather: Duration::from_millis(1),

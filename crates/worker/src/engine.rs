@@ -47,7 +47,7 @@ impl RunEnd {
 
 /// What a source does after a unit of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
+pub enum LoopAction {
     /// Run the next one.
     Continue,
     /// Give the rest of the batch back: its queue is paused.
@@ -73,7 +73,7 @@ pub trait Source {
     fn reserve(&mut self, engine: &Engine<'_>, queues: &[QueueName], wait: Duration) -> Result<bool>;
 
     /// Runs the batch. After each unit it asks [`Engine::after_unit`], and does what that says.
-    fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<Flow, Halt>;
+    fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<LoopAction, Halt>;
 
     /// Returns what was prefetched, because nothing is reserved for a while.
     fn release_prefetched(&mut self);
@@ -236,8 +236,8 @@ impl<'a> Engine<'a> {
         if found {
             self.state = WorkerState::Working;
             return match source.run_batch(self)? {
-                Flow::Stop(code) => Ok(Some(code)),
-                Flow::Continue | Flow::Pause => Ok(None),
+                LoopAction::Stop(code) => Ok(Some(code)),
+                LoopAction::Continue | LoopAction::Pause => Ok(None),
             };
         }
         self.state = WorkerState::Idle;
@@ -251,15 +251,15 @@ impl<'a> Engine<'a> {
         end: UnitEnd,
         queue: Option<&QueueName>,
         source: &dyn Source,
-    ) -> std::result::Result<Flow, Halt> {
+    ) -> std::result::Result<LoopAction, Halt> {
         self.counters.count(end);
         self.poll_signals()?;
         self.poll_control(source)?;
         if let Some(code) = self.limit_reached() {
-            return Ok(Flow::Stop(code));
+            return Ok(LoopAction::Stop(code));
         }
         let is_paused = self.host.paused() || queue.is_some_and(|queue| self.control.is_paused(queue));
-        Ok(if is_paused { Flow::Pause } else { Flow::Continue })
+        Ok(if is_paused { LoopAction::Pause } else { LoopAction::Continue })
     }
 
     /// Reads the control flags, and fires a summary when it is due.

@@ -13,7 +13,7 @@ use ferry_core::queue::QueueName;
 use ferry_core::{Claim, Reservation, Result};
 
 use crate::batch_sizer::BatchSizer;
-use crate::engine::{Engine, Flow, Source, UnitEnd};
+use crate::engine::{Engine, LoopAction, Source, UnitEnd};
 use crate::execution::JobExecution;
 use crate::fork_generation::ForkGeneration;
 use crate::host::{Event, Halt, JobHost};
@@ -208,20 +208,20 @@ impl Source for JobSource<'_> {
         Ok(found)
     }
 
-    fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<Flow, Halt> {
+    fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<LoopAction, Halt> {
         while let Some(end) = self.run_next()? {
             match engine.after_unit(end, Some(&self.queue), &*self)? {
-                Flow::Continue => {}
-                Flow::Pause => {
+                LoopAction::Continue => {}
+                LoopAction::Pause => {
                     if let Some(threads) = &self.threads {
                         threads.shared.give_back();
                     }
-                    return Ok(Flow::Pause);
+                    return Ok(LoopAction::Pause);
                 }
-                stop @ Flow::Stop(_) => return Ok(stop),
+                stop @ LoopAction::Stop(_) => return Ok(stop),
             }
         }
-        Ok(Flow::Continue)
+        Ok(LoopAction::Continue)
     }
 
     fn release_prefetched(&mut self) {

@@ -49,7 +49,7 @@ mod watchdog;
 mod worker;
 
 pub use delete_batcher::{DeleteBatcher, Deletion};
-pub use engine::{Engine, Flow, RunEnd, Source, UnitEnd};
+pub use engine::{Engine, LoopAction, RunEnd, Source, UnitEnd};
 pub use fork_generation::ForkGeneration;
 pub use host::{CallEnd, Event, FailureCause, Halt, Host, JobHost, Summary, TaskEnd, TaskEvent, TaskHost};
 pub use in_flight::{InFlightJob, InFlightJobs};

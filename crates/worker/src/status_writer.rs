@@ -11,11 +11,11 @@ use ferry_core::{Broker, Error, ErrorKind, Result};
 use ferry_support::pause::GrowingPause;
 use ferry_support::threads::PanicSlot;
 
-use crate::batcher::{BatchSink, Batcher, Limits, Sent};
+use crate::batcher::{BatchLimits, BatchSink, Batcher, Sent};
 use crate::in_flight::InFlightJob;
 
 /// `block` is how long a job waits when the status store answers, but slower than jobs are run.
-const LIMITS: Limits = Limits {
+const LIMITS: BatchLimits = BatchLimits {
     batch: 256,
     waiting: 1024,
     gather: Duration::ZERO,

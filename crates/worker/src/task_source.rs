@@ -13,7 +13,7 @@ use ferry_support::sync;
 use ferry_support::threads::PanicSlot;
 
 use crate::control::RunningUnit;
-use crate::engine::{Engine, Flow, SLICE, Source, UnitEnd};
+use crate::engine::{Engine, LoopAction, SLICE, Source, UnitEnd};
 use crate::fork_generation::ForkGeneration;
 use crate::host::{Event, Halt, TaskEnd, TaskEvent, TaskHost};
 use crate::options::Options;
@@ -346,8 +346,8 @@ impl Source for TaskSource<'_> {
         Ok(self.received.is_some())
     }
 
-    fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<Flow, Halt> {
-        let Some(received) = self.received.take() else { return Ok(Flow::Continue) };
+    fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<LoopAction, Halt> {
+        let Some(received) = self.received.take() else { return Ok(LoopAction::Continue) };
         let end = self.run(engine, received)?;
         // Pauses of single queues are looked at before the next task is taken.
         engine.after_unit(end, None, &*self)
