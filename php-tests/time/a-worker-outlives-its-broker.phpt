@@ -35,6 +35,8 @@ $again = RedisServer::startOn($server->port);
 wait_until(fn () => str_contains($child->err(), 'answers again'), 'the worker is back');
 Queue::push('Counts', 2);
 $child->says('did 2');
+// Deletions are sent a little later, and one that is cut off would have a line of its own.
+wait_until(fn () => Queue::size() === 0, 'the deletion has arrived');
 same('one line for the outage', 1, substr_count($child->err(), 'trying again'));
 
 $again->stop();
