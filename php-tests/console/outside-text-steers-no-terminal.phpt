@@ -45,10 +45,10 @@ foreach ([false, true] as $colours) {
     }
     $run(['retry', '--ask', '--queue=mail'], "n\nn\nq\n");
     $run(['retry', '--class=Nobody', '--queue=mail'])->refused('an unknown class', 1, 'Job\u{1B}');
-    $run(['retry', 'id' . EVIL, '--queue=mail'])->refused('an unknown id', 1, '\u{1B}');
-    $run(['forget', 'id' . EVIL, '--queue=mail'])->refused('an unknown id', 1, '\u{1B}');
-    $run(['failed', 'show', 'id' . EVIL, '--queue=mail'])->refused('an unknown id', 1, '\u{1B}');
-    $run(['status', 'id' . EVIL])->refused('an unknown id', 1, '\u{1B}');
+    $run(['retry', 'none' . EVIL, '--queue=mail'])->refused('an unknown id', 1, '\u{1B}');
+    $run(['forget', 'none' . EVIL, '--queue=mail'])->refused('an unknown id', 1, '\u{1B}');
+    $run(['failed', 'show', 'none' . EVIL, '--queue=mail'])->refused('an unknown id', 1, '\u{1B}');
+    $run(['status', 'none' . EVIL])->refused('an unknown id', 1, '\u{1B}');
     $run(['status', 'id<error>'])->refused('a tag', 1, 'id<error>');
 
     // Records and reports that another program wrote into the broker.

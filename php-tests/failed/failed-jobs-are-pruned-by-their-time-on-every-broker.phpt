@@ -20,7 +20,7 @@ class Breaks
 function fail(int $jobs, string $queue): void
 {
     Queue::bulk(array_fill(0, $jobs, 'Breaks'), $queue, $queue);
-    (new Ferry\Worker(['stop_when_empty' => true, 'tries' => 1, 'log' => 'none', 'queue' => $queue]))->run();
+    (new Ferry\Worker(['stop_when_empty' => true, 'tries' => 1, 'delay' => 0, 'log' => 'none', 'queue' => $queue]))->run();
 }
 
 /** Every second in which a job of these queues failed. */

@@ -22,7 +22,7 @@ foreach (['Asia/Shanghai', 'America/New_York', 'UTC'] as $zone) {
     date_default_timezone_set($zone);
     $from = time();
     $connection->push('Job1', $zone);
-    (new Ferry\Worker(['stop_when_empty' => true]))->run();
+    (new Ferry\Worker(['stop_when_empty' => true, 'log' => 'none']))->run();
     $to = time();
     $pdo ??= new PDO("sqlite:$path");
     $written = strtotime($pdo->query('SELECT fail_time FROM failed_jobs ORDER BY id DESC LIMIT 1')->fetchColumn());

@@ -68,8 +68,10 @@ foreach (old_cases('database:mariadb') as $name => $case) {
     }
     $answer = old_answer($name, $case['returns'], $call);
     if ($answer instanceof Ferry\Job) {
+        $ours = old_deviation($name)['answer']['reserved'] ?? [];
+        $expected = array_filter(['getRawBody' => $ours['body'] ?? null, 'attempts' => $ours['attempts'] ?? null]) + $case['returns'];
         foreach (['getRawBody', 'attempts', 'getQueue', 'getName'] as $method) {
-            same("$name: $method()", $case['returns'][$method], $answer->$method());
+            same("$name: $method()", $expected[$method], $answer->$method());
         }
     } elseif (!is_array($case['returns'])) {
         same("$name: the answer", $case['returns'], $answer);

@@ -55,7 +55,7 @@ $run = function (string $data, array $options) use ($connection, $start, $tell):
 };
 same('a timeout', 'failed 1 Ends ran longer than its timeout of 0.3 s and was stopped', $run('slow', ['timeout' => 0.3, 'tries' => 1]));
 same('a timeout with tries left', 'retrying 1 Ends ran longer than its timeout of 0.3 s and was stopped', $run('slow', ['timeout' => 0.3, 'tries' => 2, 'delay' => 60]));
-same('a process that had to end', 'failed 1 The job ran longer than its timeout and did not leave; its process was ended', $run('deaf', ['timeout' => 0.3, 'grace' => 0.3, 'tries' => 1]));
+same('a process that had to end', 'failed 1 The job ran longer than its timeout and did not exit; its process was ended', $run('deaf', ['timeout' => 0.3, 'grace' => 0.3, 'tries' => 1]));
 holds('exit', 'failed 1 The worker process ended while this job ran: its handler called exit()', $run('exit', ['tries' => 1]));
 // How it ended is told differently by each PHP.
 holds('a fatal error', 'retrying 1 The worker process ended while this job ran: ', $run('fatal', ['tries' => 2, 'delay' => 60]));

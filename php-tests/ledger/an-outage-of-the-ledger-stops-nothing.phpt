@@ -42,7 +42,7 @@ PHP;
 $worker = Child::php($code);
 same('the worker goes on', 0, $worker->wait());
 same('all are done', 0, $connection->size());
-same('said once by the worker', 1, substr_count($worker->err(), 'the status of jobs cannot be kept'));
+same('said once by the worker', 1, substr_count($worker->err(), 'the status of jobs cannot be written'));
 
 // With the ledger at its place.
 $config['connections']['keeper']['port'] = $port;

@@ -156,7 +156,7 @@ namespace {
             array_key_exists('php', $row) => $row['php'],
             isset($answer['error']) => ['$throws' => ['class' => CLASS_OF_KIND[$answer['error']]]],
             ($answer['settled'] ?? null) === ['Lost'] => ['$throws' => ['class' => Ferry\LostReservation::class]],
-            ($answer['settled'] ?? null) === ['Done'] => null,
+            ($answer['settled'] ?? null) === ['Applied'] => null,
             isset($answer['reserved']) => ['getRawBody' => $answer['reserved']['body'], 'attempts' => $answer['reserved']['attempts'] ?? 1],
             default => $case['returns'],
         };

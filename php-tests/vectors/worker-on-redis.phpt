@@ -110,8 +110,8 @@ namespace {
 ?>
 --EXPECTF--
 [%s] ferry: failed() of Job1 threw: LogicException: failed() itself in %s:%d
-Stack trace:
-#0 [internal function]: app\job\Job1->failed(Array, Object(RuntimeException))
-#1 %s: Ferry\Worker->run()
-#2 {main}
+    Stack trace:
+    #0 [internal function]: app\job\Job1->failed(Array, Object(RuntimeException))
+    #1 %s: Ferry\Worker->run()
+    #2 {main}
 ok

@@ -12,7 +12,7 @@ ob_start();
 $said = ob_get_clean();
 check('no command', !preg_match('/[\x00-\x09\x0b-\x1f\x7f]|\x{9b}|\x{202e}/u', $said), addcslashes($said, "\0..\37"));
 foreach (explode("\n", trim($said)) as $line) {
-    check('a line of ours', (bool) preg_match('/^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\]\[id\\\\r\\\\n\\\\x1b\[2J\] (Processing:|Failed:|Exception:) /', $line), $line);
+    check('a line of ours', (bool) preg_match('/^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\]\[id\\\\r\\\\n\\\\x1b\[2J\] (Processing:|Released:|Exception:) /', $line), $line);
 }
 holds('the name is there', 'X\n[2026-01-01 00:00:00][1] Processed:  Forged\x1b[31mRED\x1b]0;title\x07\u{9b}2J\u{202e}', $said);
 done();

@@ -47,6 +47,8 @@ fn read_frame(stream: &mut TcpStream) -> Vec<u8> {
 /// Serves one client up to `connection.open-ok`, sends `lie` and hangs up when the client does.
 fn serve(listener: &TcpListener, tuned: &Sender<TuneOk>, tune: &[u8], lie: &[u8]) {
     let (mut stream, _) = listener.accept().unwrap();
+    // lapin reads no further once its buffer is full of half a frame, and keeps the socket.
+    stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.read_exact(&mut [0; 8]).unwrap();
     stream.write_all(&start()).unwrap();
     read_frame(&mut stream);
@@ -65,6 +67,9 @@ fn serve(listener: &TcpListener, tuned: &Sender<TuneOk>, tune: &[u8], lie: &[u8]
     let _ = stream.read_to_end(&mut Vec::new());
 }
 
+/// The error of a push may take so long.
+const IN_TIME: Duration = Duration::from_secs(20);
+
 fn push_to(tune: Vec<u8>, lie: Vec<u8>, transport: Transport) -> (ErrorKind, Receiver<TuneOk>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -74,7 +79,9 @@ fn push_to(tune: Vec<u8>, lie: Vec<u8>, transport: Transport) -> (ErrorKind, Rec
     let DriverConfig::Amqp(mut config) = connection_from_dsn("lied", &dsn).unwrap().driver else { panic!("not amqp") };
     (config.connect_timeout, config.io_timeout) = (Duration::from_secs(20), Duration::from_millis(500));
     let broker = AmqpBroker::new(config, Settings { transport, ..Settings::default() });
+    let begun = Instant::now();
     let error = broker.push(&QueueName::new(b"mail").unwrap(), NewJob::ready(&b"{}"[..])).unwrap_err();
+    assert!(begun.elapsed() < IN_TIME, "{:?}", begun.elapsed());
     drop(broker);
     server.join().unwrap();
     (error.kind(), tuned)
@@ -107,10 +114,8 @@ fn limits_too_low_to_work_with_are_an_error_in_time() {
 #[test]
 fn a_frame_larger_than_agreed_is_an_error_in_time_and_not_buffered() {
     for transport in [Transport::Blocking, Transport::Tokio] {
-        let begun = Instant::now();
         let lie = [&[METHOD, 0, 0, 0x7f, 0xff, 0xff, 0xff][..], &vec![b'x'; 16 << 20]].concat();
         let (kind, _) = push_to(tune(0, 0), lie, transport);
         assert_eq!(kind, ErrorKind::Connection);
-        assert!(begun.elapsed() < Duration::from_secs(20));
     }
 }

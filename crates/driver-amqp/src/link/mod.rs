@@ -77,14 +77,20 @@ impl AmqpLink {
         let connected = signals::blocked(|| {
             io.connect(connector.clone(), uri(config, host, *port), properties, runtime.handle().clone(), deadline)
         });
+        let hangup_probe = connector.hangup_probe();
         let connection = match connected {
             Some(Ok(connection)) => connection,
-            Some(Err(error)) => return Err(refusal::of_login(&error, config, address)),
-            None => return Err(not_in_time(address, config.connect_timeout)),
+            failed => {
+                // The library's thread waits for this socket, whatever the server does.
+                hangup_probe.iter().for_each(HangupProbe::cut);
+                return Err(match failed {
+                    Some(Err(error)) => refusal::of_login(&error, config, address),
+                    Some(Ok(_)) | None => not_in_time(address, config.connect_timeout),
+                });
+            }
         };
         let state = Arc::new(Mutex::new(LinkState::default()));
         runtime.handle().spawn(listen(connection.events_listener(), Arc::clone(&state)));
-        let hangup_probe = connector.hangup_probe();
         Ok(Self { connection, io, hangup_probe, state, address: address.clone(), io_timeout: config.io_timeout })
     }
 
@@ -168,9 +174,7 @@ impl AmqpLink {
 
     /// Ends the connection at once, so that the broker reads nothing more of ours.
     pub fn cut(&self) {
-        if let Some(probe) = &self.hangup_probe {
-            probe.cut();
-        }
+        self.hangup_probe.iter().for_each(HangupProbe::cut);
     }
 }
 
