@@ -53,7 +53,7 @@ fn each_way_leaves_the_keys_as_it_should() {
     let failed = broker.admin().unwrap().failed(&queue("q"), 0, 10).unwrap();
     assert_eq!(failed.len(), 1);
     assert_eq!((failed[0].payload.as_slice(), failed[0].failed_at), (body("buried", 0).as_bytes(), NOW));
-    assert_eq!((failed[0].queue.as_str(), failed[0].attempts, failed[0].id.len()), ("q", Some(1), 32));
+    assert_eq!((failed[0].queue.as_str(), failed[0].attempts, failed[0].id.as_str()), ("q", Some(1), "buried"));
     assert_eq!(failed[0].exception, failure(&jobs[3]).exception);
 }
 
