@@ -30,8 +30,6 @@ pub enum Need {
     Discard,
     /// The keys of a queue cannot be taken for the name of another one.
     EndMarks,
-    /// The failed store keeps the number that a push returned, where pushes return numbers.
-    PushedNumbers,
 }
 
 /// One sentence about brokers, and how it is tested.
@@ -170,7 +168,6 @@ fn lacks(driver: &dyn Driver, need: Need) -> Option<&'static str> {
         Need::Clock => (driver.time_can_be_turned(), "nobody can turn its clock"),
         Need::Discard => (driver.can_discard_failed_jobs(), "it always keeps failed jobs"),
         Need::EndMarks => (!driver.names_can_collide(), "its keys have no end mark"),
-        Need::PushedNumbers => (can.id_in_payload, "its failed store does not keep the numbers of pushes"),
     };
     (!has).then_some(reason)
 }

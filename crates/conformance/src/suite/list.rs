@@ -121,7 +121,7 @@ behaviours! {
         a_failed_job_is_known_by_the_id_in_its_payload
         a_failed_job_is_forgotten_by_the_id_in_its_payload
         a_failed_job_without_an_id_is_known_by_one_of_the_store
-        what_a_push_returned_names_the_failed_job: PushedNumbers
+        what_a_push_returned_names_the_failed_job
     }
     poison {
         poison_is_reserved_without_a_count_and_buried_raw
