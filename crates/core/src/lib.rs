@@ -19,7 +19,6 @@ pub mod memory;
 pub mod payload;
 pub mod policy;
 pub mod queue;
-pub mod signals;
 pub mod status;
 pub mod sync;
 pub mod task;

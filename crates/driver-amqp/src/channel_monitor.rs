@@ -1,11 +1,12 @@
 //! A thread that does what PHP has no time for: it gives back deliveries that nobody asks for, settles again what could not be settled, and
 //! notices jobs that the broker takes away.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ferry_core::{Error, ErrorKind, Result, signals};
+use ferry_core::{Error, ErrorKind, Result};
+use ferry_support::{sync, threads};
 
 use crate::connections::AmqpConnections;
 use crate::reserve::JobDeliveries;
@@ -51,13 +52,13 @@ impl ChannelMonitor {
         };
         let spawn = || std::thread::Builder::new().name("ferry-amqp-mon".into()).spawn(run);
         let failed = |e| Error::new(ErrorKind::Refused, "start the thread that monitors AMQP channels").with_source(e);
-        Ok(Self { stop, thread: Some(signals::blocked(spawn).map_err(failed)?) })
+        Ok(Self { stop, thread: Some(threads::with_signals_blocked(spawn).map_err(failed)?) })
     }
 }
 
 impl Drop for ChannelMonitor {
     fn drop(&mut self) {
-        *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *sync::lock(&self.stop.0) = true;
         self.stop.1.notify_all();
         if let Some(thread) = self.thread.take() {
             // A panic of that thread was reported when it happened.
@@ -68,8 +69,8 @@ impl Drop for ChannelMonitor {
 
 /// Waits for the next check. True when the thread is to stop.
 fn sleep_unless_stopped(stop: &(Mutex<bool>, Condvar)) -> bool {
-    let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let (stopped, _) = stop.1.wait_timeout_while(stopped, PERIOD, |stopped| !*stopped).unwrap_or_else(PoisonError::into_inner);
+    let stopped = sync::lock(&stop.0);
+    let stopped = sync::wait_timeout_while(&stop.1, stopped, PERIOD, |stopped| !*stopped);
     *stopped
 }
 

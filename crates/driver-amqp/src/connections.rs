@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use ferry_core::clock::{Clock, SystemClock};
 use ferry_core::config::{AmqpConfig, Declare};
 use ferry_core::job::Due;
 use ferry_core::{QueueName, Result};
+use ferry_support::sync;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel};
@@ -68,7 +69,7 @@ impl PublishRole {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic leaves a connection behind that is whole, or is found dead at its next use.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    sync::lock(mutex)
 }
 
 impl AmqpConnections {

@@ -1,8 +1,10 @@
 //! Publisher confirms that did not come in time: a blocked broker sends them once it reads from the connection again.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+
+use ferry_support::sync;
 
 use lapin::{Channel, Confirmation, PublisherConfirm};
 
@@ -50,7 +52,7 @@ impl LateConfirm {
 
     /// Looks whether the confirm has come.
     pub fn poll(&self) -> LateState {
-        self.group.lock().unwrap_or_else(PoisonError::into_inner).poll(self.at)
+        sync::lock(&self.group).poll(self.at)
     }
 }
 

@@ -43,13 +43,14 @@ mod topology;
 mod unacked;
 mod wait;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Isolation, Settle, SettleResult, Sizes};
 use ferry_core::config::{AmqpConfig, FailedStore};
 use ferry_core::job::{Claim, NewJob, Reservation};
 use ferry_core::{QueueName, Result};
+use ferry_support::sync;
 
 use crate::channel_monitor::ChannelMonitor;
 use crate::connections::AmqpConnections;
@@ -107,12 +108,12 @@ impl AmqpBroker {
 
     fn deliveries(&self) -> MutexGuard<'_, JobDeliveries> {
         // A panic leaves deliveries behind that go back when their channel closes.
-        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.deliveries)
     }
 
     /// Starts the monitor thread with the first reservation.
     fn ensure_monitor(&self) -> Result<()> {
-        let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut monitor = sync::lock(&self.monitor);
         if monitor.is_none() {
             let (connections, registry) = (Arc::clone(&self.connections), Arc::clone(&self.registry));
             *monitor = Some(ChannelMonitor::start(connections, registry, Arc::clone(&self.deliveries))?);
@@ -168,7 +169,7 @@ impl Broker for AmqpBroker {
 
     fn close(&self) {
         // The monitor first: otherwise it would find every queue idle.
-        drop(self.monitor.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(sync::lock(&self.monitor).take());
         let mut deliveries = self.deliveries();
         deliveries.release_idle(&self.connections, Duration::ZERO);
         deliveries.forget();

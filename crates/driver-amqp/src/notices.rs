@@ -1,7 +1,9 @@
 //! What an operator should know and no call returns: kept here until the worker takes it to its log.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use ferry_support::sync;
 
 /// The most notices that are kept. Nobody takes them while PHP is busy, or outside a worker.
 const MOST: usize = 64;
@@ -13,7 +15,7 @@ pub struct Notices(Mutex<VecDeque<String>>);
 impl Notices {
     /// Adds one.
     pub fn add(&self, notice: String) {
-        let mut notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notices = sync::lock(&self.0);
         if notices.len() == MOST {
             notices.pop_front();
         }
@@ -22,7 +24,7 @@ impl Notices {
 
     /// Takes all of them.
     pub fn take(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+        sync::lock(&self.0).drain(..).collect()
     }
 }
 

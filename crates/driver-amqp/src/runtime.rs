@@ -2,7 +2,8 @@
 
 use std::thread::JoinHandle;
 
-use ferry_core::{Error, ErrorKind, Result, signals};
+use ferry_core::{Error, ErrorKind, Result};
+use ferry_support::threads;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
@@ -34,7 +35,7 @@ impl AmqpRuntime {
             runtime.shutdown_background();
         };
         let spawn = || std::thread::Builder::new().name("ferry-amqp".into()).spawn(run);
-        let thread = signals::blocked(spawn).map_err(failed)?;
+        let thread = threads::with_signals_blocked(spawn).map_err(failed)?;
         Ok(Self { transport, handle, stop: Some(stop), thread: Some(thread) })
     }
 

@@ -1,11 +1,12 @@
 //! Declaring queues, exchanges and the levels of delays, once per connection.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use ferry_core::Result;
 use ferry_core::config::{AmqpConfig, Declare, QueueType, Value};
+use ferry_support::sync;
 use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
@@ -56,7 +57,7 @@ struct Known {
 
 impl TopologyCache {
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.0)
     }
 
     /// Forgets everything: the connection is new, or somebody removed something.

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use ferry_core::job::{Claim, Receipt};
 use ferry_core::{QueueName, Result};
+use ferry_support::sync;
 use lapin::options::{BasicAckOptions, BasicNackOptions, ChannelFlowOptions};
 use lapin::{BasicProperties, Channel};
 
@@ -22,7 +23,7 @@ pub struct UnackedRegistry(Mutex<HashMap<u64, Arc<ConsumerChannel>>>);
 
 impl UnackedRegistry {
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<ConsumerChannel>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.0)
     }
 
     /// Adds a channel.
@@ -129,7 +130,7 @@ impl ConsumerChannel {
     }
 
     pub fn held(&self) -> MutexGuard<'_, HashMap<u64, Unacked>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.held)
     }
 
     /// Takes a job out, to settle it. [`ConsumerChannel::put_back`] or [`ConsumerChannel::end_settlement`] must follow.
@@ -161,7 +162,7 @@ impl ConsumerChannel {
     /// No ack is sent while this is held: each makes room for another delivery, and lapin drops a delivery that arrives after its consumer
     /// was cancelled. It would be redelivered, and cost an attempt.
     pub fn hold_acks(&self) -> MutexGuard<'_, ()> {
-        self.ack_gate.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.ack_gate)
     }
 
     /// Acks deliveries in as few frames as possible, without waiting for the broker.
@@ -180,7 +181,7 @@ impl ConsumerChannel {
     }
 
     async fn send_acks(&self, tags: impl IntoIterator<Item = u64>) -> lapin::Result<()> {
-        let acks = self.acked.lock().unwrap_or_else(PoisonError::into_inner).add(tags);
+        let acks = sync::lock(&self.acked).add(tags);
         let frames = acks.into_iter().map(|ack| self.channel.basic_ack(ack.tag, BasicAckOptions { multiple: ack.multiple }));
         wait::all(frames).await.into_iter().collect()
     }
@@ -194,7 +195,7 @@ impl ConsumerChannel {
     pub fn requeue(&self, tag: u64) -> Result<()> {
         let _gate = self.hold_acks();
         // A later frame with `multiple` may cover it; the broker ignores tags that are settled.
-        drop(self.acked.lock().unwrap_or_else(PoisonError::into_inner).add([tag]));
+        drop(sync::lock(&self.acked).add([tag]));
         self.link.send(self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }))
     }
 

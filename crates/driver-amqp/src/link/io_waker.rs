@@ -6,11 +6,13 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::AsFd;
 use std::pin::pin;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
+
+use ferry_support::sync;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -82,7 +84,7 @@ impl IoWaker {
     /// Wakes the threads that wait for an answer: bytes were read and parsed.
     pub fn announce(&self) {
         self.reads.fetch_add(1, Ordering::SeqCst);
-        for thread in std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner)) {
+        for thread in std::mem::take(&mut *sync::lock(&self.waiting)) {
             thread.unpark();
         }
     }
@@ -107,7 +109,7 @@ impl IoWaker {
             self.wake();
             return Some(output);
         }
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(thread::current());
+        sync::lock(&self.waiting).push(thread::current());
         self.wake();
         let until = deadline.min(Instant::now() + READ_WAIT);
         while self.reads.load(Ordering::SeqCst) == before {

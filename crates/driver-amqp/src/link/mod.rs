@@ -3,14 +3,14 @@
 mod blocking_stream;
 mod io_waker;
 mod socket;
-mod tls;
 mod transport;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ferry_core::config::{Address, AmqpConfig};
-use ferry_core::{Error, ErrorKind, Result, signals};
+use ferry_core::{Error, ErrorKind, Result};
+use ferry_support::{sync, threads, tls};
 use futures_core::Stream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Channel, Connection, ConnectionProperties, Event};
@@ -67,14 +67,21 @@ impl AmqpLink {
         let Address::Tcp { host, port } = address else {
             return Err(Error::new(ErrorKind::Config, format!("{address} is no address of a RabbitMQ server")));
         };
-        let tls = config.tls.as_ref().map(|tls| Ok::<_, Error>((tls::client(tls)?, tls::server_name(tls, host)?))).transpose()?;
+        let tls = config
+            .tls
+            .as_ref()
+            .map(|tls| {
+                let name = tls::server_name(tls, address)?.to_str().into_owned();
+                Ok::<_, Error>((tls::client_config(tls)?, name))
+            })
+            .transpose()?;
         let io = ConnectionIo::new(runtime.transport())?;
         let connector = Connector::new(host.clone(), *port, config.connect_timeout, tls);
         let properties = ConnectionProperties::default()
             .with_connection_name(format!("ferry {} {purpose}", std::process::id()).into())
             .with_client_property("product".into(), "Ferry".into());
         let deadline = Instant::now() + config.connect_timeout;
-        let connected = signals::blocked(|| {
+        let connected = threads::with_signals_blocked(|| {
             io.connect(connector.clone(), uri(config, host, *port), properties, runtime.handle().clone(), deadline)
         });
         let hangup_probe = connector.hangup_probe();
@@ -104,13 +111,13 @@ impl AmqpLink {
         if !self.connection.status().blocked() {
             return None;
         }
-        let reason = self.state.lock().unwrap_or_else(PoisonError::into_inner).blocked.clone();
+        let reason = sync::lock(&self.state).blocked.clone();
         Some(reason.unwrap_or_else(|| "a resource is short".into()))
     }
 
     /// Why the connection ended, if the broker or the network gave a reason.
     pub fn end_reason(&self) -> Option<String> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).end.clone()
+        sync::lock(&self.state).end.clone()
     }
 
     /// The negotiated heartbeat in seconds; 0 is none.
@@ -206,7 +213,7 @@ fn uri(config: &AmqpConfig, host: &str, port: u16) -> AMQPUri {
 async fn listen(events: impl Stream<Item = Event>, state: Arc<Mutex<LinkState>>) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = std::future::poll_fn(|context| events.as_mut().poll_next(context)).await {
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = sync::lock(&state);
         match event {
             Event::ConnectionBlocked(reason) => state.blocked = Some(reason),
             Event::ConnectionUnblocked => state.blocked = None,

@@ -3,8 +3,10 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use ferry_support::{net, sync};
 
 use async_rs::Tokio;
 use async_rs::traits::Reactor;
@@ -36,7 +38,8 @@ impl Connector {
 
     /// Connects a socket on which lapin's thread sleeps.
     pub async fn open_blocking(&self, waker: &Arc<IoWaker>) -> lapin::Result<AsyncTcpStream<BlockingStream>> {
-        let socket = self.first_that_connects()?;
+        let socket = net::connect_tcp(&self.0.host, self.0.port, Instant::now() + self.0.timeout)?;
+        socket.set_nonblocking(true)?;
         self.note_opened(socket.try_clone()?);
         self.with_tls(BlockingStream::new(socket, Arc::clone(waker))).await
     }
@@ -58,11 +61,11 @@ impl Connector {
 
     /// A second handle on the socket that was opened.
     pub fn hangup_probe(&self) -> Option<HangupProbe> {
-        self.0.opened.lock().unwrap_or_else(PoisonError::into_inner).take().map(HangupProbe)
+        sync::lock(&self.0.opened).take().map(HangupProbe)
     }
 
     fn note_opened(&self, socket: TcpStream) {
-        *self.0.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+        *sync::lock(&self.0.opened) = Some(socket);
     }
 
     async fn with_tls<S>(&self, socket: S) -> lapin::Result<AsyncTcpStream<S>>
@@ -78,21 +81,6 @@ impl Connector {
 
     fn addresses(&self) -> io::Result<impl Iterator<Item = SocketAddr> + use<>> {
         (self.0.host.as_str(), self.0.port).to_socket_addrs()
-    }
-
-    fn first_that_connects(&self) -> io::Result<TcpStream> {
-        let mut last = None;
-        for address in self.addresses()? {
-            match TcpStream::connect_timeout(&address, self.0.timeout) {
-                Ok(socket) => {
-                    socket.set_nodelay(true)?;
-                    socket.set_nonblocking(true)?;
-                    return Ok(socket);
-                }
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(no_address))
     }
 }
 
