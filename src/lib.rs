@@ -1,4 +1,4 @@
-//! Ferry, the PHP extension: the border between PHP and the crates.
+//! Ferry, the PHP extension: the boundary between PHP and the crates.
 //!
 //! Floor plan:
 //!

@@ -1,4 +1,4 @@
-//! The hand-written part of the border: what the engine offers and the binding crate lacks.
+//! The hand-written part of the boundary: what the engine offers and the binding crate lacks.
 //!
 //! Everything here runs on PHP's thread. Other threads never come here.
 

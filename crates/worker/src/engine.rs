@@ -181,14 +181,14 @@ impl<'a> Engine<'a> {
                 if self.stops_when_empty() {
                     break RunEnd::Code(exit::STOPPED);
                 }
-                health.alive(Instant::now());
+                self.show_health(&mut health)?;
                 self.sleep_interruptible(SLICE)?;
                 continue;
             }
             match source.reserve(self, &queues, self.reserve_timeout()) {
                 Ok(found) => {
                     self.broker_answered(&mut outage)?;
-                    health.alive(Instant::now());
+                    self.show_health(&mut health)?;
                     if let Some(code) = self.run_batch(source, found)? {
                         break RunEnd::Code(code);
                     }
@@ -203,6 +203,11 @@ impl<'a> Engine<'a> {
         };
         health.remove();
         Ok(end)
+    }
+
+    /// Writes the health file. A failure is a notice in the log.
+    fn show_health(&self, health: &mut Health) -> std::result::Result<(), Halt> {
+        health.alive(Instant::now()).map_or(Ok(()), |failure| self.host.event(Event::Notice(&failure)))
     }
 
     fn broker_answered(&self, outage: &mut OutageTracker) -> std::result::Result<(), Halt> {

@@ -10,21 +10,26 @@ const EVERY: Duration = Duration::from_secs(1);
 pub struct Health {
     path: Option<PathBuf>,
     written: Option<Instant>,
+    failed: bool,
 }
 
 impl Health {
     /// Without a path nothing is written.
     pub fn new(path: Option<PathBuf>) -> Self {
-        Self { path, written: None }
+        Self { path, written: None, failed: false }
     }
 
-    /// The broker has answered. Errors are not reported: a probe sees that the file grows old.
-    pub fn alive(&mut self, now: Instant) {
-        let Some(path) = &self.path else { return };
-        if self.written.is_none_or(|written| now >= written + EVERY) {
-            let _ = std::fs::write(path, format!("{}\n", std::process::id()));
-            self.written = Some(now);
+    /// The broker has answered. Returns why the file cannot be written, once until it can be again.
+    pub fn alive(&mut self, now: Instant) -> Option<String> {
+        let path = self.path.as_ref()?;
+        if self.written.is_some_and(|written| now < written + EVERY) {
+            return None;
         }
+        self.written = Some(now);
+        let result = std::fs::write(path, format!("{}\n", std::process::id()));
+        let failed_before = std::mem::replace(&mut self.failed, result.is_err());
+        let error = result.err().filter(|_| !failed_before)?;
+        Some(format!("the health file {} cannot be written: {error} (a probe will take this worker for dead)", path.display()))
     }
 
     /// The worker stops: there is nothing to probe any more.
@@ -32,5 +37,23 @@ impl Health {
         if let Some(path) = &self.path {
             let _ = std::fs::remove_file(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_reported_once() {
+        let mut health = Health::new(Some("/nowhere/of/ours/health".into()));
+        let now = Instant::now();
+        assert!(health.alive(now).is_some_and(|text| text.contains("/nowhere/of/ours/health")));
+        assert_eq!(health.alive(now + 2 * EVERY), None);
+    }
+
+    #[test]
+    fn without_a_path_nothing_is_written_and_nothing_reported() {
+        assert_eq!(Health::new(None).alive(Instant::now()), None);
     }
 }
