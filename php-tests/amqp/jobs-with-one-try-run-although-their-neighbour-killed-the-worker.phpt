@@ -55,19 +55,20 @@ Queue::push('Kills', '');
 foreach (range(1, 10) as $number) {
     Queue::push('OneTry', (string) $number);
 }
+// The death may have taken acknowledgements of fast jobs with it: those run again, and do not count here.
+$finished = fn () => count(preg_grep('/^(one|kills)/', @file(MARKS) ?: [])) >= 11;
 // Workers that are killed are started anew.
 $deadline = hrtime(true) + 60e9;
 $starts = 0;
 do {
     $starts++;
-    reap(fork(function () {
+    reap(fork(function () use ($finished) {
         $worker = new Ferry\Worker(['log' => 'none', 'tries' => 3, 'max_time' => 30]);
-        $worker->on('looping', fn () => count(@file(MARKS) ?: []) >= 111 && $worker->stop());
+        $worker->on('looping', fn () => $finished() && $worker->stop());
         $worker->run();
     }));
-    $lines = @file($marks, FILE_IGNORE_NEW_LINES) ?: [];
-} while (count($lines) < 111 && hrtime(true) < $deadline && Queue::stats()['failed'] === 0);
-$ones = array_values(array_filter($lines, fn ($line) => str_starts_with($line, 'one')));
+} while (!$finished() && hrtime(true) < $deadline && Queue::stats()['failed'] === 0);
+$ones = array_values(array_filter(file($marks, FILE_IGNORE_NEW_LINES), fn ($line) => str_starts_with($line, 'one')));
 sort($ones, SORT_NATURAL);
 same('each ran once, in its first attempt', array_map(fn ($number) => "one 1 $number", range(1, 10)), $ones);
 same('nothing failed', 0, Queue::stats()['failed']);

@@ -6,6 +6,7 @@ namespace Ferry\Console\Process;
 
 use Ferry\Console\ExitCode;
 use Ferry\Console\Refusal;
+use Ferry\Console\Text;
 
 /**
  * Keeps worker processes alive. It starts fresh PHP processes and never forks, so nothing is inherited; it has no connection to a broker,
@@ -64,6 +65,7 @@ final class Master
     public function run(): int
     {
         $this->signals->catch();
+        self::loadFiles();
         if (!Signals::areSupported()) {
             $this->log->warning('this PHP has no pcntl, so the master cannot handle signals: when it ends, its workers finish their jobs and exit; HUP, USR2 '
                 . 'and CONT do not work (install pcntl, or use `ferry restart`, `ferry pause` and `ferry stop`)');
@@ -85,6 +87,17 @@ final class Master
             $this->log->close();
         }
         return $this->exitCode;
+    }
+
+    /**
+     * Opens the files that the loop will need while there are descriptors: classes, even those that say that there are none, and the time zone of the
+     * log, without whose file Debian's PHP crashes.
+     */
+    private static function loadFiles(): void
+    {
+        $ours = array_map(fn ($file) => __NAMESPACE__ . '\\' . basename($file, '.php'), glob(__DIR__ . '/*.php') ?: []);
+        array_map(class_exists(...), [...$ours, Refusal::class, ExitCode::class, Text::class]);
+        date('c');
     }
 
     private function isOver(): bool
