@@ -62,6 +62,7 @@ final class Application extends Base
             'status' => fn () => new Command\Status($connections),
             'dead' => fn () => new Command\DeadTasks($connections),
             'doctor' => fn () => new Command\Doctor($connections),
+            'bench' => fn () => new Command\Bench($launch, $connections),
         ]));
     }
 
