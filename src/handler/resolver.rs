@@ -8,17 +8,45 @@ use crate::classes::call_queued_handler::CallQueuedHandler;
 use crate::zend::call::{self, CallFailure, Called};
 use crate::zend::objects::{self, PropertyKey};
 
-/// How a worker finds handlers. The default takes class names as they are.
+/// What an application says of all its handlers: of those of a worker, or of the whole request.
 #[derive(Default)]
-pub struct Resolver {
-    /// Which think-queue the handlers were written for.
-    pub family: Family,
+pub struct HandlerOptions {
     /// `callable(string $class, mixed $data): object` in place of `new`.
     pub factory: Option<Zval>,
     /// A class, or a factory, for the object that handlers get as their job.
     pub job: Option<Zval>,
     /// Namespace of short names.
     pub namespace: Option<String>,
+}
+
+impl HandlerOptions {
+    /// These, and the others' where these say nothing.
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            factory: self.factory.or(others.factory),
+            job: self.job.or(others.job),
+            namespace: self.namespace.or(others.namespace),
+        }
+    }
+}
+
+impl Clone for HandlerOptions {
+    fn clone(&self) -> Self {
+        Self {
+            factory: self.factory.as_ref().map(Zval::shallow_clone),
+            job: self.job.as_ref().map(Zval::shallow_clone),
+            namespace: self.namespace.clone(),
+        }
+    }
+}
+
+/// How handlers are found. The default takes class names as they are.
+#[derive(Default)]
+pub struct Resolver {
+    /// Which think-queue the handlers were written for.
+    pub family: Family,
+    /// How they are made and what they get.
+    pub options: HandlerOptions,
     /// Names with classes of their own.
     pub handlers: Vec<(String, String)>,
     /// Whether only `handlers` may run.
@@ -57,7 +85,7 @@ impl Resolver {
         if self.strict && !object_job {
             return Err(CallFailure::Missing(format!("{name} is not in the worker's list of handlers")));
         }
-        if let (Some(namespace), false) = (&self.namespace, name.contains('\\')) {
+        if let (Some(namespace), false) = (&self.options.namespace, name.contains('\\')) {
             let full = self.family.job_class(namespace, name);
             if call::class(&full)?.is_some() {
                 return Ok(full);
@@ -71,7 +99,7 @@ impl Resolver {
         if class.is_empty() {
             return Err(CallFailure::Missing("the job names no class".to_owned()));
         }
-        let needs_no_class = self.factory.is_some() || is_object_handler(class);
+        let needs_no_class = self.options.factory.is_some() || is_object_handler(class);
         Ok(needs_no_class || call::class(class)?.is_some())
     }
 
@@ -86,7 +114,7 @@ impl Resolver {
     }
 
     fn make(&self, class: &str, data: &Zval) -> Called {
-        if let Some(factory) = &self.factory {
+        if let Some(factory) = &self.options.factory {
             return call::callable(factory, &mut [objects::text(class.as_bytes()), data.shallow_clone()]);
         }
         if is_object_handler(class) {
@@ -107,12 +135,12 @@ impl Resolver {
 
     /// The values it holds, for the cycle collector.
     pub fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
-        [&self.factory, &self.job, &self.allowed_classes].into_iter().flatten().for_each(visit);
+        [&self.options.factory, &self.options.job, &self.allowed_classes].into_iter().flatten().for_each(visit);
     }
 
     /// What the handler gets as its job.
     pub fn argument(&self, job: &Zval) -> Called {
-        let Some(wanted) = &self.job else { return Ok(job.shallow_clone()) };
+        let Some(wanted) = &self.options.job else { return Ok(job.shallow_clone()) };
         if let Some(name) = wanted.str()
             && let Some(class) = call::class(name)?
         {

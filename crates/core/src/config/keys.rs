@@ -124,6 +124,8 @@ pub enum Holds {
     Arguments,
     /// An array that the parser walks itself.
     Section,
+    /// What the worker's option of the same name holds: a PHP value, which the extension reads.
+    WorkerOption,
     /// Anything: accepted for think-queue's sake and not read.
     Ignored,
 }
@@ -201,6 +203,14 @@ pub const KEYS: &[ConfigKey] = &[
         "Arrays by name, one for each connection. Names are free text.", "以名称为键的数组，每个连接一个。名称可任意。"),
     key(Group::Top, "failed", Holds::Section, Fallback::None,
         "What becomes of failed jobs, on every connection.", "失败任务的去向，对所有连接有效。"),
+    key(Group::Top, "handler", Holds::WorkerOption, Fallback::None,
+        "Creates the handlers of workers, of `sync` connections and of `pop()->fire()`.",
+        "创建处理类实例，用于 worker、`sync` 连接与 `pop()->fire()`。"),
+    key(Group::Top, "job", Holds::WorkerOption, Fallback::None,
+        "Class or factory of the object that these handlers and the listeners of a worker receive.",
+        "这些处理类与 worker 的监听器所收到的任务对象：类名或工厂。"),
+    key(Group::Top, "namespace", Holds::WorkerOption, Fallback::None,
+        "Namespace for short job names.", "短任务名所在的命名空间。"),
 
     key(Group::Every, "type", Holds::Text, Fallback::Words("from `url`", "由 `url` 决定"),
         "`redis`, `sqlite`, `mysql`, `postgres`, `amqp`, `sync`, `memory` or think-queue's `database`, in any case.",

@@ -554,7 +554,8 @@ const SECRET_IN_TYPE: &str = "redis://:s3cr3t-Pa55@h";
 /// A value that a key of this kind takes.
 fn example(key: &ConfigKey) -> Value {
     match key.holds {
-        Holds::Text | Holds::Secret | Holds::Path | Holds::Identifier | Holds::Queue | Holds::Ignored | Holds::Host => "x".into(),
+        Holds::Text | Holds::Secret | Holds::Path | Holds::Identifier | Holds::Queue | Holds::Host => "x".into(),
+        Holds::Ignored | Holds::WorkerOption => "x".into(),
         Holds::Hosts => "x:1,y".into(),
         Holds::Url => "".into(),
         Holds::Whole(least, _) => Value::Int(least),
