@@ -12,6 +12,7 @@ mod resident;
 mod resolver;
 mod stop_requests;
 pub mod sync;
+#[cfg(feature = "amqp")]
 pub mod tasks;
 
 use std::cell::{Cell, RefCell};
