@@ -16,3 +16,4 @@ pub mod memory;
 pub mod objects;
 pub mod sensitive;
 pub mod signals;
+pub mod signature;
