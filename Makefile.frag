@@ -7,7 +7,7 @@ FERRY_TARGET_DIR = $(srcdir)/target
 FERRY_SOURCES = $(shell find $(srcdir)/src $(srcdir)/crates $(srcdir)/Cargo.toml $(srcdir)/Cargo.lock $(srcdir)/build.rs -type f)
 
 $(phplibdir)/ferry.so: $(FERRY_SOURCES)
-	cd $(srcdir) && PHP="$(FERRY_PHP)" PHP_CONFIG="$(FERRY_PHP_CONFIG)" $(FERRY_CARGO) build --profile $(FERRY_PROFILE) --locked --package ferry --target-dir "$(FERRY_TARGET_DIR)"
+	cd $(srcdir) && PHP="$(FERRY_PHP)" PHP_CONFIG="$(FERRY_PHP_CONFIG)" $(FERRY_CARGO) build --profile $(FERRY_PROFILE) --locked --package ferry $(FERRY_FEATURES) --target-dir "$(FERRY_TARGET_DIR)"
 	$(mkinstalldirs) $(phplibdir)
 	cp "$(FERRY_TARGET_DIR)/$(FERRY_PROFILE)/libferry.so" $@
 

@@ -17,8 +17,11 @@ const HEADERS: &str = r#"
 #include "ext/standard/info.h"
 "#;
 
+/// `PHP_VERSION_ID` of the PHP that the extension is written for. composer.json says the same.
+const SUPPORTED: std::ops::Range<u32> = 80100..80600;
+
 fn main() {
-    for name in ["PHP", "PHP_CONFIG", "PATH"] {
+    for name in ["PHP", "PHP_CONFIG", "PATH", "SQLITE3_LIB_DIR"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
     println!("cargo:rerun-if-changed=build.rs");
@@ -27,6 +30,7 @@ fn main() {
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
 
     check_php();
+    check_sqlite();
     declare_engine();
 }
 
@@ -46,7 +50,27 @@ fn check_php() {
     if version >= 80200 {
         println!("cargo:rustc-cfg=php82");
     }
-    assert!((80100..80600).contains(&version), "Ferry supports PHP 8.1 to 8.5: `{php}` is {version}.");
+    assert!(SUPPORTED.contains(&version), "Ferry supports PHP 8.1 to 8.5: `{php}` is {version}.");
+}
+
+/// Links a program with the system's SQLite: a missing library would otherwise be a page of linker arguments after minutes of compiling.
+fn check_sqlite() {
+    if std::env::var_os("CARGO_FEATURE_SQLITE").is_none() || std::env::var_os("SQLITE3_LIB_DIR").is_some() {
+        return;
+    }
+    let folder = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let source = folder.join("links_sqlite.c");
+    std::fs::write(&source, "int main(void) { return 0; }\n")
+        .unwrap_or_else(|error| panic!("cannot write {}: {error}", source.display()));
+    let links = Command::new("cc").arg(&source).arg("-o").arg(folder.join("links_sqlite")).arg("-lsqlite3").output();
+    let output = links
+        .unwrap_or_else(|error| panic!("Ferry needs a C compiler to link: `cc` does not run ({error}). Debian: gcc libc6-dev."));
+    assert!(
+        output.status.success(),
+        "Ferry needs the system's SQLite library: linking with -lsqlite3 fails. Install it (Debian: libsqlite3-dev), set \
+         SQLITE3_LIB_DIR to its folder, or build without that driver: --no-default-features --features redis,amqp.\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Writes `engine.rs` of OUT_DIR: the symbols that `src/zend/engine.rs` names, declared as the installed headers declare them. A

@@ -62,7 +62,7 @@ extern "C" fn shutdown(_kind: i32, _module_number: i32) -> i32 {
 /// What PHP asks when it loads the extension.
 #[php_module]
 pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
-    module
+    let module = module
         .name("ferry")
         .version(env!("CARGO_PKG_VERSION"))
         .startup_function(startup)
@@ -76,7 +76,16 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .class::<classes::worker::PhpWorker>()
         .class::<classes::status::PhpStatus>()
         .class::<classes::guard::PhpGuard>()
-        .class::<classes::call_queued_handler::CallQueuedHandler>()
+        .class::<classes::call_queued_handler::CallQueuedHandler>();
+    #[cfg(feature = "amqp")]
+    let module = tasks(module);
+    module
+}
+
+/// The tasks of RabbitMQ, which a build without that driver does not have.
+#[cfg(feature = "amqp")]
+fn tasks(module: ModuleBuilder) -> ModuleBuilder {
+    module
         .class::<classes::task_message::TaskMessage>()
         .class::<classes::task_result::TaskResult>()
         .class::<classes::task_registry::TaskHandlerRegistry>()

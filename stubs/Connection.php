@@ -8,15 +8,16 @@ namespace Ferry;
 class Connection
 {
     /**
-     * A connection separate from those of {@see Queue::configure()}, named `default`. Opens nothing.
+     * A connection separate from those of {@see Queue::configure()}. Opens nothing.
      *
      * Equal configurations share their sockets, across the requests of a PHP-FPM process too.
      *
      * @param string|array<string, mixed> $config a DSN, or the array of one connection: `['type' => 'redis', 'host' => ...]`
-     * @throws ConfigException an unknown key, a wrong value, a missing one
+     * @param string|null $name its name in errors, in {@see Job::getConnection()} and in the records of failed jobs; `default` without
+     * @throws ConfigException an unknown key, a wrong value, a missing one, an empty name
      * @throws InvalidArgumentException neither an array nor a string
      */
-    public function __construct(mixed $config)
+    public function __construct(mixed $config, ?string $name = null)
     {
     }
 

@@ -10,13 +10,21 @@ pub mod job;
 pub mod queue;
 mod queue_methods;
 pub mod status;
+#[cfg(feature = "amqp")]
 pub mod task_consumer;
+#[cfg(feature = "amqp")]
 pub mod task_dead_letters;
+#[cfg(feature = "amqp")]
 pub mod task_handler;
+#[cfg(feature = "amqp")]
 pub mod task_message;
+#[cfg(feature = "amqp")]
 pub mod task_producer;
+#[cfg(feature = "amqp")]
 pub mod task_registry;
+#[cfg(feature = "amqp")]
 pub mod task_result;
+#[cfg(feature = "amqp")]
 pub mod task_schema;
 mod tracking;
 pub mod worker;
@@ -35,6 +43,7 @@ static SHOULD_QUEUE: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut()
 /// Registers what the class macros cannot express: the exceptions and the marker interface `Ferry\ShouldQueue`.
 pub fn register() -> ext_php_rs::error::Result<()> {
     exceptions::register()?;
+    #[cfg(feature = "amqp")]
     task_handler::register()?;
     ClassBuilder::new("Ferry\\ShouldQueue")
         .flags(ClassFlags::Interface)
@@ -50,9 +59,12 @@ pub fn show_to_collector() {
     gc::show::<worker::PhpWorker>();
     gc::show::<job::PhpJob>();
     gc::show::<call_queued_handler::CallQueuedHandler>();
-    gc::show::<task_consumer::TaskConsumer>();
-    gc::show::<task_registry::TaskHandlerRegistry>();
-    gc::show::<task_result::TaskResult>();
+    #[cfg(feature = "amqp")]
+    {
+        gc::show::<task_consumer::TaskConsumer>();
+        gc::show::<task_registry::TaskHandlerRegistry>();
+        gc::show::<task_result::TaskResult>();
+    }
 }
 
 /// `Ferry\Queue`.
@@ -61,7 +73,7 @@ pub fn queue_class() -> &'static ClassEntry {
 }
 
 /// The arguments that may hold a DSN with its password, also by mistake: class, method in lower case, and which argument from 1 on.
-pub fn with_secrets() -> [(&'static ClassEntry, &'static str, u32); 10] {
+pub fn with_secrets() -> Vec<(&'static ClassEntry, &'static str, u32)> {
     [
         (queue_class(), "configure", 1),
         (queue_class(), "connection", 1),
@@ -69,11 +81,16 @@ pub fn with_secrets() -> [(&'static ClassEntry, &'static str, u32); 10] {
         (worker::PhpWorker::get_metadata().ce(), "__construct", 1),
         (guard::PhpGuard::get_metadata().ce(), "__construct", 1),
         (status::PhpStatus::get_metadata().ce(), "find", 2),
+        #[cfg(feature = "amqp")]
         (task_producer::TaskProducer::get_metadata().ce(), "__construct", 1),
+        #[cfg(feature = "amqp")]
         (task_consumer::TaskConsumer::get_metadata().ce(), "__construct", 1),
+        #[cfg(feature = "amqp")]
         (task_dead_letters::DeadLetters::get_metadata().ce(), "__construct", 1),
+        #[cfg(feature = "amqp")]
         (task_schema::Schema::get_metadata().ce(), "declare", 1),
     ]
+    .to_vec()
 }
 
 /// `Ferry\Job`.

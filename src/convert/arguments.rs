@@ -148,6 +148,7 @@ pub fn truth(value: &Zval) -> Option<bool> {
 
 /// A whole number in weak mode.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(feature = "amqp"), allow(dead_code, reason = "only the classes of tasks take one"))]
 pub struct Whole(pub i64);
 
 impl<'a> FromZval<'a> for Whole {
@@ -165,6 +166,7 @@ impl StubLiteral for Whole {
 }
 
 /// An array.
+#[cfg_attr(not(feature = "amqp"), allow(dead_code, reason = "only the classes of tasks take one"))]
 pub struct List<'a>(pub &'a Zval);
 
 impl<'a> FromZval<'a> for List<'a> {
@@ -176,6 +178,7 @@ impl<'a> FromZval<'a> for List<'a> {
 }
 
 /// An array or nothing.
+#[cfg_attr(not(feature = "amqp"), allow(dead_code, reason = "only the classes of tasks take one"))]
 pub struct MaybeList<'a>(pub Option<&'a Zval>);
 
 impl<'a> FromZval<'a> for MaybeList<'a> {

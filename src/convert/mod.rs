@@ -9,6 +9,7 @@ pub mod delay;
 pub mod errors;
 pub mod kept;
 pub mod spec;
+#[cfg(feature = "amqp")]
 pub mod task;
 pub mod which;
 pub mod worker;

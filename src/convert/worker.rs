@@ -17,11 +17,12 @@ use ferry_core::queue::QueueName;
 use ferry_worker::Options;
 
 use crate::classes::connection::PhpConnection;
+use crate::classes::exceptions::{self, Class};
 use crate::convert::arguments::{integer, textual, truth};
 use crate::convert::control::Control;
 use crate::convert::errors::{exception, invalid};
 use crate::convert::{backoff, delay};
-use crate::handler::{Log, LogLevel, Resolver, Sink};
+use crate::handler::{HandlerOptions, Log, LogLevel, Resolver, Sink};
 use crate::request;
 use crate::zend::objects::{self, PropertyKey};
 
@@ -60,6 +61,9 @@ const NAMES: [&str; 32] = [
     "strict",
     "allowed_classes",
 ];
+
+/// Whose the options are that stand in a configuration.
+const CONFIGURATION: &str = "configuration";
 
 /// What a worker was asked to do.
 pub struct WorkerOptions {
@@ -117,7 +121,7 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
 
 /// The given options, each known by name.
 pub struct Given {
-    /// Whose they are: of a `worker` or a `consumer`.
+    /// Whose they are: of a `worker`, a `consumer` or the `configuration`.
     whose: &'static str,
     values: Vec<(&'static str, Zval)>,
 }
@@ -142,6 +146,18 @@ impl Given {
             PhpResult::Ok(())
         })?;
         Ok(Self { whose, values })
+    }
+
+    /// Reads the options for handlers out of a whole configuration, whose other keys are not looked at.
+    pub fn of_configuration(array: &Zval) -> Self {
+        let given = |name| {
+            let value = array.dereference().array()?.get(name)?.dereference();
+            (!value.is_null()).then(|| (name, value.shallow_clone()))
+        };
+        Self {
+            whose: CONFIGURATION,
+            values: ["handler", "container", "job", "namespace"].into_iter().filter_map(given).collect(),
+        }
     }
 
     /// What was given for an option.
@@ -219,7 +235,8 @@ impl Given {
 
     /// The error about an option with a wrong value.
     pub fn wrong(&self, name: &str, wanted: &str) -> PhpException {
-        invalid(format!("the {} option `{name}` must be {wanted}", self.whose))
+        let message = format!("the {} option `{name}` must be {wanted}", self.whose);
+        if self.whose == CONFIGURATION { exceptions::make(Class::Config, message) } else { invalid(message) }
     }
 
     fn duration(&self, name: &str) -> PhpResult<Option<Duration>> {
@@ -300,6 +317,12 @@ impl Given {
             Some(list) if list.is_array() => Some(list.shallow_clone()),
             Some(_) => return Err(self.wrong("allowed_classes", "a list of class names")),
         };
+        let options = self.handlers()?.or(request::handlers());
+        Ok(Resolver { family, options, handlers, strict, allowed_classes })
+    }
+
+    /// What is said of all handlers.
+    pub fn handlers(&self) -> PhpResult<HandlerOptions> {
         let job = match self.get("job") {
             None => None,
             Some(value) if value.is_string() || value.is_callable() => Some(value.shallow_clone()),
@@ -309,8 +332,8 @@ impl Given {
             None => None,
             Some(value) => Some(value.string().ok_or_else(|| self.wrong("namespace", "a string"))?.trim_matches('\\').to_owned()),
         };
-        let container = self.container()?;
-        Ok(Resolver { family, factory: self.callable("handler")?, container, job, namespace, handlers, strict, allowed_classes })
+        let (factory, container) = (self.callable("handler")?, self.container()?);
+        Ok(HandlerOptions { factory, container, job, namespace })
     }
 }
 

@@ -57,7 +57,7 @@ abstract class Framework
         return Queue::connection($name);
     }
 
-    /** Hands the configuration to the extension, once. A mistake in it must not stop requests that use no queue. */
+    /** Hands the configuration to the extension, once; handlers of `sync` pushes and of `pop()->fire()` are made alike. A mistake in it must not stop requests that use no queue. */
     public function configure(): void
     {
         if ($this->isConfigured) {
@@ -65,7 +65,7 @@ abstract class Framework
         }
         $this->isConfigured = true;
         try {
-            Queue::configure(Settings::whole($this->config('queue'), $this->config('database'), $this->family()));
+            Queue::configure($this->workerOptions() + Settings::whole($this->config('queue'), $this->config('database'), $this->family()));
         } catch (\Ferry\Exception | \InvalidArgumentException $refusal) {
             $this->refusal = $refusal;
         }
@@ -74,7 +74,7 @@ abstract class Framework
     /** How handlers are made and what they get, for workers. @return array<string, mixed> */
     public function workerOptions(): array
     {
-        $job = self::hasThinkQueue() ? ['job' => fn (\Ferry\Job $job) => Job::of($job)] : [];
+        $job = self::hasThinkQueue() ? ['job' => Job::class] : [];
         return $job + ['handler' => fn (string $class, mixed $data) => $this->handler($class, $data), 'namespace' => $this->namespace()];
     }
 

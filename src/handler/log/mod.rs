@@ -86,6 +86,7 @@ impl Log {
     }
 
     /// Logs an event while PHP is on its way out: a logger is not called.
+    #[cfg(feature = "amqp")]
     pub fn event_at_exit(&self, event: Event<'_>) {
         if !self.calls_php() {
             // Without a logger nothing can throw.
