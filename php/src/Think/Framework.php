@@ -64,8 +64,13 @@ abstract class Framework
             return;
         }
         $this->isConfigured = true;
+        $queue = $this->config('queue');
+        // Without config/queue.php, FERRY_URL and the ini setting hold.
+        if ($queue === []) {
+            return;
+        }
         try {
-            Queue::configure($this->workerOptions() + Settings::whole($this->config('queue'), $this->config('database'), $this->family()));
+            Queue::configure($this->workerOptions() + Settings::whole($queue, $this->config('database'), $this->family()));
         } catch (\Ferry\Exception | \InvalidArgumentException $refusal) {
             $this->refusal = $refusal;
         }
