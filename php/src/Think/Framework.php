@@ -51,8 +51,9 @@ abstract class Framework
     {
         Extension::demand();
         $this->configure();
-        if ($this->refusal !== null) {
-            throw $this->refusal;
+        $problem = Settings::problem($this->config('queue'), $this->config('database'), $name ?? (string) ($this->config('queue')['default'] ?? ''));
+        if ($problem !== null || $this->refusal !== null) {
+            throw $problem === null ? $this->refusal : new \InvalidArgumentException("queue connection `$name`: $problem");
         }
         return Queue::connection($name);
     }
@@ -71,7 +72,7 @@ abstract class Framework
         }
         try {
             Queue::configure($this->workerOptions() + Settings::whole($queue, $this->config('database'), $this->family()));
-        } catch (\Ferry\Exception | \InvalidArgumentException $refusal) {
+        } catch (\Ferry\Exception $refusal) {
             $this->refusal = $refusal;
         }
     }
