@@ -363,7 +363,7 @@ namespace think\queue {
 
         protected function resolve($name, $param)
         {
-            $class = str_contains($name, '\\') ? $name : $this->app->getNamespace() . '\\job\\' . ucfirst($name);
+            $class = str_contains($name, '\\') ? $name : $this->app->getNamespace() . '\\job\\' . str_replace('_', '', ucwords($name, '_'));
             return $this->app->make($class, [$param], true);
         }
 

@@ -126,6 +126,10 @@ namespace {
     check('deleted', $job->isDeleted() && $job->isDeletedOrReleased());
     same('empty', [null, 0], [$queue->pop(), $queue->size()]);
 
+    // A class that this machine does not have waits, and is not lost.
+    $queue->push('app\job\OfTomorrow', 1, 'tomorrow');
+    think_once($app, 'mail', 'tomorrow', 1);
+    same('an unknown class is given back', ['ready' => 0, 'delayed' => 1, 'reserved' => 0, 'failed' => 0], $queue->stats('tomorrow'));
     done();
 }
 --EXPECT--

@@ -24,13 +24,9 @@ same('the default database', ['type' => 'mysql', 'table' => 'tp_jobs', 'failed_t
 same('another one', ['type' => 'sqlite', 'table' => 'j', 'failed_table' => 'f', 'path' => '/data/q.sqlite'], $of(['type' => 'ferry', 'driver' => 'database', 'table' => 'j', 'connection' => 'lite'], ['failed' => ['table' => 'f']]));
 same('a host of its own', ['type' => 'postgres', 'host' => 'h', 'database' => 'd'], $of(['type' => 'ferry', 'driver' => 'pgsql', 'host' => 'h', 'database' => 'd']));
 
-$refused = function (array $connection) use ($of) {
-    try {
-        return json_encode($of($connection));
-    } catch (InvalidArgumentException $e) {
-        return $e->getMessage();
-    }
-};
+same('a connection that cannot be used is refused alone, when it is used', ['type' => 'database'], $of(['type' => 'ferry', 'table' => 'jobs', 'connection' => 'nope']));
+$refused = fn (array $connection) => (string) Settings::problem(['connections' => ['a' => $connection]], $databases, 'a');
+same('nothing to refuse', '', $refused(['type' => 'ferry']) . $refused(['type' => 'redis']));
 holds('a database that Ferry cannot use', 'type `oracle`', $refused(['type' => 'ferry', 'table' => 'jobs', 'connection' => 'ora']));
 holds('a database that is not there', 'no connection `nope`', $refused(['type' => 'ferry', 'table' => 'jobs', 'connection' => 'nope']));
 
@@ -39,7 +35,7 @@ $flat = ['connector' => 'Ferry', 'expire' => null, 'default' => 'mails', 'host' 
 same('the flat array', ['default' => 'default', 'connections' => ['default' => ['type' => 'redis', 'queue' => 'mails', 'retry_after' => 'never', 'host' => 'r', 'family' => 'think1']], 'failed' => ['type' => 'keep']], Settings::whole($flat, [], 'think1'));
 $five = Settings::whole(['connector' => 'ferry', 'table' => 'jobs'], ['type' => 'mysql', 'hostname' => 'h', 'database' => 'd', 'username' => 'u', 'password' => '', 'hostport' => ''], 'think1');
 same('the flat database.php of 5', ['type' => 'mysql', 'table' => 'jobs', 'failed_table' => 'failed_jobs', 'host' => 'h', 'username' => 'u', 'database' => 'd', 'queue' => 'default', 'retry_after' => 60, 'family' => 'think1'], $five['connections']['default']);
-same('a default that is missing', 'b', Settings::whole(['default' => 'a', 'connections' => ['b' => ['type' => 'ferry']]], [])['default']);
+same('a default that is missing is sync, as in think-queue', ['type' => 'sync'], Settings::whole(['default' => 'a', 'connections' => ['b' => ['type' => 'ferry']]], [])['connections']['a']);
 
 $failed = fn (array $failed) => Settings::whole(['connections' => ['a' => ['type' => 'ferry']], 'failed' => $failed], [])['failed'];
 same('stores of think-queue are its own', [['type' => 'keep', 'table' => 't'], ['type' => 'discard'], ['type' => 'keep']], [$failed(['type' => 'app\\Store', 'table' => 't', 'x' => 1]), $failed(['type' => 'discard']), $failed([])]);

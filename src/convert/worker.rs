@@ -27,7 +27,7 @@ use crate::request;
 use crate::zend::objects::{self, PropertyKey};
 
 /// The names of all options, as `docs/worker.md` lists them.
-const NAMES: [&str; 31] = [
+const NAMES: [&str; 32] = [
     "connection",
     "queue",
     "tries",
@@ -54,6 +54,7 @@ const NAMES: [&str; 31] = [
     "status",
     "parent",
     "handler",
+    "container",
     "job",
     "namespace",
     "handlers",
@@ -153,7 +154,10 @@ impl Given {
             let value = array.dereference().array()?.get(name)?.dereference();
             (!value.is_null()).then(|| (name, value.shallow_clone()))
         };
-        Self { whose: CONFIGURATION, values: ["handler", "job", "namespace"].into_iter().filter_map(given).collect() }
+        Self {
+            whose: CONFIGURATION,
+            values: ["handler", "container", "job", "namespace"].into_iter().filter_map(given).collect(),
+        }
     }
 
     /// What was given for an option.
@@ -290,6 +294,15 @@ impl Given {
         }
     }
 
+    /// Of PSR-11; which interface it implements does not matter.
+    fn container(&self) -> PhpResult<Option<Zval>> {
+        let Some(value) = self.get("container") else { return Ok(None) };
+        let is_container =
+            value.object().is_some_and(|object| ["has", "get"].iter().all(|name| objects::has_method(object, name)));
+        let wanted = "a PSR-11 container, which is an object with the methods has() and get()";
+        if is_container { Ok(Some(value.shallow_clone())) } else { Err(self.wrong("container", wanted)) }
+    }
+
     fn resolver(&self, family: Family) -> PhpResult<Resolver> {
         let handlers = match self.get("handlers") {
             None => Vec::new(),
@@ -319,7 +332,8 @@ impl Given {
             None => None,
             Some(value) => Some(value.string().ok_or_else(|| self.wrong("namespace", "a string"))?.trim_matches('\\').to_owned()),
         };
-        Ok(HandlerOptions { factory: self.callable("handler")?, job, namespace })
+        let (factory, container) = (self.callable("handler")?, self.container()?);
+        Ok(HandlerOptions { factory, container, job, namespace })
     }
 }
 

@@ -12,6 +12,9 @@ use crate::zend::call::{self, CallFailure, Called, guarded};
 use crate::zend::json::{self, JsonError};
 use crate::zend::objects;
 
+const NEEDS_THINK_JOB: &str = "takes a think\\queue\\Job, which only the Composer package ferry/php can make of a job \
+                               (composer require ferry/php, or give the worker option `job`)";
+
 /// Makes the handler and calls it with what `argument` makes. When it throws and has a `backoff()`, its answer goes to `pause`.
 pub fn fire(
     resolver: &Resolver,
@@ -26,11 +29,17 @@ pub fn fire(
         Err(why) => return Ok(CallEnd::BadData(why)),
     };
     let mut handler = resolver.handler(class, &data)?;
+    if handler.is_null() {
+        return Ok(CallEnd::NoHandler(format!("class {class} does not exist")));
+    }
     let argument = argument()?;
-    let Some(object) = handler.object_mut() else {
+    let Some(target) = handler.object_mut() else {
         return Err(CallFailure::Missing(format!("the handler of {class} is not an object")));
     };
-    let fired = call::method(object, method, &mut [argument, data]);
+    let Some(argument) = resolver.declared(argument, target, method)? else {
+        return Ok(CallEnd::NoHandler(format!("{class}::{method}() {NEEDS_THINK_JOB}")));
+    };
+    let fired = call::method(target, method, &mut [argument, data]);
     if let Err(CallFailure::Threw(_)) = fired {
         if let Some(refusal) = CallQueuedHandler::refusal(&handler) {
             return Ok(refusal);

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
 use ferry_core::backoff::Backoff;
-use ferry_core::failed::Reason;
+use ferry_core::failed::{Reason, with_hint};
 use ferry_core::policy::HandlerLimits;
 use ferry_worker::{CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, JobHost};
 
@@ -220,7 +220,7 @@ impl<'a> PhpHost<'a> {
                 let text = describe(&exception);
                 self.keep_thrown(Some(exception));
                 match text {
-                    Ok(text) => CallEnd::Threw(text),
+                    Ok(text) => CallEnd::Threw(with_hint(text)),
                     Err(CallFailure::Exited) => CallEnd::Exited,
                     Err(CallFailure::Died) => CallEnd::Died(last_error()),
                     Err(CallFailure::Threw(_) | CallFailure::Missing(_)) => {

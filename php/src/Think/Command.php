@@ -16,6 +16,7 @@ use think\console\Output;
 class Command extends \think\console\Command
 {
     private const NAMES = [
+        'bench' => 'Measure a broker',
         'work' => 'Run jobs, in this process or in several', 'listen' => 'Run each job in a fresh process',
         'failed' => 'List failed jobs', 'retry' => 'Make failed jobs ready again', 'forget' => 'Remove failed jobs',
         'flush' => 'Remove all failed jobs', 'prune' => 'Remove old failed jobs', 'pause' => 'Pause a queue for all workers',
@@ -69,7 +70,7 @@ class Command extends \think\console\Command
             return (new OldHooks($framework, $stop))->listeners();
         }
         if (!Framework::hasThinkQueue()) {
-            return ['exception' => fn (\Ferry\Job $job, \Throwable $e) => $framework->report($e)];
+            return ['exception' => fn (object $job, \Throwable $e) => $framework->report($e)];
         }
         $app = Framework\ThinkPhp8::app();
         $failed = $app->has('queue.failer') ? $app->make('queue.failer') : null;

@@ -51,22 +51,28 @@ abstract class Framework
     {
         Extension::demand();
         $this->configure();
-        if ($this->refusal !== null) {
-            throw $this->refusal;
+        $problem = Settings::problem($this->config('queue'), $this->config('database'), $name ?? (string) ($this->config('queue')['default'] ?? ''));
+        if ($problem !== null || $this->refusal !== null) {
+            throw $problem === null ? $this->refusal : new \InvalidArgumentException("queue connection `$name`: $problem");
         }
         return Queue::connection($name);
     }
 
-    /** Hands the configuration to the extension, once. A mistake in it must not stop requests that use no queue. */
+    /** Hands the configuration to the extension, once; handlers of `sync` pushes and of `pop()->fire()` are made alike. A mistake in it must not stop requests that use no queue. */
     public function configure(): void
     {
         if ($this->isConfigured) {
             return;
         }
         $this->isConfigured = true;
+        $queue = $this->config('queue');
+        // Without config/queue.php, FERRY_URL and the ini setting hold.
+        if ($queue === []) {
+            return;
+        }
         try {
-            Queue::configure(Settings::whole($this->config('queue'), $this->config('database'), $this->family()));
-        } catch (\Ferry\Exception | \InvalidArgumentException $refusal) {
+            Queue::configure($this->workerOptions() + Settings::whole($queue, $this->config('database'), $this->family()));
+        } catch (\Ferry\Exception $refusal) {
             $this->refusal = $refusal;
         }
     }
@@ -74,7 +80,7 @@ abstract class Framework
     /** How handlers are made and what they get, for workers. @return array<string, mixed> */
     public function workerOptions(): array
     {
-        $job = self::hasThinkQueue() ? ['job' => fn (\Ferry\Job $job) => Job::of($job)] : [];
+        $job = self::hasThinkQueue() ? ['job' => Job::class] : [];
         return $job + ['handler' => fn (string $class, mixed $data) => $this->handler($class, $data), 'namespace' => $this->namespace()];
     }
 

@@ -12,22 +12,15 @@ namespace Ferry\Think;
  */
 class Job extends \think\queue\Job
 {
-    /** The object of the job at hand: its handler and its listeners get the same one. */
-    private static ?\WeakReference $last = null;
-
     public function __construct(private \Ferry\Job $job)
     {
         $this->queue = $job->getQueue();
     }
 
-    public static function of(\Ferry\Job $job): self
+    /** A listener gets what its handler got; where that could not be made, the native job. */
+    public static function of(\Ferry\Job|self $job): self
     {
-        $last = self::$last?->get();
-        if ($last === null || $last->job !== $job) {
-            $last = new self($job);
-            self::$last = \WeakReference::create($last);
-        }
-        return $last;
+        return $job instanceof self ? $job : new self($job);
     }
 
     /** The job of the extension. */

@@ -23,8 +23,8 @@ final class OldHooks
     {
         return [
             'processing' => fn () => $this->framework->hook('worker_before_process', $this->queue),
-            'exception' => fn (\Ferry\Job $job, \Throwable $e) => $this->framework->report($e),
-            'failed' => fn (\Ferry\Job $job) => $this->framework->hook('queue_failed', Job::of($job)),
+            'exception' => fn (\Ferry\Job|Job $job, \Throwable $e) => $this->framework->report($e),
+            'failed' => fn (\Ferry\Job|Job $job) => $this->framework->hook('queue_failed', Job::of($job)),
             'stopping' => fn (int $code) => $code === 12 && $this->framework->hook('worker_memory_exceeded', $this->queue),
             'looping' => fn () => $this->obeyRestart(),
         ];

@@ -36,17 +36,43 @@ final class Settings
         if (!isset($queue['connections'])) {
             $queue = ['default' => self::ONLY, 'connections' => [self::ONLY => self::ofFlat($queue)]];
         }
-        $failedTable = $queue['failed']['table'] ?? 'failed_jobs';
         foreach ($queue['connections'] as $name => $connection) {
             if (self::isOurs($connection)) {
-                $connection = self::connection($connection, $databases, (string) $failedTable);
-                $queue['connections'][$name] = $connection + ($family === null ? [] : ['family' => $family]);
+                $queue['connections'][$name] = self::converted($queue, $databases, $name) + ($family === null ? [] : ['family' => $family]);
             }
         }
-        if (!isset($queue['default'], $queue['connections'][$queue['default']])) {
-            $queue['default'] = array_key_first($queue['connections']);
+        if (isset($queue['default'])) {
+            // think-queue takes a connection that is not there for one that runs jobs at once.
+            $queue['connections'] += [$queue['default'] => ['type' => 'sync']];
         }
         return array_intersect_key($queue, ['default' => 0, 'connections' => 0]) + ['failed' => self::failed((array) ($queue['failed'] ?? []))];
+    }
+
+    /**
+     * Why a connection cannot be used; null when it can. Only that connection is refused.
+     *
+     * @param array<string, mixed> $queue as for {@see whole()}
+     * @param array<string, mixed> $databases config/database.php
+     */
+    public static function problem(array $queue, array $databases, string $name): ?string
+    {
+        $connection = isset($queue['connections']) ? $queue['connections'][$name] ?? [] : self::ofFlat($queue);
+        try {
+            self::isOurs($connection) && self::connection($connection, $databases, '');
+            return null;
+        } catch (\InvalidArgumentException $problem) {
+            return $problem->getMessage();
+        }
+    }
+
+    private static function converted(array $queue, array $databases, string|int $name): array
+    {
+        try {
+            return self::connection($queue['connections'][$name], $databases, (string) ($queue['failed']['table'] ?? 'failed_jobs'));
+        } catch (\InvalidArgumentException) {
+            // Refused when it is used.
+            return ['type' => 'database'];
+        }
     }
 
     /** think-queue takes a class as `type` too: that store is its own. */

@@ -42,8 +42,8 @@ class WorkCommand extends \think\queue\command\Work
         foreach ((new OldHooks($framework, $worker->stop(...), $queue))->listeners() as $event => $listener) {
             $worker->on($event, $listener);
         }
-        $worker->on('processed', fn (\Ferry\Job $job) => $output->writeln('<info>Processed:</info> ' . $job->getName()));
-        $worker->on('failed', fn (\Ferry\Job $job) => $output->writeln('<error>Failed:</error> ' . $job->getName()));
+        $worker->on('processed', fn (\Ferry\Job|Job $job) => $output->writeln('<info>Processed:</info> ' . $job->getName()));
+        $worker->on('failed', fn (\Ferry\Job|Job $job) => $output->writeln('<error>Failed:</error> ' . $job->getName()));
         return $worker->run();
     }
 }

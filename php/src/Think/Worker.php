@@ -42,7 +42,9 @@ class Worker extends \think\queue\Worker
         $app = Framework\ThinkPhp8::app();
         $failed = $app->make('queue.failer');
         $events = new WorkerEvents($framework, $this->event, $failed instanceof FailedJobs ? $failed : null, $worker->stop(...));
-        foreach ($events->listeners() as $name => $listener) {
+        // think-queue says nothing at the end of --once.
+        $silent = isset($options['once']) ? ['stopping' => 0] : [];
+        foreach (array_diff_key($events->listeners(), $silent) as $name => $listener) {
             $worker->on($name, $listener);
         }
         return $worker->run();

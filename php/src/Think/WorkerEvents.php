@@ -31,23 +31,23 @@ final class WorkerEvents
     public function listeners(): array
     {
         $classes = ['processing' => JobProcessing::class, 'processed' => JobProcessed::class];
-        $trigger = fn (string $class) => fn (\Ferry\Job $job) => $this->event->trigger(new $class($job->getConnection(), Job::of($job)));
+        $trigger = fn (string $class) => fn (\Ferry\Job|Job $job) => $this->event->trigger(new $class($job->getConnection(), Job::of($job)));
         return array_map($trigger, $classes) + [
-            'exception' => fn (\Ferry\Job $job, \Throwable $e) => $this->exception($job, $e),
-            'failed' => fn (\Ferry\Job $job, \Throwable $e) => $this->failed($job, $e),
+            'exception' => fn (\Ferry\Job|Job $job, \Throwable $e) => $this->exception($job, $e),
+            'failed' => fn (\Ferry\Job|Job $job, \Throwable $e) => $this->failed($job, $e),
             'stopping' => fn (int $code) => $this->event->trigger(new WorkerStopping($code)),
             'looping' => fn () => $this->obeyRestart(),
         ];
     }
 
-    private function exception(\Ferry\Job $job, \Throwable $e): void
+    private function exception(\Ferry\Job|Job $job, \Throwable $e): void
     {
         $this->event->trigger(new JobExceptionOccurred($job->getConnection(), Job::of($job), $e));
         $this->report($e);
     }
 
     /** think-queue's command writes a failed job to its store in this event. Ferry has stored it already: one job, one store. */
-    private function failed(\Ferry\Job $job, \Throwable $e): void
+    private function failed(\Ferry\Job|Job $job, \Throwable $e): void
     {
         $trigger = fn () => $this->event->trigger(new JobFailed($job->getConnection(), Job::of($job), $e));
         $this->failed === null ? $trigger() : $this->failed->withoutWriting($trigger);

@@ -25,12 +25,12 @@ class Queue
      * Sets the connections for the rest of the request. Opens nothing.
      *
      * Without it the environment variable `FERRY_URL` is used, then the ini setting `ferry.url`; each holds a DSN.
-     * A connection is checked when it is used. `handler`, `job` and `namespace` beside `connections` hold for workers that are not given
+     * A connection is checked when it is used. `handler`, `container`, `job` and `namespace` beside `connections` hold for workers that are not given
      * their own ({@see Worker::__construct()}), for jobs that run inside push and for {@see Job::fire()} of popped jobs.
      *
      * @param string|array<string, mixed> $config think-queue's `config/queue.php` (v3, or the flat array of v1 and v2), or a DSN
      * @throws ConfigException no connections, a default that is not among them, a misspelled key beside them, a wrong DSN, a wrong
-     *     `handler`, `job` or `namespace`
+     *     `handler`, `container`, `job` or `namespace`
      * @throws InvalidArgumentException neither an array nor a string
      */
     public static function configure(mixed $config): void
