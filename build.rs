@@ -60,9 +60,11 @@ fn check_sqlite() {
     }
     let folder = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let source = folder.join("links_sqlite.c");
-    std::fs::write(&source, "int main(void) { return 0; }\n").unwrap_or_else(|error| panic!("cannot write {}: {error}", source.display()));
+    std::fs::write(&source, "int main(void) { return 0; }\n")
+        .unwrap_or_else(|error| panic!("cannot write {}: {error}", source.display()));
     let links = Command::new("cc").arg(&source).arg("-o").arg(folder.join("links_sqlite")).arg("-lsqlite3").output();
-    let output = links.unwrap_or_else(|error| panic!("Ferry needs a C compiler to link: `cc` does not run ({error}). Debian: gcc libc6-dev."));
+    let output = links
+        .unwrap_or_else(|error| panic!("Ferry needs a C compiler to link: `cc` does not run ({error}). Debian: gcc libc6-dev."));
     assert!(
         output.status.success(),
         "Ferry needs the system's SQLite library: linking with -lsqlite3 fails. Install it (Debian: libsqlite3-dev), set \

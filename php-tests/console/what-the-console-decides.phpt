@@ -75,7 +75,7 @@ foreach (['tries' => 'three', 'memory' => '128M', 'max-time' => '1h', 'timeout' 
 }
 // Every option of the worker that a command line can say is there, in its own spelling.
 $words = array_map(fn ($option) => strtr($option->getName(), '-', '_'), WorkerOptions::definition());
-preg_match_all('/^     \* \| `(\w+)` \|/m', file_get_contents(project('stubs/Worker.php')), $found);
+preg_match_all('/^     \* \| `(\w+)` \|/m', file_get_contents(project('php/stubs/Worker.php')), $found);
 same('options that only PHP can say', ['connection', 'handler'], array_values(array_diff(array_intersect($found[1], [...$words, 'connection', 'handler']), $words)));
 same('no option is missing', [], array_diff($found[1], $words, ['connection', 'handler', 'parent', 'ready', 'looping', 'timeout', 'stopping', 'paused', 'resumed', 'settle_lost', 'exception', 'released', 'processing']));
 
