@@ -31,8 +31,9 @@ class Guard
      * The result is stored when it is at most 64 KiB of JSON; one that is not, or that `json_encode()` cannot encode, is returned by this
      * call alone, and later calls return null. An exception of `$work` releases the claim. `exit()` and fatal errors leave it until its lease expires.
      *
-     * @param callable(): mixed $work
-     * @return mixed what `$work` returned; when it was completed before: what was stored, objects as arrays, and `$work` is not called
+     * @template T
+     * @param callable(): T $work
+     * @return T what `$work` returned; when it was completed before: what was stored, objects as arrays, and `$work` is not called
      * @throws BusyException another process is doing it
      * @throws LostReservation the work took longer than its lease and another process has started it
      * @throws InvalidArgumentException the key cannot be used, or `$work` is not callable
