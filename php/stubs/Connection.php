@@ -200,7 +200,7 @@ class Connection
      * `command/retry-payload-reencoded` and `command/retry-garbage-payload`). Jobs that fail meanwhile are not included. Several
      * processes may retry at the same time: each job is retried once.
      *
-     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, connection?: string} $which
+     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, job?: string|int, connection?: string} $which
      *     `'all'`, an id, a list of ids, or conditions that must all be met: the class of the handler or of the object job, failed
      *     before a time, failed at a time or later. An empty array means none.
      * @return int<0, max> how many
@@ -216,7 +216,7 @@ class Connection
     /**
      * Removes failed jobs permanently: `'all'` flushes, `['before' => ...]` prunes.
      *
-     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, connection?: string} $which as
+     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, job?: string|int, connection?: string} $which as
      *     for {@see retryFailed()}
      * @return int<0, max> how many
      * @throws InvalidArgumentException `$which` is none of these

@@ -17,3 +17,4 @@ pub mod objects;
 pub mod sensitive;
 pub mod signals;
 pub mod signature;
+pub mod url_setting;
