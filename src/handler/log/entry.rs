@@ -159,7 +159,8 @@ pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
         Event::NotSettled(job) => Entry::job(LogLevel::Warning, "not_settled", job, "Unsettled:", not_settled()),
         Event::Lost(job) => Entry::job(LogLevel::Warning, "lost", job, "Lost:", " (another worker has it)".to_owned()),
         Event::Exception(job, _) if job.has_failed() => return None,
-        Event::Exception(job, why) if why.reason == Reason::NoHandler => {
+        // What else may be missing says itself what to do.
+        Event::Exception(job, why) if why.reason == Reason::NoHandler && why.text.starts_with("class ") => {
             let hint = "; is its autoloader loaded, and does this machine have the release it belongs to?";
             Entry::job(LogLevel::Warning, "exception", job, "Exception:", format!(" ({}{hint})", first_line(&why.text)))
         }
