@@ -65,7 +65,7 @@ impl Call<'_> {
 }
 
 /// A part of one write: a call, or the same plain command for each argument. Plain commands cost the server less than a script that makes them.
-pub enum Step<'a> {
+pub enum Operation<'a> {
     /// One call, one answer.
     Call(Call<'a>),
     /// `command key arg` for each of `args`, an answer for each.
@@ -79,7 +79,7 @@ pub enum Step<'a> {
     },
 }
 
-impl Step<'_> {
+impl Operation<'_> {
     /// How many answers it has.
     pub fn replies(&self) -> usize {
         match self {
@@ -112,18 +112,18 @@ fn pack(words: [&[u8]; 3], out: &mut Vec<u8>) {
 ///
 /// A script that the server does not know has done nothing, so it is sent again with its text.
 pub fn run(link: &RedisLink, calls: Vec<Call<'_>>, effect: Effect, doubt: &str) -> Result<Vec<Value>> {
-    let steps: Vec<_> = calls.into_iter().map(Step::Call).collect();
-    run_steps(link, &steps, effect, doubt)
+    let operations: Vec<_> = calls.into_iter().map(Operation::Call).collect();
+    run_operations(link, &operations, effect, doubt)
 }
 
-/// Runs steps as [`run`] does calls.
-pub fn run_steps(link: &RedisLink, steps: &[Step<'_>], effect: Effect, doubt: &str) -> Result<Vec<Value>> {
+/// Runs operations as [`run`] does calls.
+pub fn run_operations(link: &RedisLink, operations: &[Operation<'_>], effect: Effect, doubt: &str) -> Result<Vec<Value>> {
     let mut bytes = Vec::with_capacity(256);
-    steps.iter().for_each(|step| step.pack_into(&mut bytes));
-    let replies = steps.iter().map(Step::replies).sum();
+    operations.iter().for_each(|operation| operation.pack_into(&mut bytes));
+    let replies = operations.iter().map(Operation::replies).sum();
     let mut values = link.exchange(&RedisRequest { bytes: &bytes, replies, effect, doubt })?;
 
-    let unknown = unknown_scripts(steps, &values);
+    let unknown = unknown_scripts(operations, &values);
     if !unknown.is_empty() {
         bytes.clear();
         unknown.iter().for_each(|(_, call)| call.pack_into(&mut bytes, "EVAL", call.script.text));
@@ -136,15 +136,15 @@ pub fn run_steps(link: &RedisLink, steps: &[Step<'_>], effect: Effect, doubt: &s
 }
 
 /// The calls whose script the server does not know, and which of the answers is theirs.
-fn unknown_scripts<'s, 'a>(steps: &'s [Step<'a>], values: &[Value]) -> Vec<(usize, &'s Call<'a>)> {
+fn unknown_scripts<'s, 'a>(operations: &'s [Operation<'a>], values: &[Value]) -> Vec<(usize, &'s Call<'a>)> {
     let mut unknown = Vec::new();
     let mut index = 0;
-    for step in steps {
-        match step {
-            Step::Call(call) if is_unknown_script(&values[index]) => unknown.push((index, call)),
-            Step::Call(_) | Step::Each { .. } => {}
+    for operation in operations {
+        match operation {
+            Operation::Call(call) if is_unknown_script(&values[index]) => unknown.push((index, call)),
+            Operation::Call(_) | Operation::Each { .. } => {}
         }
-        index += step.replies();
+        index += operation.replies();
     }
     unknown
 }

@@ -14,7 +14,7 @@ use crate::RedisBroker;
 use crate::link::Effect;
 use crate::receipt::ReservedMember;
 use crate::reply::integer;
-use crate::script::{self, Call, Step};
+use crate::script::{self, Call, Operation};
 
 const SETTLE_IN_DOUBT: &str = "the jobs may or may not be settled; those that are not come back after `retry_after`";
 const EXTEND_IN_DOUBT: &str = "the leases may or may not have been extended";
@@ -27,7 +27,7 @@ enum Kind {
     Extend,
 }
 
-/// The part of a batch that is one [`Step`]: which items, and their arguments.
+/// The part of a batch that is one [`Operation`]: which items, and their arguments.
 struct Part<'a> {
     queue: &'a QueueName,
     kind: Kind,
@@ -114,12 +114,12 @@ fn run_parts(broker: &RedisBroker, parts: &[Part<'_>], items: usize, effect: Eff
         return Ok(Vec::new());
     }
     let keys: Vec<_> = parts.iter().map(|part| broker.keys(part.queue)).collect();
-    let steps: Vec<_> = parts.iter().zip(&keys).map(|(part, keys)| step(part, keys)).collect();
-    let mut answers = script::run_steps(&broker.settle, &steps, effect, doubt)?.into_iter();
+    let operations: Vec<_> = parts.iter().zip(&keys).map(|(part, keys)| operation(part, keys)).collect();
+    let mut answers = script::run_operations(&broker.settle, &operations, effect, doubt)?.into_iter();
 
     let mut marks = vec![false; items];
-    for (part, step) in parts.iter().zip(&steps) {
-        let answer: Vec<Value> = answers.by_ref().take(step.replies()).collect();
+    for (part, operation) in parts.iter().zip(&operations) {
+        let answer: Vec<Value> = answers.by_ref().take(operation.replies()).collect();
         let ours = read_marks(answer).filter(|ours| ours.len() == part.items.len()).ok_or_else(|| broker.unexpected_answer())?;
         part.items.iter().zip(ours).for_each(|(&index, ours)| marks[index] = ours);
     }
@@ -134,14 +134,14 @@ fn read_marks(answer: Vec<Value>) -> Option<Vec<bool>> {
     }
 }
 
-fn step<'a>(part: &'a Part<'_>, keys: &'a RedisKeys) -> Step<'a> {
+fn operation<'a>(part: &'a Part<'_>, keys: &'a RedisKeys) -> Operation<'a> {
     let args = part.args.iter().map(|arg| Cow::Borrowed(&**arg)).collect();
     let (script, keys) = match part.kind {
-        Kind::Delete => return Step::Each { command: "ZREM", key: &keys.reserved, args },
+        Kind::Delete => return Operation::Each { command: "ZREM", key: &keys.reserved, args },
         Kind::Settle => (&script::SETTLE, vec![keys.ready.as_str(), &keys.delayed, &keys.reserved, &keys.failed]),
         Kind::Extend => (&script::EXTEND, vec![keys.reserved.as_str()]),
     };
-    Step::Call(Call { script, keys, args })
+    Operation::Call(Call { script, keys, args })
 }
 
 /// The failed record up to its time and behind it: the script writes the server's time in between.
