@@ -76,8 +76,8 @@ foreach (['tries' => 'three', 'memory' => '128M', 'max-time' => '1h', 'timeout' 
 // Every option of the worker that a command line can say is there, in its own spelling.
 $words = array_map(fn ($option) => strtr($option->getName(), '-', '_'), WorkerOptions::definition());
 preg_match_all('/^     \* \| `(\w+)` \|/m', file_get_contents(project('php/stubs/Worker.php')), $found);
-same('options that only PHP can say', ['connection', 'handler'], array_values(array_diff(array_intersect($found[1], [...$words, 'connection', 'handler']), $words)));
-same('no option is missing', [], array_diff($found[1], $words, ['connection', 'handler', 'parent', 'ready', 'looping', 'timeout', 'stopping', 'paused', 'resumed', 'settle_lost', 'exception', 'released', 'processing']));
+same('options that only PHP can say', ['connection', 'handler', 'container'], array_values(array_diff(array_intersect($found[1], [...$words, 'connection', 'handler', 'container']), $words)));
+same('no option is missing', [], array_diff($found[1], $words, ['connection', 'handler', 'container', 'parent', 'ready', 'looping', 'timeout', 'stopping', 'paused', 'resumed', 'settle_lost', 'exception', 'released', 'processing']));
 
 // Respawning: kind, code, lived, ready, deaths before => over, deaths after, delay.
 foreach ([

@@ -17,9 +17,11 @@ done();
 --EXPECTF--
 seed %d
 redis: 5000 jobs, 8 workers, %f s under attack, %f s in all
-  %d kills, %d short stops, %d long stops, 2 restarts of the broker
+  %d kills, %d short stops, %d long stops; faults of the broker: %s
+  %d workers could not start beside a broker that failed, and were started again
   lost: 0
-  duplicates: %d (a worker was killed %d, stopped too long %d; nobody died 0)
+  buried: 0, of these never started: 0 (one for each of %d deaths is allowed)
+  duplicates: %d (a worker was killed %d, stopped too long %d; the broker failed 0; nobody died 0)
   by one death: at most %d, reaching back at most %d jobs (129 are allowed)
   told by workers: lost %d, settle_lost %d
   good

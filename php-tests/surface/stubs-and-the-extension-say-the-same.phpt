@@ -7,7 +7,9 @@ require __DIR__ . '/../support/boot.php';
 /** The stubs, loaded in a namespace beside the extension's own classes. */
 function load_stubs(): void
 {
-    foreach ([...glob(project('php/stubs/*.php')), ...glob(project('php/stubs/Task/*.php'))] as $file) {
+    // What a class implements must be there before it.
+    $first = project('php/stubs/QueueInterface.php');
+    foreach (array_unique([$first, ...glob(project('php/stubs/*.php')), ...glob(project('php/stubs/Task/*.php'))]) as $file) {
         $code = preg_replace('/^namespace Ferry((?:\\\\Task)?);$/m', 'namespace FerryStub$1;', file_get_contents($file), -1, $count);
         check("$file has one namespace, Ferry or Ferry\\Task", $count === 1);
         $php = $code;
@@ -67,6 +69,31 @@ foreach ($loaded as $name) {
         same("$name $line", $real[$line] ?? 'missing in the extension', $stub[$line] ?? 'missing in the stub');
     }
 }
+/** @return array<string, mixed> */
+function constants_of(string $class, string $prefix): array
+{
+    $all = (new ReflectionClass($class))->getConstants();
+    return array_filter($all, fn ($name) => str_starts_with($name, $prefix), ARRAY_FILTER_USE_KEY);
+}
+
+preg_match('/const NAMES: .*?= \[(.*?)\];/s', file_get_contents(project('src/handler/listeners.rs')), $list);
+preg_match_all('/"(\w+)"/', $list[1], $events);
+same('every event has a constant', $events[1], array_values(constants_of(Ferry\Worker::class, 'EVENT_')));
+preg_match_all('/: u8 = (\d+);/', file_get_contents(project('crates/worker/src/exit.rs')), $codes);
+$exits = array_values(constants_of(Ferry\Worker::class, 'EXIT_'));
+sort($exits);
+sort($codes[1]);
+same('every exit code has a constant', array_map('intval', $codes[1]), $exits);
+preg_match_all('/State::\w+ => "(\w+)"/', file_get_contents(project('crates/core/src/status/state.rs')), $states);
+same('every state has a constant', $states[1], array_values(constants_of(Ferry\Status::class, '')));
+check('a connection is a queue', new Ferry\Connection('memory:') instanceof Ferry\QueueInterface);
+
+preg_match_all('/^        - (stubs\/.+)$/m', file_get_contents(project('php/extension.neon')), $listed);
+$files = array_map(fn ($file) => substr($file, strlen(project('php/'))), [...glob(project('php/stubs/*.php')), ...glob(project('php/stubs/Task/*.php'))]);
+sort($files);
+sort($listed[1]);
+same('PHPStan reads every stub', $files, $listed[1]);
+
 check('methods were compared', $GLOBALS['checks'] > 80, $GLOBALS['checks']);
 done();
 ?>

@@ -5,7 +5,7 @@ namespace Ferry;
 /**
  * One connection, and all operations on it. {@see Queue} offers the same methods for the default one.
  */
-class Connection
+class Connection implements QueueInterface
 {
     /**
      * A connection separate from those of {@see Queue::configure()}. Opens nothing.

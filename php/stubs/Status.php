@@ -9,10 +9,28 @@ namespace Ferry;
  */
 final class Status
 {
+    /** It waits for a worker, or for its due time. */
+    public const QUEUED = 'queued';
+
+    /** Its handler runs. */
+    public const RUNNING = 'running';
+
+    /** An attempt failed or released it. */
+    public const RETRYING = 'retrying';
+
+    /** It is done. */
+    public const SUCCEEDED = 'succeeded';
+
+    /** It failed for good. */
+    public const FAILED = 'failed';
+
+    /** Its tries or its deadline were over before it could start. */
+    public const EXPIRED = 'expired';
+
     /** @var string the id in the job's payload */
     public $id;
 
-    /** @var 'queued'|'running'|'retrying'|'succeeded'|'failed'|'expired' where the job is */
+    /** @var self::QUEUED|self::RUNNING|self::RETRYING|self::SUCCEEDED|self::FAILED|self::EXPIRED where the job is */
     public $state;
 
     /** @var string `Class`, `Class@method` or a short name */
@@ -89,7 +107,7 @@ final class Status
     /**
      * All properties as an array.
      *
-     * @return array{id: string, state: string, job: string, queue: string, connection: string, attempts: int, progress: int,
+     * @return array{id: string, state: 'queued'|'running'|'retrying'|'succeeded'|'failed'|'expired', job: string, queue: string, connection: string, attempts: int, progress: int,
      *     message: string|null, result: mixed, error: string|null, queued_at: float|null, started_at: float|null,
      *     finished_at: float|null, updated_at: float}
      */

@@ -12,6 +12,66 @@ namespace Ferry;
  */
 class Worker
 {
+    /** Asked to stop, or a limit of jobs or time was reached. */
+    public const EXIT_STOPPED = 0;
+
+    /** Could not start. */
+    public const EXIT_NOT_STARTED = 1;
+
+    /** The memory limit was reached. */
+    public const EXIT_MEMORY = 12;
+
+    /** A handler ended the process. */
+    public const EXIT_HANDLER = 13;
+
+    /** A job did not end when its time was over. */
+    public const EXIT_TIMEOUT = 14;
+
+    /** The broker was unreachable for too long. */
+    public const EXIT_UNREACHABLE = 15;
+
+    /** A thread of the worker panicked. */
+    public const EXIT_PANIC = 16;
+
+    /** The broker answered for the first time. */
+    public const EVENT_READY = 'ready';
+
+    /** Before a job is reserved. */
+    public const EVENT_LOOPING = 'looping';
+
+    /** A job starts. */
+    public const EVENT_PROCESSING = 'processing';
+
+    /** Its handler returned. */
+    public const EVENT_PROCESSED = 'processed';
+
+    /** Its handler threw. */
+    public const EVENT_EXCEPTION = 'exception';
+
+    /** It moved to the failed store. */
+    public const EVENT_FAILED = 'failed';
+
+    /** It was released. */
+    public const EVENT_RELEASED = 'released';
+
+    /** Its lease expired. */
+    public const EVENT_LOST = 'lost';
+
+    /** A deletion came too late. */
+    public const EVENT_SETTLE_LOST = 'settle_lost';
+
+    /** It exceeded its timeout. */
+    public const EVENT_TIMEOUT = 'timeout';
+
+    /** The worker paused. */
+    public const EVENT_PAUSED = 'paused';
+
+    /** It resumed. */
+    public const EVENT_RESUMED = 'resumed';
+
+    /** It is about to exit. */
+    public const EVENT_STOPPING = 'stopping';
+
     /**
      * Checks the options. Opens nothing. Every option may be missing; null means: not given.
      *
@@ -20,7 +80,7 @@ class Worker
      * | `connection` | a name, or a {@see Connection} | the default one |
      * | `queue` | names between commas, or a list; highest priority first, not trimmed (`worker/worker-queue-list-with-space`) | the connection's |
      * | `tries` | attempts for jobs that do not set their own; 0 is unlimited | 0 |
-     * | `delay` | seconds until a failed job is retried: the same as a `backoff` of one number | 0 |
+     * | `delay` | seconds until a failed job is retried: the same as a `backoff` of one number | 1, 2, 4, ... 60 |
      * | `backoff` | seconds until a failed job is retried: a number, a list with a step for each attempt, or
      *   `['base' => 2, 'cap' => 600, 'jitter' => 0.5]`; a handler's own `$backoff` or `backoff()` takes precedence | `delay` |
      * | `timeout` | seconds that a job may run, unless its payload or its handler's `$timeout` sets it; 0 is no limit | 60 |
@@ -82,7 +142,7 @@ class Worker
      * When a handler calls `exit()` or ends with a fatal error, its job is settled first, as if it had thrown; then the process ends
      * with the exit code 13. In a child that a handler forked, this returns 0 at once and settles nothing.
      *
-     * @return int the exit code: 0 asked to stop (signal, `stop()`, once, max_jobs, max_time, empty), 1 could not start,
+     * @return self::EXIT_STOPPED|self::EXIT_NOT_STARTED|self::EXIT_MEMORY|self::EXIT_UNREACHABLE|self::EXIT_PANIC the exit code: 0 asked to stop (signal, `stop()`, once, max_jobs, max_time, empty), 1 could not start,
      *     12 memory limit (as think-queue), 15 the broker was unreachable for too long. 13 (a handler ended the process) and 14
      *     (a job did not end when its time was over) are not returned: the process ends with them
      * @throws InvalidArgumentException it is running already
@@ -155,8 +215,7 @@ class Worker
      * | `timeout` | Job, float seconds |
      * | `stopping` | int exit code |
      *
-     * @param 'ready'|'looping'|'processing'|'processed'|'exception'|'failed'|'released'|'lost'|'settle_lost'|'timeout'|'paused'|
-     *     'resumed'|'stopping' $event
+     * @param self::EVENT_* $event
      * @param callable $listener
      * @throws InvalidArgumentException an unknown event (the nearest known one is named), or no callable
      */

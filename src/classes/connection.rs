@@ -17,6 +17,7 @@ use ferry_core::{Due, QueueName, Result};
 use ferry_worker::{Direct, ForkGeneration, HeldJob, InFlightJob};
 
 use crate::classes::job::PhpJob;
+use crate::classes::queue_interface;
 use crate::classes::queue_methods::queue_methods;
 use crate::classes::status::PhpStatus;
 use crate::convert::arguments::{Data, Maybe, Mixed, OptionalText, Text};
@@ -33,6 +34,7 @@ use crate::zend::objects::{self, text};
 /// One connection.
 #[php_class]
 #[php(name = "Ferry\\Connection")]
+#[php(implements(ce = queue_interface::interface, stub = "\\Ferry\\QueueInterface"))]
 pub struct PhpConnection {
     link: ConnectionHandle,
 }

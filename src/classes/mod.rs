@@ -8,6 +8,7 @@ mod fleet;
 pub mod guard;
 pub mod job;
 pub mod queue;
+mod queue_interface;
 mod queue_methods;
 pub mod status;
 #[cfg(feature = "amqp")]
@@ -40,9 +41,10 @@ use crate::zend::gc;
 
 static SHOULD_QUEUE: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Registers what the class macros cannot express: the exceptions and the marker interface `Ferry\ShouldQueue`.
+/// Registers what the class macros cannot express: the exceptions and the interfaces.
 pub fn register() -> ext_php_rs::error::Result<()> {
     exceptions::register()?;
+    queue_interface::register()?;
     #[cfg(feature = "amqp")]
     task_handler::register()?;
     ClassBuilder::new("Ferry\\ShouldQueue")

@@ -59,6 +59,19 @@ fn words(words: Option<&String>) -> Zval {
 
 #[php_impl]
 impl PhpStatus {
+    /// It waits for a worker, or for its due time.
+    pub const QUEUED: &'static str = "queued";
+    /// Its handler runs.
+    pub const RUNNING: &'static str = "running";
+    /// An attempt failed or released it.
+    pub const RETRYING: &'static str = "retrying";
+    /// It is done.
+    pub const SUCCEEDED: &'static str = "succeeded";
+    /// It failed for good.
+    pub const FAILED: &'static str = "failed";
+    /// Its tries or its deadline were over before it could start.
+    pub const EXPIRED: &'static str = "expired";
+
     /// What is known of a job.
     pub fn find(id: Text, connection: Maybe<'_>) -> PhpResult<Option<PhpStatus>> {
         Self::look(ConnectionHandle::named(connection.0)?, &id.0)

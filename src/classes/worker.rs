@@ -51,6 +51,47 @@ impl HoldsValues for PhpWorker {
 
 #[php_impl]
 impl PhpWorker {
+    /// Asked to stop, or a limit of jobs or time was reached.
+    pub const EXIT_STOPPED: i64 = exit::STOPPED as i64;
+    /// Could not start.
+    pub const EXIT_NOT_STARTED: i64 = exit::NOT_STARTED as i64;
+    /// The memory limit was reached.
+    pub const EXIT_MEMORY: i64 = exit::MEMORY as i64;
+    /// A handler ended the process.
+    pub const EXIT_HANDLER: i64 = exit::HANDLER_EXITED as i64;
+    /// A job did not end when its time was over.
+    pub const EXIT_TIMEOUT: i64 = exit::TIMED_OUT as i64;
+    /// The broker was unreachable for too long.
+    pub const EXIT_UNREACHABLE: i64 = exit::UNREACHABLE as i64;
+    /// A thread of the worker panicked.
+    pub const EXIT_PANIC: i64 = exit::PANICKED as i64;
+    /// The broker answered for the first time.
+    pub const EVENT_READY: &'static str = "ready";
+    /// Before a job is reserved.
+    pub const EVENT_LOOPING: &'static str = "looping";
+    /// A job starts.
+    pub const EVENT_PROCESSING: &'static str = "processing";
+    /// Its handler returned.
+    pub const EVENT_PROCESSED: &'static str = "processed";
+    /// Its handler threw.
+    pub const EVENT_EXCEPTION: &'static str = "exception";
+    /// It moved to the failed store.
+    pub const EVENT_FAILED: &'static str = "failed";
+    /// It was released.
+    pub const EVENT_RELEASED: &'static str = "released";
+    /// Its lease expired.
+    pub const EVENT_LOST: &'static str = "lost";
+    /// A deletion came too late.
+    pub const EVENT_SETTLE_LOST: &'static str = "settle_lost";
+    /// It exceeded its timeout.
+    pub const EVENT_TIMEOUT: &'static str = "timeout";
+    /// The worker paused.
+    pub const EVENT_PAUSED: &'static str = "paused";
+    /// It resumed.
+    pub const EVENT_RESUMED: &'static str = "resumed";
+    /// It is about to exit.
+    pub const EVENT_STOPPING: &'static str = "stopping";
+
     /// Checks the options. No I/O yet.
     pub fn __construct(options: Maybe<'_>) -> PhpResult<Self> {
         objects::construct(|| {
