@@ -3,6 +3,7 @@
 // Finds the classes of this folder, with or without Composer.
 
 require_once __DIR__ . '/src/functions.php';
+require_once __DIR__ . '/src/names.php';
 
 spl_autoload_register(static function (string $class): void {
     if (strncmp($class, 'Ferry\\', 6) === 0) {

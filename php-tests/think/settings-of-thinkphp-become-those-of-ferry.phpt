@@ -48,7 +48,7 @@ same('who shares the table of failed jobs', [true, false, false, false], [
 
 same('whose driver stands in', ['redis', 'database', 'database', 'redis', 'amqp'], array_map([Fallback::class, 'driver'], [[], ['table' => 'jobs'], ['driver' => 'mysql'], ['url' => 'rediss://r'], ['url' => 'amqp://r']]));
 holds('a missing extension', 'extension=ferry', Extension::problem(null));
-holds('an older extension', '0.0.9 is older than the Composer package ferry/php', Extension::problem('0.0.9'));
+holds('an older extension', '0.1.0 is older than the Composer package ferry/php', Extension::problem('0.1.0'));
 same('this and newer ones', [null, null], [Extension::problem(phpversion('ferry')), Extension::problem('99.0.0')]);
 done();
 --EXPECT--

@@ -95,6 +95,20 @@ Queue::push(new WantsMore(), '', 'more');
 $work(['container' => $services, 'queue' => 'more']);
 holds('what no container can make is PHP\'s to refuse', 'ArgumentCountError', Queue::failed('more')[0]['exception']);
 
+// Beside `connections` it holds for pushes to sync and for popped jobs.
+$mailer->sent = [];
+Queue::configure(['default' => 'now', 'connections' => ['now' => ['type' => 'sync'], 'later' => ['type' => 'memory']], 'container' => $services]);
+Queue::push(SendMail::class, 'inside push');
+Queue::push(new Welcome('Wang'));
+Queue::connection('later')->push(SendMail::class, 'popped');
+Queue::connection('later')->pop()->fire();
+$own = new Services(['SendMail' => fn () => new SendMail($other = new Mailer())]);
+Queue::connection('later')->push(SendMail::class, 'another container');
+$work(['container' => $own, 'connection' => 'later']);
+same('the container of the configuration', ['inside push', 'Wang', 'popped'], $mailer->sent);
+same('a worker has its own', ['SendMail'], $own->asked);
+Queue::configure('memory:');
+
 foreach ([new stdClass(), 'Mailer'] as $wrong) {
     try {
         new Ferry\Worker(['container' => $wrong]);

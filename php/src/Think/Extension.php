@@ -8,7 +8,7 @@ namespace Ferry\Think;
 final class Extension
 {
     /** The oldest extension whose methods this library calls. */
-    public const LEAST = '0.1.0';
+    public const LEAST = '0.2.0';
 
     public static function isLoaded(): bool
     {

@@ -114,10 +114,10 @@ class FailedJobs extends FailedJob
     /** Where failed jobs of Ferry lie. @return iterable<array{string, \Ferry\Connection, string}> */
     private function places(): iterable
     {
-        $databases = $this->framework->config('database');
+        [$settings, $databases] = [$this->framework->config('queue'), $this->framework->config('database')];
         foreach ($this->framework->connectionNames() as $name) {
-            $queues = $this->framework->config('queue');
-            if (!Settings::sharesFailedTable($queues, $databases, $name)) {
+            // A connection that cannot be used has no failed jobs; `ferry:doctor` says what is wrong with it.
+            if (Settings::problem($settings, $databases, $name) === null && !Settings::sharesFailedTable($settings, $databases, $name)) {
                 $connection = $this->framework->connection($name);
                 foreach ($this->queues($name, $connection) as $queue) {
                     yield [$name, $connection, $queue];
