@@ -2,10 +2,11 @@
 
 // Finds the classes of this folder, with or without Composer.
 
+require_once __DIR__ . '/src/functions.php';
+
 spl_autoload_register(static function (string $class): void {
-    $prefix = 'Ferry\\Console\\';
-    if (strncmp($class, $prefix, strlen($prefix)) === 0) {
-        $file = __DIR__ . '/src/Console/' . strtr(substr($class, strlen($prefix)), '\\', '/') . '.php';
+    if (strncmp($class, 'Ferry\\', 6) === 0) {
+        $file = __DIR__ . '/src/' . strtr(substr($class, 6), '\\', '/') . '.php';
         if (is_file($file)) {
             require $file;
         }

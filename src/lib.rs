@@ -43,6 +43,7 @@ extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
 /// At the start of a request.
 extern "C" fn request_startup(_kind: i32, _module_number: i32) -> i32 {
     let _ = std::panic::catch_unwind(zend::sensitive::mark);
+    let _ = std::panic::catch_unwind(zend::url_setting::hide);
     zend::call::revive();
     0
 }
@@ -50,6 +51,7 @@ extern "C" fn request_startup(_kind: i32, _module_number: i32) -> i32 {
 /// At the end of a request: its configuration goes, the connections stay.
 extern "C" fn request_shutdown(_kind: i32, _module_number: i32) -> i32 {
     let _ = std::panic::catch_unwind(request::end);
+    let _ = std::panic::catch_unwind(zend::url_setting::end_request);
     0
 }
 

@@ -9,6 +9,7 @@ use ferry_client::Handle;
 use ferry_core::Result;
 use ferry_core::config::{self, Config, ConnectionConfig, Value};
 
+use crate::handler::HandlerOptions;
 use crate::zend::ini;
 
 thread_local! {
@@ -21,16 +22,24 @@ struct Request {
     handles: HashMap<String, Rc<Handle>>,
     /// The handle of the default connection, so that a push needs no look-up.
     default: Option<Rc<Handle>>,
+    /// How handlers are found where no worker says otherwise.
+    handlers: HandlerOptions,
 }
 
-/// Takes a configuration array for the rest of the request.
-pub fn configure(value: &Value) -> Result<()> {
+/// Takes a configuration array for the rest of the request, with the options for handlers that stand in it.
+pub fn configure(value: &Value, handlers: HandlerOptions) -> Result<()> {
     let config = match value {
         Value::Text(dsn) => config::config_from_dsn(&String::from_utf8_lossy(dsn))?,
         value => config::parse(value)?,
     };
-    REQUEST.with_borrow_mut(|request| *request = Request { config: Some(Rc::new(config)), ..Request::default() });
+    // What was there is dropped after the borrow: the destructors of a factory's objects are PHP code.
+    drop(REQUEST.replace(Request { config: Some(Rc::new(config)), handlers, ..Request::default() }));
     Ok(())
+}
+
+/// How handlers are found where no worker says otherwise.
+pub fn handlers() -> HandlerOptions {
+    REQUEST.with_borrow(|request| request.handlers.clone())
 }
 
 /// What the configuration holds that is not read or cannot be used.
@@ -40,7 +49,7 @@ pub fn notices() -> Result<Vec<String>> {
 
 /// Forgets everything. Called when the request ends.
 pub fn end() {
-    REQUEST.take();
+    drop(REQUEST.take());
 }
 
 /// The connection called `name`, or the default one.

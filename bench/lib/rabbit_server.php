@@ -8,7 +8,11 @@ namespace Bench;
 
 final class RabbitServer
 {
-    private function __construct(public readonly int $port, public readonly int $pid, private $node, private $mapper, private string $dir)
+    /** The process of the node. */
+    public int $pid = 0;
+    private $node = null;
+
+    private function __construct(public readonly int $port, private $mapper, private string $dir, private bool $bound)
     {
     }
 
@@ -21,7 +25,6 @@ final class RabbitServer
 
     public static function start(string $dir, bool $bound): self
     {
-        $program = self::program() ?? throw new \RuntimeException('rabbitmq-server is not installed');
         $port = self::three_free_ports();
         mkdir("$dir/home", 0700, true);
         file_put_contents("$dir/plugins", "[].\n");
@@ -30,14 +33,9 @@ final class RabbitServer
         chmod("$dir/home/.erlang.cookie", 0400);
         $log = ['file', "$dir/log", 'a'];
         $mapper = proc_open(['epmd', '-port', (string) ($port + 2), '-address', '127.0.0.1'], [1 => $log, 2 => $log], $pipes);
-        $command = placed($bound, [$program]);
-        $node = proc_open($command, [0 => ['file', '/dev/null', 'r'], 1 => $log, 2 => $log], $pipes, null, self::environment($dir, $port) + getenv());
-        if ($mapper === false || $node === false) {
-            throw new \RuntimeException('cannot start rabbitmq-server');
-        }
-        $server = new self($port, proc_get_status($node)['pid'], $node, $mapper, $dir);
+        $server = new self($port, $mapper, $dir, $bound);
         try {
-            wait_until(fn () => self::listens($dir), 'rabbitmq-server to listen', 120);
+            $server->launch();
         } catch (\RuntimeException $e) {
             $server->stop();
             throw $e;
@@ -45,9 +43,39 @@ final class RabbitServer
         return $server;
     }
 
+    /** Ends the node with this signal and starts it again, on the same port and files. */
+    public function restart(int $signal): void
+    {
+        proc_terminate($this->node, $signal);
+        wait_until(fn () => !proc_get_status($this->node)['running'], 'rabbitmq-server to leave', 120);
+        proc_close($this->node);
+        $this->launch();
+    }
+
+    /** Begins a command of rabbitmqctl; its process is the caller's to close. */
+    public function control(string ...$arguments)
+    {
+        $log = ['file', "$this->dir/ctl.log", 'a'];
+        $command = [dirname(self::program() ?? '') . '/rabbitmqctl', ...$arguments];
+        $process = proc_open($command, [0 => ['file', '/dev/null', 'r'], 1 => $log, 2 => $log], $pipes, null, self::environment($this->dir, $this->port) + getenv());
+        return $process ?: throw new \RuntimeException('cannot start rabbitmqctl');
+    }
+
+    private function launch(): void
+    {
+        $program = self::program() ?? throw new \RuntimeException('rabbitmq-server is not installed');
+        $starts = $this->starts();
+        $log = ['file', "$this->dir/log", 'a'];
+        $environment = self::environment($this->dir, $this->port) + getenv();
+        $node = proc_open(placed($this->bound, [$program]), [0 => ['file', '/dev/null', 'r'], 1 => $log, 2 => $log], $pipes, null, $environment);
+        $this->node = $node ?: throw new \RuntimeException('cannot start rabbitmq-server');
+        $this->pid = proc_get_status($node)['pid'];
+        wait_until(fn () => $this->starts() > $starts, 'rabbitmq-server to listen', 120);
+    }
+
     public function stop(): void
     {
-        foreach ([$this->node, $this->mapper] as $process) {
+        foreach (array_filter([$this->node, $this->mapper]) as $process) {
             proc_terminate($process, 9);
             proc_close($process);
         }
@@ -77,9 +105,10 @@ final class RabbitServer
         ];
     }
 
-    private static function listens(string $dir): bool
+    /** How often it came up. */
+    private function starts(): int
     {
-        return str_contains((string) @file_get_contents("$dir/node.log"), 'Server startup complete');
+        return substr_count((string) @file_get_contents("$this->dir/node.log"), 'Server startup complete');
     }
 
     /** For AMQP, for other nodes, for the port mapper. */

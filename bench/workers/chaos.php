@@ -1,6 +1,6 @@
 <?php
 
-// A worker of bench/chaos. Its tries are unlimited, so nothing is buried.
+// A worker of bench/chaos. Its tries are unlimited, so only jobs with a single try of their own are buried.
 
 declare(strict_types=1);
 

@@ -52,6 +52,11 @@ holds('a name in bad UTF-8', 'not configured', thrown(fn () => Queue::connection
 same('by array', 'qx', queue_used(new Connection(['type' => 'redis', 'host' => '127.0.0.1', 'port' => $server->port, 'queue' => 'qx'])));
 same('by DSN', 'qy', queue_used(new Connection($server->dsn('queue=qy'))));
 same('its name', 'default', (new Connection('memory:'))->getName());
+same('the name it is given', ['mail', 'mail'], [(new Connection('memory:', 'mail'))->getName(), (new Connection(['type' => 'memory'], 'mail'))->getName()]);
+holds('an empty name', 'a connection has an empty name', thrown(fn () => new Connection(['type' => 'memory'], '')));
+$named = new Connection('memory:?queue=named', 'mail');
+$named->push('Job1');
+same('its jobs tell it', 'mail', $named->pop()->getConnection());
 same('a worker on it', 0, (new Ferry\Worker(['connection' => new Connection($server->dsn()), 'stop_when_empty' => true]))->run());
 
 // A flat array of think-queue v1 is understood, with the keys of that family.

@@ -124,6 +124,27 @@ foreach (shared_brokers() as $name => $config) {
     }
     $ferry->run(['flush', '--queue=mail', '--force'])->well("$name: flush again");
 
+    // By the id that push returned. In a table it is no row number, so both are shown; elsewhere there is only the one.
+    $connection->laterOn('mail', 600, 'Fails', 'moves the row numbers');
+    $pushed = [(string) $connection->push('Fails', 'six', 'mail'), (string) $connection->push('Fails', 'seven', 'mail')];
+    bury($connection, []);
+    [$newest, $oldest] = $connection->failed('mail');
+    same("$name: what push returned", $pushed, [$oldest['job_id'], $newest['job_id']]);
+    $list = $ferry->run(['failed', '--queue=mail'])->well("$name: both ids")->out;
+    same("$name: both ids where they differ", $name === 'sqlite', str_contains($list, 'Job id'));
+    check("$name: in one line", $name !== 'sqlite' || preg_match("/^$oldest[id] +$oldest[job_id] /m", $list) === 1, $list);
+    $shown = $ferry->run(['failed', 'show', $oldest['id'], '--queue=mail'])->well("$name: show both ids")->out;
+    same("$name: both when one is shown", $name === 'sqlite', preg_match("/^Job id +$oldest[job_id]$/m", $shown) === 1);
+    same("$name: listed by --job", [$oldest['id']], array_column($ferry->run(['failed', "--job=$pushed[0]", '--queue=mail', '--json'])->json(), 'id'));
+    foreach (['failed', 'retry', 'forget'] as $command) {
+        $ferry->run([$command, '--job=nobody', '--queue=mail'])->refused("$name: $command of a stranger", 1, 'no failed job was pushed as nobody');
+    }
+    same("$name: none of another connection", "0 jobs ready again.\n", $ferry->run(['retry', '--class=Fails', '--recorded-connection=other', '--queue=mail'])->well("$name: another connection")->out);
+    same("$name: forget by --job", "1 failed job removed.\n", $ferry->run(['forget', "--job=$pushed[1]", "--recorded-connection=$newest[connection]", '--queue=mail'])->well("$name: forget by --job")->out);
+    same("$name: retry by --job", "1 job ready again.\n", $ferry->run(['retry', "--job=$pushed[0]", '--queue=mail'])->well("$name: retry by --job")->out);
+    same("$name: none is left", [], $connection->failed('mail'));
+    $connection->clear('mail');
+
     // Bytes that are no text steer no terminal and break no JSON.
     $connection->pushRaw("\xff\x1b[2J<error>{\"job\"", 'mail');
     $worker = new Ferry\Worker(['connection' => $connection, 'queue' => 'mail', 'stop_when_empty' => true, 'log' => 'none']);

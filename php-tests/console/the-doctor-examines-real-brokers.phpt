@@ -22,7 +22,7 @@ at_the_end(function () {
 $ferry = Ferry::on($server->config());
 $good = $ferry->run(['doctor', '--json'])->well('a good Redis');
 same('worst', 'ok', $good->json()['worst']);
-same('all of it is well', [], array_diff(found($good), ['ok']));
+same('all of it is well, but object jobs may make anything', ['Object jobs' => 'note'], array_diff(found($good), ['ok']));
 same('what was looked at', [], array_diff(['Ferry', 'PHP', 'pcntl', 'Redis version', 'Role', 'Eviction', 'Persistence', 'Redis memory', 'Clients', 'Round trip', 'Clocks', 'retry_after', 'Timeout', 'Workers', 'Queue default'], array_keys(found($good))));
 same('the shape of a finding', ['level', 'topic', 'means', 'change'], array_keys($good->json()['findings'][0]));
 $redis = $server->client();
@@ -57,6 +57,12 @@ if (method_exists(Ferry\Queue::class, 'notices')) {
     same('two notes', ['note', 'note'], array_column($notes, 'level'));
     check('the key and the connection', preg_match('/`prefix`.*`old`/s', implode(' ', array_column($notes, 'means'))) === 1, $notes);
 }
+// Who may be made from a payload: what the workers are told, by their command line or the bootstrap file.
+$object_jobs = fn (array $words) => array_column($ferry->run(['doctor', '--json', ...$words])->json()['findings'], 'means', 'topic')['Object jobs'];
+holds('any class', 'any class', $object_jobs([]));
+same('a list', '2 classes allowed', $object_jobs(['--allowed-classes=A', '--allowed-classes=B']));
+same('none but those that are named', 'only handlers that are named', $object_jobs(['--strict']));
+same('from a bootstrap file', '1 class allowed', $object_jobs(['--bootstrap=' . bootstrap('return ["allowed_classes" => ["Letter"]];')]));
 same('no timeout', 'warn', found($ferry->run(['doctor', '--json', '--timeout=0']))['Timeout']);
 file_put_contents(temp_dir() . '/queue.php', '<?php return ' . var_export(['default' => 'redis', 'connections' => ['redis' => $server->config(['retry_after' => 7200])]], true) . ';');
 same('from --config', 'warn', found($ferry->run(['doctor', '--json', '--config=queue.php']))['retry_after']);

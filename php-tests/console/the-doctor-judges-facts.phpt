@@ -82,6 +82,10 @@ foreach ([
     same('old workers ' . json_encode([$ours, $retry_after, $timeout, $driver]), $found, levels(Checks::oldWorkers($ours, $retry_after, $timeout, $driver)));
 }
 
+foreach ([[null, false, 'note'], [null, true, 'ok'], [[], false, 'ok'], [['A'], true, 'ok']] as [$allowed, $strict, $level]) {
+    same('object jobs ' . json_encode([$allowed, $strict]), $level, level(Checks::objectJobs($allowed, $strict)));
+}
+
 $worker = fn (int $seen, string ...$queues) => ['id' => "host:1:$seen", 'seen' => $seen, 'queues' => $queues];
 $stats = ['ready' => 3, 'delayed' => 0, 'reserved' => 0, 'failed' => 0];
 same('worked', ['ok'], levels(Checks::queue('mail', $stats, [$worker(99, 'mail')], [], 100)));

@@ -15,7 +15,8 @@ $record = fn (int $n) => json_encode([
     'id' => "id-$n", 'connection' => 'c', 'queue' => 'default', 'payload' => "{\"job\":\"J\",\"data\":$n,\"id\":\"x$n\",\"attempts\":5}",
     'reason' => 'exception', 'exception' => 'boom', 'attempts' => 5, 'failed_at' => 1700000000 + $n,
 ]);
-$redis->lPush('{queues:default}:ferry:failed', ...array_map($record, range(1, $jobs)));
+// phpredis says that lPush() takes one value, which a debug PHP holds against it.
+$redis->rawCommand('LPUSH', '{queues:default}:ferry:failed', ...array_map($record, range(1, $jobs)));
 
 Queue::configure($server->dsn());
 $redis->set('{queues:default}', 'somebody else\'s');

@@ -121,6 +121,13 @@ foreach (brokers() as $name => $config) {
     same("$name: their bytes", ["\xff\x00 no json", '{"job":"First","data":{"n":1}}', $counted], $connection->peek());
     work();
     same("$name: flushed", [3, '0/0/0/0'], [Queue::forgetFailed('all'), states()]);
+
+    // By the id that push returned, a number on SQLite.
+    [$one, $other] = [Queue::push('First', ['n' => 8]), Queue::push('First', ['n' => 9])];
+    work();
+    same("$name: by the id of its push", [0, 1, 1], [Queue::retryFailed(['job' => 'nobody']), Queue::forgetFailed(['job' => $one]), Queue::retryFailed(['job' => $other, 'class' => 'First'])]);
+    same("$name: the other one is ready", '1/0/0/0', states());
+    $connection->clear();
 }
 
 // What cannot be meant is refused, before anything is sent: a variable that was never set must not mean all.
@@ -135,6 +142,7 @@ $wrong = [
     'no class name' => ['class' => 5],
     'no time' => ['before' => 'yesterday'],
     'no time at all' => ['after' => null],
+    'no job' => ['job' => null],
 ];
 foreach ($wrong as $what => $which) {
     holds($what, 'Ferry\\InvalidArgumentException', thrown(fn () => Queue::retryFailed($which)));

@@ -14,12 +14,13 @@ $scripts = [
     'putenv.php' => 'putenv("FERRY_URL=$_GET[url]"); echo getmypid(), " ", Ferry\Queue::push("Job1", 3, "web");',
     'exits.php' => 'Ferry\Queue::configure($_GET["url"]); Ferry\Queue::push("Job1", 4, "web"); echo getmypid(), " "; exit;',
     'dies.php' => 'Ferry\Queue::configure($_GET["url"]); Ferry\Queue::push("Job1", 5, "web"); echo getmypid(), " "; undefined_function();',
+    'shown.php' => 'echo ini_get("ferry.url");',
     'keeps.php' => 'static $kept; $kept = Ferry\Queue::connection(); Ferry\Queue::configure($_GET["url"]); $kept->push("Job1", 6, "web"); echo getmypid(), " ", Ferry\Queue::push("Job1", 6, "web");',
 ];
 $one = ['pm.max_children' => '1'];
 $site = FpmSite::start($scripts, [
     'env' => $one + ['env[FERRY_URL]' => $servers['env']->dsn()],
-    'ini' => $one + ['php_admin_value[ferry.url]' => $servers['ini']->dsn()],
+    'ini' => $one + ['php_admin_value[ferry.url]' => '"' . $servers['ini']->dsn() . '?read_timeout=9"'],
     'none' => $one,
 ]);
 $count = fn () => array_map(fn ($client) => $client->lLen('{queues:web}'), $clients);
@@ -29,6 +30,7 @@ $url = rawurlencode($servers['asked']->dsn());
 same('from the environment of the pool', ['env' => 1, 'ini' => 0, 'asked' => 0], $count());
 $site->get('/ini/push.php');
 same('from the ini of the pool', ['env' => 1, 'ini' => 1, 'asked' => 0], $count());
+same('what the ini of the pool shows', $servers['ini']->dsn(), $site->get('/ini/shown.php'));
 holds('from nowhere', 'no connection is configured', $site->get('/none/push.php'));
 
 // What the request says, and where its own child goes afterwards.

@@ -45,8 +45,21 @@ foreach ([null, 5, 1.5, true, [], ['Job1']] as $job) {
 }
 refused('an empty job', 'empty string', fn () => Queue::push(''));
 refused('a job in bad UTF-8', 'Malformed UTF-8', fn () => Queue::push("Job\xff"));
-holds('a closure', 'Closure', thrown(fn () => Queue::push(fn () => 1)));
+refused('a closure', 'a closure cannot be pushed: a worker does not have its code. Push the name of a class (Class, Class@method) or an object with handle()', fn () => Queue::push(fn () => 1));
+refused('a first-class callable', 'a closure cannot be pushed', fn () => Queue::push(strlen(...)));
+refused('a closure among others', 'a closure cannot be pushed', fn () => Queue::bulk(['Job1', fn () => 1]));
 holds('a generator', 'Generator', thrown(fn () => Queue::push((fn () => yield 1)())));
+class Holder
+{
+    public function __construct(public mixed $held)
+    {
+    }
+
+    public function handle()
+    {
+    }
+}
+refused('an object that holds a closure', "the job object of class Holder cannot be pushed: Serialization of 'Closure' is not allowed", fn () => Queue::push(new Holder(fn () => 1)));
 holds('an anonymous class', 'anonymous', thrown(fn () => Queue::push(new class {
     public function handle() {}
 })));

@@ -110,7 +110,7 @@ function redis_restore(Redis $redis, array $state, int $shift): void
     $redis->flushAll();
     foreach ($state as $key => ['type' => $type, 'value' => $value]) {
         match ($type) {
-            'list' => $redis->rPush($key, ...$value),
+            'list' => $redis->rawCommand('RPUSH', $key, ...$value),
             'zset' => array_map(fn ($entry) => $redis->zAdd($key, $entry[1] > 1e9 ? $entry[1] + $shift : (float) $entry[1], $entry[0]), $value),
             'string' => $redis->set($key, $value),
         };

@@ -129,7 +129,7 @@ class Think3Peer extends ThinkPeer
     protected function refill(string $from, array $due): void
     {
         foreach (array_chunk($due, 100) as $some) {
-            $this->redis->rPush($this->key, ...$some);
+            $this->redis->rawCommand('RPUSH', $this->key, ...$some);
         }
     }
 
@@ -185,7 +185,7 @@ final class Think1Peer extends ThinkPeer
         if (str_ends_with($from, ':reserved')) {
             $due = array_map(fn ($body) => $this->raised(json_decode($body, true)), $due);
         }
-        $this->redis->rPush($this->key, ...$due);
+        $this->redis->rawCommand('RPUSH', $this->key, ...$due);
     }
 
     public function pop(): ?array

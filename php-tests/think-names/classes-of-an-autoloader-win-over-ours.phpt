@@ -22,7 +22,7 @@ same('theirs', 'think\queue\Job', (new ReflectionClass('think\queue\Job'))->name
 same('those that the package lacks are ours', 'Ferry\ShouldQueue', (new ReflectionClass('think\queue\ShouldQueue'))->name);
 check('the loader was asked first', in_array('think\queue\ShouldQueue', $GLOBALS['asked'], true));
 
-// A handler typed with the package's class needs the `job` option.
+// A handler typed with the package's class needs the `job` option, or ferry/php (php-tests/think).
 class Typed
 {
     public function fire(think\queue\Job $job, $data)
@@ -34,10 +34,12 @@ class Typed
 Ferry\Queue::configure('memory:');
 Ferry\Queue::push('Typed');
 $worker = new Ferry\Worker(['once' => true, 'tries' => 1, 'log' => 'none', 'sleep' => 0]);
-$worker->on('failed', function ($job, $e) {
+$worker->on('exception', function ($job, $e) {
     echo get_class($e), "\n";
 });
 $worker->run();
+same('its job waits', ['ready' => 0, 'delayed' => 1, 'reserved' => 0, 'failed' => 0], Ferry\Queue::stats());
+Ferry\Queue::connection()->clear();
 Ferry\Queue::push('Typed');
 (new Ferry\Worker(['once' => true, 'log' => 'none', 'job' => 'app\Job']))->run();
 same('done', 0, Ferry\Queue::size());
@@ -50,6 +52,6 @@ same('and without it ours is there', true, class_exists('think\facade\Queue'));
 done();
 ?>
 --EXPECT--
-TypeError
+Ferry\HandlerNotFoundException
 app\Job
 ok

@@ -95,6 +95,35 @@ foreach (brokers() as $name => $config) {
     $worker->run();
     same("$name: one object", 1, count($ids));
 
+    // It is what the option `job` made, once for a job.
+    $connection = use_broker($config);
+    Queue::push('Job1', 'throw');
+    [$ids, $made] = [[], 0];
+    $worker = new Worker(['once' => true, 'tries' => 1, 'log' => 'none', 'job' => function (Ferry\Job $job) use (&$made) {
+        $made++;
+        return new ArrayObject(['inner' => $job]);
+    }]);
+    foreach (['processing', 'exception', 'failed'] as $event) {
+        $worker->on($event, function ($job) use (&$ids) {
+            $ids[get_class($job) . spl_object_id($job)] = $job['inner']->payload('data');
+        });
+    }
+    $worker->run();
+    same("$name: one object of the option `job`", [1, ['throw'], 1], [count($ids), array_values($ids), $made]);
+
+    // When the option makes nothing, its job fails with that, and the listeners get the Ferry\Job.
+    $connection = use_broker($config);
+    Queue::push('Job1', 'delete');
+    $seen = [];
+    $worker = new Worker(['once' => true, 'tries' => 1, 'log' => 'none', 'job' => fn () => throw new LogicException('no job object')]);
+    foreach (['processing', 'failed'] as $event) {
+        $worker->on($event, function ($job, $e = null) use (&$seen, $event) {
+            $seen[] = "$event " . get_class($job) . ($e ? ' ' . $e->getMessage() : '');
+        });
+    }
+    $worker->run();
+    same("$name: an option `job` that throws", ['processing Ferry\Job', 'failed Ferry\Job no job object'], $seen);
+
     // Poison and unknown classes are buried and told, once, whatever the tries.
     foreach (['zzz', '[]', '{}', '{"job":5,"attempts":0}', '{"job":"Job1@nope","data":1,"attempts":0}', '{"job":"Job1","data":"\ud800","attempts":0}'] as $body) {
         $connection = use_broker($config);

@@ -180,7 +180,8 @@ namespace {
         };
     };
     same('a factory', 'make Any\Thing of {"a":1}, made', work('Any\Thing', ['handler' => $factory], ['a' => 1]));
-    check('a factory that makes nothing', str_starts_with(work('X', ['handler' => fn () => null]), 'no_handler'), work('X', ['handler' => fn () => null]));
+    same('a factory that knows no such class', ' and left', work('X', ['handler' => fn () => null]));
+    check('a factory that makes no object', str_starts_with(work('X', ['handler' => fn () => 'X']), 'no_handler: the handler of X is not an object'), work('X', ['handler' => fn () => 'X']));
     same('a factory that throws', 'exception: RuntimeException: no', substr(work('X', ['handler' => fn () => throw new RuntimeException('no')]), 0, 31));
 
     // The object that handlers get.

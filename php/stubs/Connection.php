@@ -8,15 +8,16 @@ namespace Ferry;
 class Connection implements QueueInterface
 {
     /**
-     * A connection separate from those of {@see Queue::configure()}, named `default`. Opens nothing.
+     * A connection separate from those of {@see Queue::configure()}. Opens nothing.
      *
      * Equal configurations share their sockets, across the requests of a PHP-FPM process too.
      *
      * @param string|array<string, mixed> $config a DSN, or the array of one connection: `['type' => 'redis', 'host' => ...]`
-     * @throws ConfigException an unknown key, a wrong value, a missing one
+     * @param string|null $name its name in errors, in {@see Job::getConnection()} and in the records of failed jobs; `default` without
+     * @throws ConfigException an unknown key, a wrong value, a missing one, an empty name
      * @throws InvalidArgumentException neither an array nor a string
      */
-    public function __construct(mixed $config)
+    public function __construct(mixed $config, ?string $name = null)
     {
     }
 
@@ -199,7 +200,7 @@ class Connection implements QueueInterface
      * `command/retry-payload-reencoded` and `command/retry-garbage-payload`). Jobs that fail meanwhile are not included. Several
      * processes may retry at the same time: each job is retried once.
      *
-     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, connection?: string} $which
+     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, job?: string|int, connection?: string} $which
      *     `'all'`, an id, a list of ids, or conditions that must all be met: the class of the handler or of the object job, failed
      *     before a time, failed at a time or later. An empty array means none.
      * @return int<0, max> how many
@@ -215,7 +216,7 @@ class Connection implements QueueInterface
     /**
      * Removes failed jobs permanently: `'all'` flushes, `['before' => ...]` prunes.
      *
-     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, connection?: string} $which as
+     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, job?: string|int, connection?: string} $which as
      *     for {@see retryFailed()}
      * @return int<0, max> how many
      * @throws InvalidArgumentException `$which` is none of these

@@ -25,11 +25,12 @@ class Queue
      * Sets the connections for the rest of the request. Opens nothing.
      *
      * Without it the environment variable `FERRY_URL` is used, then the ini setting `ferry.url`; each holds a DSN.
+     * A connection is checked when it is used. `handler`, `container`, `job` and `namespace` beside `connections` hold for workers that are not given
+     * their own ({@see Worker::__construct()}), for jobs that run inside push and for {@see Job::fire()} of popped jobs.
      *
      * @param string|array<string, mixed> $config think-queue's `config/queue.php` (v3, or the flat array of v1 and v2), or a DSN
-     * A connection is checked when it is used.
-     *
-     * @throws ConfigException no connections, a default that is not among them, a misspelled key beside them, a wrong DSN
+     * @throws ConfigException no connections, a default that is not among them, a misspelled key beside them, a wrong DSN, a wrong
+     *     `handler`, `container`, `job` or `namespace`
      * @throws InvalidArgumentException neither an array nor a string
      */
     public static function configure(mixed $config): void
@@ -225,7 +226,7 @@ class Queue
      * `command/retry-payload-reencoded` and `command/retry-garbage-payload`). Jobs that fail meanwhile are not included. Several
      * processes may retry at the same time: each job is retried once.
      *
-     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, connection?: string} $which
+     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, job?: string|int, connection?: string} $which
      *     `'all'`, an id, a list of ids, or conditions that must all be met: the class of the handler or of the object job, failed
      *     before a time, failed at a time or later. An empty array means none.
      * @return int<0, max> how many
@@ -241,7 +242,7 @@ class Queue
     /**
      * Removes failed jobs permanently: `'all'` flushes, `['before' => ...]` prunes.
      *
-     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, connection?: string} $which as
+     * @param string|int|list<string|int>|array{class?: string, before?: int|\DateTimeInterface, after?: int|\DateTimeInterface, job?: string|int, connection?: string} $which as
      *     for {@see retryFailed()}
      * @return int<0, max> how many
      * @throws InvalidArgumentException `$which` is none of these

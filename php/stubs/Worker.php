@@ -105,9 +105,10 @@ class Worker
      * | `status` | seconds between summaries, which are also printed after 100 jobs; with it the worker prints its settings when it
      *   starts; 0 is never | 0 |
      * | `parent` | a process id: exit when this process is no longer the parent | none |
-     * | `handler` | `callable(string $class, mixed $data): object`, in place of `new` | |
-     * | `job` | class or factory of the object that handlers receive: `callable(Job $job): object` | |
-     * | `namespace` | namespace for short names: `<namespace>\job\<Studly>` (`worker/worker-studly-short-name`) | |
+     * | `handler` | `callable(string $class, mixed $data): ?object`, in place of `new`; null: no such class | that of {@see Queue::configure()} |
+     * | `container` | a PSR-11 container that makes handlers, and what `handle()` of object jobs takes | as `handler` |
+     * | `job` | class or factory of the object that handlers and listeners receive: `callable(Job $job): object` | as `handler` |
+     * | `namespace` | namespace for short names: `<namespace>\job\<Studly>` (`worker/worker-studly-short-name`) | as `handler` |
      * | `handlers` | name => class, or a list of classes | |
      * | `strict` | only `handlers` may run | false |
      * | `allowed_classes` | classes that object jobs may unserialize | any |
@@ -124,7 +125,7 @@ class Worker
      *     settle?: 'pipelined'|'immediate'|null, on_return?: 'leave'|'delete'|null, log?: 'plain'|'json'|'none'|object|null,
      *     log_level?: 'debug'|'info'|'notice'|'warning'|'error'|null, status?: int|float|numeric-string|null,
      *     parent?: int|numeric-string|null, stop_timeout?: int|float|numeric-string|null,
-     *     handler?: (callable(string, mixed): object)|null, job?: class-string|(callable(Job): object)|null,
+     *     handler?: (callable(string, mixed): (object|null))|null, container?: object|null, job?: class-string|(callable(Job): object)|null,
      *     namespace?: string|null, handlers?: array<class-string>|null, strict?: bool|int|string|null,
      *     allowed_classes?: list<class-string>|null
      * }|null $options
@@ -201,7 +202,8 @@ class Worker
     }
 
     /**
-     * Adds a listener. Listeners are called in the order in which they were added; an exception ends the run.
+     * Adds a listener. Listeners are called in the order in which they were added; an exception ends the run. `Job` is the object that
+     * the option `job` made, where there is one.
      *
      * | event | arguments |
      * |---|---|

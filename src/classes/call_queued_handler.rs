@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::exception::{PhpException, PhpResult};
 use ext_php_rs::prelude::*;
-use ext_php_rs::types::{ZendHashTable, Zval};
+use ext_php_rs::types::{ZendHashTable, ZendObject, Zval};
 use ferry_worker::CallEnd;
 
 use crate::classes::exceptions::{self, Class};
@@ -14,6 +14,7 @@ use crate::convert::errors::pending;
 use crate::zend::call::{self, CallFailure, Called};
 use crate::zend::gc::HoldsValues;
 use crate::zend::objects;
+use crate::zend::signature;
 
 /// The handler of object jobs.
 #[php_class]
@@ -21,6 +22,8 @@ use crate::zend::objects;
 pub struct CallQueuedHandler {
     /// The classes that may be unserialized; `None` for any.
     allowed: RefCell<Option<Zval>>,
+    /// The PSR-11 container with what `handle()` takes.
+    container: RefCell<Option<Zval>>,
     /// Why the job could not begin, and never will: for the worker, which must not try it again.
     refusal: RefCell<Option<CallEnd>>,
 }
@@ -28,7 +31,7 @@ pub struct CallQueuedHandler {
 impl CallQueuedHandler {
     /// A handler that unserializes any class.
     pub fn allowing_any() -> Self {
-        Self { allowed: RefCell::default(), refusal: RefCell::default() }
+        Self { allowed: RefCell::default(), container: RefCell::default(), refusal: RefCell::default() }
     }
 
     /// Lets a handler unserialize these classes only. Another kind of handler is left alone.
@@ -36,6 +39,29 @@ impl CallQueuedHandler {
         if let Some(handler) = handler.extract::<&Self>() {
             handler.allowed.replace(Some(allowed.shallow_clone()));
         }
+    }
+
+    /// Lets a handler take the arguments of `handle()` from a container. Another kind of handler is left alone.
+    pub fn inject(handler: &Zval, container: &Zval) {
+        if let Some(handler) = handler.extract::<&Self>() {
+            handler.container.replace(Some(container.shallow_clone()));
+        }
+    }
+
+    /// What the `handle()` of an object job takes. Without a container PHP says what is missing.
+    fn dependencies(&self, object: &ZendObject) -> Called<Vec<Zval>> {
+        let class = object.get_class_entry();
+        let container = self.container.borrow().as_ref().map(Zval::shallow_clone);
+        let (Some(mut container), Some(parameters)) = (container, signature::parameter_classes(class, "handle")) else {
+            return Ok(Vec::new());
+        };
+        let Some(container) = container.object_mut() else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for classes in parameters.iter().take(signature::required_parameters(class, "handle")) {
+            let Some(wanted) = classes.first() else { break };
+            found.push(call::method(container, "get", &mut [objects::text(wanted.as_bytes())])?);
+        }
+        Ok(found)
     }
 
     /// Why the last job of this handler could not begin. `None` when it began, or when the object is another kind of handler.
@@ -95,8 +121,10 @@ impl CallQueuedHandler {
 
 impl HoldsValues for CallQueuedHandler {
     fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
-        if let Ok(allowed) = self.allowed.try_borrow() {
-            allowed.iter().for_each(visit);
+        for held in [&self.allowed, &self.container] {
+            if let Ok(held) = held.try_borrow() {
+                held.iter().for_each(&mut *visit);
+            }
         }
     }
 }
@@ -112,7 +140,8 @@ impl CallQueuedHandler {
     pub fn call(&self, job: Mixed<'_>, data: Mixed<'_>) -> PhpResult<()> {
         let mut command = self.command(data.0)?;
         let Some(object) = command.object_mut() else { return Ok(()) };
-        match call::method(object, "handle", &mut []) {
+        let mut arguments = called(self.dependencies(object))?;
+        match call::method(object, "handle", &mut arguments) {
             Err(CallFailure::Missing(what)) => return Err(self.not_found(what)),
             other => called(other)?,
         };
@@ -144,7 +173,7 @@ fn array(table: ZBox<ZendHashTable>) -> Zval {
     value
 }
 
-fn called(result: Called) -> Result<Zval, PhpException> {
+fn called<T>(result: Called<T>) -> Result<T, PhpException> {
     result.map_err(|trouble| {
         call::rethrow(trouble);
         pending()

@@ -26,6 +26,7 @@ use crate::convert::spec::{EncodedJob, SharedData};
 use crate::convert::which::Which;
 use crate::convert::{self, delay};
 use crate::handler::{Resolver, sync};
+use crate::request;
 use crate::zend::dates;
 use crate::zend::memory::MemoryRoom;
 use crate::zend::objects::{self, text};
@@ -56,11 +57,12 @@ impl PhpConnection {
 
 queue_methods!(PhpConnection, [&self,], self.link, {
     /// A connection of its own, from a DSN or the array of one connection.
-    pub fn __construct(config: Mixed<'_>) -> PhpResult<Self> {
+    pub fn __construct(config: Mixed<'_>, name: OptionalText) -> PhpResult<Self> {
         objects::construct(|| {
+            let name = name.text().unwrap_or_else(|| config::DEFAULT_CONNECTION.to_owned());
             let config = match convert::config::value(config.0) {
-                Value::Text(dsn) => config::connection_from_dsn("default", &String::from_utf8_lossy(&dsn)),
-                Value::Map(entries) => one_of(entries),
+                Value::Text(dsn) => config::connection_from_dsn(&name, &String::from_utf8_lossy(&dsn)),
+                Value::Map(entries) => one_of(&name, entries),
                 _ => return Err(invalid("a connection is configured by a DSN or an array")),
             };
             Ok(Self::of(Rc::new(Handle::new(Arc::new(config.map_err(|error| exception(&error))?)))))
@@ -284,15 +286,15 @@ impl ConnectionHandle {
 
     /// How handlers are found outside a worker.
     fn resolver(&self) -> Rc<Resolver> {
-        Rc::new(Resolver { family: self.0.config().family, ..Resolver::default() })
+        Rc::new(Resolver { family: self.0.config().family, options: request::handlers(), ..Resolver::default() })
     }
 }
 
 /// An array that is one connection: with or without the wrapping of a whole configuration.
-pub fn one_of(entries: Vec<(String, Value)>) -> Result<config::ConnectionConfig> {
-    let connection = (String::from("default"), Value::Map(entries));
+pub fn one_of(name: &str, entries: Vec<(String, Value)>) -> Result<config::ConnectionConfig> {
+    let connection = (name.to_owned(), Value::Map(entries));
     let whole = Value::Map(vec![(String::from("connections"), Value::Map(vec![connection]))]);
-    config::parse(&whole)?.find("default").cloned()
+    config::parse(&whole)?.find(name).cloned()
 }
 
 fn shown(id: JobId) -> Zval {

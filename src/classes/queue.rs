@@ -16,6 +16,7 @@ use crate::convert::arguments::{Data, Maybe, Mixed, OptionalText, Text};
 use crate::convert::config;
 use crate::convert::errors::{exception, invalid};
 use crate::convert::which::Which;
+use crate::convert::worker::Given;
 use crate::request;
 
 /// The default connection, as static methods.
@@ -34,7 +35,7 @@ queue_methods!(PhpQueue, [], default()?, {
         if !matches!(value, Value::Map(_) | Value::Text(_)) {
             return Err(invalid("configure() takes a configuration array or a DSN"));
         }
-        request::configure(&value).map_err(|error| exception(&error))
+        request::configure(&value, Given::of_configuration(config.0).handlers()?).map_err(|error| exception(&error))
     }
 
     /// What the configuration holds that is not read or cannot be used.

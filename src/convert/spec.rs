@@ -10,7 +10,7 @@ use ferry_client::JobSpec;
 use ferry_core::payload::Limits;
 
 use crate::convert::errors::{invalid, pending};
-use crate::zend::call;
+use crate::zend::call::{self, CallFailure};
 use crate::zend::engine::php_date_get_interface_ce;
 use crate::zend::json::{self, JsonError};
 use crate::zend::objects;
@@ -60,16 +60,22 @@ impl EncodedJob {
         match job.zend_str() {
             Some(name) if name.as_bytes().is_empty() => Err(invalid("the job is an empty string; name a handler class")),
             Some(_) => Ok(Self { job: encode(job)?, limits: None, data: data.text()? }),
-            None => Err(invalid("the job is neither a string (Class, Class@method) nor an object")),
+            None => Err(invalid("the job is neither a string (Class, Class@method) nor an object with handle()")),
         }
     }
 
     fn of_object(job: &Zval, object: &ZendObject) -> PhpResult<Self> {
+        let class = String::from_utf8_lossy(&objects::class_name(object)).into_owned();
+        if class == "Closure" {
+            return Err(invalid(
+                "a closure cannot be pushed: a worker does not have its code. Push the name of a class (Class, Class@method) or an object \
+                 with handle()",
+            ));
+        }
         let Some(copy) = objects::clone(object) else {
-            let class = String::from_utf8_lossy(&objects::class_name(object)).into_owned();
             return Err(invalid(format!("the job object of class {class} cannot be cloned")));
         };
-        let command = called(call::function("serialize", &mut [copy]))?;
+        let command = call::function("serialize", &mut [copy]).map_err(|trouble| not_serialized(&class, trouble))?;
         let data = [
             b"{\"commandName\":".as_slice(),
             &encode(&objects::text(&objects::class_name(object)))?,
@@ -138,6 +144,25 @@ fn refused(error: JsonError) -> PhpException {
         JsonError::Said(why) => invalid(format!("Unable to create payload: {why}")),
         JsonError::Threw => pending(),
     }
+}
+
+/// What PHP says of an object that it cannot serialize, such as one that holds a closure, has no class of its own: it gets ours. What the
+/// object's own code throws goes to the caller as it is.
+fn not_serialized(class: &str, trouble: CallFailure) -> PhpException {
+    if let CallFailure::Threw(thrown) = &trouble
+        && let Some(why) = engines_refusal(thrown)
+    {
+        return invalid(format!("the job object of class {class} cannot be pushed: {why}"));
+    }
+    call::rethrow(trouble);
+    pending()
+}
+
+fn engines_refusal(thrown: &Zval) -> Option<String> {
+    let mut thrown = thrown.shallow_clone();
+    let object = thrown.object_mut().filter(|object| objects::class_name(object) == b"Exception")?;
+    let message = call::method(object, "getMessage", &mut []).ok()?.string()?;
+    message.starts_with("Serialization of ").then_some(message)
 }
 
 fn called(result: call::Called) -> Result<Zval, PhpException> {

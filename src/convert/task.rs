@@ -243,10 +243,10 @@ pub fn connection(value: &Zval, class: &str) -> PhpResult<Rc<Handle>> {
         match convert::config::value(value) {
             Value::Null => request::connection(None),
             Value::Text(words) if is_dsn(&words) => {
-                config::connection_from_dsn("default", &String::from_utf8_lossy(&words)).map(own)
+                config::connection_from_dsn(config::DEFAULT_CONNECTION, &String::from_utf8_lossy(&words)).map(own)
             }
             Value::Text(name) => request::connection(Some(&String::from_utf8_lossy(&name))),
-            Value::Map(entries) => crate::classes::connection::one_of(entries).map(own),
+            Value::Map(entries) => crate::classes::connection::one_of(config::DEFAULT_CONNECTION, entries).map(own),
             _ => return Err(invalid("the connection is a name, a DSN, an array or a Ferry\\Connection")),
         }
         .map_err(|error| exception(&error))?

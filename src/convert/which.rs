@@ -36,9 +36,9 @@ impl StubLiteral for Which<'_> {
     }
 }
 
-const CONDITIONS: [&str; 4] = ["class", "before", "after", "connection"];
+const CONDITIONS: [&str; 5] = ["class", "before", "after", "job", "connection"];
 
-/// `'all'`, an id, a list of ids, or conditions: `class`, `before`, `after`, `connection`. An empty array means none, and null is an error: a
+/// `'all'`, an id, a list of ids, or conditions: `class`, `before`, `after`, `job`, `connection`. An empty array means none, and null is an error: a
 /// variable that was never set must not mean all.
 pub fn filter(which: &Which<'_>) -> PhpResult<Filter> {
     let Some(which) = which.0 else { return Ok(Filter::all()) };
@@ -59,7 +59,9 @@ pub fn id(value: &Zval) -> PhpResult<String> {
 }
 
 fn unusable() -> PhpException {
-    invalid("failed jobs are named by 'all', an id, a list of ids, or an array of `class`, `before`, `after` and `connection`")
+    invalid(
+        "failed jobs are named by 'all', an id, a list of ids, or an array of `class`, `before`, `after`, `job` and `connection`",
+    )
 }
 
 /// Whether the keys are 0, 1, 2 and so on. The binding crate's own look panics at a key that is not UTF-8.
@@ -93,6 +95,7 @@ fn conditions(array: &Zval) -> PhpResult<Filter> {
             "class" => filter.class = Some(named(value, "`class` is the name of a handler class")?),
             "before" => filter.before = Some(second(&name, value)?),
             "after" => filter.after = Some(second(&name, value)?),
+            "job" => filter.job = Some(id(value)?),
             "connection" => {
                 filter.connection = RecordedConnection::Named(named(value, "`connection` is the name of a connection")?)
             }
@@ -105,7 +108,7 @@ fn conditions(array: &Zval) -> PhpResult<Filter> {
 
 fn unknown(name: &str) -> PhpException {
     let near = nearest(name, CONDITIONS.into_iter()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-    invalid(format!("failed jobs are chosen by `class`, `before`, `after` and `connection`, not by `{name}`{near}"))
+    invalid(format!("failed jobs are chosen by `class`, `before`, `after`, `job` and `connection`, not by `{name}`{near}"))
 }
 
 fn named(value: &Zval, what: &str) -> PhpResult<String> {

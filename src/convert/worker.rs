@@ -17,16 +17,17 @@ use ferry_core::queue::QueueName;
 use ferry_worker::Options;
 
 use crate::classes::connection::PhpConnection;
+use crate::classes::exceptions::{self, Class};
 use crate::convert::arguments::{integer, textual, truth};
 use crate::convert::control::Control;
 use crate::convert::errors::{exception, invalid};
 use crate::convert::{backoff, delay};
-use crate::handler::{Log, LogLevel, Resolver, Sink};
+use crate::handler::{HandlerOptions, Log, LogLevel, Resolver, Sink};
 use crate::request;
 use crate::zend::objects::{self, PropertyKey};
 
 /// The names of all options, as `docs/worker.md` lists them.
-const NAMES: [&str; 31] = [
+const NAMES: [&str; 32] = [
     "connection",
     "queue",
     "tries",
@@ -53,12 +54,16 @@ const NAMES: [&str; 31] = [
     "status",
     "parent",
     "handler",
+    "container",
     "job",
     "namespace",
     "handlers",
     "strict",
     "allowed_classes",
 ];
+
+/// Whose the options are that stand in a configuration.
+const CONFIGURATION: &str = "configuration";
 
 /// What a worker was asked to do.
 pub struct WorkerOptions {
@@ -116,7 +121,7 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
 
 /// The given options, each known by name.
 pub struct Given {
-    /// Whose they are: of a `worker` or a `consumer`.
+    /// Whose they are: of a `worker`, a `consumer` or the `configuration`.
     whose: &'static str,
     values: Vec<(&'static str, Zval)>,
 }
@@ -141,6 +146,18 @@ impl Given {
             PhpResult::Ok(())
         })?;
         Ok(Self { whose, values })
+    }
+
+    /// Reads the options for handlers out of a whole configuration, whose other keys are not looked at.
+    pub fn of_configuration(array: &Zval) -> Self {
+        let given = |name| {
+            let value = array.dereference().array()?.get(name)?.dereference();
+            (!value.is_null()).then(|| (name, value.shallow_clone()))
+        };
+        Self {
+            whose: CONFIGURATION,
+            values: ["handler", "container", "job", "namespace"].into_iter().filter_map(given).collect(),
+        }
     }
 
     /// What was given for an option.
@@ -218,7 +235,8 @@ impl Given {
 
     /// The error about an option with a wrong value.
     pub fn wrong(&self, name: &str, wanted: &str) -> PhpException {
-        invalid(format!("the {} option `{name}` must be {wanted}", self.whose))
+        let message = format!("the {} option `{name}` must be {wanted}", self.whose);
+        if self.whose == CONFIGURATION { exceptions::make(Class::Config, message) } else { invalid(message) }
     }
 
     fn duration(&self, name: &str) -> PhpResult<Option<Duration>> {
@@ -276,6 +294,15 @@ impl Given {
         }
     }
 
+    /// Of PSR-11; which interface it implements does not matter.
+    fn container(&self) -> PhpResult<Option<Zval>> {
+        let Some(value) = self.get("container") else { return Ok(None) };
+        let is_container =
+            value.object().is_some_and(|object| ["has", "get"].iter().all(|name| objects::has_method(object, name)));
+        let wanted = "a PSR-11 container, which is an object with the methods has() and get()";
+        if is_container { Ok(Some(value.shallow_clone())) } else { Err(self.wrong("container", wanted)) }
+    }
+
     fn resolver(&self, family: Family) -> PhpResult<Resolver> {
         let handlers = match self.get("handlers") {
             None => Vec::new(),
@@ -290,6 +317,12 @@ impl Given {
             Some(list) if list.is_array() => Some(list.shallow_clone()),
             Some(_) => return Err(self.wrong("allowed_classes", "a list of class names")),
         };
+        let options = self.handlers()?.or(request::handlers());
+        Ok(Resolver { family, options, handlers, strict, allowed_classes })
+    }
+
+    /// What is said of all handlers.
+    pub fn handlers(&self) -> PhpResult<HandlerOptions> {
         let job = match self.get("job") {
             None => None,
             Some(value) if value.is_string() || value.is_callable() => Some(value.shallow_clone()),
@@ -299,7 +332,8 @@ impl Given {
             None => None,
             Some(value) => Some(value.string().ok_or_else(|| self.wrong("namespace", "a string"))?.trim_matches('\\').to_owned()),
         };
-        Ok(Resolver { family, factory: self.callable("handler")?, job, namespace, handlers, strict, allowed_classes })
+        let (factory, container) = (self.callable("handler")?, self.container()?);
+        Ok(HandlerOptions { factory, container, job, namespace })
     }
 }
 

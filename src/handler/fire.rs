@@ -12,19 +12,34 @@ use crate::zend::call::{self, CallFailure, Called, guarded};
 use crate::zend::json::{self, JsonError};
 use crate::zend::objects;
 
-/// Makes the handler and calls it. When it throws and has a `backoff()`, its answer goes to `pause`.
-pub fn fire(resolver: &Resolver, class: &str, job: &HeldJob, object: &Zval, pause: &mut Option<Backoff>) -> Called<CallEnd> {
+const NEEDS_THINK_JOB: &str = "takes a think\\queue\\Job, which only the Composer package ferry/php can make of a job \
+                               (composer require ferry/php, or give the worker option `job`)";
+
+/// Makes the handler and calls it with what `argument` makes. When it throws and has a `backoff()`, its answer goes to `pause`.
+pub fn fire(
+    resolver: &Resolver,
+    class: &str,
+    job: &HeldJob,
+    argument: impl FnOnce() -> Called,
+    pause: &mut Option<Backoff>,
+) -> Called<CallEnd> {
     let (_, method) = job.payload().target();
     let data = match decoded(job.data()) {
         Ok(data) => data,
         Err(why) => return Ok(CallEnd::BadData(why)),
     };
     let mut handler = resolver.handler(class, &data)?;
-    let argument = resolver.argument(object)?;
-    let Some(object) = handler.object_mut() else {
+    if handler.is_null() {
+        return Ok(CallEnd::NoHandler(format!("class {class} does not exist")));
+    }
+    let argument = argument()?;
+    let Some(target) = handler.object_mut() else {
         return Err(CallFailure::Missing(format!("the handler of {class} is not an object")));
     };
-    let fired = call::method(object, method, &mut [argument, data]);
+    let Some(argument) = resolver.declared(argument, target, method)? else {
+        return Ok(CallEnd::NoHandler(format!("{class}::{method}() {NEEDS_THINK_JOB}")));
+    };
+    let fired = call::method(target, method, &mut [argument, data]);
     if let Err(CallFailure::Threw(_)) = fired {
         if let Some(refusal) = CallQueuedHandler::refusal(&handler) {
             return Ok(refusal);
@@ -37,7 +52,7 @@ pub fn fire(resolver: &Resolver, class: &str, job: &HeldJob, object: &Zval, paus
 /// Runs a job's handler for `Job::fire()`, where exceptions are the caller's.
 pub fn fire_for_caller(resolver: &Resolver, job: &HeldJob, object: &Zval) -> Called<CallEnd> {
     let class = resolver.class(job.payload().target().0)?;
-    fire(resolver, &class, job, object, &mut None)
+    fire(resolver, &class, job, || resolver.argument(object), &mut None)
 }
 
 /// Calls the handler's `failed($data, $exception)`, when it has one; `failed($data)` in v1 and v2.

@@ -22,14 +22,14 @@ use std::sync::Arc;
 
 use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
 use ferry_core::backoff::Backoff;
-use ferry_core::failed::Reason;
+use ferry_core::failed::{Reason, with_hint};
 use ferry_core::policy::HandlerLimits;
 use ferry_worker::{CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, JobHost};
 
 pub use fire::{describe, fire_for_caller, tell_failed};
 pub use listeners::{Listeners, NAMES as EVENT_NAMES};
 pub use log::{Log, LogLevel, Sink};
-pub use resolver::Resolver;
+pub use resolver::{HandlerOptions, Resolver};
 pub use stop_requests::StopRequests;
 
 use crate::classes::exceptions::{self, Class};
@@ -51,12 +51,21 @@ pub struct PhpHost<'a> {
     thrown: RefCell<Option<Zval>>,
     /// What the handler failed its job with, until the event has fired.
     cause: CauseSlot,
-    /// The PHP object of the job at hand.
-    job: RefCell<Option<(Rc<HeldJob>, Zval)>>,
+    /// The PHP objects of the job at hand.
+    job: RefCell<Option<JobObjects>>,
     /// The handler class and limits of job names seen so far.
     known: RefCell<HashMap<String, Prepared>>,
     /// What the handler's `backoff()` returned when it failed.
     backoff: Cell<Option<Backoff>>,
+}
+
+/// What PHP sees of a job.
+struct JobObjects {
+    held: Rc<HeldJob>,
+    /// The `Ferry\Job`.
+    job: Zval,
+    /// What the option `job` made of it, once it was asked for.
+    handed: Option<Zval>,
 }
 
 /// What a job name stands for.
@@ -113,20 +122,50 @@ impl<'a> PhpHost<'a> {
         self.php.log_error(text);
     }
 
-    /// The PHP object of a job; the same one for its handler and its listeners.
+    /// The `Ferry\Job` of a job; the same one as long as the job is at hand.
     fn job_object(&self, job: &Rc<HeldJob>) -> Zval {
-        let known =
-            self.job.borrow().as_ref().filter(|(known, _)| Rc::ptr_eq(known, job)).map(|(_, object)| object.shallow_clone());
+        let known = self.known_objects(job, |objects| Some(objects.job.shallow_clone()));
         match known {
             Some(object) => object,
             None => {
                 let object = ZendClassObject::new(PhpJob::new(job.clone(), self.resolver.clone(), Some(self.cause.clone())));
                 let object = objects::owned_object(ZendObject::from_class_object(object));
+                let objects = JobObjects { held: job.clone(), job: object.shallow_clone(), handed: None };
                 // What was there is dropped after the borrow: its destructor is PHP code.
-                drop(self.job.replace(Some((job.clone(), object.shallow_clone()))));
+                drop(self.job.replace(Some(objects)));
                 object
             }
         }
+    }
+
+    fn known_objects<T>(&self, job: &Rc<HeldJob>, wanted: impl FnOnce(&JobObjects) -> Option<T>) -> Option<T> {
+        self.job.borrow().as_ref().filter(|objects| Rc::ptr_eq(&objects.held, job)).and_then(wanted)
+    }
+
+    /// What handlers and listeners get as their job: the same object for all of them. It may run PHP code.
+    fn handed_object(&self, job: &Rc<HeldJob>) -> Called {
+        if let Some(known) = self.known_objects(job, |objects| objects.handed.as_ref().map(Zval::shallow_clone)) {
+            return Ok(known);
+        }
+        let object = self.job_object(job);
+        let made = self.resolver.argument(&object)?;
+        if let Some(objects) = self.job.borrow_mut().as_mut().filter(|objects| Rc::ptr_eq(&objects.held, job)) {
+            objects.handed = Some(made.shallow_clone());
+        }
+        Ok(made)
+    }
+
+    /// Calls the listeners of a job's event. When the option `job` makes nothing, which its handler's call reports, they get the
+    /// `Ferry\Job`.
+    fn emit_of_job(&self, name: &'static str, job: &Rc<HeldJob>, more: impl FnOnce() -> Option<Zval>) -> Result<(), Halt> {
+        self.php.emit_made(name, || {
+            let object = match guarded(|| self.handed_object(job)) {
+                Ok(object) => object,
+                Err(CallFailure::Threw(_) | CallFailure::Missing(_)) => self.job_object(job),
+                Err(trouble @ (CallFailure::Exited | CallFailure::Died)) => return Err(trouble),
+            };
+            Ok(std::iter::once(object).chain(more()).collect())
+        })
     }
 
     /// The same for the log, which leaves the cause to the listeners that come after it.
@@ -181,7 +220,7 @@ impl<'a> PhpHost<'a> {
                 let text = describe(&exception);
                 self.keep_thrown(Some(exception));
                 match text {
-                    Ok(text) => CallEnd::Threw(text),
+                    Ok(text) => CallEnd::Threw(with_hint(text)),
                     Err(CallFailure::Exited) => CallEnd::Exited,
                     Err(CallFailure::Died) => CallEnd::Died(last_error()),
                     Err(CallFailure::Threw(_) | CallFailure::Missing(_)) => {
@@ -235,7 +274,6 @@ impl JobHost for PhpHost<'_> {
         self.keep_thrown(None);
         self.backoff.set(None);
         self.php.handler_runs();
-        let object = self.job_object(job);
         let resolver = self.resolver.clone();
         let class = self.known.borrow().get(&job.payload().job).map(|known| known.class.clone());
         let level = output_level();
@@ -243,7 +281,7 @@ impl JobHost for PhpHost<'_> {
         let fired = guarded(|| {
             let class =
                 class.as_deref().map_or_else(|| resolver.class(job.payload().target().0), |class| Ok(class.to_owned()))?;
-            fire(&resolver, &class, job, &object, &mut pause)
+            fire(&resolver, &class, job, || self.handed_object(job), &mut pause)
         });
         self.backoff.set(pause);
         let ended = self.end_of_handler(fired, job);
@@ -300,25 +338,23 @@ impl Host for PhpHost<'_> {
             Event::Processing(job) => {
                 self.keep_thrown(None);
                 self.cause.take();
-                self.php.emit("processing", || vec![self.job_object(job)])
+                self.emit_of_job("processing", job, || None)
             }
-            Event::TimedOut(job, timeout) => {
-                self.php.emit("timeout", || vec![self.job_object(job), objects::float(timeout.as_secs_f64())])
-            }
-            Event::Processed(job) => self.php.emit("processed", || vec![self.job_object(job)]),
-            Event::Exception(job, cause) => self.php.emit("exception", || vec![self.job_object(job), self.exception(cause)]),
+            Event::TimedOut(job, timeout) => self.emit_of_job("timeout", job, || Some(objects::float(timeout.as_secs_f64()))),
+            Event::Processed(job) => self.emit_of_job("processed", job, || None),
+            Event::Exception(job, cause) => self.emit_of_job("exception", job, || Some(self.exception(cause))),
             Event::Failed(job, cause) => {
                 if self.inside_push {
                     self.exception(cause);
                 }
-                let emitted = self.php.emit("failed", || vec![self.job_object(job), self.exception(cause)]);
+                let emitted = self.emit_of_job("failed", job, || Some(self.exception(cause)));
                 // Nobody may have asked for it.
                 self.cause.take();
                 emitted
             }
-            Event::Released(job, delay) => self.php.emit("released", || vec![self.job_object(job), objects::number(delay)]),
+            Event::Released(job, delay) => self.emit_of_job("released", job, || Some(objects::number(delay))),
             Event::NotSettled(_) => Ok(()),
-            Event::Lost(job) => self.php.emit("lost", || vec![self.job_object(job)]),
+            Event::Lost(job) => self.emit_of_job("lost", job, || None),
             event => self.php.emit_loop_event(event),
         }
     }

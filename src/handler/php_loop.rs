@@ -13,7 +13,7 @@ use super::log::Log;
 use super::process_state::ProcessState;
 use super::resident::Resident;
 use super::stop_requests::StopRequests;
-use crate::zend::call::{self, CallFailure, guarded};
+use crate::zend::call::{self, CallFailure, Called, guarded};
 use crate::zend::engine::zend_memory_usage;
 use crate::zend::interrupter::PhpInterrupter;
 use crate::zend::{objects, signals};
@@ -143,8 +143,13 @@ impl<'a> PhpLoop<'a> {
 
     /// Calls the listeners of an event.
     pub fn emit(&self, name: &'static str, arguments: impl FnOnce() -> Vec<Zval>) -> Result<(), Halt> {
+        self.emit_made(name, || Ok(arguments()))
+    }
+
+    /// The same with arguments that PHP code makes, if anybody listens.
+    pub fn emit_made(&self, name: &'static str, arguments: impl FnOnce() -> Called<Vec<Zval>>) -> Result<(), Halt> {
         let Some(listeners) = self.listeners.and_then(|listeners| listeners.of(name)) else { return Ok(()) };
-        let arguments = arguments();
+        let arguments = arguments().map_err(|trouble| self.halt(trouble))?;
         for listener in listeners {
             let called = guarded(|| {
                 let mut arguments: Vec<Zval> = arguments.iter().map(Zval::shallow_clone).collect();

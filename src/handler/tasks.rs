@@ -20,7 +20,7 @@ use crate::classes::task_result::TaskResult;
 use crate::convert::task::TaskFields;
 use crate::zend::call::{self, CallFailure, Called, guarded};
 use crate::zend::dates;
-use crate::zend::interrupter::PhpInterrupter;
+use crate::zend::interrupter::{self, PhpInterrupter};
 use crate::zend::objects::{self, number, text};
 
 /// The events one can listen to (`docs/tasks.md`).
@@ -120,6 +120,8 @@ impl<'a> PhpTaskHost<'a> {
             }
             // Our watchdog asked for this exit: the consumer continues.
             Err(CallFailure::Exited) if self.php.cancel_exit() => TaskEnd::TimedOut,
+            // The watchdog of a worker or consumer around this one asked for it, and it goes on its way.
+            Err(CallFailure::Exited) if interrupter::any_has_raised() => TaskEnd::Unwinding,
             // The handler threw on its way out, from a `finally` block or a destructor.
             Err(CallFailure::Threw(_)) if self.php.was_stopped() => TaskEnd::TimedOut,
             Err(CallFailure::Threw(thrown)) if exceptions::is(&thrown, Class::Timeout) => TaskEnd::TimedOut,
@@ -209,7 +211,7 @@ impl TaskHost for PhpTaskHost<'_> {
         self.php.handler_runs();
         let level = output_level();
         let end = self.end_of_call(task, guarded(|| call_handler(self.handlers, task, &object)));
-        if matches!(end, TaskEnd::Exited | TaskEnd::Died(_)) {
+        if matches!(end, TaskEnd::Exited | TaskEnd::Unwinding | TaskEnd::Died(_)) {
             return end;
         }
         if end == TaskEnd::TimedOut {

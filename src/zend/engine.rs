@@ -11,12 +11,12 @@ mod generated {
 }
 
 pub use generated::{
-    GC_FLAGS_SHIFT, IS_OBJ_DESTRUCTOR_CALLED, ZEND_COMPILE_PRELOAD, display_ini_entries, json_globals, object_init_ex,
-    php_date_get_interface_ce, php_date_get_interval_ce, php_format_date, php_json_decode_ex, php_json_encode_ex,
+    _ZEND_TYPE_LIST_BIT, GC_FLAGS_SHIFT, IS_OBJ_DESTRUCTOR_CALLED, ZEND_COMPILE_PRELOAD, display_ini_entries, json_globals,
+    object_init_ex, php_date_get_interface_ce, php_date_get_interval_ce, php_format_date, php_json_decode_ex, php_json_encode_ex,
     php_log_err_with_severity, php_output_end, php_output_get_level, smart_str, spl_ce_InvalidArgumentException,
     spl_ce_RuntimeException, zend_autoload, zend_clear_exception, zend_get_gc_buffer_create, zend_get_gc_buffer_grow,
     zend_ini_string_ex, zend_is_graceful_exit, zend_is_unwind_exit, zend_memory_usage, zend_register_class_alias_ex,
-    zend_throw_graceful_exit, zend_throw_unwind_exit, zval_try_get_string_func,
+    zend_throw_graceful_exit, zend_throw_unwind_exit, zend_type_list, zval_try_get_string_func,
 };
 
 #[cfg(php82)]

@@ -10,6 +10,7 @@ use ext_php_rs::zend::{IniEntryDef, IniEntryDefs, ModuleEntry};
 use ferry_core::dialect::Family;
 
 use crate::zend::engine::{display_ini_entries, zend_ini_string_ex};
+use crate::zend::url_setting;
 
 static ENTRIES: IniEntryDefs<3> = IniEntryDefs::new([
     masked(IniEntryDef::new(c"ferry.url", c"", IniEntryPermission::System)),
@@ -34,11 +35,12 @@ unsafe extern "C" fn say_whether_set(entry: *mut zend_ini_entry, _kind: std::ffi
 /// Registers the entries.
 pub fn register(module_number: i32) {
     IniEntryDef::register(ENTRIES.as_slice(), module_number);
+    url_setting::watch();
 }
 
 /// The DSN of the default connection: `FERRY_URL`, else `ferry.url`. `None` when neither is set.
 pub fn url() -> Option<String> {
-    std::env::var("FERRY_URL").ok().or_else(|| value(c"ferry.url")).filter(|url| !url.is_empty())
+    std::env::var("FERRY_URL").ok().or_else(url_setting::url).filter(|url| !url.is_empty())
 }
 
 /// Whether the names of think-queue are offered when Composer has none. Defaults to yes.

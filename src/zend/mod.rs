@@ -16,3 +16,5 @@ pub mod memory;
 pub mod objects;
 pub mod sensitive;
 pub mod signals;
+pub mod signature;
+pub mod url_setting;

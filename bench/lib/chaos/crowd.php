@@ -13,6 +13,8 @@ final class Crowd
     /** @var list<Victim> killed */
     private array $dead = [];
     public int $kills = 0;
+    /** Workers that found no broker and left with 1, as their supervisor expects. */
+    public int $notStarted = 0;
     public int $shortStops = 0;
     public int $longStops = 0;
     /** @var array<int, true> jobs whose effect was seen */
@@ -44,14 +46,21 @@ final class Crowd
         if ($running === []) {
             return;
         }
-        $seconds >= Plan::RETRY_AFTER ? $this->longStops++ : $this->shortStops++;
-        $running[array_rand($running)]->stopFor($seconds);
+        $isLong = $seconds >= Plan::RETRY_AFTER;
+        $isLong ? $this->longStops++ : $this->shortStops++;
+        $running[array_rand($running)]->stopFor($seconds, $isLong);
     }
 
-    /** Wakes those whose time has come. */
+    /** Wakes those whose time has come, and starts again those that could not start. */
     public function wake(): void
     {
-        foreach ($this->alive as $victim) {
+        foreach ($this->alive as $at => $victim) {
+            if ($victim->couldNotStart()) {
+                $this->notStarted++;
+                $this->alive[$at] = $this->fresh();
+                $this->dead[] = $victim;
+                continue;
+            }
             if ($victim->stoppedUntil !== null && microtime(true) >= $victim->stoppedUntil) {
                 $victim->goOn();
             }

@@ -6,9 +6,10 @@ declare(strict_types=1);
 
 namespace Bench;
 
-final class DurableRedis
+final class DurableRedis implements Faults
 {
-    public int $restarts = 0;
+    /** @var list<array{string, float, float}> */
+    private array $log = [];
 
     private function __construct(public readonly int $port, private string $dir, private $process = null)
     {
@@ -24,12 +25,28 @@ final class DurableRedis
         return new self($port, $dir);
     }
 
-    /** Ends it with this signal and starts it again. */
-    public function restart(int $signal): void
+    public function url(): string
     {
-        $this->restarts++;
-        $this->end($signal);
+        return "redis://127.0.0.1:$this->port?retry_after=" . Plan::RETRY_AFTER;
+    }
+
+    /** Ends it and starts it again. */
+    public function begin(string $fault): void
+    {
+        $since = microtime(true);
+        $this->end($fault === 'kill' ? SIGKILL : SIGTERM);
         $this->launch();
+        $this->log[] = [$fault, $since, microtime(true)];
+    }
+
+    public function poll(): bool
+    {
+        return true;
+    }
+
+    public function log(): array
+    {
+        return $this->log;
     }
 
     public function stop(): void

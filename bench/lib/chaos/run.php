@@ -10,42 +10,50 @@ use Ferry\Connection;
 
 function chaos_run(string $broker, Plan $plan, string $dir): Verdict
 {
-    $redis = $broker === 'redis' ? DurableRedis::start("$dir/redis") : null;
-    $url = ($redis ? "redis://127.0.0.1:$redis->port" : "sqlite:$dir/jobs.sqlite") . '?retry_after=' . Plan::RETRY_AFTER;
-    $queue = new Connection($url);
-    push_effects($queue, $plan->jobs);
-
-    $start = microtime(true);
-    $crowd = new Crowd($url, $dir, $plan->longestJob());
+    $faults = faults_of($broker, $dir);
     try {
-        attack($crowd, $plan, $redis);
+        $queue = new Connection($faults->url());
+        push_effects($queue, $plan);
+        $start = microtime(true);
+        $crowd = new Crowd($faults->url(), $dir, $plan->longestJob());
+        attack($crowd, $plan, $faults);
         $attacked = microtime(true) - $start;
-        drain($crowd, $queue);
+        drain($crowd, $queue, $plan, $faults);
         $complaints = $crowd->leave();
         $seconds = microtime(true) - $start;
-        return new Verdict($broker, $plan, $crowd, $redis?->restarts ?? 0, $queue->stats(), $complaints, [$attacked, $seconds]);
+        return new Verdict($plan, $crowd, $faults->log(), $queue->stats(), buried($queue), $complaints, [$attacked, $seconds]);
     } finally {
-        $redis?->stop();
+        $faults->stop();
     }
 }
 
-function push_effects(Connection $queue, int $jobs): void
+function faults_of(string $broker, string $dir): Faults
 {
-    foreach (array_chunk(range(1, $jobs), 1000) as $numbers) {
-        $queue->bulk(array_map(fn ($number) => new Effect($number), $numbers));
+    return match ($broker) {
+        'redis' => DurableRedis::start("$dir/redis"),
+        'rabbitmq' => new DurableRabbit("$dir/rabbit"),
+        'sqlite' => new NoFaults("sqlite:$dir/jobs.sqlite?retry_after=" . Plan::RETRY_AFTER),
+    };
+}
+
+function push_effects(Connection $queue, Plan $plan): void
+{
+    $single = fn (int $number) => $plan->singleTries() > 0 && $number % $plan->singleTries() === 0;
+    foreach (array_chunk(range(1, $plan->jobs), 1000) as $numbers) {
+        $queue->bulk(array_map(fn ($number) => $single($number) ? new SingleTry($number) : new Effect($number), $numbers));
     }
 }
 
 /** Until nearly every job has left its effect, or nothing moves any more. */
-function attack(Crowd $crowd, Plan $plan, ?DurableRedis $redis): void
+function attack(Crowd $crowd, Plan $plan, Faults $broker): void
 {
     $now = microtime(true);
-    [$kill, $stop, $moved, $done] = [$now + Plan::KILL_EVERY, $now + Plan::STOP_EVERY, $now, 0];
-    [$restarts, $longStops] = [$redis ? $plan->restarts() : [], $plan->longStops()];
+    [$kill, $stop, $moved, $done] = [$now + $plan->killEvery(), $now + Plan::STOP_EVERY, $now, 0];
+    [$faults, $longStops] = [$plan->faults(), $plan->longStops()];
     while ($done < Plan::ENOUGH * $plan->jobs && ($now = microtime(true)) < $moved + Plan::PATIENCE) {
         if ($now >= $kill) {
             $crowd->killOne();
-            $kill = max($kill + Plan::KILL_EVERY, $now);
+            $kill = max($kill + $plan->killEvery(), $now);
         }
         if ($now >= $stop) {
             $crowd->stopOne(Plan::SHORT_STOP);
@@ -53,11 +61,12 @@ function attack(Crowd $crowd, Plan $plan, ?DurableRedis $redis): void
         }
         if ($longStops !== [] && $done >= $longStops[0] * $plan->jobs) {
             array_shift($longStops);
-            $crowd->stopOne(Plan::LONG_STOP);
+            $crowd->stopOne($plan->longStop());
         }
-        if ($restarts !== [] && $done >= $restarts[0][0] * $plan->jobs) {
-            $redis->restart(array_shift($restarts)[1]);
+        if ($faults !== [] && $done >= $faults[0][0] * $plan->jobs && $broker->poll()) {
+            $broker->begin(array_shift($faults)[1]);
         }
+        $broker->poll();
         $crowd->wake();
         usleep(10_000);
         $before = $done;
@@ -67,12 +76,32 @@ function attack(Crowd $crowd, Plan $plan, ?DurableRedis $redis): void
 }
 
 /** What dead workers held comes back and is worked again: these are the duplicates to count. */
-function drain(Crowd $crowd, Connection $queue): void
+function drain(Crowd $crowd, Connection $queue, Plan $plan, Faults $broker): void
 {
-    $end = microtime(true) + Plan::PATIENCE;
-    while (microtime(true) < $end && $queue->size() > 0) {
+    [$end, $done] = [microtime(true) + Plan::PATIENCE, 0];
+    while (microtime(true) < $end) {
+        $broker->poll();
         $crowd->wake();
-        $crowd->countDone();
-        usleep(50_000);
+        $before = $done;
+        $done = $crowd->countDone();
+        $end = $done > $before ? microtime(true) + Plan::PATIENCE : $end;
+        ['ready' => $ready, 'delayed' => $delayed, 'reserved' => $reserved, 'failed' => $failed] = $queue->stats();
+        if ($ready + $delayed + $reserved === 0 && $done + $failed >= $plan->jobs) {
+            return;
+        }
+        usleep(100_000);
     }
+}
+
+/** @return list<int> the jobs that were buried */
+function buried(Connection $queue): array
+{
+    $numbers = [];
+    do {
+        $page = $queue->failed(limit: 500, offset: count($numbers));
+        foreach ($page as $job) {
+            $numbers[] = unserialize(json_decode($job['payload'], true)['data']['command'])->number();
+        }
+    } while ($page !== []);
+    return $numbers;
 }

@@ -18,9 +18,14 @@ final class Victim
     public array $deaths = [];
     /** @var list<int> the jobs of its book that were read */
     public array $effects = [];
+    /** @var list<float> when each was done */
+    public array $times = [];
+    /** @var array<int, true> the jobs that it started */
+    public array $started = [];
     /** @var array<string, int> what it told of jobs that were no longer its own, by event */
     public array $told = ['lost' => 0, 'settle_lost' => 0];
     private int $read = 0;
+    private ?int $code = null;
 
     private function __construct(private $process, public readonly int $pid, private string $file)
     {
@@ -46,10 +51,10 @@ final class Victim
         proc_terminate($this->process, SIGKILL);
     }
 
-    public function stopFor(float $seconds): void
+    public function stopFor(float $seconds, bool $isLong): void
     {
         $this->stoppedUntil = microtime(true) + $seconds;
-        $this->seemsDead = $seconds >= Plan::RETRY_AFTER;
+        $this->seemsDead = $isLong;
         proc_terminate($this->process, SIGSTOP);
     }
 
@@ -65,6 +70,22 @@ final class Victim
         proc_terminate($this->process, SIGCONT);
     }
 
+    /** Whether it left by itself because no broker answered when it began. */
+    public function couldNotStart(): bool
+    {
+        return !$this->isRunning() && $this->code === 1 && str_contains((string) file_get_contents("$this->file.log"), 'could not start');
+    }
+
+    /** The exit code is told once. */
+    private function isRunning(): bool
+    {
+        if ($this->code === null) {
+            $status = proc_get_status($this->process);
+            $this->code = $status['running'] ? null : $status['exitcode'];
+        }
+        return $this->code === null;
+    }
+
     /** Asks it to leave, and waits; answers what is wrong with its end. */
     public function leave(): string
     {
@@ -76,12 +97,7 @@ final class Victim
     /** Waits for its end; answers what is wrong with it. */
     public function reap(): string
     {
-        $code = 0;
-        wait_until(function () use (&$code) {
-            $status = proc_get_status($this->process);
-            $code = $status['exitcode'];
-            return !$status['running'];
-        }, "process $this->pid to leave", 20);
+        wait_until(fn () => !$this->isRunning(), "process $this->pid to leave", 20);
         proc_close($this->process);
         $this->readBook();
         if ($this->killed) {
@@ -89,7 +105,7 @@ final class Victim
         }
         $log = (string) file_get_contents("$this->file.log");
         $this->told = array_map(fn ($event) => preg_match_all("/^$event$/m", $log), ['lost' => 'lost', 'settle_lost' => 'settle_lost']);
-        return $this->killed || $code === 0 ? '' : "a worker left with $code: $log";
+        return $this->killed || $this->code === 0 ? '' : "a worker left with $this->code: $log";
     }
 
     /** Reads what was added since the last look. A line that is half there is left for the next. */
@@ -97,9 +113,18 @@ final class Victim
     {
         $added = (string) file_get_contents($this->file, offset: $this->read);
         $end = strrpos($added, "\n");
-        if ($end !== false) {
-            $this->read += $end + 1;
-            array_push($this->effects, ...array_map('intval', explode("\n", substr($added, 0, $end))));
+        if ($end === false) {
+            return;
+        }
+        $this->read += $end + 1;
+        foreach (explode("\n", substr($added, 0, $end)) as $line) {
+            if ($line[0] === '+') {
+                $this->started[(int) $line] = true;
+                continue;
+            }
+            [$number, $time] = explode(' ', $line);
+            $this->effects[] = (int) $number;
+            $this->times[] = (float) $time;
         }
     }
 }

@@ -112,7 +112,7 @@ pub enum Outcome {
     NotCallable,
 }
 
-/// How often a job is tried at least whose class does not exist: about five minutes with the standard backoff.
+/// How often a job is tried at least whose class does not exist: two to four minutes with the standard backoff.
 const MISSING_CLASS_ATTEMPTS: u32 = 10;
 
 /// What a handler means that returns without settling its job.

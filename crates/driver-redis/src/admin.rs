@@ -48,7 +48,7 @@ impl Admin for RedisBroker {
         let keys = self.keys(queue);
         let call = Call { script: &script::CLEAR, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args: Vec::new() };
         let doubt = "the queue may or may not be cleared";
-        let mut values = script::run(&self.settle, &[call], Effect::Once, doubt)?;
+        let mut values = script::run(&self.settle, vec![call], Effect::Once, doubt)?;
         values.pop().and_then(count).ok_or_else(|| self.unexpected_answer())
     }
 

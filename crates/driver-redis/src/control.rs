@@ -50,7 +50,7 @@ impl WorkerControl for RedisBroker {
             report.to_json().into_bytes().into(),
         ];
         let call = Call { script: &script::REPORT, keys: vec![WORKERS, REPORTS], args };
-        script::run(&self.settle, &[call], Effect::Repeatable, "").map(|_| ())
+        script::run(&self.settle, vec![call], Effect::Repeatable, "").map(|_| ())
     }
 
     fn deregister(&self, id: &str) -> Result<()> {

@@ -97,7 +97,7 @@ fn remove(
         let mut args = vec![Cow::Borrowed(how), place(chunk.first()), place(chunk.last())];
         args.extend(chunk.iter().flat_map(|record| [Cow::Borrowed(&record.bytes[..]), Cow::Owned(payload(&record.job))]));
         let call = Call { script: &script::UNFAIL, keys: vec![&keys.failed, &keys.ready], args };
-        match script::run(&broker.settle, &[call], Effect::Once, doubt)?.pop() {
+        match script::run(&broker.settle, vec![call], Effect::Once, doubt)?.pop() {
             Some(Value::BulkString(marks)) if marks.len() == chunk.len() => {
                 removed += marks.iter().filter(|mark| **mark == b'1').count() as u64;
             }

@@ -84,7 +84,7 @@ impl RedisBroker {
         let token = token.map(|token| Cow::Borrowed(token.as_bytes()));
         let args = std::iter::once(self.now_ms_argument()).chain(token).chain(rest).collect();
         let call = Call { script, keys: vec![&key], args };
-        let answer = script::run(&self.status, &[call], effect, doubt)?.pop();
+        let answer = script::run(&self.status, vec![call], effect, doubt)?.pop();
         answer.ok_or_else(|| self.unexpected_answer())
     }
 }

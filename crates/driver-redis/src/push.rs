@@ -46,7 +46,7 @@ fn push_run(broker: &RedisBroker, queue: &QueueName, run: &[NewJob<'_>], doubt: 
         args.push(Cow::Borrowed(&*job.payload));
     }
     let call = Call { script: &script::LATER, keys: vec![&keys.delayed], args };
-    script::run(&broker.push, &[call], Effect::Once, doubt).map(drop)
+    script::run(&broker.push, vec![call], Effect::Once, doubt).map(drop)
 }
 
 fn due_argument(due: Due) -> String {

@@ -116,7 +116,7 @@ fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize) -> Result<R
     let args = vec![broker.now_argument(), broker.retry_after_argument(), max, Cow::Borrowed(rise)];
     let call = Call { script: &script::RESERVE, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args };
     let begun = Instant::now();
-    let mut values = script::run(&broker.reserve, &[call], Effect::Once, IN_DOUBT)?;
+    let mut values = script::run(&broker.reserve, vec![call], Effect::Once, IN_DOUBT)?;
     let trip = begun.elapsed();
     values.pop().and_then(|answer| read_answer(broker, queue, answer, trip)).ok_or_else(|| broker.unexpected_answer())
 }

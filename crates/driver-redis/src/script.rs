@@ -23,7 +23,6 @@ macro_rules! script {
 
 script!(/** Reserves ready jobs. */ RESERVE, "reserve.lua");
 script!(/** Stores delayed jobs. */ LATER, "later.lua");
-script!(/** Removes finished jobs. */ DELETE, "delete.lua");
 script!(/** Ends reservations in all other ways. */ SETTLE, "settle.lua");
 script!(/** Renews leases. */ EXTEND, "extend.lua");
 script!(/** Empties a queue. */ CLEAR, "clear.lua");
@@ -65,24 +64,89 @@ impl Call<'_> {
     }
 }
 
+/// A part of one write: a call, or the same plain command for each argument. Plain commands cost the server less than a script that makes them.
+pub enum Step<'a> {
+    /// One call, one answer.
+    Call(Call<'a>),
+    /// `command key arg` for each of `args`, an answer for each.
+    Each {
+        /// Its name.
+        command: &'static str,
+        /// Its first argument.
+        key: &'a str,
+        /// The second argument of each command.
+        args: Vec<Cow<'a, [u8]>>,
+    },
+}
+
+impl Step<'_> {
+    /// How many answers it has.
+    pub fn replies(&self) -> usize {
+        match self {
+            Self::Call(_) => 1,
+            Self::Each { args, .. } => args.len(),
+        }
+    }
+
+    fn pack_into(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Call(call) => call.pack_into(out, "EVALSHA", &call.script.sha),
+            Self::Each { command, key, args } => args.iter().for_each(|arg| pack([command.as_bytes(), key.as_bytes(), arg], out)),
+        }
+    }
+}
+
+/// Packs a short command. redis-rs's `Cmd` would copy its arguments once more.
+fn pack(words: [&[u8]; 3], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"*3\r\n");
+    for word in words {
+        out.push(b'$');
+        out.extend_from_slice(word.len().to_string().as_bytes());
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(word);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
 /// Runs the calls in one write, in order. An answer for each, or the first refusal.
 ///
 /// A script that the server does not know has done nothing, so it is sent again with its text.
-pub fn run(link: &RedisLink, calls: &[Call<'_>], effect: Effect, doubt: &str) -> Result<Vec<Value>> {
-    let mut bytes = Vec::with_capacity(256);
-    calls.iter().for_each(|call| call.pack_into(&mut bytes, "EVALSHA", &call.script.sha));
-    let mut values = link.exchange(&RedisRequest { bytes: &bytes, replies: calls.len(), effect, doubt })?;
+pub fn run(link: &RedisLink, calls: Vec<Call<'_>>, effect: Effect, doubt: &str) -> Result<Vec<Value>> {
+    let steps: Vec<_> = calls.into_iter().map(Step::Call).collect();
+    run_steps(link, &steps, effect, doubt)
+}
 
-    let unknown: Vec<usize> = (0..calls.len()).filter(|&index| is_unknown_script(&values[index])).collect();
+/// Runs steps as [`run`] does calls.
+pub fn run_steps(link: &RedisLink, steps: &[Step<'_>], effect: Effect, doubt: &str) -> Result<Vec<Value>> {
+    let mut bytes = Vec::with_capacity(256);
+    steps.iter().for_each(|step| step.pack_into(&mut bytes));
+    let replies = steps.iter().map(Step::replies).sum();
+    let mut values = link.exchange(&RedisRequest { bytes: &bytes, replies, effect, doubt })?;
+
+    let unknown = unknown_scripts(steps, &values);
     if !unknown.is_empty() {
         bytes.clear();
-        unknown.iter().for_each(|&index| calls[index].pack_into(&mut bytes, "EVAL", calls[index].script.text));
+        unknown.iter().for_each(|(_, call)| call.pack_into(&mut bytes, "EVAL", call.script.text));
         let again = link.exchange(&RedisRequest { bytes: &bytes, replies: unknown.len(), effect, doubt })?;
-        for (index, value) in unknown.into_iter().zip(again) {
+        for ((index, _), value) in unknown.into_iter().zip(again) {
             values[index] = value;
         }
     }
     link.accepted(values)
+}
+
+/// The calls whose script the server does not know, and which of the answers is theirs.
+fn unknown_scripts<'s, 'a>(steps: &'s [Step<'a>], values: &[Value]) -> Vec<(usize, &'s Call<'a>)> {
+    let mut unknown = Vec::new();
+    let mut index = 0;
+    for step in steps {
+        match step {
+            Step::Call(call) if is_unknown_script(&values[index]) => unknown.push((index, call)),
+            Step::Call(_) | Step::Each { .. } => {}
+        }
+        index += step.replies();
+    }
+    unknown
 }
 
 fn is_unknown_script(value: &Value) -> bool {

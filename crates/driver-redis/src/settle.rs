@@ -13,12 +13,13 @@ use redis::Value;
 use crate::RedisBroker;
 use crate::link::Effect;
 use crate::receipt::ReservedMember;
-use crate::script::{self, Call};
+use crate::reply::integer;
+use crate::script::{self, Call, Step};
 
 const SETTLE_IN_DOUBT: &str = "the jobs may or may not be settled; those that are not come back after `retry_after`";
 const EXTEND_IN_DOUBT: &str = "the leases may or may not have been extended";
 
-/// The script that a part of a batch needs.
+/// What a part of a batch needs: a `ZREM` for each job, or one call of a script.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Delete,
@@ -26,7 +27,7 @@ enum Kind {
     Extend,
 }
 
-/// The part of a batch that one script call carries: which items, and their arguments.
+/// The part of a batch that is one [`Step`]: which items, and their arguments.
 struct Part<'a> {
     queue: &'a QueueName,
     kind: Kind,
@@ -63,7 +64,7 @@ pub fn extend(broker: &RedisBroker, claims: &[Claim]) -> Result<Vec<ExtendResult
     Ok(marks.into_iter().map(|ours| if ours { ExtendResult::Kept } else { ExtendResult::Lost }).collect())
 }
 
-/// The script that one item needs, and its arguments.
+/// What one item needs, and its arguments.
 fn arguments<'a>(broker: &RedisBroker, item: &Settle, member: &ReservedMember<'a>) -> Result<(Kind, Vec<Cow<'a, [u8]>>)> {
     let (how, first, second) = match &item.settlement {
         Settlement::Delete => return Ok((Kind::Delete, vec![Cow::Borrowed(member.bytes)])),
@@ -113,28 +114,34 @@ fn run_parts(broker: &RedisBroker, parts: &[Part<'_>], items: usize, effect: Eff
         return Ok(Vec::new());
     }
     let keys: Vec<_> = parts.iter().map(|part| broker.keys(part.queue)).collect();
-    let calls: Vec<_> = parts.iter().zip(&keys).map(|(part, keys)| call(part, keys)).collect();
-    let answers = script::run(&broker.settle, &calls, effect, doubt)?;
+    let steps: Vec<_> = parts.iter().zip(&keys).map(|(part, keys)| step(part, keys)).collect();
+    let mut answers = script::run_steps(&broker.settle, &steps, effect, doubt)?.into_iter();
 
     let mut marks = vec![false; items];
-    for (part, answer) in parts.iter().zip(answers) {
-        match answer {
-            Value::BulkString(text) if text.len() == part.items.len() => {
-                part.items.iter().zip(text).for_each(|(&index, mark)| marks[index] = mark == b'1');
-            }
-            _ => return Err(broker.unexpected_answer()),
-        }
+    for (part, step) in parts.iter().zip(&steps) {
+        let answer: Vec<Value> = answers.by_ref().take(step.replies()).collect();
+        let ours = read_marks(answer).filter(|ours| ours.len() == part.items.len()).ok_or_else(|| broker.unexpected_answer())?;
+        part.items.iter().zip(ours).for_each(|(&index, ours)| marks[index] = ours);
     }
     Ok(marks)
 }
 
-fn call<'a>(part: &'a Part<'_>, keys: &'a RedisKeys) -> Call<'a> {
+/// Whether each item was still ours: from a number for each, or from a text with a character for each.
+fn read_marks(answer: Vec<Value>) -> Option<Vec<bool>> {
+    match answer.as_slice() {
+        [Value::BulkString(text)] => Some(text.iter().map(|&mark| mark == b'1').collect()),
+        _ => answer.into_iter().map(|value| integer(value).map(|removed| removed == 1)).collect(),
+    }
+}
+
+fn step<'a>(part: &'a Part<'_>, keys: &'a RedisKeys) -> Step<'a> {
+    let args = part.args.iter().map(|arg| Cow::Borrowed(&**arg)).collect();
     let (script, keys) = match part.kind {
-        Kind::Delete => (&script::DELETE, vec![keys.reserved.as_str()]),
+        Kind::Delete => return Step::Each { command: "ZREM", key: &keys.reserved, args },
         Kind::Settle => (&script::SETTLE, vec![keys.ready.as_str(), &keys.delayed, &keys.reserved, &keys.failed]),
         Kind::Extend => (&script::EXTEND, vec![keys.reserved.as_str()]),
     };
-    Call { script, keys, args: part.args.iter().map(|arg| Cow::Borrowed(&**arg)).collect() }
+    Step::Call(Call { script, keys, args })
 }
 
 /// The failed record up to its time and behind it: the script writes the server's time in between.

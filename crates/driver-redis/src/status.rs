@@ -28,7 +28,7 @@ impl StatusStore for RedisBroker {
             let keys: Vec<String> = chunk.iter().map(|update| status_key(&update.id)).collect();
             let call = |(update, key)| Call { script: &script::UPDATE, keys: vec![key], args: self.update_arguments(update) };
             let calls: Vec<Call<'_>> = chunk.iter().zip(keys.iter().map(String::as_str)).map(call).collect();
-            script::run(&self.status, &calls, Effect::Repeatable, IN_DOUBT)?;
+            script::run(&self.status, calls, Effect::Repeatable, IN_DOUBT)?;
         }
         Ok(())
     }

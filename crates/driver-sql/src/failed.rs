@@ -1,5 +1,7 @@
 //! Failed jobs: shown, made ready again, forgotten.
 
+use std::collections::HashSet;
+
 use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::payload::{id_in, with_fresh_attempts};
 use ferry_core::timezone::TimeZone;
@@ -27,26 +29,64 @@ pub(crate) fn failed(broker: &SqlBroker<impl Database>, queue: &QueueName, offse
     read_page(broker, Tables::newest_failed, page)
 }
 
-/// The failed job with this id.
+/// The failed job with this id: that of a row, else that of a job.
 pub(crate) fn failed_job(broker: &SqlBroker<impl Database>, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
-    if let Ok(number) = id.parse::<i64>()
-        && let Some(job) = behind(broker, queue, number.saturating_sub(1), 1)?.pop().filter(|job| job.id == id)
-    {
+    if let Some(job) = row(broker, queue, id)? {
         return Ok(Some(job));
     }
-    find_by_job_id(broker, queue, id)
+    let mut found = None;
+    each_page(broker, queue, i64::MAX, |page| {
+        found = page.into_iter().find(|job| job.job_id.as_deref() == Some(id));
+        Ok(found.is_none())
+    })?;
+    Ok(found)
 }
 
-fn find_by_job_id(broker: &SqlBroker<impl Database>, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
-    let mut passed = i64::MIN;
-    loop {
-        let mut page = behind(broker, queue, passed, PAGE)?;
-        let Some(last) = page.last() else { return Ok(None) };
-        passed = last.id.parse().unwrap_or(i64::MAX);
-        if let Some(at) = page.iter().position(|job| job.job_id.as_deref() == Some(id)) {
-            return Ok(Some(page.swap_remove(at)));
-        }
+/// The row with this number.
+fn row(broker: &SqlBroker<impl Database>, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
+    let Ok(number) = id.parse::<i64>() else { return Ok(None) };
+    Ok(behind(broker, queue, number.saturating_sub(1), 1)?.pop().filter(|job| job.id == id))
+}
+
+/// The same jobs, their ids those of rows. An id that no row has is that of a job: what a push returned may be the number of another row.
+fn in_rows(broker: &SqlBroker<impl Database>, queue: &QueueName, which: &Filter) -> Result<Filter> {
+    let Some(ids) = &which.ids else { return Ok(which.clone()) };
+    let (mut rows, mut pushed) = (HashSet::new(), HashSet::new());
+    for id in ids {
+        if row(broker, queue, id)?.is_some() { &mut rows } else { &mut pushed }.insert(id.clone());
     }
+    if !pushed.is_empty() {
+        each_page(broker, queue, i64::MAX, |page| {
+            let of_jobs = page.into_iter().filter(|job| job.job_id.as_ref().is_some_and(|id| pushed.contains(id)));
+            rows.extend(of_jobs.map(|job| job.id));
+            Ok(true)
+        })?;
+    }
+    Ok(Filter { ids: Some(rows), ..which.clone() })
+}
+
+/// Reads the failed jobs up to the row `last`, oldest first, until `read` returns false.
+fn each_page(
+    broker: &SqlBroker<impl Database>,
+    queue: &QueueName,
+    last: i64,
+    mut read: impl FnMut(Vec<FailedJob>) -> Result<bool>,
+) -> Result<()> {
+    let mut passed = i64::MIN;
+    while passed < last {
+        let mut page = behind(broker, queue, passed, PAGE)?;
+        let Some(newest) = page.last().map(number) else { break };
+        page.retain(|job| number(job) <= last);
+        if !read(page)? {
+            break;
+        }
+        passed = newest;
+    }
+    Ok(())
+}
+
+fn number(job: &FailedJob) -> i64 {
+    job.id.parse().unwrap_or(i64::MAX)
 }
 
 /// A page of failed jobs behind an id, oldest first.
@@ -63,18 +103,16 @@ fn sweep(
     which: &Filter,
     mut remove: impl FnMut(&[FailedJob]) -> Result<u64>,
 ) -> Result<u64> {
-    let number = |job: &FailedJob| job.id.parse::<i64>().unwrap_or(i64::MAX);
+    let which = in_rows(broker, queue, which)?;
     let Some(newest) = failed(broker, queue, 0, 1)?.first().map(number) else { return Ok(0) };
-    let (mut passed, mut removed) = (i64::MIN, 0);
-    while passed < newest && which.most().is_none_or(|most| removed < most as u64) {
-        let page = behind(broker, queue, passed, PAGE)?;
-        let Some(last) = page.last().map(number) else { break };
-        let matching: Vec<FailedJob> = page.into_iter().filter(|job| number(job) <= newest && which.matches(job)).collect();
+    let mut removed = 0;
+    each_page(broker, queue, newest, |page| {
+        let matching: Vec<FailedJob> = page.into_iter().filter(|job| which.matches(job)).collect();
         if !matching.is_empty() {
             removed += remove(&matching).map_err(|error| counted(error, removed))?;
         }
-        passed = last;
-    }
+        Ok(which.most().is_none_or(|most| removed < most as u64))
+    })?;
     Ok(removed)
 }
 
@@ -131,7 +169,7 @@ pub(crate) fn retry(
 ///
 /// The row is read again inside: one that has changed meanwhile is retried as it is now.
 fn make_ready(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-    let (now, tables) = (broker.settings.now(), &broker.tables);
+    let (settings, tables) = (&broker.settings, &broker.tables);
     in_chunks(broker, jobs, |session, ids| {
         let Some(sql) = tables.failed_rows(ids.len()) else { return Ok(0) };
         let rows = session.query(sql, SqlValues::new().text(queue.as_str()).ints(ids))?;
@@ -139,11 +177,11 @@ fn make_ready(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[Fail
         for row in &rows {
             let job = NewJob::ready(with_fresh_attempts(&row.bytes(0), NO_ATTEMPTS));
             match free_id(session, tables, &row.text(1))? {
-                Some(id) => insert_as(session, tables, queue, id, &job, now)?,
+                Some(id) => insert_as(session, tables, queue, id, &job, settings)?,
                 None => without_id.push(job),
             }
         }
-        insert_all(session, tables, queue, &without_id, now)?;
+        insert_all(session, tables, queue, &without_id, settings)?;
         remove(session, tables, queue, ids)
     })
 }

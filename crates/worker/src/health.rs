@@ -1,7 +1,12 @@
 //! A file that shows a probe whether the broker answers this worker.
 
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 
 /// How often the file is written at most.
 const EVERY: Duration = Duration::from_secs(1);
@@ -26,7 +31,7 @@ impl Health {
             return None;
         }
         self.written = Some(now);
-        let result = std::fs::write(path, format!("{}\n", std::process::id()));
+        let result = write(path);
         let failed_before = std::mem::replace(&mut self.failed, result.is_err());
         let error = result.err().filter(|_| !failed_before)?;
         Some(format!("the health file {} cannot be written: {error} (a probe will take this worker for dead)", path.display()))
@@ -40,9 +45,34 @@ impl Health {
     }
 }
 
+/// Writes the process id. The folder may be writable for others: a link that lies there is not followed, and a pipe does not block.
+fn write(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).custom_flags(O_NOFOLLOW | O_NONBLOCK);
+    writeln!(options.open(path)?, "{}", std::process::id())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_is_not_followed_and_what_it_points_to_stays() {
+        let folder = std::env::temp_dir().join(format!("ferry-health-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (other, link) = (folder.join("other"), folder.join("health"));
+        std::fs::write(&other, "important").unwrap();
+        std::os::unix::fs::symlink(&other, &link).unwrap();
+        let mut health = Health::new(Some(link.clone()));
+        assert!(health.alive(Instant::now()).is_some_and(|text| text.contains("symbolic link")));
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "important");
+        std::fs::remove_file(&link).unwrap();
+        assert_eq!(health.alive(Instant::now() + 2 * EVERY), None);
+        assert_eq!(std::fs::read_to_string(&link).unwrap(), format!("{}\n", std::process::id()));
+        health.remove();
+        assert!(!link.exists());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn a_file_that_cannot_be_written_is_reported_once() {

@@ -96,6 +96,8 @@ pub enum TaskEnd {
     },
     /// The watchdog stopped it.
     TimedOut,
+    /// The job or task in which this one runs was stopped: its handler ran this consumer. No further PHP code may run.
+    Unwinding,
     /// It ended the process in an orderly way: `exit()`. No further PHP code may run.
     Exited,
     /// A fatal error ended it. No further PHP code may run.

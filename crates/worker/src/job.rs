@@ -1,12 +1,13 @@
 //! One reserved job, as its handler holds it.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferry_core::broker::{Broker, Settle, SettleResult, Settlement};
-use ferry_core::failed::{Failure, Reason};
-use ferry_core::payload::Payload;
+use ferry_core::failed::{Failure, Reason, class_of};
+use ferry_core::payload::{Payload, is_object_handler};
 use ferry_core::policy::{HandlerLimits, RetryPolicy};
 use ferry_core::status::{Ending, State, StatusChange};
 use ferry_core::{Claim, Error, ErrorKind, Result};
@@ -82,6 +83,7 @@ enum SettleState {
 /// In think-queue the last call wins and so revives deleted jobs (`docs/deviations.md`).
 pub struct HeldJob {
     job: Arc<InFlightJob>,
+    opened: Instant,
     connection: Arc<str>,
     settler: Arc<dyn Settler>,
     generation: ForkGeneration,
@@ -108,6 +110,7 @@ impl HeldJob {
         let (marked_failed, last_attempt) = (Cell::new(false), Cell::new(false));
         Self {
             job,
+            opened: Instant::now(),
             connection,
             settler,
             generation,
@@ -171,6 +174,18 @@ impl HeldJob {
     /// The envelope.
     pub fn payload(&self) -> &Payload {
         &self.job.payload
+    }
+
+    /// What people call it: its name, and for an object job the class of the object.
+    pub fn display_name(&self) -> Cow<'_, str> {
+        let payload = self.payload();
+        let carried = is_object_handler(payload.target().0).then(|| class_of(self.body())).flatten();
+        carried.map_or(Cow::Borrowed(&payload.job), Cow::Owned)
+    }
+
+    /// For how long it has been in hand.
+    pub fn elapsed(&self) -> Duration {
+        self.opened.elapsed()
     }
 
     /// The reservation with its envelope.

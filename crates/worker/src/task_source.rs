@@ -214,6 +214,11 @@ impl<'a> TaskSource<'a> {
             }
             TaskEnd::Failed(why) => self.fail(engine, task, body, &TaskFailure { why, trace: String::new(), line: None }),
             TaskEnd::Threw { line, why, trace } => self.fail(engine, task, body, &TaskFailure { why, trace, line: Some(line) }),
+            // The time of another one was over, so this is no failed execution.
+            TaskEnd::Unwinding => {
+                self.settle_silently(&TaskSettlement::GiveBack);
+                Err(Halt::Exited)
+            }
             TaskEnd::Exited => {
                 self.fail_silently(task, body, "the handler ended the process");
                 Err(Halt::Exited)

@@ -305,6 +305,14 @@ fn a_handler_that_ends_the_process_counts_as_failed_and_no_listener_is_called() 
 }
 
 #[test]
+fn a_task_in_a_job_that_was_stopped_goes_back_uncounted_and_no_listener_is_called() {
+    let script = Script::of(vec![task("a", 1, 0)]);
+    let host = FakeHost::new(&script, |_| TaskEnd::Unwinding);
+    assert!(matches!(run(&script, &host, &options()), RunEnd::Halted(Halt::Exited)));
+    assert_eq!(script.record(), ["starting a", "give back", "close"]);
+}
+
+#[test]
 fn a_settlement_that_the_broker_does_not_accept_is_tried_again_while_the_task_is_held() {
     let script = Script::of(vec![task("a", 3, 0)]);
     script.refusals.borrow_mut().push_back(Error::new(ErrorKind::Refused, "blocked"));

@@ -61,7 +61,8 @@ final class Application extends Base
             'schema' => fn () => new Command\Schema($connections),
             'status' => fn () => new Command\Status($connections),
             'dead' => fn () => new Command\DeadTasks($connections),
-            'doctor' => fn () => new Command\Doctor($connections),
+            'doctor' => fn () => new Command\Doctor($connections, $worker),
+            'bench' => fn () => new Command\Bench($launch, $connections),
         ]));
     }
 

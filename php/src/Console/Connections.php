@@ -34,7 +34,7 @@ final class Connections
     }
 
     /** @return array<string, mixed>|string|null what --config says */
-    private function config(InputInterface $input): array|string|null
+    public function config(InputInterface $input): array|string|null
     {
         $file = $input->getOption('config');
         if ($file === null) {

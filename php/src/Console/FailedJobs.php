@@ -18,7 +18,7 @@ final class FailedJobs
      * All that meet the conditions, oldest first, as `retryFailed()` takes them. They are read before the first one is returned, so what
      * the caller does to them does not shift the pages.
      *
-     * @param array{class?: string, before?: int, after?: int} $conditions
+     * @param array<string, mixed> $conditions
      * @return list<array<string, mixed>>
      */
     public static function matching(Connection $connection, string $queue, array $conditions): array
@@ -43,12 +43,20 @@ final class FailedJobs
         return array_values(array_filter(array_unique($classes)));
     }
 
-    /** @param array<string, mixed> $job @param array{class?: string, before?: int, after?: int} $conditions */
+    /** @param array<string, mixed> $job @param array<string, mixed> $conditions */
     public static function meets(array $job, array $conditions): bool
     {
         return (!isset($conditions['before']) || $job['failed_at'] < $conditions['before'])
             && (!isset($conditions['after']) || $job['failed_at'] >= $conditions['after'])
+            && (!isset($conditions['job']) || $job['job_id'] === $conditions['job'])
+            && (!isset($conditions['connection']) || $job['connection'] === $conditions['connection'])
             && (!isset($conditions['class']) || Payload::isOf($job['payload'], $conditions['class']));
+    }
+
+    /** The id that push returned, where the store knows the job by another; else empty. @param array<string, mixed> $job */
+    public static function pushedAs(array $job): string
+    {
+        return $job['job_id'] === $job['id'] ? '' : (string) $job['job_id'];
     }
 
     /**

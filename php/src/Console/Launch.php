@@ -20,22 +20,24 @@ final class Launch
      * @param list<string> $php the interpreter and its flags
      * @param string $script the console, by an absolute path in which symbolic links are kept: `current/` may point elsewhere tomorrow
      * @param array<string, string> $environment
+     * @param string $prefix what stands before our commands in the console of a framework: `ferry:`
      */
     public function __construct(
         public readonly array $php,
         public readonly string $script,
         public readonly string $directory,
         public readonly array $environment,
+        private string $prefix = '',
     ) {
     }
 
-    public static function now(): self
+    public static function now(string $prefix = ''): self
     {
         $words = explode("\0", rtrim((string) @file_get_contents('/proc/self/cmdline'), "\0"));
         $flags = count($words) > 1 ? self::flags(array_slice($words, 1)) : self::flagsWithoutProc(php_ini_loaded_file());
         $directory = self::directory((string) getcwd(), (string) getenv('PWD'));
         $script = (string) ($_SERVER['SCRIPT_FILENAME'] ?? '');
-        return new self([PHP_BINARY ?: 'php', ...$flags], self::absolute($script, $directory), $directory, getenv());
+        return new self([PHP_BINARY ?: 'php', ...$flags], self::absolute($script, $directory), $directory, getenv(), $prefix);
     }
 
     /**
@@ -86,11 +88,11 @@ final class Launch
     /**
      * The command line of another console process.
      *
-     * @param list<string> $arguments
+     * @param non-empty-list<string> $arguments the command first
      * @return list<string>
      */
     public function command(array $arguments): array
     {
-        return [...$this->php, $this->script, ...$arguments];
+        return [...$this->php, $this->script, $this->prefix . array_shift($arguments), ...$arguments];
     }
 }

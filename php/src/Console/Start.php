@@ -37,13 +37,30 @@ final class Start
         } catch (Refusal $refusal) {
             return $this->refuse($refusal->getMessage(), $refusal->exitCode);
         }
+        return $this->open(fn () => $options);
+    }
+
+    /**
+     * The console inside that of a framework, which has loaded the application.
+     *
+     * @param \Closure(): array<string, mixed> $options of workers, asked for when there is something to run them
+     */
+    public function runInside(\Closure $options): int
+    {
+        $this->isApplicationLoaded = true;
+        return extension_loaded('ferry') ? $this->open($options) : $this->refuse(sprintf(self::NO_EXTENSION, $_SERVER['argv'][0]));
+    }
+
+    /** @param \Closure(): array<string, mixed> $options */
+    private function open(\Closure $options): int
+    {
         if (!$this->findConsole()) {
             return $this->refuse(self::NO_CONSOLE);
         }
         if (!function_exists('mb_strwidth') || !class_exists('Normalizer')) {
             return $this->refuse(self::NO_TEXT);
         }
-        return (new Application($this->launch, $options, $this->isApplicationLoaded))->run();
+        return (new Application($this->launch, $options(), $this->isApplicationLoaded))->run();
     }
 
     /**

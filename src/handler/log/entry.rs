@@ -61,6 +61,8 @@ pub enum Subject<'a> {
         word: &'static str,
         /// ` (again in 5 s)`
         more: String,
+        /// How long it ran, where nothing follows.
+        ran: Option<Duration>,
     },
     /// A task.
     Task {
@@ -82,7 +84,12 @@ pub enum Subject<'a> {
 
 impl<'a> Entry<'a> {
     fn job(level: LogLevel, event: &'static str, job: &'a HeldJob, word: &'static str, more: String) -> Self {
-        Self { level, event, subject: Subject::Job { job, word, more } }
+        Self { level, event, subject: Subject::Job { job, word, more, ran: None } }
+    }
+
+    /// The last of a job.
+    fn end_of_job(level: LogLevel, event: &'static str, job: &'a HeldJob, word: &'static str, more: String) -> Self {
+        Self { level, event, subject: Subject::Job { job, word, more, ran: Some(job.elapsed()) } }
     }
 
     fn task(level: LogLevel, event: &'static str, id: &'a str, kind: Option<&'a str>, text: String) -> Self {
@@ -107,7 +114,7 @@ impl<'a> Entry<'a> {
     /// In words, without the time.
     pub fn message(&self) -> String {
         match &self.subject {
-            Subject::Job { job, word, more } => format!("{word} {}{more}", job.payload().job),
+            Subject::Job { job, word, more, .. } => format!("{word} {}{more}", job.display_name()),
             Subject::Task { text, .. } | Subject::Worker { text, .. } => text.clone(),
         }
     }
@@ -120,14 +127,16 @@ impl<'a> Entry<'a> {
                 let kind = kind.map(|kind| ("type", kind.into()));
                 std::iter::once(("id", (*id).into())).chain(kind).collect()
             }
-            Subject::Job { job, .. } => {
-                vec![
+            Subject::Job { job, ran, .. } => {
+                let mut values = vec![
                     ("id", job.id().into()),
-                    ("job", job.payload().job.clone().into()),
+                    ("job", job.display_name().into()),
                     ("queue", job.queue().into()),
                     ("connection", job.connection().into()),
                     ("attempts", job.attempts().into()),
-                ]
+                ];
+                values.extend(ran.map(|ran| ("runtime", (ran.as_micros() as f64 / 1e6).into())));
+                values
             }
         }
     }
@@ -139,18 +148,19 @@ pub fn of(event: Event<'_>) -> Option<Entry<'_>> {
     Some(match event {
         Event::Looping | Event::Ready => return None,
         Event::Processing(job) => Entry::job(LogLevel::Info, "processing", job, "Processing:", none),
-        Event::Processed(job) => Entry::job(LogLevel::Info, "processed", job, "Processed:", none),
+        Event::Processed(job) => Entry::end_of_job(LogLevel::Info, "processed", job, "Processed:", none),
         Event::TimedOut(job, timeout) => {
             Entry::job(LogLevel::Warning, "timeout", job, "Timed out:", format!(" (after {} s)", timeout.as_secs_f64()))
         }
-        Event::Failed(job, why) => Entry::job(LogLevel::Error, "failed", job, "Failed:", because(why)),
+        Event::Failed(job, why) => Entry::end_of_job(LogLevel::Error, "failed", job, "Failed:", because(why)),
         Event::Released(job, delay) => {
             Entry::job(LogLevel::Notice, "released", job, "Released:", format!(" (again in {delay} s)"))
         }
         Event::NotSettled(job) => Entry::job(LogLevel::Warning, "not_settled", job, "Unsettled:", not_settled()),
         Event::Lost(job) => Entry::job(LogLevel::Warning, "lost", job, "Lost:", " (another worker has it)".to_owned()),
         Event::Exception(job, _) if job.has_failed() => return None,
-        Event::Exception(job, why) if why.reason == Reason::NoHandler => {
+        // What else may be missing says itself what to do.
+        Event::Exception(job, why) if why.reason == Reason::NoHandler && why.text.starts_with("class ") => {
             let hint = "; is its autoloader loaded, and does this machine have the release it belongs to?";
             Entry::job(LogLevel::Warning, "exception", job, "Exception:", format!(" ({}{hint})", first_line(&why.text)))
         }
@@ -235,6 +245,15 @@ fn status(summary: &Summary) -> Entry<'static> {
         ("uptime", uptime.as_secs().into()),
     ];
     Entry::worker(LogLevel::Notice, "status", text, values)
+}
+
+/// `12 ms`, `3.2 s`, then as [`span`].
+pub fn runtime(time: Duration) -> String {
+    match time.as_millis() {
+        milliseconds @ 0..1000 => format!("{milliseconds} ms"),
+        1000..60_000 => format!("{:.1} s", time.as_secs_f64()),
+        _ => span(time),
+    }
 }
 
 /// `1 h 02 min`, `3 min 20 s`, `7 s`.

@@ -21,7 +21,7 @@ use crate::zend::dates::formatted;
 use crate::zend::objects::{number, text};
 
 pub use entry::LogLevel;
-use entry::{Entry, Subject};
+use entry::{Entry, Subject, runtime};
 
 /// Where lines go.
 pub enum Sink {
@@ -133,9 +133,10 @@ impl Log {
     fn plain(&self, entry: &Entry<'_>) -> String {
         let now = self.now();
         match &entry.subject {
-            Subject::Job { job, word, more } => {
-                let (id, name, more) = (job.id(), one_line(&job.payload().job), one_line(more));
-                format!("[{now}][{}] {word:<11} {name}{more}\n", one_line(&id))
+            Subject::Job { job, word, more, ran } => {
+                let (id, name, more) = (job.id(), job.display_name(), one_line(more));
+                let end = ran.map_or_else(String::new, |ran| format!(" ({}, {})", one_line(job.queue()), runtime(ran)));
+                format!("[{now}][{}] {word:<11} {}{more}{end}\n", one_line(&id), one_line(&name))
             }
             Subject::Task { text, .. } => format!("[Task] {}\n", one_line(text)),
             Subject::Worker { text, .. } => format!("[{now}] ferry: {}\n", indented(text)),

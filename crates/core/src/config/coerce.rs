@@ -38,7 +38,7 @@ pub(super) fn coerce(holds: Holds, value: &Value) -> Result<Option<Setting>, Wro
         return Ok(None);
     }
     let setting = match holds {
-        Holds::Ignored | Holds::Section => return Ok(None),
+        Holds::Ignored | Holds::Section | Holds::WorkerOption => return Ok(None),
         Holds::Text => return Ok(non_empty(text(value)?).map(Setting::Text)),
         Holds::Secret | Holds::Url => return Ok(non_empty(text(value)?).map(|text| Setting::Secret(Secret::new(text)))),
         Holds::Path => Setting::Path(path(value)?),

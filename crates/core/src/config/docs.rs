@@ -95,6 +95,7 @@ fn holds(holds: Holds, language: Language) -> String {
         Holds::Flag => ("`true`, `false`", "`true`、`false`"),
         Holds::Tls => ("`true`, `false` or an array", "`true`、`false` 或数组"),
         Holds::Arguments | Holds::Section => ("array", "数组"),
+        Holds::WorkerOption => ("as the [worker option](worker.md#options)", "同名的 [worker 选项](worker.md#选项)"),
         Holds::Ignored => ("anything", "任意"),
     };
     language.pick(en, zh).to_owned()

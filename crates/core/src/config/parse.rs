@@ -3,7 +3,7 @@
 use super::coerce::{self, Setting};
 use super::connection::{self, FailedSection};
 use super::flat;
-use super::keys::{self, Group, KEYS};
+use super::keys::{self, Group, Holds, KEYS};
 use super::lookalike;
 use super::words::{error, listed, misspelt, shown};
 use super::{Config, ConnectionConfig, FailedStore, Unusable, Value};
@@ -76,6 +76,7 @@ impl<'a> Sections<'a> {
         };
         match (key.name, value) {
             (_, Value::Null) => {}
+            _ if key.holds == Holds::WorkerOption => {}
             ("connections", Value::Map(connections)) => self.connections = Some(connections),
             ("failed", Value::Map(failed)) => self.failed = failed_section(failed, &mut self.ignored)?,
             ("default", value) => {
@@ -135,7 +136,9 @@ fn known(group: Group, name: &str) -> Result<Option<&'static keys::ConfigKey>> {
     if let Some(key) = keys::in_group(group, name) {
         return Ok(Some(key));
     }
-    match misspelt(name, KEYS.iter().filter(|key| key.group == group).map(|key| key.name)) {
+    // Three letters are near to too many words: `jobs` is a section of other programs.
+    let long = |key: &&keys::ConfigKey| key.group == group && key.name.len() > 3;
+    match misspelt(name, KEYS.iter().filter(long).map(|key| key.name)) {
         None => Ok(None),
         Some(near) => Err(error(format!("`{}` is not a key of {}", shown(name), place_of(group)))
             .with_advice(format!("did you mean `{near}`?"))),

@@ -11,8 +11,10 @@ use crate::payload::{Payload, class_name};
 /// Selects failed jobs: those that meet every condition. Without conditions all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
-    /// Those with one of these ids, be it that of the job or that of the store.
+    /// Those with one of these ids of the store. A store whose ids are numbers of its own looks for the job of that id where it has none.
     pub ids: Option<HashSet<String>>,
+    /// Those of the job whose push returned this id.
+    pub job: Option<String>,
     /// Those of this handler class, and of this class of object jobs. Case and a leading backslash do not matter, as in PHP.
     pub class: Option<String>,
     /// Those that failed before this unix second.
@@ -60,7 +62,8 @@ impl Filter {
     /// Whether this job is selected.
     pub fn matches(&self, job: &FailedJob) -> bool {
         self.connection.admits(&job.connection)
-            && self.ids.as_ref().is_none_or(|ids| names(ids, job))
+            && self.ids.as_ref().is_none_or(|ids| ids.contains(&job.id))
+            && self.job.as_ref().is_none_or(|id| job.job_id.as_ref() == Some(id))
             && self.before.is_none_or(|second| job.failed_at < second)
             && self.after.is_none_or(|second| job.failed_at >= second)
             && self.class.as_deref().is_none_or(|class| class_of(&job.payload).is_some_and(|of| same_class(&of, class)))
@@ -80,10 +83,6 @@ impl Filter {
     pub fn most(&self) -> Option<usize> {
         self.ids.as_ref().map(HashSet::len)
     }
-}
-
-fn names(ids: &HashSet<String>, job: &FailedJob) -> bool {
-    ids.contains(&job.id) || job.job_id.as_ref().is_some_and(|id| ids.contains(id))
 }
 
 fn same_class(one: &str, other: &str) -> bool {
@@ -145,6 +144,15 @@ mod tests {
             assert!(!filter.matches(&failed(other, b"{}", 0)), "{other}");
             assert!(!Filter::ids([]).matches(&failed(other, b"{}", 0)));
         }
+    }
+
+    #[test]
+    fn a_job_is_found_by_the_id_of_its_push_and_by_no_number_of_the_store() {
+        let job = |id: &str| Filter { job: Some(id.into()), ..Filter::default() };
+        let failed = failed("17", br#"{"id":"abc"}"#, 0);
+        assert!(job("abc").matches(&failed));
+        assert!(!job("17").matches(&failed));
+        assert!(!Filter::ids(["abc".to_owned()]).matches(&failed));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What the failed store keeps of a job.
 
 mod filter;
+mod hint;
 
 pub use filter::{Filter, RecordedConnection, class_of};
+pub use hint::with_hint;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

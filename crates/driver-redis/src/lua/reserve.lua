@@ -121,7 +121,8 @@ local function says_one_try(body)
   while true do
     local _, last = find(body, '"maxTries"', at, true)
     if not last then return false end
-    local _, one = find(body, '^[ \t\r\n\f":]*1[ \t\r\n\f"]*', last + 1)
+    -- `:null`, as nearly every payload has it, needs no pattern.
+    local one = byte_at(body, last + 2) ~= 110 and select(2, find(body, '^[ \t\r\n\f":]*1[ \t\r\n\f"]*', last + 1))
     if one then
       local behind = sub(body, one + 1, one + 1)
       if behind == '' or behind == ',' or behind == '}' then return true end
@@ -172,13 +173,41 @@ local function take(bodies)
   return false
 end
 
+-- Reserves all of `bodies` with three commands, or none: the usual case, in which none was tried before, none says one try, and none
+-- has the bytes of another one. Answers whether it did.
+local function take_all(bodies)
+  if raised_by_return or #bodies > 1000 then return false end -- unpack() has a limit
+  local members, scored = {}, {}
+  for index = 1, #bodies do
+    local body = bodies[index]
+    if sub(body, -14) ~= ',"attempts":0}' or says_one_try(body) then return false end
+    local member = sub(body, 1, -3) .. '1}'
+    members[index], scored[2 * index - 1], scored[2 * index] = member, lease_ends, member
+  end
+  local known = redis.pcall('ZMSCORE', reserved, unpack(members))
+  if known.err then return false end -- a server before 6.2
+  for index = 1, #bodies do
+    if known[index] then return false end
+  end
+  if call('ZADD', reserved, 'NX', unpack(scored)) < #bodies then
+    call('ZREM', reserved, unpack(members)) -- two of them have the same bytes
+    return false
+  end
+  for index = 1, #bodies do
+    local body = bodies[index]
+    answer[3 * index], answer[3 * index + 1], answer[3 * index + 2] = body, #body - 2, 1
+  end
+  taken, looked_at = #bodies, #bodies
+  return true
+end
+
 make_ready(delayed, false)
 if retry_after then make_ready(reserved, raised_by_return) end
 
 local head = call('LRANGE', ready, 0, max - 1)
 if #head > 0 then
   begin_writing()
-  local ended = take(head)
+  local ended = take_all(head) or take(head)
   while not ended and #skipped > 0 and looked_at < max + LOOK_FURTHER do
     local page = call('LRANGE', ready, looked_at, looked_at + PAGE - 1)
     if #page == 0 then break end

@@ -101,6 +101,27 @@ fn a_retried_job_has_its_id_back_and_was_never_tried() {
 }
 
 #[test]
+fn a_number_names_its_row_and_the_job_of_that_number_only_where_there_is_no_such_row() {
+    let folder = Folder::new();
+    let broker = broker_at(&folder.file(), NOW);
+    // A delayed job has the id 1.
+    later(&broker, "later", 600);
+    fail(&broker, &[b"a", b"b", b"c"]);
+    // Jobs 2, 3 and 4 are in the rows 1, 2 and 3.
+    let rows_left = || payloads(&oldest(&broker, 9)).concat();
+    let by_job = |id: &str| Filter { job: Some(id.to_owned()), ..Filter::default() };
+    assert_eq!(broker.failed_job(&q(), "3").unwrap().unwrap().payload, b"c");
+    assert_eq!(broker.failed_job(&q(), "4").unwrap().unwrap().payload, b"c", "no row has this number");
+    assert_eq!(broker.forget(&q(), &Filter::ids(["2".to_owned()])).unwrap(), 1);
+    assert_eq!(rows_left(), b"ac", "the row 2, and not the job 2 in row 1");
+    assert_eq!(broker.retry(&q(), &by_job("1"), &mut |_| ()).unwrap(), 0, "the row 1 is another job");
+    assert_eq!(broker.forget(&q(), &by_job("2")).unwrap(), 1);
+    assert_eq!(rows_left(), b"c");
+    assert_eq!(broker.retry(&q(), &Filter::ids(["4".to_owned(), "9".to_owned()]), &mut |_| ()).unwrap(), 1);
+    assert_eq!(rows_left(), b"");
+}
+
+#[test]
 fn a_retried_job_whose_id_another_one_has_is_a_new_row() {
     let folder = Folder::new();
     let broker = broker_at(&folder.file(), NOW);

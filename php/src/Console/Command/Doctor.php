@@ -24,11 +24,19 @@ final class Doctor extends Base
     /** Where the text of a finding begins. */
     private const INDENT = 20;
 
+    /** @param array<string, mixed> $worker what the bootstrap file returned for workers */
+    public function __construct(Connections $connections, private array $worker)
+    {
+        parent::__construct($connections);
+    }
+
     protected function configure(): void
     {
         $this->setName('doctor')->setDescription('Check for mistakes and risks, and say what to change')->withQueue()->withJson()
             ->addOption('timeout', null, InputOption::VALUE_REQUIRED, 'The --timeout of the Ferry workers', 60)
             ->addOption('retry-after', null, InputOption::VALUE_REQUIRED, 'Seconds or never, in place of the retry_after of the connection')
+            ->addOption('allowed-classes', null, InputOption::VALUE_REQUIRED | InputOption::VALUE_IS_ARRAY, 'The --allowed-classes of the Ferry workers [default: that of the bootstrap file]')
+            ->addOption('strict', null, InputOption::VALUE_NONE, 'The Ferry workers run with --strict')
             ->addOption('old-workers', null, InputOption::VALUE_NONE, 'Workers of think-queue work the same queues')
             ->addOption('old-timeout', null, InputOption::VALUE_REQUIRED, 'Their --timeout; implies --old-workers [default: 60]')
             ->addOption('old-retry-after', null, InputOption::VALUE_REQUIRED, 'Their retry_after; implies --old-workers [default: 60]')
@@ -64,7 +72,7 @@ final class Doctor extends Base
         $input->getOption('queue') === null || Connections::names($input->getOption('queue'));
         $old = $this->oldWorkers($input);
         $retry_after = $this->retryAfter($input);
-        $php = [Finding::ok('Ferry', (string) phpversion('ferry')), ...Checks::php(self::ofPhp())];
+        $php = [Finding::ok('Ferry', (string) phpversion('ferry')), ...Checks::php(self::ofPhp()), $this->objectJobs($input)];
         $connection = $this->connection($input);
         // An older extension has no notices: it refuses such a configuration.
         $php = [...$php, ...(method_exists(Queue::class, 'notices') ? Checks::configuration(Queue::notices()) : [])];
@@ -84,6 +92,12 @@ final class Doctor extends Base
             ...($old === null ? [] : Checks::oldWorkers($retry_after, $old[0], $old[1], $facts['driver'])),
             ...self::fleet($connection, $this->queues($input, $connection), $facts['driver']),
         ];
+    }
+
+    private function objectJobs(InputInterface $input): Finding
+    {
+        $allowed = $input->getOption('allowed-classes') ?: $this->worker['allowed_classes'] ?? null;
+        return Checks::objectJobs($allowed, $input->getOption('strict') || ($this->worker['strict'] ?? false));
     }
 
     /** What --retry-after says: seconds, `never`, or null. */

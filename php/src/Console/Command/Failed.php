@@ -30,11 +30,13 @@ final class Failed extends Base
             ->addOption('limit', null, InputOption::VALUE_REQUIRED, 'List at most this many of each queue', 20)
             ->addOption('offset', null, InputOption::VALUE_REQUIRED, 'Skip this many of each queue', 0)
             ->setHelp(<<<'TEXT'
-                Lists failed jobs, newest first, with the id that <info>retry</info> and <info>forget</info> take.
+                Lists failed jobs, newest first, with the id that <info>retry</info> and <info>forget</info> take. Where the failed store has ids of its
+                own, the id that push returned is beside it, as `Job id`.
 
                   <info>ferry failed --queue=mail,import</info>               the newest twenty of both queues
                   <info>ferry failed --class=SendMail --after=-2hours</info>  only those
                   <info>ferry failed show 17 --queue=mail</info>              payload and exception of one job
+                  <info>ferry failed --job=4711 --queue=mail</info>           the job whose push returned 4711
                   <info>ferry failed --json --limit=1000</info>               a list of objects
 
                 On a terminal that is too narrow for the table each job takes two lines.
@@ -62,19 +64,21 @@ final class Failed extends Base
         $queues = $this->queues($input, $connection);
         $jobs = array_merge(...array_map(fn ($queue) => self::page($connection, $queue, $conditions, $limit, $offset), $queues));
         if ($jobs === []) {
-            self::refuseUnknownClass($connection, $queues, $conditions);
+            self::refuseUnknown($connection, $queues, $conditions);
         }
         if ($input->getOption('json')) {
             $this->json($output, array_map([FailedJobs::class, 'record'], $jobs));
         } elseif ($jobs === []) {
             $output->writeln('No failed jobs.');
         } else {
-            $this->table($output, self::columns(), array_map([self::class, 'row'], $jobs));
+            // The store may have ids of its own: rows of a table are numbered.
+            $twoIds = array_filter($jobs, fn ($job) => FailedJobs::pushedAs($job) !== '') !== [];
+            $this->table($output, self::columns($twoIds), array_map(fn ($job) => self::row($job, $twoIds), $jobs));
         }
         return self::SUCCESS;
     }
 
-    /** @param array{class?: string, before?: int, after?: int} $conditions @return list<array<string, mixed>> newest first */
+    /** @param array<string, mixed> $conditions @return list<array<string, mixed>> newest first */
     private static function page(Connection $connection, string $queue, array $conditions, int $limit, int $offset): array
     {
         if ($conditions === []) {
@@ -84,10 +88,11 @@ final class Failed extends Base
     }
 
     /** @return list<Column> */
-    private static function columns(): array
+    private static function columns(bool $twoIds): array
     {
         return [
             new Column('Id', leads: true),
+            ...($twoIds ? [new Column('Job id', leads: true)] : []),
             new Column('Failed at', leads: true),
             new Column('Queue', least: 8, most: 30, leads: true),
             new Column('Job', least: 14, most: 50, keepEnd: true),
@@ -98,11 +103,12 @@ final class Failed extends Base
     }
 
     /** @param array<string, mixed> $job @return list<string> */
-    private static function row(array $job): array
+    private static function row(array $job, bool $twoIds): array
     {
         $name = Payload::job($job['payload']);
         return [
             $job['id'],
+            ...($twoIds ? [FailedJobs::pushedAs($job)] : []),
             Text::moment($job['failed_at']),
             $job['queue'],
             $name === '' ? '(unreadable)' : $name,
@@ -128,7 +134,8 @@ final class Failed extends Base
     /** @param array<string, mixed> $job */
     private function whole(OutputInterface $output, array $job): void
     {
-        $facts = ['Id' => $job['id'], 'Connection' => $job['connection'], 'Queue' => $job['queue'], 'Job' => Payload::job($job['payload']),
+        $pushed = FailedJobs::pushedAs($job);
+        $facts = ['Id' => $job['id']] + ($pushed === '' ? [] : ['Job id' => $pushed]) + ['Connection' => $job['connection'], 'Queue' => $job['queue'], 'Job' => Payload::job($job['payload']),
             'Reason' => $job['reason'], 'Tries' => (string) ($job['attempts'] ?? '?'), 'Failed at' => Text::moment($job['failed_at'])];
         foreach ($facts as $name => $value) {
             $output->writeln(sprintf('<info>%-10s</info> %s', $name, Text::cell($value)));

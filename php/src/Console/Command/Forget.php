@@ -36,7 +36,7 @@ final class Forget extends Base
     {
         [$ids, $conditions] = [array_map('strval', array_unique($input->getArgument('id'))), $this->conditions($input)];
         if (($ids === []) === ($conditions === [])) {
-            throw new InvalidArgumentException('name the jobs by ids as `failed` shows them, or by --class, --before and --after (`flush` removes all)');
+            throw new InvalidArgumentException('name the jobs by ids as `failed` shows them, or by --job, --class, --before, --after or --recorded-connection (`flush` removes all)');
         }
         $connection = $this->connection($input);
         $queues = $this->queues($input, $connection);
@@ -44,12 +44,12 @@ final class Forget extends Base
         return self::SUCCESS;
     }
 
-    /** @param list<string> $queues @param array{class?: string, before?: int, after?: int} $conditions */
+    /** @param list<string> $queues @param array<string, mixed> $conditions */
     private function forgetMatching(OutputInterface $output, Connection $connection, array $queues, array $conditions): void
     {
         $gone = array_sum(array_map(fn ($queue) => $connection->forgetFailed($conditions, $queue), $queues));
         if ($gone === 0) {
-            self::refuseUnknownClass($connection, $queues, $conditions);
+            self::refuseUnknown($connection, $queues, $conditions);
         }
         $output->writeln(Text::count($gone, 'failed job') . ' removed.');
     }

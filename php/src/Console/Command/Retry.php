@@ -30,6 +30,7 @@ final class Retry extends Base
                 Moves each job from the failed jobs to the ready ones, in one step. Its attempts start again from zero.
 
                   <info>ferry retry 17 18 --queue=mail</info>
+                  <info>ferry retry --job=4711 --queue=mail</info>     by the id that its push returned
                   <info>ferry retry all</info>
                   <info>ferry retry --class='app\job\SendMail' --after='-2 hours'</info>
                   <info>ferry retry --ask --queue=mail</info>          shows every job and asks: y, n, q
@@ -63,7 +64,7 @@ final class Retry extends Base
             throw new InvalidArgumentException('name ids, or conditions, or --ask');
         }
         if ($ids === [] && $conditions === [] && !$ask) {
-            throw new InvalidArgumentException('which jobs? (ids as `failed` shows them, `all`, --class, --before, --after or --ask)');
+            throw new InvalidArgumentException('which jobs? (ids as `failed` shows them, `all`, --job, --class, --before, --after, --recorded-connection or --ask)');
         }
     }
 
@@ -73,12 +74,12 @@ final class Retry extends Base
         return array_sum(array_map(fn ($queue) => $connection->retryFailed($which, $queue), $queues));
     }
 
-    /** @param list<string> $queues @param array{class?: string, before?: int, after?: int} $conditions */
+    /** @param list<string> $queues @param array<string, mixed> $conditions */
     private static function retryMatching(Connection $connection, array $queues, array $conditions): int
     {
         $retried = self::retryAll($connection, $queues, $conditions);
         if ($retried === 0) {
-            self::refuseUnknownClass($connection, $queues, $conditions);
+            self::refuseUnknown($connection, $queues, $conditions);
         }
         return $retried;
     }
@@ -95,7 +96,7 @@ final class Retry extends Base
         return $retried;
     }
 
-    /** @param list<string> $queues @param array{class?: string, before?: int, after?: int} $conditions */
+    /** @param list<string> $queues @param array<string, mixed> $conditions */
     private function retryAsked(InputInterface $input, OutputInterface $output, Connection $connection, array $queues, array $conditions): int
     {
         if (!$input->isInteractive()) {

@@ -11,7 +11,7 @@ use Ferry\Console\Suggestion;
 use Symfony\Component\Console\Input\InputInterface;
 use Symfony\Component\Console\Input\InputOption;
 
-/** The conditions --class, --before and --after for failed jobs. A job must meet all that are given. */
+/** The conditions for failed jobs. A job must meet all that are given. */
 trait SelectsFailed
 {
     private function withConditions(): static
@@ -19,21 +19,41 @@ trait SelectsFailed
         return $this
             ->addOption('class', null, InputOption::VALUE_REQUIRED, 'Only jobs of this handler class, or object jobs of this class')
             ->addOption('before', null, InputOption::VALUE_REQUIRED, 'Only jobs that failed before this time')
-            ->addOption('after', null, InputOption::VALUE_REQUIRED, 'Only jobs that failed at this time or later');
+            ->addOption('after', null, InputOption::VALUE_REQUIRED, 'Only jobs that failed at this time or later')
+            ->addOption('job', null, InputOption::VALUE_REQUIRED, 'Only the job whose push returned this id')
+            ->addOption('recorded-connection', null, InputOption::VALUE_REQUIRED, 'Only jobs whose record names this connection; those of other connections in a shared table need it');
     }
 
-    /** @return array{class?: string, before?: int, after?: int} */
+    /** As `retryFailed()` takes them. @return array{class?: string, before?: int, after?: int, job?: string, connection?: string} */
     private function conditions(InputInterface $input): array
     {
-        $conditions = ['class' => $input->getOption('class'), 'before' => $this->moment($input, 'before'), 'after' => $this->moment($input, 'after')];
+        $conditions = [
+            'class' => $input->getOption('class'),
+            'before' => $this->moment($input, 'before'),
+            'after' => $this->moment($input, 'after'),
+            'job' => $input->getOption('job'),
+            'connection' => $input->getOption('recorded-connection'),
+        ];
         return array_filter($conditions, fn ($condition) => $condition !== null);
     }
 
     /**
-     * For a command that found no job: a class that no failed job has is a typing mistake.
+     * For a command that found no job: an id or a class that no failed job has is a typing mistake.
      *
      * @param list<string> $queues
-     * @param array{class?: string, before?: int, after?: int} $conditions
+     * @param array<string, mixed> $conditions
+     */
+    private static function refuseUnknown(Connection $connection, array $queues, array $conditions): void
+    {
+        if (isset($conditions['job'])) {
+            throw new Refusal("nothing was done: no failed job was pushed as $conditions[job], or another condition excludes it (`failed` lists them, --queue names another queue)");
+        }
+        self::refuseUnknownClass($connection, $queues, $conditions);
+    }
+
+    /**
+     * @param list<string> $queues
+     * @param array<string, mixed> $conditions
      */
     private static function refuseUnknownClass(Connection $connection, array $queues, array $conditions): void
     {

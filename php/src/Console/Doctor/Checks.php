@@ -73,6 +73,25 @@ final class Checks
     }
 
     /**
+     * What a payload may bring to life.
+     *
+     * @param mixed $allowed `allowed_classes` of the workers, null when they have none
+     * @param bool $strict whether they run only what `handlers` names
+     */
+    public static function objectJobs(mixed $allowed, bool $strict): Finding
+    {
+        return match (true) {
+            $allowed === null && !$strict => Finding::note(
+                'Object jobs',
+                'any class: who can write to the broker can make workers create objects of any class that they can load',
+                'Set allowed_classes (`work --allowed-classes=CLASS`) to the classes of your object jobs, or handlers with strict; `doctor` takes both options too.',
+            ),
+            is_array($allowed) => Finding::ok('Object jobs', Text::count(count($allowed), 'class', 'classes') . ' allowed'),
+            default => Finding::ok('Object jobs', 'only handlers that are named'),
+        };
+    }
+
+    /**
      * Workers of think-queue on the same queues. They do not renew leases, and on a shared table each side applies its own `retry_after` to the
      * jobs of the other.
      *

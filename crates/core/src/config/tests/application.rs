@@ -55,6 +55,19 @@ fn what_is_not_ours_in_the_configuration_of_an_application_stops_nothing() {
 }
 
 #[test]
+fn what_is_said_of_handlers_is_left_to_the_extension_in_either_array() {
+    let ours = |name: &str| (name.to_owned(), Value::Other("an object of class Closure".to_owned()));
+    for array in [shipped(), map([("connector", "Sync".into())])] {
+        let Value::Map(pairs) = array else { panic!("a map") };
+        let with_handlers = pairs.into_iter().chain([ours("handler"), ours("job"), ours("namespace")]);
+        let config = parse(&Value::Map(with_handlers.collect())).unwrap();
+        assert!(config.find(&config.default).is_ok() && config.ignored.is_empty(), "{:?}", config.ignored);
+    }
+    let slip = parse(&map([("connections", map([])), ("namespaces", "app".into())])).unwrap_err();
+    assert!(slip.to_string().contains("did you mean `namespace`"), "{slip}");
+}
+
+#[test]
 fn what_is_not_read_is_listed_with_its_place_and_without_its_value() {
     let notices = parse(&grown()).unwrap().ignored;
     for (at, words) in [
