@@ -1,20 +1,18 @@
 //! Ferry, the PHP extension: the boundary between PHP and the crates.
 //!
-//! Floor plan:
-//!
-//! | room | what it is for |
+//! | module | topic |
 //! |---|---|
 //! | `classes/` | the classes PHP sees, one file each |
 //! | `convert/` | zvals to plain values and back, in weak mode |
-//! | `host/` | what the worker loop needs from PHP: calling handlers, telling listeners, console lines |
+//! | `handler/` | what the worker loop needs from PHP: calling handlers and listeners, log lines |
 //! | `request.rs` | what one request configured |
 //! | `zend/` | the hand-written FFI that the binding crate lacks |
 //!
 //! What is exported: `Ferry\Queue`, `Ferry\Connection`, `Ferry\Job`, `Ferry\Worker`, `Ferry\Status`, `Ferry\Guard`, `Ferry\CallQueuedHandler`,
-//! `Ferry\ShouldQueue`, the tasks under `Ferry\Task`, the exceptions
+//! `Ferry\QueueInterface`, `Ferry\ShouldQueue`, the tasks under `Ferry\Task`, the exceptions
 //! under `Ferry\Exception`, and think-queue's names when Composer has none.
 //!
-//! This is the only room that knows PHP, and the only one with `unsafe`. Nothing is decided here.
+//! This is the only crate that knows PHP, and the only one with `unsafe`. Nothing is decided here.
 
 mod classes;
 mod convert;
