@@ -9,7 +9,7 @@
 //! | `zend/` | the hand-written FFI that the binding crate lacks |
 //!
 //! What is exported: `Ferry\Queue`, `Ferry\Connection`, `Ferry\Job`, `Ferry\Worker`, `Ferry\Status`, `Ferry\Guard`, `Ferry\CallQueuedHandler`,
-//! `Ferry\ShouldQueue`, the tasks under `Ferry\Task`, the exceptions
+//! `Ferry\QueueInterface`, `Ferry\ShouldQueue`, the tasks under `Ferry\Task`, the exceptions
 //! under `Ferry\Exception`, and think-queue's names when Composer has none.
 //!
 //! This is the only crate that knows PHP, and the only one with `unsafe`. Nothing is decided here.

@@ -171,7 +171,7 @@ class Connection implements QueueInterface
      *
      * @param int $limit how many at most, 0 or more
      * @param int $offset how many to skip, 0 or more
-     * @return list<array{id: string, job_id: string|null, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}>
+     * @return list<array{id: string, job_id: string|null, connection: string, queue: string, payload: string, reason: 'exception'|'max_attempts'|'poison'|'no_handler'|'exited'|'timeout'|'asked', exception: string, attempts: int|null, failed_at: int}>
      * @throws InvalidArgumentException a negative limit or offset
      * @throws ConfigException as for {@see push()}
      * @throws BrokerException or a subclass
@@ -184,7 +184,7 @@ class Connection implements QueueInterface
      * One failed job, as {@see failed()} returns it.
      *
      * @param string|int $id as {@see failed()} shows it
-     * @return array{id: string, job_id: string|null, connection: string, queue: string, payload: string, reason: string, exception: string, attempts: int|null, failed_at: int}|null null when there is none
+     * @return array{id: string, job_id: string|null, connection: string, queue: string, payload: string, reason: 'exception'|'max_attempts'|'poison'|'no_handler'|'exited'|'timeout'|'asked', exception: string, attempts: int|null, failed_at: int}|null null when there is none
      * @throws InvalidArgumentException the id is neither a string nor an int
      * @throws ConfigException as for {@see push()}
      * @throws BrokerException or a subclass

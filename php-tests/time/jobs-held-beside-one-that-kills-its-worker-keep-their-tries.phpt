@@ -1,5 +1,5 @@
 --TEST--
-Jobs that kill their process cost their neighbours nothing: only the killers end in the failed store
+Jobs that kill their process use no try of the jobs held beside them: only the killers end in the failed store
 --SKIPIF--
 <?php require __DIR__ . '/../support/skip.php'; needs('redis-server'); ?>
 --FILE--

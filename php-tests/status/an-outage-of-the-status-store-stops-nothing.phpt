@@ -1,5 +1,5 @@
 --TEST--
-Jobs are pushed and worked while the ledger is away; that is said once by each, and statuses are kept again afterwards
+Jobs are pushed and worked while the status store is unreachable; each reports that once, and statuses are kept again afterwards
 --SKIPIF--
 <?php require __DIR__ . '/../support/skip.php'; needs('redis-server', 'posix'); ?>
 --FILE--
@@ -44,7 +44,7 @@ same('the worker goes on', 0, $worker->wait());
 same('all are done', 0, $connection->size());
 same('said once by the worker', 1, substr_count($worker->err(), 'the status of jobs cannot be written'));
 
-// With the ledger at its place.
+// With the status store where the status is kept.
 $config['connections']['keeper']['port'] = $port;
 Ferry\Queue::configure($config);
 $connection = Ferry\Queue::connection();

@@ -1,5 +1,5 @@
 --TEST--
-Events tell the way of every job, one for each step, the same on every broker
+One event fires at each transition of a job, the same on every broker
 --SKIPIF--
 <?php require __DIR__ . '/../support/skip.php'; needs('redis-server'); ?>
 --FILE--

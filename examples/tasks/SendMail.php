@@ -1,0 +1,20 @@
+<?php
+
+use Ferry\Task\{TaskHandlerInterface, TaskMessage, TaskResult};
+
+final class SendMail implements TaskHandlerInterface
+{
+    public function handle(TaskMessage $task): TaskResult
+    {
+        if (!str_contains($task->payload['to'], '@')) {
+            return TaskResult::failure('not an address: ' . $task->payload['to']);
+        }
+        echo "mail to {$task->payload['to']}\n";
+        return TaskResult::success();
+    }
+
+    public function supports(string $taskType): bool
+    {
+        return $taskType === 'email.send';
+    }
+}
