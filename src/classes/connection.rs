@@ -220,7 +220,7 @@ impl ConnectionHandle {
         let client = self.client()?;
         let Some(reservation) = client.reserve_one(&queue).map_err(|error| exception(&error))? else { return Ok(None) };
         let name = Arc::from(self.0.config().name.as_str());
-        let lease = InFlightJob::new(reservation, Instant::now());
+        let lease = InFlightJob::new(reservation, Instant::now(), self.0.config().family);
         let job =
             HeldJob::open(lease, name, Arc::new(Direct(client.broker().clone())), ForkGeneration::here(process::generation));
         let job = job.with_status_unattended(self.status_reporter()?);

@@ -54,7 +54,7 @@ pub fn seconds(delay: &Zval, family: Family) -> PhpResult<i64> {
 
 fn after(number: f64, family: Family) -> PhpResult<Due> {
     let number = match family {
-        Family::Think3 | Family::Think3Legacy => number,
+        Family::Think3 | Family::Think3Legacy | Family::RedisTask => number,
         Family::Think1 => number.ceil(),
     };
     whole(number).map(Due::After).ok_or_else(|| unusable("NAN, INF or too large"))

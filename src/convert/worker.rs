@@ -95,9 +95,11 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
         || Ok(vec![config.queue.clone()]),
         |queues| QueueName::list(&queue_names(&given, queues)?, &config.queue).map_err(|error| exception(&error)),
     )?;
+    queues.iter().try_for_each(|queue| config.family.check_queue(queue)).map_err(|error| exception(&error))?;
     let defaults = Options::new(config.name.clone(), queues);
     let options = Options {
         tries: given.number("tries", 0, i64::MAX)?.map_or(defaults.tries, Tries::from_number),
+        family: config.family,
         exhaustion: config.family.verdict(),
         backoff: given.backoff(config.family)?,
         sleep: given.duration("sleep")?.unwrap_or(defaults.sleep),
@@ -107,7 +109,9 @@ pub fn options(array: Option<&Zval>) -> PhpResult<WorkerOptions> {
         settle: given
             .choice("settle", &[("pipelined", SettleMode::Pipelined), ("immediate", SettleMode::Immediate)])?
             .unwrap_or(config.settle),
-        on_return: given.choice("on_return", &[("leave", OnReturn::Leave), ("delete", OnReturn::Delete)])?.unwrap_or_default(),
+        on_return: given
+            .choice("on_return", &[("leave", OnReturn::Leave), ("delete", OnReturn::Delete)])?
+            .unwrap_or(config.family.on_return()),
         retry_after: config.retry_after.map(|seconds| Duration::from_secs(seconds.into())),
         max_lease: given.duration("max_lease")?.filter(|time| !time.is_zero()).unwrap_or(defaults.max_lease),
         ..given.loop_options(defaults)?
@@ -199,7 +203,7 @@ impl Given {
         }
         match self.get("delay") {
             Some(delay) => Ok(Backoff::Fixed(delay::seconds(delay, family)?.max(0))),
-            None => Ok(Backoff::STANDARD),
+            None => Ok(family.backoff()),
         }
     }
 

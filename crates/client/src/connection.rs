@@ -8,7 +8,7 @@ use ferry_core::broker::{Fact, Sizes, State};
 use ferry_core::clock::{Clock, SystemClock};
 use ferry_core::config::{ConnectionConfig, DriverConfig};
 use ferry_core::dialect::Family;
-use ferry_core::failed::{FailedJob, Filter};
+use ferry_core::failed::{FailedJob, Failure, Filter};
 use ferry_core::job::{Due, NewJob, Reservation};
 use ferry_core::payload::{Envelope, JobId, Limits, id_in};
 use ferry_core::{Admin, Broker, Error, ErrorKind, QueueName, Result};
@@ -94,6 +94,7 @@ impl Connection {
 
     /// The payload of a job, with an id and fresh attempts where this broker's payloads carry them. Checks its length.
     pub fn build(&self, spec: &JobSpec<'_>) -> Result<BuiltPayload> {
+        self.config.family.check_takes_jobs()?;
         let id = if self.id_in_payload() { Some(self.new_id()?) } else { None };
         let counters = id.as_ref().map(|id| (id.as_bytes(), self.config.family.fresh_attempts()));
         let envelope = Envelope { job: spec.job, limits: spec.limits, data: spec.data, counters };
@@ -118,7 +119,7 @@ impl Connection {
     /// v1 and v2 answer null for a delayed job (`redis/later-int-10` of v1).
     fn answer_id(&self, id: String, due: Due) -> Option<JobId> {
         let silent = match self.config.family {
-            Family::Think3 | Family::Think3Legacy => false,
+            Family::Think3 | Family::Think3Legacy | Family::RedisTask => false,
             Family::Think1 => due != Due::Now,
         };
         (!silent).then_some(JobId::Text(id))
@@ -127,7 +128,7 @@ impl Connection {
     /// v1 and v2 answer how many rows they wrote (`mariadb/push-assoc` of v1).
     fn answer_number(&self, number: i64) -> JobId {
         JobId::Number(match self.config.family {
-            Family::Think3 | Family::Think3Legacy => number,
+            Family::Think3 | Family::Think3Legacy | Family::RedisTask => number,
             Family::Think1 => 1,
         })
     }
@@ -148,6 +149,11 @@ impl Connection {
             let number = self.broker.push(queue, NewJob::due(payload, due))?;
             Ok(if self.id_in_payload() { id_in(payload) } else { number.map(|number| self.answer_number(number)) })
         })
+    }
+
+    /// Adds a job to the failed store that its program took off the queue and gives up.
+    pub fn mark_failed(&self, queue: &QueueName, failure: &Failure) -> Result<()> {
+        self.in_place("mark as failed in", queue, || self.admin()?.add_failed(queue, failure))
     }
 
     /// Reserves the next job, if there is one now.
@@ -223,7 +229,11 @@ impl Connection {
 
     /// Runs `operation`; an error of it gets the action, the queue and the connection.
     pub(crate) fn in_place<T>(&self, action: &str, queue: &QueueName, operation: impl FnOnce() -> Result<T>) -> Result<T> {
-        operation().map_err(|error| error.within(format!("{action} `{queue}` on `{}`", self.config.name)))
+        self.config
+            .family
+            .check_queue(queue)
+            .and_then(|()| operation())
+            .map_err(|error| error.within(format!("{action} `{queue}` on `{}`", self.config.name)))
     }
 }
 

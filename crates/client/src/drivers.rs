@@ -35,6 +35,7 @@ pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Arc<dyn Broker>> {
                 family_is_a_guess: !config.family_given,
                 retry_after: config.retry_after,
                 failed: config.failed,
+                zone: crate::process::timezone().clone(),
                 ..ferry_driver_redis::Settings::default()
             },
         )),

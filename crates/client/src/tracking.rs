@@ -6,7 +6,6 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use ferry_core::failed::{FailedJob, Filter};
 use ferry_core::job::{Due, NewJob};
-use ferry_core::payload::Payload;
 use ferry_core::status::{JobRef, StatusChange, StatusUpdate};
 use ferry_core::{Broker, Error, ErrorKind, QueueName, Result};
 
@@ -116,7 +115,7 @@ impl Connection {
     }
 
     fn queued_again(&self, job: &FailedJob, queue: &QueueName) -> Option<StatusUpdate> {
-        let payload = Payload::decode(&job.payload).ok()?;
+        let payload = self.config().family.decode(&job.payload).ok()?;
         let id = payload.id.filter(|id| StatusUpdate::can_be_about(id))?;
         Some(StatusUpdate {
             id,

@@ -5,7 +5,7 @@
 
 /// Whether a ready job must be reserved alone: it was tried before, or its payload allows one try only.
 ///
-/// The second check is textual and may err on the safe side, when job data holds the same words.
+/// Plain Redis tasks say so under another key ([`crate::dialect::Family::tries_key`]), which only the script reads. The second check is textual and may err on the safe side, when job data holds the same words.
 /// `crates/driver-redis/src/lua/reserve.lua` follows the same rule.
 pub fn stands_alone(attempts_before: u32, body: &[u8]) -> bool {
     attempts_before > 0 || says_one_try(body)

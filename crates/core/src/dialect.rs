@@ -1,10 +1,15 @@
-//! The families of think-queue on the wire. A dialect owns key names, envelope, columns and attempts accounting; a driver owns
-//! atomic primitives. `docs/decisions/0006-families.md` says how the fences and promises hold in each.
+//! The families on the wire: three of think-queue, and the plain Redis tasks. A dialect owns key names, envelope, columns and attempts
+//! accounting; a driver owns atomic primitives. `docs/decisions/0006-families.md` and `0015-plain-redis-tasks.md` say how the fences and
+//! promises hold in each.
 
-use crate::policy::ExhaustionRule;
+use crate::backoff::Backoff;
+use crate::error::{Error, ErrorKind, Result};
+use crate::payload::Payload;
+use crate::policy::{ExhaustionRule, OnReturn};
 use crate::queue::QueueName;
+use crate::redis_task;
 
-/// Which think-queue the other side speaks (`../docs/wire-format.md`).
+/// What the other side speaks (`../docs/wire-format.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Family {
     /// v3.0.5 and later: keys `{queues:NAME}`, attempts counted from 0 and raised when a job is reserved.
@@ -14,6 +19,17 @@ pub enum Family {
     Think3Legacy,
     /// v1.x and v2.x: keys without braces, attempts counted from 1 and raised when a job comes back.
     Think1,
+    /// Plain Redis tasks ([`redis_task`]): bare lists, bodies that name a class with `handle()`. On Redis only.
+    RedisTask,
+}
+
+/// The end of the ready list at which the next job lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListEnd {
+    /// The left one: jobs are pushed on the right.
+    Left,
+    /// The right one: jobs are pushed on the left.
+    Right,
 }
 
 /// When the attempts of a job rise.
@@ -35,7 +51,7 @@ pub struct RedisKeys {
     pub delayed: String,
     /// Sorted set of reserved jobs, by the second their lease ends.
     pub reserved: String,
-    /// List of failed jobs. Ours: think-queue never reads it.
+    /// List of failed jobs, newest first. think-queue never reads ours; plain Redis tasks share theirs with other programs.
     pub failed: String,
 }
 
@@ -84,7 +100,10 @@ impl JobColumns {
 
 impl Family {
     /// All of them, the default first.
-    pub const ALL: [Family; 3] = [Family::Think3, Family::Think3Legacy, Family::Think1];
+    pub const ALL: [Family; 4] = [Family::Think3, Family::Think3Legacy, Family::Think1, Family::RedisTask];
+
+    /// Those of think-queue.
+    pub const THINK: [Family; 3] = [Family::Think3, Family::Think3Legacy, Family::Think1];
 
     /// The name in configuration.
     pub fn name(self) -> &'static str {
@@ -92,6 +111,7 @@ impl Family {
             Family::Think3 => "think3",
             Family::Think3Legacy => "think3-legacy",
             Family::Think1 => "think1",
+            Family::RedisTask => "redis-task",
         }
     }
 
@@ -104,6 +124,7 @@ impl Family {
     pub fn redis_keys(self, queue: &QueueName) -> RedisKeys {
         // Joined, not formatted: every push comes by here.
         let ready = match self {
+            Family::RedisTask => return redis_task::keys(queue),
             Family::Think3 => ["{queues:", queue.as_str(), "}"].concat(),
             Family::Think3Legacy | Family::Think1 => ["queues:", queue.as_str()].concat(),
         };
@@ -117,6 +138,7 @@ impl Family {
             Family::Think3 => &[SINCE_3_0_3],
             Family::Think3Legacy => &[SINCE_3_0_3, BEFORE_3_0_3],
             Family::Think1 => &[BEFORE_3],
+            Family::RedisTask => &[],
         }
     }
 
@@ -126,13 +148,14 @@ impl Family {
         match self {
             Family::Think3 | Family::Think1 => &["fail_time"],
             Family::Think3Legacy => &["fail_time", "failed_at"],
+            Family::RedisTask => &[],
         }
     }
 
     /// When attempts rise.
     pub fn counting(self) -> Counting {
         match self {
-            Family::Think3 | Family::Think3Legacy => Counting::AtReserve,
+            Family::Think3 | Family::Think3Legacy | Family::RedisTask => Counting::AtReserve,
             Family::Think1 => Counting::AtReturn,
         }
     }
@@ -140,7 +163,7 @@ impl Family {
     /// What `attempts` is in a payload that was never reserved.
     pub fn fresh_attempts(self) -> u32 {
         match self {
-            Family::Think3 | Family::Think3Legacy => 0,
+            Family::Think3 | Family::Think3Legacy | Family::RedisTask => 0,
             Family::Think1 => 1,
         }
     }
@@ -163,7 +186,7 @@ impl Family {
     pub fn names_limits(self) -> bool {
         match self {
             Family::Think3 | Family::Think3Legacy => true,
-            Family::Think1 => false,
+            Family::Think1 | Family::RedisTask => false,
         }
     }
 
@@ -171,7 +194,7 @@ impl Family {
     /// `[]` (`redis/push-data-empty-object-becomes-array` of v1). Tables keep it (`mariadb/push-empty-object-kept`).
     pub fn recodes_data(self) -> bool {
         match self {
-            Family::Think3 | Family::Think3Legacy => false,
+            Family::Think3 | Family::Think3Legacy | Family::RedisTask => false,
             Family::Think1 => true,
         }
     }
@@ -179,7 +202,7 @@ impl Family {
     /// Whether the constructor of a handler gets the job's data. v1 and v2 made handlers without arguments.
     pub fn constructs_with_data(self) -> bool {
         match self {
-            Family::Think3 | Family::Think3Legacy => true,
+            Family::Think3 | Family::Think3Legacy | Family::RedisTask => true,
             Family::Think1 => false,
         }
     }
@@ -187,7 +210,7 @@ impl Family {
     /// Whether a handler's `failed` gets the exception behind the data.
     pub fn hands_exception_to_failed(self) -> bool {
         match self {
-            Family::Think3 | Family::Think3Legacy => true,
+            Family::Think3 | Family::Think3Legacy | Family::RedisTask => true,
             Family::Think1 => false,
         }
     }
@@ -195,7 +218,7 @@ impl Family {
     /// Whether a handler's `failed` is called for a job that fails inside push (`sync/sync-push-throws` of v2 and v3).
     pub fn calls_failed_inside_push(self) -> bool {
         match self {
-            Family::Think3 | Family::Think3Legacy => false,
+            Family::Think3 | Family::Think3Legacy | Family::RedisTask => false,
             Family::Think1 => true,
         }
     }
@@ -205,6 +228,7 @@ impl Family {
     /// (`worker/worker-studly-short-name`) and `<namespace>\job\some_name` before.
     pub fn job_class(self, namespace: &str, name: &str) -> String {
         match (name.split_once('/'), self) {
+            (_, Family::RedisTask) => name.to_owned(),
             (Some((module, name)), _) => format!("{namespace}\\{module}\\job\\{name}"),
             (None, Family::Think3 | Family::Think3Legacy) => format!("{namespace}\\job\\{}", studly(name)),
             (None, Family::Think1) => format!("{namespace}\\job\\{name}"),
@@ -214,8 +238,84 @@ impl Family {
     /// When a job that used up its tries is given up.
     pub fn verdict(self) -> ExhaustionRule {
         match self {
-            Family::Think3 | Family::Think3Legacy => ExhaustionRule::InTheLastAttempt,
+            Family::Think3 | Family::Think3Legacy | Family::RedisTask => ExhaustionRule::InTheLastAttempt,
             Family::Think1 => ExhaustionRule::AtTheNextReserve,
+        }
+    }
+
+    /// Where the next ready job lies.
+    pub fn next_job(self) -> ListEnd {
+        match self {
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => ListEnd::Left,
+            Family::RedisTask => ListEnd::Right,
+        }
+    }
+
+    /// The key under which a payload says how often it may be tried.
+    pub fn tries_key(self) -> &'static str {
+        match self {
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => "maxTries",
+            Family::RedisTask => "max_attempts",
+        }
+    }
+
+    /// Whether a payload says how long it was delayed last, so that a release writes its delay there.
+    pub fn writes_delay(self) -> bool {
+        match self {
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => false,
+            Family::RedisTask => true,
+        }
+    }
+
+    /// Reads the envelope of a body. An error is poison.
+    pub fn decode(self, body: &[u8]) -> Result<Payload> {
+        match self {
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => Payload::decode(body),
+            Family::RedisTask => redis_task::decode(body),
+        }
+    }
+
+    /// The queue of a connection that names none.
+    pub fn default_queue(self) -> &'static str {
+        match self {
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => "default",
+            Family::RedisTask => redis_task::DEFAULT_QUEUE,
+        }
+    }
+
+    /// How long a failed job waits when nobody said anything.
+    pub fn backoff(self) -> Backoff {
+        match self {
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => Backoff::STANDARD,
+            Family::RedisTask => Backoff::REDIS_TASK,
+        }
+    }
+
+    /// What a handler means that returns without settling its job. A task says by its answer that it is done.
+    pub fn on_return(self) -> OnReturn {
+        match self {
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => OnReturn::Leave,
+            Family::RedisTask => OnReturn::Delete,
+        }
+    }
+
+    /// An error when the keys of this queue would be those of another one. The keys of think-queue are left as they always were.
+    pub fn check_queue(self, queue: &QueueName) -> Result<()> {
+        match self {
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => Ok(()),
+            Family::RedisTask => redis_task::check_queue(queue),
+        }
+    }
+
+    /// An error where jobs are pushed as a class name and data: a task is an object that knows its bytes.
+    pub fn check_takes_jobs(self) -> Result<()> {
+        match self {
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => Ok(()),
+            Family::RedisTask => {
+                let context = "this connection holds plain Redis tasks (`family` => 'redis-task'), and a job is none";
+                Err(Error::new(ErrorKind::Unsupported, context)
+                    .with_advice("push a Ferry\\RedisTask\\Task with Ferry\\RedisTask\\QueueManager"))
+            }
         }
     }
 }
@@ -244,7 +344,7 @@ mod tests {
             )
         };
         assert_eq!(
-            Family::ALL.map(behaviour),
+            Family::THINK.map(behaviour),
             [(true, true, false, false), (true, true, false, false), (false, false, true, true)]
         );
     }
@@ -276,6 +376,20 @@ mod tests {
         assert_eq!(keys, Family::Think3Legacy.redis_keys(&queue));
         assert_eq!((keys.ready.as_str(), keys.delayed.as_str()), ("queues:default", "queues:default:delayed"));
         assert_eq!((keys.reserved.as_str(), keys.failed.as_str()), ("queues:default:reserved", "queues:default:ferry:failed"));
+    }
+
+    #[test]
+    fn a_plain_task_has_the_behaviour_of_its_original() {
+        let family = Family::RedisTask;
+        assert_eq!(
+            (family.next_job(), family.counting(), family.verdict()),
+            (ListEnd::Right, Counting::AtReserve, ExhaustionRule::InTheLastAttempt)
+        );
+        assert_eq!((family.tries_key(), family.writes_delay(), family.on_return()), ("max_attempts", true, OnReturn::Delete));
+        assert_eq!((family.default_queue(), family.backoff()), ("default_queue", Backoff::REDIS_TASK));
+        assert_eq!(family.job_class("app", "admin/SendMail"), "admin/SendMail", "classes are named in full");
+        assert_eq!(family.check_takes_jobs().unwrap_err().kind(), ErrorKind::Unsupported);
+        assert!(family.job_columns().is_empty() && family.failed_at_columns().is_empty());
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod memory;
 pub mod payload;
 pub mod policy;
 pub mod queue;
+pub mod redis_task;
 pub mod status;
 pub mod sync;
 pub mod task;

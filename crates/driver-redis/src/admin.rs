@@ -1,7 +1,8 @@
 //! `Admin`: failed jobs, peeking, clearing, facts. Also `Broker::size`.
 
 use ferry_core::broker::{Admin, Fact, Sizes, State};
-use ferry_core::failed::{FailedJob, Filter};
+use ferry_core::dialect::ListEnd;
+use ferry_core::failed::{FailedJob, Failure, Filter};
 use ferry_core::{QueueName, Result};
 use redis::cmd;
 
@@ -27,7 +28,11 @@ impl Admin for RedisBroker {
         failed::forget(self, queue, which)
     }
 
-    /// `LRANGE` and `ZRANGE` count alike: first and last index, both included.
+    fn add_failed(&self, queue: &QueueName, failure: &Failure) -> Result<()> {
+        failed::add_failed(self, queue, failure)
+    }
+
+    /// `LRANGE` and `ZRANGE` count alike: first and last index, both included. From the right the last index is -1.
     fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {
         if limit == 0 {
             return Ok(Vec::new());
@@ -40,8 +45,14 @@ impl Admin for RedisBroker {
         };
         let last = i64::try_from(offset.saturating_add(limit - 1)).unwrap_or(i64::MAX);
         let first = i64::try_from(offset).unwrap_or(i64::MAX);
-        let mut values = self.settle.read(&[cmd(range).arg(key).arg(first).arg(last).clone()])?;
-        values.pop().and_then(bulks).ok_or_else(|| self.unexpected_answer())
+        let from_right = state == State::Ready && self.settings.family.next_job() == ListEnd::Right;
+        let (from, to) = if from_right { (-1 - last.min(i64::MAX - 1), -1 - first.min(i64::MAX - 1)) } else { (first, last) };
+        let mut values = self.settle.read(&[cmd(range).arg(key).arg(from).arg(to).clone()])?;
+        let mut bodies = values.pop().and_then(bulks).ok_or_else(|| self.unexpected_answer())?;
+        if from_right {
+            bodies.reverse();
+        }
+        Ok(bodies)
     }
 
     fn clear(&self, queue: &QueueName) -> Result<u64> {

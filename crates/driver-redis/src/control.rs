@@ -79,7 +79,7 @@ impl RedisBroker {
     }
 
     /// The clock of the server, in whole seconds.
-    fn server_second(&self) -> Result<i64> {
+    pub(crate) fn server_second(&self) -> Result<i64> {
         let time = self.settle.read(&[cmd("TIME")])?.pop().and_then(bulks);
         time.and_then(|time| time.first().map(|second| number(second))).ok_or_else(|| self.unexpected_answer())
     }

@@ -6,14 +6,16 @@ mod cursor;
 
 use std::borrow::Cow;
 
-use ferry_core::failed::{FailedJob, Filter};
+use ferry_core::dialect::{Family, ListEnd};
+use ferry_core::failed::{FailedJob, Failure, Filter};
 use ferry_core::payload::with_fresh_attempts;
-use ferry_core::{QueueName, Result};
+use ferry_core::redis_task::{FailedRecord, read_failed, with_delay};
+use ferry_core::{Error, ErrorKind, QueueName, Result};
 use redis::{Value, cmd};
 
-use self::cursor::FailedRecord;
+use self::cursor::ListedRecord;
 use crate::RedisBroker;
-use crate::link::Effect;
+use crate::link::{Effect, RedisRequest};
 use crate::reply::{self, bulks};
 use crate::script::{self, Call};
 
@@ -31,7 +33,24 @@ pub fn failed(broker: &RedisBroker, queue: &QueueName, offset: u64, limit: u64) 
     let Some(last) = limit.checked_sub(1).map(|more| index(offset.saturating_add(more))) else { return Ok(Vec::new()) };
     let range = cmd("LRANGE").arg(&broker.keys(queue).failed).arg(index(offset)).arg(last).clone();
     let records = broker.settle.read(&[range])?.pop().and_then(bulks).ok_or_else(|| broker.unexpected_answer())?;
-    records.iter().map(|record| read_record(record)).collect()
+    records.iter().map(|record| read_record(broker, queue, record)).collect()
+}
+
+/// The failure record of a plain task. Its time is text, which a script cannot write, so the server is asked for it.
+pub fn task_record(broker: &RedisBroker, failure: &Failure, task: &[u8]) -> Result<Vec<u8>> {
+    let now = broker.settings.now.map_or_else(|| broker.server_second(), Ok)?;
+    Ok(FailedRecord { task, failure, now }.to_json(&broker.settings.zone.get()))
+}
+
+/// Adds a task that its program took off the queue.
+pub fn add_failed(broker: &RedisBroker, queue: &QueueName, failure: &Failure) -> Result<()> {
+    if broker.settings.family != Family::RedisTask {
+        return Err(Error::new(ErrorKind::Unsupported, "only plain Redis tasks are marked as failed by their program"));
+    }
+    let record = task_record(broker, failure, &failure.payload)?;
+    let command = cmd("LPUSH").arg(&broker.keys(queue).failed).arg(record).get_packed_command();
+    let doubt = "the task may or may not be among the failed ones";
+    broker.settle.query(&RedisRequest { bytes: &command, replies: 1, effect: Effect::Once, doubt }).map(drop)
 }
 
 pub fn failed_job(broker: &RedisBroker, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
@@ -39,12 +58,19 @@ pub fn failed_job(broker: &RedisBroker, queue: &QueueName, id: &str) -> Result<O
 }
 
 pub fn retry(broker: &RedisBroker, queue: &QueueName, which: &Filter, before: &mut dyn FnMut(&[FailedJob])) -> Result<u64> {
-    let fresh = broker.settings.family.fresh_attempts();
-    let payload = |job: &FailedJob| with_fresh_attempts(&job.payload, fresh);
+    let family = broker.settings.family;
+    let how: &[u8] = match family.next_job() {
+        ListEnd::Left => b"retry",
+        ListEnd::Right => b"retry_left",
+    };
+    let payload = |job: &FailedJob| {
+        let fresh = with_fresh_attempts(&job.payload, family.fresh_attempts());
+        if family.writes_delay() { with_delay(&fresh, 0).into_owned() } else { fresh }
+    };
     sweep(broker, queue, which, |records| {
         let jobs: Vec<FailedJob> = records.iter().map(|record| record.job.clone()).collect();
         before(&jobs);
-        remove(broker, queue, records, b"retry", payload, RETRY_IN_DOUBT)
+        remove(broker, queue, records, how, payload, RETRY_IN_DOUBT)
     })
 }
 
@@ -56,7 +82,7 @@ fn sweep(
     broker: &RedisBroker,
     queue: &QueueName,
     which: &Filter,
-    remove: impl FnMut(&[FailedRecord]) -> Result<u64>,
+    remove: impl FnMut(&[ListedRecord]) -> Result<u64>,
 ) -> Result<u64> {
     cursor::sweep(failed_length(broker, queue)?, which, |older, limit| failed_records(broker, queue, older, limit), remove)
 }
@@ -67,7 +93,7 @@ fn failed_length(broker: &RedisBroker, queue: &QueueName) -> Result<u64> {
 }
 
 /// Records in front of which there are `older` older ones, oldest first.
-fn failed_records(broker: &RedisBroker, queue: &QueueName, older: u64, limit: u64) -> Result<Vec<FailedRecord>> {
+fn failed_records(broker: &RedisBroker, queue: &QueueName, older: u64, limit: u64) -> Result<Vec<ListedRecord>> {
     if limit == 0 {
         return Ok(Vec::new());
     }
@@ -76,7 +102,7 @@ fn failed_records(broker: &RedisBroker, queue: &QueueName, older: u64, limit: u6
     let range = cmd("LRANGE").arg(&broker.keys(queue).failed).arg(first).arg(last).clone();
     let records = broker.settle.read(&[range])?.pop().and_then(bulks).ok_or_else(|| broker.unexpected_answer())?;
     let places = older..;
-    let record = |(bytes, older): (Vec<u8>, u64)| Ok(FailedRecord { job: read_record(&bytes)?, bytes, older });
+    let record = |(bytes, older): (Vec<u8>, u64)| Ok(ListedRecord { job: read_record(broker, queue, &bytes)?, bytes, older });
     records.into_iter().rev().zip(places).map(record).collect()
 }
 
@@ -84,7 +110,7 @@ fn failed_records(broker: &RedisBroker, queue: &QueueName, older: u64, limit: u6
 fn remove(
     broker: &RedisBroker,
     queue: &QueueName,
-    records: &[FailedRecord],
+    records: &[ListedRecord],
     how: &'static [u8],
     payload: impl Fn(&FailedJob) -> Vec<u8>,
     doubt: &str,
@@ -93,7 +119,7 @@ fn remove(
     let mut removed = 0;
     for chunk in chunks(records) {
         // Those that we removed were older.
-        let place = |record: Option<&FailedRecord>| number(record.map_or(0, |record| record.older.saturating_sub(removed)));
+        let place = |record: Option<&ListedRecord>| number(record.map_or(0, |record| record.older.saturating_sub(removed)));
         let mut args = vec![Cow::Borrowed(how), place(chunk.first()), place(chunk.last())];
         args.extend(chunk.iter().flat_map(|record| [Cow::Borrowed(&record.bytes[..]), Cow::Owned(payload(&record.job))]));
         let call = Call { script: &script::UNFAIL, keys: vec![&keys.failed, &keys.ready], args };
@@ -107,9 +133,17 @@ fn remove(
     Ok(removed)
 }
 
-/// The id in a record only keeps two records from being alike: a user knows the job by its own.
-fn read_record(record: &[u8]) -> Result<FailedJob> {
-    FailedJob::from_json(record).map(FailedJob::named_by_job)
+/// The id in a record of ours only keeps two records from being alike: a user knows the job by its own. A task without an id is known by
+/// the hash of its record.
+fn read_record(broker: &RedisBroker, queue: &QueueName, record: &[u8]) -> Result<FailedJob> {
+    if broker.settings.family != Family::RedisTask {
+        return FailedJob::from_json(record).map(FailedJob::named_by_job);
+    }
+    let mut job = read_failed(record, queue.as_str(), &broker.settings.zone.get());
+    if job.id.is_empty() {
+        job.id = sha1_smol::Sha1::from(record).digest().to_string();
+    }
+    Ok(job)
 }
 
 fn index(number: u64) -> i64 {
@@ -121,7 +155,7 @@ fn number(number: u64) -> Cow<'static, [u8]> {
 }
 
 /// Cuts records, in order, into pieces for one call.
-fn chunks(mut records: &[FailedRecord]) -> impl Iterator<Item = &[FailedRecord]> {
+fn chunks(mut records: &[ListedRecord]) -> impl Iterator<Item = &[ListedRecord]> {
     std::iter::from_fn(move || {
         let first = records.first()?.older;
         let mut bytes = 0;
@@ -139,9 +173,9 @@ fn chunks(mut records: &[FailedRecord]) -> impl Iterator<Item = &[FailedRecord]>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ferry_core::failed::{Failure, Reason};
+    use ferry_core::failed::Reason;
 
-    fn record(size: usize, older: u64) -> FailedRecord {
+    fn record(size: usize, older: u64) -> ListedRecord {
         let failure = Failure {
             connection: String::new(),
             payload: Vec::new(),
@@ -149,10 +183,10 @@ mod tests {
             exception: String::new(),
             attempts: 1,
         };
-        FailedRecord { job: FailedJob::of(&failure, "1".into(), "q", 0), bytes: vec![b'x'; size], older }
+        ListedRecord { job: FailedJob::of(&failure, "1".into(), "q", 0), bytes: vec![b'x'; size], older }
     }
 
-    fn lengths(records: &[FailedRecord]) -> Vec<usize> {
+    fn lengths(records: &[ListedRecord]) -> Vec<usize> {
         chunks(records).map(<[_]>::len).collect()
     }
 

@@ -1,5 +1,5 @@
 //! Ferry's driver for Redis: [`RedisBroker`] reads and writes think-queue's keys and payloads (`fixtures/think-queue-v*.json`,
-//! `redis/*`).
+//! `redis/*`), and those of plain Redis tasks (`fixtures/redis-task.json`).
 //!
 //! | module | topic |
 //! |---|---|
@@ -40,8 +40,9 @@ use std::time::Duration;
 
 use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes};
 use ferry_core::config::{FailedStore, RedisConfig};
-use ferry_core::dialect::{Family, RedisKeys};
+use ferry_core::dialect::{Family, ListEnd, RedisKeys};
 use ferry_core::job::{Claim, NewJob, Reservation};
+use ferry_core::timezone::SharedTimeZone;
 use ferry_core::{Error, ErrorKind, IdempotencyStore, QueueName, Result, StatusStore, WorkerControl};
 
 use crate::clock_skew::ClockSkew;
@@ -51,9 +52,9 @@ use crate::silence::Silence;
 use crate::wait::WaitLink;
 
 /// Settings of a broker besides the address of its server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
-    /// The family of think-queue on the other side. Defaults to `think3`.
+    /// The family on the other side. Defaults to `think3`.
     pub family: Family,
     /// Whether the family is a default that nobody configured, to be checked against the keys on the server. Defaults to false.
     pub family_is_a_guess: bool,
@@ -61,6 +62,8 @@ pub struct Settings {
     pub retry_after: Option<u32>,
     /// Whether buried jobs are kept. Defaults to keeping them.
     pub failed: FailedStore,
+    /// The time zone in which plain tasks write when they failed. UTC until it is set.
+    pub zone: SharedTimeZone,
     /// A fixed unix second instead of the server's clock, for tests. Defaults to none.
     pub now: Option<i64>,
     /// The most jobs of one reserve call, whatever its `max`. Defaults to 10,000.
@@ -74,6 +77,7 @@ impl Default for Settings {
             family_is_a_guess: false,
             retry_after: Some(60),
             failed: FailedStore::default(),
+            zone: SharedTimeZone::default(),
             now: None,
             max_batch: 10_000,
         }
@@ -127,6 +131,14 @@ impl RedisBroker {
     /// The same in milliseconds.
     fn now_ms_argument(&self) -> Cow<'static, [u8]> {
         number_or_empty(self.settings.now.map(|now| now * 1000))
+    }
+
+    /// The end of a ready list where the next job lies.
+    fn next_job_argument(&self) -> Cow<'static, [u8]> {
+        Cow::Borrowed(match self.settings.family.next_job() {
+            ListEnd::Left => b"left",
+            ListEnd::Right => b"right",
+        })
     }
 
     fn retry_after_argument(&self) -> Cow<'static, [u8]> {

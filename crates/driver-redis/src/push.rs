@@ -1,7 +1,8 @@
-//! `Broker::push` and `push_many`: `RPUSH` for ready ones, one script for delayed ones.
+//! `Broker::push` and `push_many`: `RPUSH` for ready ones (`LPUSH` for plain tasks), one script for delayed ones.
 
 use std::borrow::Cow;
 
+use ferry_core::dialect::ListEnd;
 use ferry_core::job::{Due, NewJob};
 use ferry_core::{Error, QueueName, Result};
 
@@ -37,7 +38,11 @@ fn push_run(broker: &RedisBroker, queue: &QueueName, run: &[NewJob<'_>], doubt: 
     let keys = broker.keys(queue);
     if run.first().is_none_or(|job| job.due == Due::Now) {
         // The hot path: packed here, because redis-rs's `Cmd` would copy every payload once more.
-        let bytes = pack_rpush(keys.ready.as_bytes(), run.iter().map(|job| &*job.payload));
+        let command: &[u8] = match broker.settings.family.next_job() {
+            ListEnd::Left => b"RPUSH",
+            ListEnd::Right => b"LPUSH",
+        };
+        let bytes = pack_push(command, keys.ready.as_bytes(), run.iter().map(|job| &*job.payload));
         return broker.push.query(&RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Once, doubt }).map(drop);
     }
     let mut args = vec![broker.now_argument()];
@@ -77,11 +82,11 @@ fn counted(error: Error, stored: usize, all: usize) -> Error {
     error.within(format!("{stored} of {all} jobs were stored before this"))
 }
 
-fn pack_rpush<'a>(key: &[u8], payloads: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
+fn pack_push<'a>(command: &[u8], key: &[u8], payloads: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
     let bytes: usize = payloads.clone().map(|payload| payload.len() + 16).sum();
     let mut out = Vec::with_capacity(bytes + key.len() + 48);
     header(&mut out, b'*', payloads.len() + 2);
-    bulk(&mut out, b"RPUSH");
+    bulk(&mut out, command);
     bulk(&mut out, key);
     payloads.for_each(|payload| bulk(&mut out, payload));
     out
@@ -123,7 +128,7 @@ mod tests {
             for payload in &payloads {
                 cmd.arg(*payload);
             }
-            assert_eq!(pack_rpush(b"{queues:q}", payloads.iter().copied()), cmd.get_packed_command());
+            assert_eq!(pack_push(b"RPUSH", b"{queues:q}", payloads.iter().copied()), cmd.get_packed_command());
         }
     }
 

@@ -113,7 +113,9 @@ fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize) -> Result<R
         Counting::AtReturn => b"return",
     };
     let max = Cow::Owned(max.to_string().into_bytes());
-    let args = vec![broker.now_argument(), broker.retry_after_argument(), max, Cow::Borrowed(rise)];
+    let tries_key = format!("\"{}\"", broker.settings.family.tries_key()).into_bytes();
+    let (end, tries_key) = (broker.next_job_argument(), Cow::Owned(tries_key));
+    let args = vec![broker.now_argument(), broker.retry_after_argument(), max, Cow::Borrowed(rise), end, tries_key];
     let call = Call { script: &script::RESERVE, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args };
     let begun = Instant::now();
     let mut values = script::run(&broker.reserve, vec![call], Effect::Once, IN_DOUBT)?;

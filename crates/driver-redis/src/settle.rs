@@ -7,14 +7,15 @@ use ferry_core::config::FailedStore;
 use ferry_core::dialect::{Counting, Family, RedisKeys};
 use ferry_core::failed::{FailedJob, Failure};
 use ferry_core::job::Claim;
+use ferry_core::redis_task::with_delay;
 use ferry_core::{Error, ErrorKind, QueueName, Result, id};
 use redis::Value;
 
-use crate::RedisBroker;
 use crate::link::Effect;
 use crate::receipt::ReservedMember;
 use crate::reply::integer;
 use crate::script::{self, Call, Operation};
+use crate::{RedisBroker, failed};
 
 const SETTLE_IN_DOUBT: &str = "the jobs may or may not be settled; those that are not come back after `retry_after`";
 const EXTEND_IN_DOUBT: &str = "the leases may or may not have been extended";
@@ -71,12 +72,15 @@ fn arguments<'a>(broker: &RedisBroker, item: &Settle, member: &ReservedMember<'a
         Settlement::Bury(_) if broker.settings.failed == FailedStore::Discard => {
             return Ok((Kind::Delete, vec![Cow::Borrowed(member.bytes)]));
         }
+        Settlement::Bury(failure) if broker.settings.family == Family::RedisTask => {
+            ("park", failed::task_record(broker, failure, member.bytes)?, Vec::new())
+        }
         Settlement::Bury(failure) => {
             let (before, behind) = record_around_time(failure, &item.claim.queue)?;
             ("bury", before, behind)
         }
         Settlement::Release { delay } => {
-            ("release", delay.to_string().into_bytes(), released_body(broker.settings.family, member))
+            ("release", delay.to_string().into_bytes(), released_body(broker.settings.family, member, *delay))
         }
         Settlement::GiveBack => ("back", member.original(), Vec::new()),
         Settlement::Leave => ("leave", Vec::new(), Vec::new()),
@@ -86,8 +90,9 @@ fn arguments<'a>(broker: &RedisBroker, item: &Settle, member: &ReservedMember<'a
 }
 
 /// The body of a released job, empty when it is the member itself.
-fn released_body(family: Family, member: &ReservedMember<'_>) -> Vec<u8> {
+fn released_body(family: Family, member: &ReservedMember<'_>, delay: i64) -> Vec<u8> {
     match family.counting() {
+        Counting::AtReserve if family.writes_delay() => with_delay(member.bytes, delay).into_owned(),
         Counting::AtReserve => Vec::new(),
         Counting::AtReturn => member.raised().unwrap_or_default(),
     }
@@ -100,7 +105,8 @@ fn part_for<'p, 'a>(broker: &RedisBroker, parts: &'p mut Vec<Part<'a>>, queue: &
     let index = known.unwrap_or_else(|| {
         let args = match kind {
             Kind::Delete => Vec::new(),
-            Kind::Settle | Kind::Extend => vec![broker.now_argument(), broker.retry_after_argument()],
+            Kind::Settle => vec![broker.now_argument(), broker.retry_after_argument(), broker.next_job_argument()],
+            Kind::Extend => vec![broker.now_argument(), broker.retry_after_argument()],
         };
         parts.push(Part { queue, kind, items: Vec::new(), args });
         parts.len() - 1

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use ferry_core::broker::Settlement;
+use ferry_core::dialect::Family;
 use ferry_core::payload::Payload;
 use ferry_core::{Claim, Reservation};
 use ferry_support::sync;
@@ -61,8 +62,8 @@ pub struct InFlightJob {
 
 impl InFlightJob {
     /// A job that was asked for at `since`. The envelope is decoded here, once.
-    pub fn new(reservation: Reservation, since: Instant) -> Arc<Self> {
-        let (payload, poison) = match Payload::decode(&reservation.body) {
+    pub fn new(reservation: Reservation, since: Instant, family: Family) -> Arc<Self> {
+        let (payload, poison) = match family.decode(&reservation.body) {
             Ok(payload) if reservation.attempts.is_none() => {
                 (payload, Some("the payload has no `attempts` that is a plain count".to_owned()))
             }
@@ -78,7 +79,9 @@ impl InFlightJob {
             return Arc::clone(self);
         }
         let attempts = self.reservation.attempts.map(|attempts| attempts.saturating_sub(uncounted));
-        Self::new(Reservation { attempts, ..self.reservation.clone() }, self.since)
+        let reservation = Reservation { attempts, ..self.reservation.clone() };
+        let (payload, poison) = (self.payload.clone(), self.poison.clone());
+        Arc::new(Self { reservation, payload, poison, since: self.since, lost: AtomicBool::new(false) })
     }
 
     /// The JSON text of `data`.
@@ -249,7 +252,11 @@ mod tests {
 
     fn job(name: &str) -> Arc<InFlightJob> {
         let claim = Claim { queue: QueueName::default(), receipt: Receipt(name.as_bytes().to_vec()) };
-        InFlightJob::new(Reservation { claim, body: Vec::new(), attempts: Some(1), number: None, reserved_at: 0 }, Instant::now())
+        InFlightJob::new(
+            Reservation { claim, body: Vec::new(), attempts: Some(1), number: None, reserved_at: 0 },
+            Instant::now(),
+            Family::default(),
+        )
     }
 
     fn jobs() -> InFlightJobs {

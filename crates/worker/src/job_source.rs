@@ -120,7 +120,8 @@ impl<'a> JobSource<'a> {
         if let Some(first) = jobs.first() {
             self.queue.clone_from(&first.claim.queue);
         }
-        let mut fresh: Vec<Arc<InFlightJob>> = jobs.into_iter().map(|job| InFlightJob::new(job, asked)).collect();
+        let mut fresh: Vec<Arc<InFlightJob>> =
+            jobs.into_iter().map(|job| InFlightJob::new(job, asked, self.options.family)).collect();
         if !self.leases {
             fresh = self.isolate(fresh)?;
         } else if fresh.len() > 1 && fresh.iter().any(|job| self.has_one_try(job)) {

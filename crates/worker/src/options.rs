@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ferry_core::backoff::Backoff;
 use ferry_core::config::SettleMode;
+use ferry_core::dialect::Family;
 use ferry_core::policy::{ExhaustionRule, OnReturn, Tries};
 use ferry_core::queue::QueueName;
 
@@ -17,6 +18,8 @@ pub struct Options {
     pub queues: Vec<QueueName>,
     /// Attempts allowed for jobs that do not say. Defaults to unlimited.
     pub tries: Tries,
+    /// What its jobs look like. Defaults to those of think-queue v3.
+    pub family: Family,
     /// When a job that used up its tries is given up. Defaults to its last attempt; v1 and v2 reserve it once more.
     pub exhaustion: ExhaustionRule,
     /// How long a job that failed waits for its next attempt. Defaults to 1, 2, 4, ... up to 60 s, with jitter.
@@ -68,6 +71,7 @@ impl Options {
             connection: connection.into(),
             queues,
             tries: Tries::Unlimited,
+            family: Family::default(),
             exhaustion: ExhaustionRule::default(),
             backoff: Backoff::STANDARD,
             timeout: Some(Duration::from_secs(60)),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ferry_core::broker::Broker;
+use ferry_core::dialect::Family;
 use ferry_core::queue::QueueName;
 use ferry_core::{Claim, Receipt, Reservation, Result};
 use ferry_support::threads::PanicSlot;
@@ -152,7 +153,7 @@ pub fn work_now(
 ) -> std::result::Result<(), Halt> {
     let claim = Claim { queue: queue.clone(), receipt: Receipt(Vec::new()) };
     let reservation = Reservation { claim, body, attempts: Some(1), number: None, reserved_at: now };
-    let in_flight = InFlightJob::new(reservation, Instant::now());
+    let in_flight = InFlightJob::new(reservation, Instant::now(), Family::default());
     let job = HeldJob::open(in_flight, Arc::from(connection), Arc::new(Discarding), ForkGeneration::here(generation));
     let options = Options::new(connection, vec![queue.clone()]);
     JobExecution { options: &options, threads: None, job: &Rc::new(job.with_status(reporter)), left_unsettled: None }

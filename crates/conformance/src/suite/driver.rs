@@ -30,6 +30,8 @@ pub enum Need {
     Discard,
     /// The keys of a queue cannot be taken for the name of another one.
     EndMarks,
+    /// A payload says under `maxTries` how often it may be tried.
+    MaxTries,
 }
 
 /// One sentence about brokers, and how it is tested.
@@ -72,6 +74,11 @@ pub trait Driver: Send + Sync {
     /// Whether a queue can be called like a part of another one, as with keys that no brace closes.
     fn names_can_collide(&self) -> bool {
         false
+    }
+
+    /// Whether it reads `maxTries` in payloads.
+    fn reads_max_tries(&self) -> bool {
+        true
     }
 
     /// Whether time passes by asking for a later worker. Where delays are the server's own, nobody can turn its clock.
@@ -168,6 +175,7 @@ fn lacks(driver: &dyn Driver, need: Need) -> Option<&'static str> {
         Need::Clock => (driver.time_can_be_turned(), "nobody can turn its clock"),
         Need::Discard => (driver.can_discard_failed_jobs(), "it always keeps failed jobs"),
         Need::EndMarks => (!driver.names_can_collide(), "its keys have no end mark"),
+        Need::MaxTries => (driver.reads_max_tries(), "its payloads name their tries otherwise"),
     };
     (!has).then_some(reason)
 }

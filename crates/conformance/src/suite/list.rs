@@ -58,8 +58,8 @@ behaviours! {
     }
     batches {
         fresh_jobs_share_a_batch
-        a_job_with_one_try_is_reserved_alone
-        a_batch_ends_before_a_job_that_stands_alone
+        a_job_with_one_try_is_reserved_alone: MaxTries
+        a_batch_ends_before_a_job_that_stands_alone: MaxTries
         a_released_job_is_reserved_alone
         an_expired_batch_comes_back_one_by_one: Leases
     }

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         tests.extend(tests_of(&format!("redis::{name}"), redis::Redis(family)));
         tests.extend(tests_of(&format!("sqlite::{name}"), sqlite::Sqlite(family)));
     }
+    tests.extend(tests_of("redis::plain_tasks", redis::Redis(Family::RedisTask)));
     for (name, family) in [("think3", Family::Think3), ("think1", Family::Think1)] {
         tests.extend(tests_of(&format!("memory::{name}"), memory::Memory(family)));
     }

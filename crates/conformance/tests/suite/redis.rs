@@ -28,7 +28,15 @@ impl Driver for Redis {
     fn names_can_collide(&self) -> bool {
         match self.0 {
             Family::Think3 => false,
-            Family::Think3Legacy | Family::Think1 => true,
+            Family::Think3Legacy | Family::Think1 | Family::RedisTask => true,
+        }
+    }
+
+    /// The payloads of the behaviours are think-queue's; plain tasks name their tries otherwise.
+    fn reads_max_tries(&self) -> bool {
+        match self.0 {
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => true,
+            Family::RedisTask => false,
         }
     }
 }
@@ -40,7 +48,7 @@ impl Store for Running {
         let worker = Arc::new(RedisBroker::new(self.0.config(), settings));
         match self.1 {
             Family::Think1 => Arc::new(FromOne(worker)),
-            Family::Think3 | Family::Think3Legacy => worker,
+            Family::Think3 | Family::Think3Legacy | Family::RedisTask => worker,
         }
     }
 

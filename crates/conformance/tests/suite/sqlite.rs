@@ -41,8 +41,8 @@ impl Driver for Sqlite {
     fn store(&self) -> Option<Box<dyn Store>> {
         let folder = TempDir::new();
         match self.0 {
-            // Our driver creates the tables of today.
-            Family::Think3 => {}
+            // Our driver creates the tables of today. Plain tasks have none.
+            Family::Think3 | Family::RedisTask => {}
             Family::Think3Legacy => create(folder.path(), BEFORE_3_0_3),
             Family::Think1 => create(folder.path(), BEFORE_3),
         }

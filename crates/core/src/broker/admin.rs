@@ -1,7 +1,7 @@
 //! Operations for operators and monitoring: failed jobs, waiting payloads, facts about the server.
 
-use crate::error::Result;
-use crate::failed::{FailedJob, Filter};
+use crate::error::{Error, ErrorKind, Result};
+use crate::failed::{FailedJob, Failure, Filter};
 use crate::queue::QueueName;
 
 /// Operations for operators and monitoring.
@@ -23,6 +23,11 @@ pub trait Admin: Send + Sync {
 
     /// Removes the failed jobs of `queue` that match `which` for good and returns how many; otherwise like [`Admin::retry`].
     fn forget(&self, queue: &QueueName, which: &Filter) -> Result<u64>;
+
+    /// Adds a job to the failed store that is in no queue: its program took it off and gives it up. Only where programs do that.
+    fn add_failed(&self, _queue: &QueueName, _failure: &Failure) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "jobs of this broker fail where they are reserved"))
+    }
 
     /// Payloads of `queue` in `state`, next first, skipping `offset`. Changes nothing.
     fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>>;

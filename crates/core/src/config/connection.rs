@@ -13,6 +13,7 @@ use super::{
 };
 use crate::dialect::Family;
 use crate::error::{Error, Result};
+use crate::queue::QueueName;
 
 /// What the `failed` array says for all connections.
 #[derive(Debug, Clone, Default)]
@@ -165,9 +166,10 @@ fn database_kind(name: &str, pairs: &Pairs, url: Option<&Dsn>) -> Result<Kind> {
 fn build(name: &str, kind: Kind, beside: &Pairs, url: Option<Dsn>, failed: &FailedSection) -> Result<Parsed> {
     let tls_by_scheme = url.as_ref().is_some_and(|url| url.tls);
     let settings = Settings::read(name, kind, beside, url.as_ref().map_or(&[], |url| &url.pairs))?;
+    let family = family(&settings, kind)?;
     let connection = ConnectionConfig {
         name: name.to_owned(),
-        queue: settings.queue("queue")?,
+        queue: queue(&settings, family)?,
         retry_after: settings.lease("retry_after")?,
         max_payload: settings.required_number("max_payload")?,
         prefetch: settings.required_number("prefetch")?,
@@ -183,7 +185,7 @@ fn build(name: &str, kind: Kind, beside: &Pairs, url: Option<Dsn>, failed: &Fail
         control: settings.text("control"),
         track: settings.flag("track"),
         status_ttl: settings.required_number("status_ttl")?,
-        family: family(&settings)?,
+        family,
         family_given: settings.has("family"),
         driver: driver(kind, &settings, tls_by_scheme, failed)?,
     };
@@ -202,9 +204,22 @@ fn driver(kind: Kind, settings: &Settings<'_>, tls_by_scheme: bool, failed: &Fai
     })
 }
 
-fn family(settings: &Settings<'_>) -> Result<Family> {
+fn family(settings: &Settings<'_>, kind: Kind) -> Result<Family> {
     // The key table lets no other name through.
-    Family::named(&settings.required_text("family")?).ok_or_else(|| settings.wrong("family", "is no family of think-queue"))
+    let family = Family::named(&settings.required_text("family")?).ok_or_else(|| settings.wrong("family", "is no family"))?;
+    if family == Family::RedisTask && kind != Kind::Redis {
+        return Err(settings
+            .wrong("family", "is `redis-task`, which is a format on Redis")
+            .with_advice("use type `redis`, or a family of think-queue"));
+    }
+    Ok(family)
+}
+
+/// The queue as given, or the default one of the family.
+fn queue(settings: &Settings<'_>, family: Family) -> Result<QueueName> {
+    let queue = if settings.has("queue") { settings.queue("queue")? } else { QueueName::new(family.default_queue().as_bytes())? };
+    family.check_queue(&queue).map_err(|e| e.within(settings.place()))?;
+    Ok(queue)
 }
 
 /// TLS from the key, from the scheme of a DSN, or from a host written `tls://name`.

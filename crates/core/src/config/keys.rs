@@ -191,7 +191,7 @@ const fn alias(group: Group, name: &'static str, of: &'static str) -> ConfigKey 
 
 const PORT: Holds = Holds::Whole(1, 65_535);
 const SETTLE: Holds = Holds::OneOf(&["pipelined", "immediate"]);
-const FAMILY: Holds = Holds::OneOf(&["think3", "think3-legacy", "think1"]);
+const FAMILY: Holds = Holds::OneOf(&["think3", "think3-legacy", "think1", "redis-task"]);
 const FAILED: Holds = Holds::OneOf(&["none", "database", "keep", "discard"]);
 
 /// All keys.
@@ -233,8 +233,8 @@ pub const KEYS: &[ConfigKey] = &[
         "`pipelined`: `delete()` is sent within a millisecond, many in one trip. `immediate`: `delete()` returns after the broker's answer.",
         "`pipelined`：`delete()` 在一毫秒内批量发送。`immediate`：收到消息服务响应后 `delete()` 才返回。"),
     key(Group::Every, "family", FAMILY, Fallback::Value("think3"),
-        "The think-queue on the other side: v3.0.5 and later is `think3`, v3.0.0 to v3.0.4 `think3-legacy`, v1 and v2 `think1`.",
-        "对端的 think-queue：v3.0.5 及以后为 `think3`，v3.0.0 至 v3.0.4 为 `think3-legacy`，v1 与 v2 为 `think1`。"),
+        "The think-queue on the other side: v3.0.5 and later is `think3`, v3.0.0 to v3.0.4 `think3-legacy`, v1 and v2 `think1`. On Redis also `redis-task`: plain tasks, see `Ferry\\RedisTask`.",
+        "对端的 think-queue：v3.0.5 及以后为 `think3`，v3.0.0 至 v3.0.4 为 `think3-legacy`，v1 与 v2 为 `think1`。Redis 上还可为 `redis-task`：纯 Redis 任务，见 `Ferry\\RedisTask`。"),
     key(Group::Every, "failed", Holds::OneOf(&["keep", "discard"]), Fallback::Words("`failed.type`", "`failed.type`"),
         "Failed jobs of this connection, when it differs from the others.", "本连接失败任务的去向（与其他连接不同时）。"),
     key(Group::Every, "control", Holds::Text, Fallback::Words("the connection itself", "连接自身"),

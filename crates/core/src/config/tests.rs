@@ -283,7 +283,7 @@ fn a_flat_v1_array_is_a_connection_of_think1_unless_it_names_a_family() {
 }
 
 #[test]
-fn a_family_is_one_of_three_and_the_default_is_known_to_be_a_guess() {
+fn a_family_is_one_of_four_and_the_default_is_known_to_be_a_guess() {
     for family in Family::ALL {
         let connection = connection([("type", "redis".into()), ("family", family.name().into())]);
         assert_eq!((connection.family, connection.family_given), (family, true));
@@ -291,6 +291,21 @@ fn a_family_is_one_of_three_and_the_default_is_known_to_be_a_guess() {
     let guessed = connection([("type", "redis".into())]);
     assert_eq!((guessed.family, guessed.family_given), (Family::Think3, false));
     assert_eq!(refusal(&one([("type", "redis".into()), ("family", "laravel".into())])).kind(), ErrorKind::Config);
+}
+
+#[test]
+fn plain_tasks_are_on_redis_and_have_a_default_queue_of_their_own() {
+    let family = || ("family", Value::from("redis-task"));
+    assert_eq!(connection([("type", "redis".into()), family()]).queue.as_str(), "default_queue");
+    assert_eq!(connection([("type", "redis".into()), family(), ("queue", "email".into())]).queue.as_str(), "email");
+    for queue in ["email:ferry:reserved", "delayed_queue:email", "failed_queue:email", "{ferry}:flags"] {
+        let refused = refusal(&one([("type", "redis".into()), family(), ("queue", queue.into())]));
+        assert!(refused.to_string().contains("choose another name"), "{refused}");
+    }
+    for kind in ["memory", "sync", "amqp"] {
+        let refused = refusal(&one([("type", kind.into()), family()]));
+        assert!(refused.to_string().contains("use type `redis`"), "{refused}");
+    }
 }
 
 #[test]

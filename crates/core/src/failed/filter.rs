@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::failed::FailedJob;
 use crate::payload::{Payload, class_name};
+use crate::redis_task;
 
 /// Selects failed jobs: those that meet every condition. Without conditions all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -90,9 +91,10 @@ fn same_class(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-/// The class that a payload names: its handler's, or that of the object it carries. `None` for poison.
+/// The class that a payload names: its handler's, that of the object it carries, or that of a plain task. `None` for poison.
 pub fn class_of(body: &[u8]) -> Option<String> {
-    let payload = Payload::decode(body).ok()?;
+    // No payload names both a `job` and a `class`.
+    let payload = Payload::decode(body).or_else(|_| redis_task::decode(body)).ok()?;
     let (class, _) = payload.target();
     let data = payload.data.as_ref().and_then(|data| body.get(data.clone()));
     let carried = data.filter(|_| is_for_objects(class)).and_then(carried_class);
@@ -171,6 +173,7 @@ mod tests {
         let plain = br#"{"job":"app\\job\\Job1@task","data":{"commandName":"Other"}}"#;
         let object = br#"{"job":"think\\queue\\CallQueuedHandler@call","data":{"commandName":"app\\job\\Mail","command":"O:1"}}"#;
         let ours = br#"{"job":"Ferry\\CallQueuedHandler@call","data":{"command":"O:1"}}"#;
+        let task = br#"{"id":"t","class":"App\\Jobs\\Mail","data":[],"attempts":1,"max_attempts":3,"delay":0,"created_at":0}"#;
         let without_data = br#"{"job":"Ferry\\CallQueuedHandler@call"}"#;
         for (class, payload, meant) in [
             ("app\\job\\Job1", &plain[..], true),
@@ -182,6 +185,8 @@ mod tests {
             ("think\\queue\\CallQueuedHandler", object, false),
             ("Ferry\\CallQueuedHandler", ours, true),
             ("Ferry\\CallQueuedHandler", without_data, true),
+            ("app\\jobs\\mail", task, true),
+            ("Mail", task, false),
             ("app\\job\\Mail", b"not json app\\job\\Mail", false),
         ] {
             assert_eq!(of_class(class).matches(&failed("a", payload, 0)), meant, "{class}");

@@ -21,7 +21,7 @@ const MAX_DIGITS: usize = 9;
 ///
 /// The text is not checked to be JSON; whoever decodes the payload does that.
 pub fn find_attempts(body: &[u8]) -> Option<AttemptsAt> {
-    at_the_tail(body).or_else(|| scan(body))
+    at_the_tail(body).or_else(|| find_number(body, b"\"attempts\""))
 }
 
 /// The payload with another count.
@@ -60,8 +60,9 @@ fn count(body: &[u8], offset: usize, length: usize) -> Option<AttemptsAt> {
     plain.then_some(AttemptsAt { offset, length, value })
 }
 
-/// Walks the whole text, for payloads whose keys come in another order or with spaces.
-fn scan(body: &[u8]) -> Option<AttemptsAt> {
+/// Finds a top-level number as [`find_attempts`] finds that of attempts. `key` stands in its quotes. Walks the whole text, so that keys may
+/// come in any order and with spaces.
+pub(crate) fn find_number(body: &[u8], key: &[u8]) -> Option<AttemptsAt> {
     let mut found = None;
     let mut depth = 0_usize;
     let mut at = 0;
@@ -72,7 +73,7 @@ fn scan(body: &[u8]) -> Option<AttemptsAt> {
             b'"' => {
                 let end = end_of_string(body, at)?;
                 if depth == 1
-                    && &body[at..=end] == b"\"attempts\""
+                    && &body[at..=end] == key
                     && let Some(value) = value_after(body, end + 1)
                 {
                     found = whole_number(body, value);

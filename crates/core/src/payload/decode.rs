@@ -118,7 +118,8 @@ impl<'de> Visitor<'de> for EnvelopeFields {
     }
 }
 
-enum Scalar {
+/// A value that PHP reads as a number or a string.
+pub(crate) enum Scalar {
     Number(f64),
     Whole(i64),
     Text(String),
@@ -126,7 +127,7 @@ enum Scalar {
 }
 
 impl Scalar {
-    fn text(self) -> Option<String> {
+    pub(crate) fn text(self) -> Option<String> {
         match self {
             Scalar::Whole(number) => Some(number.to_string()),
             Scalar::Number(number) => Some(number.to_string()),
@@ -144,7 +145,7 @@ impl Scalar {
         }
     }
 
-    fn number(self) -> Option<i64> {
+    pub(crate) fn number(self) -> Option<i64> {
         match self {
             Scalar::Whole(number) => Some(number),
             other => other.float().map(|number| number as i64),
@@ -163,7 +164,7 @@ fn numeric(text: &str) -> Option<f64> {
     if is_numeric { text.parse().ok() } else { None }
 }
 
-fn scalar(raw: &RawValue) -> Scalar {
+pub(crate) fn scalar(raw: &RawValue) -> Scalar {
     match serde_json::from_str::<serde_json::Value>(raw.get()) {
         Ok(serde_json::Value::String(text)) => Scalar::Text(text),
         Ok(serde_json::Value::Number(number)) => {
@@ -174,7 +175,8 @@ fn scalar(raw: &RawValue) -> Scalar {
     }
 }
 
-fn range_in(body: &[u8], raw: &RawValue) -> Range<usize> {
+/// Where a raw value stands in the body that it was read from.
+pub(crate) fn range_in(body: &[u8], raw: &RawValue) -> Range<usize> {
     let start = raw.get().as_ptr().addr() - body.as_ptr().addr();
     start..start + raw.get().len()
 }

@@ -25,7 +25,7 @@ pub use dead::{DeadLetter, dead_body};
 pub use gzip::{pack, unpack};
 pub use level::{DEFAULT_PRIORITY, LEVELS, TaskLevel, Turns, clamp};
 pub use rule::{Arrival, Next, arrival, backoff, expiration, next};
-pub use text::quoted;
+pub use text::{quoted, quoted_raw};
 pub use topology::{
     Argument, Binding, DEAD_EXCHANGE, DEAD_KEY, DEAD_QUEUE, EXCHANGE, KEPT_QUEUE, TaskExchange, TaskQueue, TaskTopology,
     declarations, kept, policies, topology,

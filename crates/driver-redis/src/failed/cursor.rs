@@ -11,10 +11,10 @@ const PAGE: u64 = 200;
 
 /// A record as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedRecord {
+pub struct ListedRecord {
     /// What it says.
     pub job: FailedJob,
-    /// Its bytes in the list. No two records have the same: each holds a random id.
+    /// Its bytes in the list. No two records of jobs have the same: each holds a random id. Those of plain tasks may.
     pub bytes: Vec<u8>,
     /// How many older records there were.
     pub older: u64,
@@ -44,7 +44,7 @@ impl FailedCursor {
     }
 
     /// The next page, read by `read` from how many older records and how many records it gets. `None`: the cursor starts over.
-    fn next_page(&mut self, read: impl FnOnce(u64, u64) -> Result<Vec<FailedRecord>>) -> Result<Option<Vec<FailedRecord>>> {
+    fn next_page(&mut self, read: impl FnOnce(u64, u64) -> Result<Vec<ListedRecord>>) -> Result<Option<Vec<ListedRecord>>> {
         let limit = self.left().min(PAGE);
         let Some(passed) = &self.passed else { return read(0, limit).map(Some) };
         let mut page = read(passed.count - 1, limit + 1)?;
@@ -61,7 +61,7 @@ impl FailedCursor {
     }
 
     /// `removed` records of the page are gone, the others stay.
-    fn advance(&mut self, removed: u64, others: Vec<FailedRecord>) {
+    fn advance(&mut self, removed: u64, others: Vec<ListedRecord>) {
         self.end = self.end.saturating_sub(removed);
         let count = self.passed.as_ref().map_or(0, |passed| passed.count) + others.len() as u64;
         if let Some(last) = others.into_iter().next_back() {
@@ -71,7 +71,7 @@ impl FailedCursor {
 }
 
 /// The oldest record of a list of `length` with this id.
-pub fn find(length: u64, id: &str, mut read: impl FnMut(u64, u64) -> Result<Vec<FailedRecord>>) -> Result<Option<FailedJob>> {
+pub fn find(length: u64, id: &str, mut read: impl FnMut(u64, u64) -> Result<Vec<ListedRecord>>) -> Result<Option<FailedJob>> {
     let mut cursor = FailedCursor::at_oldest(length);
     while cursor.left() > 0 {
         let Some(mut page) = cursor.next_page(&mut read)? else { continue };
@@ -90,8 +90,8 @@ pub fn find(length: u64, id: &str, mut read: impl FnMut(u64, u64) -> Result<Vec<
 pub fn sweep(
     length: u64,
     which: &Filter,
-    mut read: impl FnMut(u64, u64) -> Result<Vec<FailedRecord>>,
-    mut remove: impl FnMut(&[FailedRecord]) -> Result<u64>,
+    mut read: impl FnMut(u64, u64) -> Result<Vec<ListedRecord>>,
+    mut remove: impl FnMut(&[ListedRecord]) -> Result<u64>,
 ) -> Result<u64> {
     let mut cursor = FailedCursor::at_oldest(length);
     let mut removed = 0;
@@ -127,9 +127,9 @@ mod tests {
     use super::*;
 
     /// A failed list, the oldest record first.
-    struct List(RefCell<Vec<FailedRecord>>);
+    struct List(RefCell<Vec<ListedRecord>>);
 
-    fn record(number: usize) -> FailedRecord {
+    fn record(number: usize) -> ListedRecord {
         let class = if number.is_multiple_of(3) { "K" } else { "J" };
         let failure = Failure {
             connection: "c".into(),
@@ -139,7 +139,7 @@ mod tests {
             attempts: 1,
         };
         let job = FailedJob::of(&failure, number.to_string(), "q", 0);
-        FailedRecord { bytes: job.to_json(), job, older: 0 }
+        ListedRecord { bytes: job.to_json(), job, older: 0 }
     }
 
     impl List {
@@ -151,18 +151,18 @@ mod tests {
             self.0.borrow().len() as u64
         }
 
-        fn read(&self, older: u64, limit: u64) -> Result<Vec<FailedRecord>> {
+        fn read(&self, older: u64, limit: u64) -> Result<Vec<ListedRecord>> {
             let list = self.0.borrow();
             Ok(list.iter().skip(usize::try_from(older).unwrap()).take(usize::try_from(limit).unwrap()).cloned().collect())
         }
 
-        fn remove(&self, records: &[FailedRecord]) -> u64 {
+        fn remove(&self, records: &[ListedRecord]) -> u64 {
             let before = self.length();
             self.0.borrow_mut().retain(|record| !records.contains(record));
             before - self.length()
         }
 
-        fn sweep(&self, which: &Filter, mut remove: impl FnMut(&[FailedRecord]) -> Result<u64>) -> Result<u64> {
+        fn sweep(&self, which: &Filter, mut remove: impl FnMut(&[ListedRecord]) -> Result<u64>) -> Result<u64> {
             sweep(self.length(), which, |older, limit| self.read(older, limit), |records| remove(records))
         }
     }

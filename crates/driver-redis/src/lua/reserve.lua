@@ -2,7 +2,8 @@
 --
 -- KEYS   1 ready list, 2 delayed set, 3 reserved set
 -- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever; 3 most jobs to take;
---        4 when attempts rise: "reserve" (v3), or "return" (v1 and v2), where an expired reservation is raised on its way back
+--        4 when attempts rise: "reserve" (v3), or "return" (v1 and v2), where an expired reservation is raised on its way back;
+--        5 the end of the list where the next job lies: "left", or "right" (plain tasks); 6 the key of the tries in a payload, in quotes
 -- answer { the server's second, its microseconds, then for each job: body as it was ready, 0-based offset of its attempts
 --          digits or -1, attempts in the member of the reserved set }
 --
@@ -17,6 +18,10 @@ local now = tonumber(ARGV[1]) or tonumber(time[1])
 local retry_after = tonumber(ARGV[2])
 local max = tonumber(ARGV[3])
 local raised_by_return = ARGV[4] == 'return'
+local from_right = ARGV[5] == 'right'
+local tries_key = ARGV[6]
+local push_head, push_tail = 'LPUSH', 'RPUSH'
+if from_right then push_head, push_tail = 'RPUSH', 'LPUSH' end
 
 local MIGRATE = 500       -- most jobs made ready per set and call
 local LOOK_FURTHER = 1000 -- most jobs looked at behind ones that had to be skipped,
@@ -39,11 +44,15 @@ local function plain(digits)
   return #digits >= 1 and #digits <= 9 and (digits == '0' or byte_at(digits) ~= 48)
 end
 
--- What think-queue writes, as the very last bytes.
+-- What think-queue writes, as the very last bytes, and what plain tasks have there.
+local TASK_TAIL = ',"attempts":([0-9]+)(,"max_attempts":[0-9]+,"delay":[0-9]+,"created_at":[0-9]+})$'
 local function at_the_tail(body)
-  local digits = match(sub(body, -22), ',"attempts":([0-9]+)}$')
+  local digits, behind = match(sub(body, -22), ',"attempts":([0-9]+)(})$')
+  if not digits and from_right then
+    digits, behind = match(sub(body, -120), TASK_TAIL)
+  end
   if digits and plain(digits) then
-    return #body - #digits, digits
+    return #body - #behind - #digits + 1, digits
   end
 end
 
@@ -119,7 +128,7 @@ end
 local function says_one_try(body)
   local at = 1
   while true do
-    local _, last = find(body, '"maxTries"', at, true)
+    local _, last = find(body, tries_key, at, true)
     if not last then return false end
     -- `:null`, as nearly every payload has it, needs no pattern.
     local one = byte_at(body, last + 2) ~= 110 and select(2, find(body, '^[ \t\r\n\f":]*1[ \t\r\n\f"]*', last + 1))
@@ -139,9 +148,25 @@ local function make_ready(set, raising)
       due[index] = raised
     end
     begin_writing()
-    call('RPUSH', ready, unpack(due))
+    call(push_tail, ready, unpack(due))
     call('ZREMRANGEBYRANK', set, 0, #due - 1)
   end
+end
+
+-- So many bodies of the ready list, behind `skip` at its head, next first.
+local function page(skip, count)
+  if not from_right then return call('LRANGE', ready, skip, skip + count - 1) end
+  local bodies = call('LRANGE', ready, -skip - count, -skip - 1)
+  local last = #bodies
+  for index = 1, math.floor(last / 2) do
+    bodies[index], bodies[last + 1 - index] = bodies[last + 1 - index], bodies[index]
+  end
+  return bodies
+end
+
+-- Removes so many from the head.
+local function trim(count)
+  if from_right then call('LTRIM', ready, 0, -count - 1) else call('LTRIM', ready, count, -1) end
 end
 
 local to_member = raised_by_return and count or raise
@@ -204,27 +229,27 @@ end
 make_ready(delayed, false)
 if retry_after then make_ready(reserved, raised_by_return) end
 
-local head = call('LRANGE', ready, 0, max - 1)
+local head = page(0, max)
 if #head > 0 then
   begin_writing()
   local ended = take_all(head) or take(head)
   while not ended and #skipped > 0 and looked_at < max + LOOK_FURTHER do
-    local page = call('LRANGE', ready, looked_at, looked_at + PAGE - 1)
-    if #page == 0 then break end
-    ended = take(page)
+    local more = page(looked_at, PAGE)
+    if #more == 0 then break end
+    ended = take(more)
   end
 end
 
 if taken == 0 and #skipped >= max + LOOK_FURTHER then
   -- So many copies of reserved jobs would keep all others back for ever: they go to the tail, a page at a time.
   for first = 1, #skipped, PAGE do
-    call('RPUSH', ready, unpack(skipped, first, math.min(first + PAGE - 1, #skipped)))
+    call(push_tail, ready, unpack(skipped, first, math.min(first + PAGE - 1, #skipped)))
   end
-  call('LTRIM', ready, #skipped, -1)
+  trim(#skipped)
 elseif taken > 0 then
-  call('LTRIM', ready, looked_at, -1)
+  trim(looked_at)
   for index = #skipped, 1, -1 do
-    call('LPUSH', ready, skipped[index])
+    call(push_head, ready, skipped[index])
   end
 end
 return answer

@@ -1,11 +1,12 @@
 -- Ends reservations of one queue in any way but deletion, each only if it is still ours.
 --
 -- KEYS   1 ready list, 2 delayed set, 3 reserved set, 4 failed list
--- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever; then for each item four: how,
---        reserved member, first, second:
+-- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever; 3 the end of the ready list where the
+--        next job lies: "left", or "right" (plain tasks); then for each item four: how, reserved member, first, second:
 --          release  seconds from now, body that comes back, "" for the member itself
 --          back     original body, ""
 --          bury     failed record up to its time, failed record behind its time
+--          park     failed record, ""
 --          leave    "", ""
 -- answer one character an item, in order: "1" done, "0" the reservation was no longer ours
 --
@@ -14,7 +15,9 @@
 local ready, delayed, reserved, failed = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now = tonumber(ARGV[1]) or tonumber(redis.call('TIME')[1])
 local retry_after = tonumber(ARGV[2])
-local LEADING, WIDTH = 2, 4
+local LEADING, WIDTH = 3, 4
+local push_head, push_tail = 'LPUSH', 'RPUSH'
+if ARGV[3] == 'right' then push_head, push_tail = 'RPUSH', 'LPUSH' end
 
 local settle = {
   release = function(member, seconds, body)
@@ -27,16 +30,20 @@ local settle = {
       -- brings the job back in the same second with the same attempts.
       redis.call('ZADD', reserved, 'XX', due, member)
     else
-      redis.call('RPUSH', ready, body)
+      redis.call(push_tail, ready, body)
       redis.call('ZREM', reserved, member)
     end
   end,
   back = function(member, body)
-    redis.call('LPUSH', ready, body)
+    redis.call(push_head, ready, body)
     redis.call('ZREM', reserved, member)
   end,
   bury = function(member, before, behind)
     redis.call('LPUSH', failed, before .. string.format('%.0f', now) .. behind)
+    redis.call('ZREM', reserved, member)
+  end,
+  park = function(member, record)
+    redis.call('LPUSH', failed, record)
     redis.call('ZREM', reserved, member)
   end,
   leave = function() end,

@@ -6,6 +6,7 @@ mod links;
 mod measure;
 mod peers;
 mod push;
+mod redis_task;
 mod reserve;
 mod settle;
 mod support;
