@@ -5,6 +5,7 @@
 
 mod link;
 mod ports;
+mod postgres;
 mod rabbitmq;
 mod redis;
 mod temp_dir;
@@ -13,6 +14,7 @@ use std::io::Write;
 
 pub use link::{Direction, Fault, Link};
 pub use ports::free_port;
+pub use postgres::{PostgresDatabase, PostgresServer};
 pub use rabbitmq::{AmqpNode, AmqpServer};
 pub use redis::{RedisAddress, RedisOptions, RedisServer};
 pub use temp_dir::TempDir;
