@@ -60,7 +60,7 @@ pub fn cannot_be_wrong(connection: &ConnectionConfig) {
         DriverConfig::Mysql(server) | DriverConfig::Postgres(server) => {
             is_an_address(&server.address);
             are_identifiers(&[&server.table, &server.failed_table]);
-            are_times(&[server.connect_timeout]);
+            are_times(&[server.connect_timeout, server.io_timeout, server.poll_interval]);
             assert!(!server.database.is_empty());
         }
         DriverConfig::Amqp(amqp) => {

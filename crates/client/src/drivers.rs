@@ -68,13 +68,13 @@ fn sqlite(config: &ConnectionConfig, file: &ferry_core::config::SqliteConfig) ->
 
 /// Waits for operations under way in other threads, and holds new ones up until [`after_fork`].
 pub(crate) fn before_fork() {
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "sqlite", feature = "mysql"))]
     ferry_driver_sql::fork_gate::shut();
 }
 
 /// Lets operations go on, in the parent and in the child.
 pub(crate) fn after_fork() {
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "sqlite", feature = "mysql"))]
     ferry_driver_sql::fork_gate::open();
 }
 

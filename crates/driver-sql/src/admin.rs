@@ -31,7 +31,7 @@ impl<D: Database> Admin for SqlBroker<D> {
     }
 
     fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {
-        let page = SqlValues::new().text(queue.as_str()).int(self.settings.now()).int(clamped(limit)).int(clamped(offset));
+        let page = SqlValues::new().text(queue.as_str()).second(self.settings.now()).int(clamped(limit)).int(clamped(offset));
         self.run(Role::Query, |session| {
             let rows = session.query(self.tables.peek(state), page)?;
             Ok(rows.iter().map(|row| row.bytes(0)).collect())
@@ -53,9 +53,8 @@ impl<D: Database> Admin for SqlBroker<D> {
 
 /// Jobs of a queue by state. A reservation counts as reserved until another worker takes it over.
 pub(crate) fn size(broker: &SqlBroker<impl Database>, queue: &QueueName) -> Result<Sizes> {
-    let now = broker.settings.now();
     broker.run(Role::Query, |session| {
-        let rows = session.query(broker.tables.size(), SqlValues::new().text(queue.as_str()).int(now))?;
+        let rows = session.query(broker.tables.size(), SqlValues::new().text(queue.as_str()).second(broker.settings.now()))?;
         let count = |column| rows.first().map_or(0, |row| counted(row, column));
         let (ready, delayed, reserved) = (count(0), count(1), count(2));
         Ok(Sizes { ready, delayed, reserved, failed: failed_size(session, &broker.tables, queue)? })

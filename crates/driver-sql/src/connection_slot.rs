@@ -7,6 +7,7 @@ use ferry_support::sync;
 
 use crate::database::Database;
 use crate::error::SqlError;
+use crate::fork_gate;
 use crate::schema;
 use crate::session::Session;
 use crate::statements::Tables;
@@ -30,9 +31,10 @@ impl<S: Session, Extra> ConnectionSlot<S, Extra> {
         extra: impl FnOnce() -> Extra,
         work: impl FnOnce(&mut S, &mut Extra) -> Result<T, SqlError>,
     ) -> Result<T> {
-        let _guard = database.operation();
+        let _guard = fork_gate::operation();
         let mut slot = sync::lock(&self.0);
-        let opened = slot.take().map_or_else(|| open(database, tables).map(|session| (session, extra())), Ok);
+        let kept = slot.take().filter(|(session, _)| session.is_alive());
+        let opened = kept.map_or_else(|| open(database, tables).map(|session| (session, extra())), Ok);
         let (mut session, mut extra) = opened.map_err(|error| database.explain(error))?;
         match session.check().and_then(|()| work(&mut session, &mut extra)) {
             Ok(answer) => {

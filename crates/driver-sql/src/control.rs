@@ -9,14 +9,14 @@ use crate::broker::{Role, SqlBroker};
 use crate::database::Database;
 use crate::dialect::{DatabaseKind, Dialect, OwnTable};
 use crate::error::SqlError;
-use crate::schema::table_exists;
+use crate::schema::{self, table_exists};
 use crate::session::{Row, Session};
 use crate::values::SqlValues;
 
 /// Names and numbers.
-const FLAGS: OwnTable = OwnTable { name: "ferry_flags", columns: &[("name", DatabaseKind::Key), ("value", DatabaseKind::Int)] };
+pub(crate) const FLAGS: OwnTable = OwnTable { name: "ferry_flags", columns: &[("name", DatabaseKind::Key), ("value", DatabaseKind::Int)] };
 /// Reports by the id of the worker.
-const WORKERS: OwnTable = OwnTable {
+pub(crate) const WORKERS: OwnTable = OwnTable {
     name: "ferry_workers",
     columns: &[("id", DatabaseKind::Key), ("seen", DatabaseKind::Int), ("report", DatabaseKind::Text)],
 };
@@ -36,7 +36,7 @@ impl<D: Database> WorkerControl for SqlBroker<D> {
 
     fn pause(&self, queue: &QueueName) -> Result<()> {
         let name = FleetFlags::name_of_pause(queue);
-        let values = SqlValues::new().text(&name).int(self.settings.now());
+        let values = SqlValues::new().text(&name).second(self.settings.now());
         let sql = write_flag(self.database.dialect(), "value = ferry_flags.value");
         self.run(Role::Query, |session| self.write(session, &FLAGS, sql, values))
     }
@@ -52,15 +52,14 @@ impl<D: Database> WorkerControl for SqlBroker<D> {
     }
 
     fn report(&self, report: &WorkerReport) -> Result<()> {
-        let (now, text) = (self.settings.now(), report.to_json());
-        let values = SqlValues::new().text(&report.id).int(now).text(&text);
+        let text = report.to_json();
         let dialect = self.database.dialect();
         self.run(Role::Control, |session| {
             session.relax_durability()?;
             session.transaction(|session| {
-                session.execute(dialect.create_own(&WORKERS), SqlValues::new())?;
-                session.execute(WORKERS.upsert(dialect), values)?;
-                session.execute("DELETE FROM ferry_workers WHERE seen <= ?1", SqlValues::new().int(now - GONE_AFTER))?;
+                schema::ensure_own(session, dialect, &WORKERS)?;
+                session.execute(WORKERS.upsert(dialect), SqlValues::new().text(&report.id).second(self.settings.now()).text(&text))?;
+                session.execute("DELETE FROM ferry_workers WHERE seen <= ?1", SqlValues::new().second(self.settings.later(-GONE_AFTER)))?;
                 Ok(())
             })
         })
@@ -74,7 +73,7 @@ impl<D: Database> WorkerControl for SqlBroker<D> {
     }
 
     fn workers(&self) -> Result<Vec<WorkerReport>> {
-        let since = SqlValues::new().int(self.settings.now() - GONE_AFTER);
+        let since = SqlValues::new().second(self.settings.later(-GONE_AFTER));
         self.run(Role::Query, |session| {
             if !table_exists(session, self.database.dialect(), WORKERS.name)? {
                 return Ok(Vec::new());
@@ -100,8 +99,8 @@ impl<D: Database> SqlBroker<D> {
     /// One change, and the table for it.
     fn write(&self, session: &mut D::Session, table: &OwnTable, sql: String, values: SqlValues<'_>) -> Result<(), SqlError> {
         session.transaction(|session| {
-            session.execute(self.database.dialect().create_own(table), SqlValues::new())?;
-            session.execute(sql, values).map(|_| ())
+            schema::ensure_own(session, self.database.dialect(), table)?;
+            session.execute(sql.as_str(), values.clone()).map(|_| ())
         })
     }
 }

@@ -15,14 +15,9 @@ pub trait Database: Send + Sync {
     type Session: Session + Send;
     /// How a `reserve` waits.
     type Waiter: CommitWaiter + Send;
-    /// Held while an operation is under way.
-    type OperationGuard;
 
     /// Its spelling.
     fn dialect(&self) -> &'static dyn Dialect;
-
-    /// Begins an operation.
-    fn operation(&self) -> Self::OperationGuard;
 
     /// Opens a connection.
     fn open(&self) -> Result<Self::Session, SqlError>;

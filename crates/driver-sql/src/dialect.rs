@@ -4,8 +4,27 @@ use std::fmt::Write;
 
 use ferry_core::dialect::JobColumns;
 
+use crate::error::SqlError;
+use crate::session::Session;
+use crate::values::SqlValues;
+
 /// The spelling of one database.
 pub trait Dialect: Sync {
+    /// The name of the database, as `type` has it.
+    fn name(&self) -> &'static str;
+
+    /// Whether missing tables are created. On a server that is its administrator's to do: `ferry schema` prints the statements.
+    fn creates_tables(&self) -> bool;
+
+    /// What follows a SELECT to keep the rows from being changed or locked until the transaction ends. Nothing where a transaction
+    /// locks the whole database.
+    fn row_lock(&self) -> &'static str;
+
+    /// The same, without the rows that others have locked.
+    fn row_lock_skipping(&self) -> &'static str {
+        self.row_lock()
+    }
+
     /// A name as an identifier.
     fn quoted(&self, name: &str) -> String;
 
@@ -62,6 +81,16 @@ pub enum DatabaseKind {
     OptionalText,
 }
 
+impl DatabaseKind {
+    fn filler(self) -> &'static str {
+        match self {
+            DatabaseKind::Key | DatabaseKind::Text => "''",
+            DatabaseKind::Int => "0",
+            DatabaseKind::OptionalText => "NULL",
+        }
+    }
+}
+
 impl OwnTable {
     pub(crate) fn key(&self) -> &'static str {
         self.columns[0].0
@@ -69,7 +98,7 @@ impl OwnTable {
 
     /// Inserts a row, or gives the one with the same key these values. Parameters: the columns in order.
     pub(crate) fn upsert(&self, dialect: &dyn Dialect) -> String {
-        let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
+        let names = self.column_names();
         let changed: Vec<String> = names[1..].iter().map(|name| format!("{name} = {}", dialect.inserted(name))).collect();
         format!(
             "INSERT INTO {} ({}) VALUES ({}) {} {}",
@@ -79,6 +108,34 @@ impl OwnTable {
             dialect.on_conflict(self.key()),
             changed.join(", ")
         )
+    }
+
+    /// Keeps everybody else from the row with this key until the transaction ends, whether there is one or not. One that is made for
+    /// that has expired long ago, so nobody takes it for an entry.
+    pub(crate) fn lock_row(&self, session: &mut impl Session, dialect: &dyn Dialect, key: &str) -> Result<(), SqlError> {
+        if dialect.row_lock().is_empty() {
+            return Ok(());
+        }
+        let fillers: Vec<&str> = self.columns[1..].iter().map(|(_, kind)| kind.filler()).collect();
+        let (names, own) = (self.column_names().join(", "), self.key());
+        let sql = format!(
+            "INSERT INTO {} ({names}) VALUES (?1, {}) {} {own} = {}",
+            self.name,
+            fillers.join(", "),
+            dialect.on_conflict(own),
+            dialect.inserted(own)
+        );
+        session.execute(sql, SqlValues::new().text(key)).map(|_| ())
+    }
+
+    fn column_names(&self) -> Vec<&'static str> {
+        self.columns.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Its index beside the key, when its rows expire.
+    pub(crate) fn create_expiry_index(&self, dialect: &dyn Dialect) -> Option<String> {
+        let expires = self.columns.iter().any(|(name, _)| *name == "expires");
+        expires.then(|| dialect.create_index(&format!("{}_expires", self.name), self.name, &["expires"]))
     }
 
     /// Parameter: the key.

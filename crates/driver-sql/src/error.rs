@@ -11,6 +11,10 @@ pub enum SqlError {
     Runtime(std::io::Error),
     /// The file was replaced after it was opened.
     Replaced,
+    /// The connection broke when a change may have been carried out.
+    Uncertain(sqlx::Error),
+    /// A table is missing, and creating it is not ours to do.
+    MissingTable(String),
     /// The database cannot hold jobs safely: why.
     Unsuitable(String),
     /// A table lacks a column.
@@ -29,6 +33,28 @@ pub enum SqlError {
         /// The family whose columns it has.
         fitting: Family,
     },
+}
+
+impl SqlError {
+    /// Whether the database rolled back because of a conflict with another transaction, so that doing it again may succeed.
+    /// SQLSTATE: 40001 is a deadlock of MySQL and a failed serialisation of PostgreSQL, 40P01 a deadlock of PostgreSQL.
+    pub(crate) fn is_conflict(&self) -> bool {
+        match self {
+            SqlError::Database(sqlx::Error::Database(error)) => matches!(error.code().as_deref(), Some("40001" | "40P01")),
+            _ => false,
+        }
+    }
+
+    /// Whether the connection is gone or cannot be trusted any more.
+    pub(crate) fn is_disconnection(&self) -> bool {
+        match self {
+            SqlError::Database(error) | SqlError::Uncertain(error) => matches!(
+                error,
+                sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed
+            ),
+            _ => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for SqlError {

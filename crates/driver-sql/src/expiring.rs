@@ -2,7 +2,7 @@
 
 use crate::dialect::{Dialect, OwnTable};
 use crate::error::SqlError;
-use crate::schema::table_exists;
+use crate::schema;
 use crate::session::Session;
 use crate::values::SqlValues;
 
@@ -13,10 +13,7 @@ const REMOVED_PER_WRITE: &str = "100";
 /// that expired before `now`, the oldest first.
 pub(crate) fn prepare(session: &mut impl Session, dialect: &dyn Dialect, table: &OwnTable, now: i64) -> Result<(), SqlError> {
     let (name, key) = (table.name, table.key());
-    if !table_exists(session, dialect, name)? {
-        session.execute(dialect.create_own(table), SqlValues::new())?;
-        session.execute(dialect.create_index(&format!("{name}_expires"), name, &["expires"]), SqlValues::new())?;
-    }
+    schema::ensure_own(session, dialect, table)?;
     let expired = format!("SELECT {key} FROM {name} WHERE expires <= ?1 ORDER BY expires LIMIT {REMOVED_PER_WRITE}");
     let sql = format!("DELETE FROM {name} WHERE {key} IN (SELECT {key} FROM ({expired}) AS expired)");
     session.execute(sql, SqlValues::new().int(now)).map(|_| ())

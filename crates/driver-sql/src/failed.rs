@@ -131,7 +131,7 @@ pub(crate) fn retry(
 ///
 /// The row is read again inside: one that has changed meanwhile is retried as it is now.
 fn make_ready(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[FailedJob]) -> Result<u64> {
-    let (now, tables) = (broker.settings.now(), &broker.tables);
+    let (settings, tables) = (&broker.settings, &broker.tables);
     in_chunks(broker, jobs, |session, ids| {
         let Some(sql) = tables.failed_rows(ids.len()) else { return Ok(0) };
         let rows = session.query(sql, SqlValues::new().text(queue.as_str()).ints(ids))?;
@@ -139,11 +139,11 @@ fn make_ready(broker: &SqlBroker<impl Database>, queue: &QueueName, jobs: &[Fail
         for row in &rows {
             let job = NewJob::ready(with_fresh_attempts(&row.bytes(0), NO_ATTEMPTS));
             match free_id(session, tables, &row.text(1))? {
-                Some(id) => insert_as(session, tables, queue, id, &job, now)?,
+                Some(id) => insert_as(session, tables, queue, id, &job, settings)?,
                 None => without_id.push(job),
             }
         }
-        insert_all(session, tables, queue, &without_id, now)?;
+        insert_all(session, tables, queue, &without_id, settings)?;
         remove(session, tables, queue, ids)
     })
 }

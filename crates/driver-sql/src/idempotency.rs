@@ -14,7 +14,7 @@ use crate::session::{Row, Session};
 use crate::values::SqlValues;
 
 /// Claims by the key of the work.
-const TABLE: OwnTable = OwnTable {
+pub(crate) const TABLE: OwnTable = OwnTable {
     name: "ferry_once",
     columns: &[
         ("name", DatabaseKind::Key),
@@ -29,7 +29,7 @@ const TABLE: OwnTable = OwnTable {
 /// Claims go over a connection whose commits wait for the disk.
 impl<D: Database> IdempotencyStore for SqlBroker<D> {
     fn claim(&self, key: &str, token: &str, ttl: ClaimTtl) -> Result<ClaimOutcome> {
-        self.change(|session, now| {
+        self.change(key, |session, now| {
             let answer = ClaimRecord::answer(known(session, key)?.as_ref(), token, now);
             if answer == ClaimOutcome::Yours {
                 store(session, self.database.dialect(), key, &ClaimRecord::claimed(token, ttl, now))?;
@@ -39,7 +39,7 @@ impl<D: Database> IdempotencyStore for SqlBroker<D> {
     }
 
     fn complete(&self, key: &str, token: &str, result: Option<&str>, ttl: u32) -> Result<bool> {
-        self.change(|session, now| {
+        self.change(key, |session, now| {
             let may = ClaimRecord::may_complete(known(session, key)?.as_ref(), token, now);
             if may {
                 store(session, self.database.dialect(), key, &ClaimRecord::completed(token, result, ttl, now))?;
@@ -49,7 +49,7 @@ impl<D: Database> IdempotencyStore for SqlBroker<D> {
     }
 
     fn release(&self, key: &str, token: &str) -> Result<bool> {
-        self.change(|session, now| {
+        self.change(key, |session, now| {
             let may = ClaimRecord::may_release(known(session, key)?.as_ref(), token, now);
             if may {
                 remove(session, key)?;
@@ -59,15 +59,15 @@ impl<D: Database> IdempotencyStore for SqlBroker<D> {
     }
 
     fn is_done(&self, key: &str) -> Result<bool> {
-        let now = self.settings.now_ms();
         self.run(Role::Query, |session| {
+            let now = self.settings.now_ms(session)?;
             Ok(table_exists(session, self.database.dialect(), TABLE.name)?
                 && ClaimRecord::is_done(known(session, key)?.as_ref(), now))
         })
     }
 
     fn forget(&self, key: &str) -> Result<bool> {
-        self.change(|session, now| {
+        self.change(key, |session, now| {
             let known = known(session, key)?.is_some_and(|record| record.expires > now);
             remove(session, key)?;
             Ok(known)
@@ -76,12 +76,13 @@ impl<D: Database> IdempotencyStore for SqlBroker<D> {
 }
 
 impl<D: Database> SqlBroker<D> {
-    /// One change of claims in one transaction, and the table for it.
-    fn change<T>(&self, work: impl FnOnce(&mut D::Session, i64) -> Result<T, SqlError>) -> Result<T> {
-        let now = self.settings.now_ms();
+    /// One change of a claim in one transaction, and the table for it.
+    fn change<T>(&self, key: &str, mut work: impl FnMut(&mut D::Session, i64) -> Result<T, SqlError>) -> Result<T> {
         self.run(Role::Query, |session| {
             session.transaction(|session| {
+                let now = self.settings.now_ms(session)?;
                 expiring::prepare(session, self.database.dialect(), &TABLE, now)?;
+                TABLE.lock_row(session, self.database.dialect(), key)?;
                 work(session, now)
             })
         })

@@ -31,7 +31,9 @@ mod dialect;
 mod error;
 mod expiring;
 mod failed;
+pub mod fork_gate;
 mod idempotency;
+mod placeholders;
 mod push;
 mod receipt;
 mod reserve;
@@ -47,4 +49,4 @@ mod values;
 
 pub use broker::SqlBroker;
 pub use settings::Settings;
-pub use sqlite::{SqliteBroker, fork_gate};
+pub use sqlite::SqliteBroker;

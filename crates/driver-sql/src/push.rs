@@ -6,13 +6,13 @@ use crate::broker::{Role, SqlBroker};
 use crate::database::Database;
 use crate::error::SqlError;
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::statements::{CHUNK, Tables};
 use crate::values::SqlValues;
 
 /// Stores one job in one statement, which is a transaction of its own. Returns the id of its row.
 pub(crate) fn push(broker: &SqlBroker<impl Database>, queue: &QueueName, job: &NewJob<'_>) -> Result<i64> {
-    let now = broker.settings.now();
-    broker.run(Role::Push, |session| insert(session, &broker.tables, queue, std::slice::from_ref(job), now))
+    broker.run(Role::Push, |session| insert(session, &broker.tables, queue, std::slice::from_ref(job), &broker.settings))
 }
 
 /// Stores all jobs in one transaction: all or none.
@@ -20,9 +20,9 @@ pub(crate) fn push_many(broker: &SqlBroker<impl Database>, queue: &QueueName, jo
     if jobs.is_empty() {
         return Ok(0);
     }
-    let now = broker.settings.now();
-    let stored =
-        broker.run(Role::Push, |session| session.transaction(|session| insert_all(session, &broker.tables, queue, jobs, now)));
+    let stored = broker.run(Role::Push, |session| {
+        session.transaction(|session| insert_all(session, &broker.tables, queue, jobs, &broker.settings))
+    });
     match stored {
         Ok(()) => Ok(jobs.len() as u64),
         Err(error) if error.kind() == ErrorKind::Uncertain => {
@@ -38,12 +38,12 @@ pub(crate) fn insert_all(
     tables: &Tables,
     queue: &QueueName,
     jobs: &[NewJob<'_>],
-    now: i64,
+    settings: &Settings,
 ) -> Result<(), SqlError> {
     let mut rest = jobs;
     while !rest.is_empty() {
         let (chunk, behind) = rest.split_at(chunk_len(rest.len()));
-        insert(session, tables, queue, chunk, now)?;
+        insert(session, tables, queue, chunk, settings)?;
         rest = behind;
     }
     Ok(())
@@ -56,9 +56,9 @@ pub(crate) fn insert_as(
     queue: &QueueName,
     id: i64,
     job: &NewJob<'_>,
-    now: i64,
+    settings: &Settings,
 ) -> Result<(), SqlError> {
-    let values = SqlValues::new().text(queue.as_str()).int(now).bytes(&job.payload).int(job.due.at(now)).int(id);
+    let values = SqlValues::new().text(queue.as_str()).second(settings.now()).bytes(&job.payload).second(settings.due(job.due)).int(id);
     session.execute(tables.insert_as(), values).map(|_| ())
 }
 
@@ -72,10 +72,10 @@ fn insert(
     tables: &Tables,
     queue: &QueueName,
     jobs: &[NewJob<'_>],
-    now: i64,
+    settings: &Settings,
 ) -> Result<i64, SqlError> {
-    let head = SqlValues::new().text(queue.as_str()).int(now);
-    let values = jobs.iter().fold(head, |values, job| values.bytes(&job.payload).int(job.due.at(now)));
+    let head = SqlValues::new().text(queue.as_str()).second(settings.now());
+    let values = jobs.iter().fold(head, |values, job| values.bytes(&job.payload).second(settings.due(job.due)));
     session.insert(tables.insert(jobs.len()), values)
 }
 

@@ -59,12 +59,11 @@ fn reserve_first(
     max: usize,
 ) -> Result<Vec<Reservation>, SqlError> {
     for queue in queues {
-        let cutoffs = Cutoffs::now(&broker.settings);
-        let due = any_due(session, &broker.tables, queue, cutoffs)?;
-        if due == AnyDue::default() {
+        let due = any_due(session, &broker.tables, queue, &broker.settings)?;
+        if !due.ready && !due.expired {
             continue;
         }
-        let jobs = session.transaction(|session| reserve_from(session, &broker.tables, queue, max, cutoffs, due))?;
+        let jobs = session.transaction(|session| reserve_from(session, broker, queue, max, due))?;
         if !jobs.is_empty() {
             return Ok(jobs);
         }
@@ -72,33 +71,23 @@ fn reserve_first(
     Ok(Vec::new())
 }
 
-/// The seconds that decide what is due and what has expired.
-#[derive(Clone, Copy)]
-struct Cutoffs {
-    now: i64,
-    /// Reservations made then or before have expired.
-    expired: i64,
-}
-
-impl Cutoffs {
-    fn now(settings: &Settings) -> Self {
-        let now = settings.now();
-        // No reservation is older than the least number, so none has expired.
-        Self { now, expired: settings.expired_before(now).unwrap_or(i64::MIN) }
-    }
-}
-
 /// What a queue had a moment ago.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default)]
 struct AnyDue {
     ready: bool,
     expired: bool,
+    /// The second of the database's clock, by which the rest is judged.
+    now: i64,
 }
 
-fn any_due(session: &mut impl Session, tables: &Tables, queue: &QueueName, cutoffs: Cutoffs) -> Result<AnyDue, SqlError> {
-    let values = SqlValues::new().text(queue.as_str()).int(cutoffs.now).int(cutoffs.expired);
+fn any_due(session: &mut impl Session, tables: &Tables, queue: &QueueName, settings: &Settings) -> Result<AnyDue, SqlError> {
+    let values = SqlValues::new().text(queue.as_str()).second(settings.now()).second(settings.expired());
     let rows = session.query(tables.any_due(), values)?;
-    Ok(rows.first().map_or_else(AnyDue::default, |row| AnyDue { ready: row.int(0) == Some(1), expired: row.int(1) == Some(1) }))
+    let any_due = |row: &_| {
+        let is_set = |column| Row::int(row, column) == Some(1);
+        AnyDue { ready: is_set(0), expired: is_set(1), now: Row::int(row, 2).unwrap_or_default() }
+    };
+    Ok(rows.first().map_or_else(AnyDue::default, any_due))
 }
 
 /// Reserves what is there now; another worker may have been quicker.
@@ -106,13 +95,13 @@ fn any_due(session: &mut impl Session, tables: &Tables, queue: &QueueName, cutof
 /// Attempts are read before payloads: a queue of large jobs that are all retried one by one would otherwise be read whole each time.
 fn reserve_from(
     session: &mut impl Session,
-    tables: &Tables,
+    broker: &SqlBroker<impl Database>,
     queue: &QueueName,
     max: usize,
-    cutoffs: Cutoffs,
     due: AnyDue,
 ) -> Result<Vec<Reservation>, SqlError> {
-    let found = candidates(session, tables, queue, max, cutoffs, due)?;
+    let tables = &broker.tables;
+    let found = candidates(session, broker, queue, max, due)?;
     let untried = batch::take(max, found.iter().map(|row| batch::stands_alone(count(row.tried), b"")));
     let found = &found[..untried.min(found.len())];
 
@@ -121,7 +110,7 @@ fn reserve_from(
     let taken = batch::take(max, alone);
     let ids: Vec<i64> = found[..taken].iter().map(|row| row.id).collect();
     for ids in padded(&ids) {
-        session.execute(tables.mark_reserved(ids.len()), SqlValues::new().int(cutoffs.now).ints(&ids))?;
+        session.execute(tables.mark_reserved(ids.len()), SqlValues::new().int(due.now).ints(&ids))?;
     }
     let reservation = |(row, body): (&Candidate, Vec<u8>)| {
         let held = ReservedRow { id: row.id, attempts: tables.attempts_held(row.tried) };
@@ -130,7 +119,7 @@ fn reserve_from(
             body,
             attempts: Some(count(row.tried + 1)),
             number: Some(row.id),
-            reserved_at: cutoffs.now,
+            reserved_at: due.now,
         }
     };
     Ok(found.iter().zip(bodies).take(taken).map(reservation).collect())
@@ -147,15 +136,15 @@ struct Candidate {
 
 fn candidates(
     session: &mut impl Session,
-    tables: &Tables,
+    broker: &SqlBroker<impl Database>,
     queue: &QueueName,
     max: usize,
-    cutoffs: Cutoffs,
     due: AnyDue,
 ) -> Result<Vec<Candidate>, SqlError> {
     let limit = i64::try_from(max).unwrap_or(i64::MAX);
+    let expired = broker.settings.expired_before(due.now);
     let mut found = Vec::new();
-    for (any, sql, second) in [(due.ready, tables.ready(), cutoffs.now), (due.expired, tables.expired(), cutoffs.expired)] {
+    for (any, sql, second) in [(due.ready, broker.tables.ready(), due.now), (due.expired, broker.tables.expired(), expired)] {
         if any {
             let rows = session.query(sql, SqlValues::new().text(queue.as_str()).int(second).int(limit))?;
             found.extend(rows.iter().filter_map(candidate));

@@ -1,12 +1,13 @@
-//! The tables: created when missing, checked when present.
+//! The tables: created when missing, in a database of our own; checked when present.
 
 use ferry_core::dialect::Family;
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, OwnTable};
 use crate::error::SqlError;
 use crate::session::{Row, Session};
 use crate::statements::{FAILED_COLUMNS, JOB_COLUMNS, Tables};
 use crate::values::SqlValues;
+use crate::{control, idempotency, status};
 
 /// Makes sure that the tables and our index exist, and remembers which of the family's columns they have. Takes no lock when they
 /// exist.
@@ -16,11 +17,20 @@ pub(crate) fn ensure(session: &mut impl Session, tables: &Tables) -> Result<(), 
         Some(name) => state_of_failed(session, tables, name)?,
         None => TableState::Present,
     };
+    tables.note_failed(failed == TableState::Present);
     let indexed = session.query(tables.dialect().index_exists(), SqlValues::new().text(&tables.due_index()))?;
     if jobs == TableState::Present && failed == TableState::Present && !indexed.is_empty() {
         return Ok(());
     }
+    if !tables.dialect().creates_tables() {
+        // What is missing beside the jobs is missed when it is needed: a failed job stays where it is until then.
+        return match jobs {
+            TableState::Present => Ok(()),
+            TableState::Missing => Err(SqlError::MissingTable(tables.jobs_name().to_owned())),
+        };
+    }
     session.transaction(|session| {
+        tables.note_failed(true);
         let statements = [
             (jobs == TableState::Missing).then(|| tables.create_jobs()),
             (failed == TableState::Missing).then(|| tables.create_failed()).flatten(),
@@ -30,10 +40,32 @@ pub(crate) fn ensure(session: &mut impl Session, tables: &Tables) -> Result<(), 
     })
 }
 
-/// The statements that make a new store, for those who run them themselves.
+/// The statements that make a new store, for those who run them themselves: on a server, all tables.
 pub(crate) fn statements(tables: &Tables) -> Vec<String> {
     let failed = tables.create_failed();
-    [tables.create_jobs(), tables.create_due_index()].into_iter().chain(failed).collect()
+    let of_think_queue = [tables.create_jobs(), tables.create_due_index()].into_iter().chain(failed);
+    if tables.dialect().creates_tables() {
+        return of_think_queue.collect();
+    }
+    of_think_queue.chain(OWN_TABLES.iter().flat_map(|table| creation(tables.dialect(), table))).collect()
+}
+
+/// The tables of our own.
+const OWN_TABLES: [&OwnTable; 4] = [&control::FLAGS, &control::WORKERS, &status::TABLE, &idempotency::TABLE];
+
+fn creation(dialect: &dyn Dialect, table: &OwnTable) -> impl Iterator<Item = String> {
+    [Some(dialect.create_own(table)), table.create_expiry_index(dialect)].into_iter().flatten()
+}
+
+/// Before a write to a table of our own: makes it where it is missing.
+pub(crate) fn ensure_own(session: &mut impl Session, dialect: &dyn Dialect, table: &OwnTable) -> Result<(), SqlError> {
+    if table_exists(session, dialect, table.name)? {
+        return Ok(());
+    }
+    if !dialect.creates_tables() {
+        return Err(SqlError::MissingTable(table.name.to_owned()));
+    }
+    creation(dialect, table).try_for_each(|sql| session.execute(sql, SqlValues::new()).map(|_| ()))
 }
 
 /// Whether there is such a table.

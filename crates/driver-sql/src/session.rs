@@ -1,5 +1,7 @@
 //! One connection to a database, with blocking calls.
 
+use std::time::Duration;
+
 use crate::error::SqlError;
 use crate::values::SqlValues;
 
@@ -19,15 +21,26 @@ pub trait Session: Sized {
     /// Runs one statement that inserts rows, and returns the id of the last.
     fn insert(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<i64, SqlError>;
 
-    /// Does `work` in one transaction.
-    fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError>;
+    /// Does `work` in one transaction. A server that rolls it back because of a conflict with another one (a deadlock, a failed
+    /// serialisation) has it done again.
+    fn transaction<T>(&mut self, work: impl FnMut(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError>;
+
+    /// Milliseconds since 1970 by the database's clock.
+    fn now_ms(&mut self) -> Result<i64, SqlError>;
 
     /// From now on, commits of this connection do not wait for the disk. For what may be lost with the power: statuses, reports
     /// of workers. They must not hold up whoever renews a lease.
     fn relax_durability(&mut self) -> Result<(), SqlError>;
 
+    /// Before each operation: whether the other side has kept the connection. One that it has closed is replaced.
+    fn is_alive(&self) -> bool {
+        true
+    }
+
     /// Before each operation: whether the connection may still be used.
-    fn check(&self) -> Result<(), SqlError>;
+    fn check(&self) -> Result<(), SqlError> {
+        Ok(())
+    }
 
     /// Closes the connection and waits until it is closed.
     fn close(self);
@@ -45,4 +58,21 @@ pub trait Row {
     fn text(&self, column: usize) -> String {
         String::from_utf8_lossy(&self.bytes(column)).into_owned()
     }
+}
+
+/// How often the database may roll back because of conflicts before the caller hears of it.
+const CONFLICTS: u32 = 20;
+
+/// Does `work` again when the database rolled it back because of a conflict with another transaction.
+pub(crate) fn repeat_after_conflicts<S, T>(
+    session: &mut S,
+    mut work: impl FnMut(&mut S) -> Result<T, SqlError>,
+) -> Result<T, SqlError> {
+    for number in 1..CONFLICTS {
+        match work(session) {
+            Err(error) if error.is_conflict() => std::thread::sleep(Duration::from_millis(u64::from(number))),
+            result => return result,
+        }
+    }
+    work(session)
 }

@@ -3,6 +3,14 @@
 use ferry_core::clock::{Clock, SystemClock};
 use ferry_core::config::FailedStore;
 use ferry_core::dialect::Family;
+use ferry_core::job::Due;
+
+use crate::error::SqlError;
+use crate::session::Session;
+use crate::values::SqlValue;
+
+/// No reservation is older than the least number, so none has expired.
+const NEVER: i64 = i64::MIN;
 
 /// How jobs are kept, for every kind of database.
 #[derive(Debug, Clone)]
@@ -13,24 +21,48 @@ pub struct Settings {
     pub retry_after: Option<u32>,
     /// Whether failed jobs are kept. When discarded, no table of failed jobs is created or read.
     pub failed: FailedStore,
-    /// A fixed unix second for tests. `None` is the machine's clock, which for a local file is the database's clock.
+    /// A fixed unix second for tests. `None` is the database's clock.
     pub now: Option<i64>,
 }
 
 impl Settings {
-    /// The unix second by which due times and leases are judged.
-    pub(crate) fn now(&self) -> i64 {
+    /// The unix second by which due times and leases are judged: that of the database when the statement runs.
+    pub(crate) fn now(&self) -> SqlValue<'static> {
+        self.later(0)
+    }
+
+    /// So many seconds later.
+    pub(crate) fn later(&self, seconds: i64) -> SqlValue<'static> {
+        self.now.map_or(SqlValue::Now(seconds), |now| SqlValue::Int(now.saturating_add(seconds)))
+    }
+
+    /// The second in which a new job is due.
+    pub(crate) fn due(&self, due: Due) -> SqlValue<'static> {
+        match due {
+            Due::Now => self.now(),
+            Due::After(seconds) => self.later(seconds),
+            Due::At(second) => SqlValue::Int(second),
+        }
+    }
+
+    /// A reservation made at this second or before has expired.
+    pub(crate) fn expired(&self) -> SqlValue<'static> {
+        self.retry_after.map_or(SqlValue::Int(NEVER), |seconds| self.later(-i64::from(seconds)))
+    }
+
+    /// The same where now is known.
+    pub(crate) fn expired_before(&self, now: i64) -> i64 {
+        self.retry_after.map_or(NEVER, |seconds| now.saturating_sub(i64::from(seconds)))
+    }
+
+    /// What the database's clock shows, in milliseconds.
+    pub(crate) fn now_ms(&self, session: &mut impl Session) -> Result<i64, SqlError> {
+        self.now.map_or_else(|| session.now_ms(), |now| Ok(now * 1000))
+    }
+
+    /// The second of a failure, by the clock of this machine, as think-queue writes it.
+    pub(crate) fn failed_at(&self) -> i64 {
         self.now.unwrap_or_else(|| SystemClock.now())
-    }
-
-    /// The same in milliseconds.
-    pub(crate) fn now_ms(&self) -> i64 {
-        self.now.map_or_else(|| SystemClock.now_ms(), |now| now * 1000)
-    }
-
-    /// A reservation made at this second or before has expired. `None`: none ever does.
-    pub(crate) fn expired_before(&self, now: i64) -> Option<i64> {
-        self.retry_after.map(|seconds| now - i64::from(seconds))
     }
 
     pub(crate) fn keeps_failed(&self) -> bool {

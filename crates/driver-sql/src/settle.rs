@@ -18,14 +18,13 @@ use crate::values::SqlValues;
 /// Settles the batch in one transaction; burials get one of their own behind it, so that a failed store that refuses holds up
 /// nothing else.
 pub(crate) fn settle(broker: &SqlBroker<impl Database>, batch: &[Settle]) -> Result<Vec<SettleResult>> {
-    let now = broker.settings.now();
     let mut results = vec![SettleResult::Lost; batch.len()];
     let (burials, others): (Vec<_>, Vec<_>) =
         batch.iter().enumerate().partition(|(_, item)| matches!(item.settlement, Settlement::Bury(_)));
     broker.run(Role::Settle, |session| {
-        let times = Times { now, now_local: broker.zone.get().to_local(now) };
+        let failed_at = broker.zone.get().to_local(broker.settings.failed_at());
         for part in [others, burials] {
-            for index in settle_part(session, &broker.tables, &part, times)? {
+            for index in settle_part(session, broker, &part, failed_at)? {
                 results[index] = SettleResult::Applied;
             }
         }
@@ -38,43 +37,37 @@ pub(crate) fn extend(broker: &SqlBroker<impl Database>, claims: &[Claim]) -> Res
     if claims.is_empty() {
         return Ok(Vec::new());
     }
-    let (now, tables) = (broker.settings.now(), &broker.tables);
+    let tables = &broker.tables;
     broker.run(Role::Settle, |session| {
         session.transaction(|session| {
             let mut fence = fence(session, tables, claims.iter())?;
             let kept: Vec<Option<ReservedRow>> = claims.iter().map(|claim| fence.pass(&claim.receipt)).collect();
             let ids: Vec<i64> = kept.iter().flatten().map(|held| held.id).collect();
             for ids in padded(&ids) {
-                session.execute(tables.extend(ids.len()), SqlValues::new().int(now).ints(&ids))?;
+                session.execute(tables.extend(ids.len()), SqlValues::new().second(broker.settings.now()).ints(&ids))?;
             }
             Ok(kept.iter().map(|kept| if kept.is_some() { ExtendResult::Kept } else { ExtendResult::Lost }).collect())
         })
     })
 }
 
-/// The second of a batch, in UTC and in the zone of the table of failed jobs.
-#[derive(Clone, Copy)]
-struct Times {
-    now: i64,
-    now_local: i64,
-}
-
 /// An item and its index in the batch.
 type Indexed<'a> = (usize, &'a Settle);
 
-/// Settles some items and returns the indexes of those that were ours.
-fn settle_part<S: Session>(
-    session: &mut S,
-    tables: &Tables,
+/// Settles some items and returns the indexes of those that were ours. `failed_at` is the second in the zone of the table of failed
+/// jobs.
+fn settle_part<D: Database>(
+    session: &mut D::Session,
+    broker: &SqlBroker<D>,
     items: &[Indexed<'_>],
-    times: Times,
+    failed_at: i64,
 ) -> Result<Vec<usize>, SqlError> {
     let changes = items.iter().any(|(_, item)| !matches!(item.settlement, Settlement::Leave));
-    let work = |session: &mut S| {
-        let mut fence = fence(session, tables, items.iter().map(|(_, item)| &item.claim))?;
+    let work = |session: &mut D::Session| {
+        let mut fence = fence(session, &broker.tables, items.iter().map(|(_, item)| &item.claim))?;
         let ours: Vec<(ReservedRow, Indexed<'_>)> =
             items.iter().filter_map(|(index, item)| Some((fence.pass(&item.claim.receipt)?, (*index, *item)))).collect();
-        apply(session, tables, &ours, times)?;
+        apply(session, broker, &ours, failed_at)?;
         Ok(ours.iter().map(|(_, (index, _))| *index).collect())
     };
     match (items.is_empty(), changes) {
@@ -94,18 +87,23 @@ fn fence<'a>(session: &mut impl Session, tables: &Tables, claims: impl Iterator<
     Ok(Fence::of(reserved))
 }
 
-fn apply(session: &mut impl Session, tables: &Tables, ours: &[(ReservedRow, Indexed<'_>)], times: Times) -> Result<(), SqlError> {
-    let now = times.now;
+fn apply<D: Database>(
+    session: &mut D::Session,
+    broker: &SqlBroker<D>,
+    ours: &[(ReservedRow, Indexed<'_>)],
+    failed_at: i64,
+) -> Result<(), SqlError> {
+    let (tables, settings) = (&broker.tables, &broker.settings);
     let mut removed = Vec::new();
     let mut given_back = Vec::new();
-    // By the second at which they are due again.
+    // By the seconds after which they are due again.
     let mut released: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     for (held, (_, item)) in ours {
         match &item.settlement {
             Settlement::Delete => removed.push(held.id),
-            Settlement::Release { delay } => released.entry(now.saturating_add(*delay)).or_default().push(held.id),
+            Settlement::Release { delay } => released.entry(*delay).or_default().push(held.id),
             Settlement::Bury(failure) => {
-                bury(session, tables, held.id, &item.claim, failure, times.now_local)?;
+                bury(session, tables, held.id, &item.claim, failure, failed_at)?;
                 removed.push(held.id);
             }
             // It keeps its id and with it its position at the head.
@@ -113,13 +111,13 @@ fn apply(session: &mut impl Session, tables: &Tables, ours: &[(ReservedRow, Inde
             Settlement::Leave => {}
         }
     }
-    for (due, ids) in released {
+    for (delay, ids) in released {
         for ids in padded(&ids) {
-            session.execute(tables.release(ids.len()), SqlValues::new().int(due).ints(&ids))?;
+            session.execute(tables.release(ids.len()), SqlValues::new().second(settings.later(delay)).ints(&ids))?;
         }
     }
     for ids in padded(&given_back) {
-        session.execute(tables.give_back(ids.len()), SqlValues::new().int(now).ints(&ids))?;
+        session.execute(tables.give_back(ids.len()), SqlValues::new().second(settings.now()).ints(&ids))?;
     }
     for ids in padded(&removed) {
         session.execute(tables.delete(ids.len()), SqlValues::new().ints(&ids))?;
@@ -133,7 +131,7 @@ fn bury(
     id: i64,
     claim: &Claim,
     failure: &Failure,
-    now_local: i64,
+    failed_at: i64,
 ) -> Result<(), SqlError> {
     let Some(sql) = tables.bury() else { return Ok(()) };
     let exception = trailer::with_trailer(failure, id);
@@ -142,6 +140,6 @@ fn bury(
         .text(claim.queue.as_str())
         .bytes(&failure.payload)
         .text(&exception)
-        .int(now_local);
+        .int(failed_at);
     session.execute(sql, values).map(|_| ())
 }

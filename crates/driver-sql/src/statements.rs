@@ -10,7 +10,7 @@
 //!
 //! Lists of ids are padded to powers of two by repeating their last, so that few different texts fill the statement cache.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ferry_core::broker::State;
 use ferry_core::dialect::{Counting, Family, JobColumns};
@@ -35,13 +35,23 @@ pub(crate) struct Tables {
     /// Which of the family's columns were found. Looked at whenever a connection is made, so that a migrated table is noticed.
     job_columns: AtomicUsize,
     failed_at: AtomicUsize,
+    /// Whether the table of failed jobs was there when the last connection was made.
+    has_failed: AtomicBool,
 }
 
 impl Tables {
     /// `failed` is `None` when failed jobs are discarded.
     pub(crate) fn new(dialect: &'static dyn Dialect, family: Family, jobs: &str, failed: Option<&str>) -> Self {
         let failed = failed.map(str::to_owned);
-        Self { dialect, family, jobs: jobs.to_owned(), failed, job_columns: AtomicUsize::new(0), failed_at: AtomicUsize::new(0) }
+        Self {
+            dialect,
+            family,
+            jobs: jobs.to_owned(),
+            failed,
+            job_columns: AtomicUsize::new(0),
+            failed_at: AtomicUsize::new(0),
+            has_failed: AtomicBool::new(true),
+        }
     }
 
     pub(crate) fn dialect(&self) -> &'static dyn Dialect {
@@ -74,6 +84,11 @@ impl Tables {
         self.failed_at.store(index, Ordering::Relaxed);
     }
 
+    /// Remembers whether there is a table of failed jobs.
+    pub(crate) fn note_failed(&self, present: bool) {
+        self.has_failed.store(present, Ordering::Relaxed);
+    }
+
     fn columns(&self) -> &'static JobColumns {
         let all = self.family.job_columns();
         all.get(self.job_columns.load(Ordering::Relaxed)).unwrap_or(&all[0])
@@ -84,8 +99,10 @@ impl Tables {
         all.get(self.failed_at.load(Ordering::Relaxed)).unwrap_or(&all[0])
     }
 
+    /// The table of failed jobs, for those who read it. `None` when there is none.
     fn failed(&self) -> Option<String> {
-        Some(self.dialect.quoted(self.failed.as_deref()?))
+        let name = self.failed.as_deref().filter(|_| self.has_failed.load(Ordering::Relaxed))?;
+        Some(self.dialect.quoted(name))
     }
 
     fn jobs(&self) -> String {
@@ -179,12 +196,12 @@ impl Tables {
 
     // Reserve.
 
-    /// Whether any row is ready, and whether any reservation has expired: 1 or 0 each. Takes no write lock. Parameters: queue, now,
-    /// and the second before which reservations have expired.
+    /// Whether any row is ready, and whether any reservation has expired: 1 or 0 each; and now. Takes no write lock. Parameters:
+    /// queue, now, and the second before which reservations have expired.
     pub(crate) fn any_due(&self) -> String {
         let jobs = self.jobs();
         let exists = |condition: String| format!("CASE WHEN EXISTS (SELECT 1 FROM {jobs} WHERE {condition}) THEN 1 ELSE 0 END");
-        format!("SELECT {}, {}", exists(self.is_ready()), exists(self.has_expired("?3")))
+        format!("SELECT {}, {}, ?2", exists(self.is_ready()), exists(self.has_expired("?3")))
     }
 
     /// Id, tries so far and due second of the first rows that are ready. Parameters: queue, now, limit.
@@ -204,7 +221,8 @@ impl Tables {
 
     fn select_candidates(&self, condition: &str, order: &str) -> String {
         let (jobs, tried, available_at) = (self.jobs(), self.tried(), self.columns().available_at);
-        format!("SELECT id, {tried}, {available_at} FROM {jobs} WHERE {condition} ORDER BY {order} LIMIT ?3")
+        let lock = self.dialect.row_lock_skipping();
+        format!("SELECT id, {tried}, {available_at} FROM {jobs} WHERE {condition} ORDER BY {order} LIMIT ?3{lock}")
     }
 
     /// The order in which jobs are reserved: by due second; in one second, jobs that were tried before come behind fresh ones.
@@ -234,7 +252,8 @@ impl Tables {
 
     /// The fence: id and attempts of those that are reserved.
     pub(crate) fn reserved(&self, ids: usize) -> String {
-        format!("SELECT id, attempts FROM {} WHERE id IN ({}) AND {}", self.jobs(), marks(1, ids), self.is_reserved())
+        let (jobs, marks, reserved) = (self.jobs(), marks(1, ids), self.is_reserved());
+        format!("SELECT id, attempts FROM {jobs} WHERE id IN ({marks}) AND {reserved}{}", self.dialect.row_lock())
     }
 
     pub(crate) fn delete(&self, ids: usize) -> String {
@@ -274,7 +293,8 @@ impl Tables {
 
     /// Parameters: connection, queue, payload, exception, the local second. `None` when failed jobs are discarded.
     pub(crate) fn bury(&self) -> Option<String> {
-        let failed = self.failed()?;
+        // Not only where it is there: a failed job must not be lost because its table is missing.
+        let failed = self.dialect.quoted(self.failed.as_deref()?);
         Some(format!(
             "INSERT INTO {failed} (connection, queue, payload, exception, {}) VALUES (?1, ?2, ?3, ?4, {})",
             self.failed_at(),

@@ -15,7 +15,7 @@ use crate::session::{Row, Session};
 use crate::values::SqlValues;
 
 /// Fields as a JSON object, by the id of the job. Times are milliseconds since 1970.
-const TABLE: OwnTable = OwnTable {
+pub(crate) const TABLE: OwnTable = OwnTable {
     name: "ferry_status",
     columns: &[("id", DatabaseKind::Key), ("expires", DatabaseKind::Int), ("fields", DatabaseKind::Text)],
 };
@@ -23,10 +23,11 @@ const TABLE: OwnTable = OwnTable {
 /// Statuses go over a connection whose commits do not wait for the disk: one may be lost with the power.
 impl<D: Database> StatusStore for SqlBroker<D> {
     fn update(&self, updates: &[StatusUpdate]) -> Result<()> {
-        let (now, dialect) = (self.settings.now_ms(), self.database.dialect());
+        let dialect = self.database.dialect();
         self.run(Role::Status, |session| {
             session.relax_durability()?;
             session.transaction(|session| {
+                let now = self.settings.now_ms(session)?;
                 expiring::prepare(session, dialect, &TABLE, now)?;
                 updates.iter().try_for_each(|update| update_one(session, dialect, update, now))
             })
@@ -34,17 +35,18 @@ impl<D: Database> StatusStore for SqlBroker<D> {
     }
 
     fn find(&self, id: &str) -> Result<Option<Status>> {
-        let now = self.settings.now_ms();
         self.run(Role::Status, |session| {
             if !table_exists(session, self.database.dialect(), TABLE.name)? {
                 return Ok(None);
             }
+            let now = self.settings.now_ms(session)?;
             Ok(known_fields(session, id, now)?.and_then(|fields| Status::of(id, &fields)))
         })
     }
 }
 
 fn update_one(session: &mut impl Session, dialect: &dyn Dialect, update: &StatusUpdate, now: i64) -> Result<(), SqlError> {
+    TABLE.lock_row(session, dialect, &update.id)?;
     let known = known_fields(session, &update.id, now)?;
     let status = known.as_ref().and_then(|fields| Status::of(&update.id, fields));
     if !update.precondition().admits(status.map(|status| (status.state, status.attempts)), update.attempts()) {

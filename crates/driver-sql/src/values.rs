@@ -7,6 +7,8 @@ pub enum SqlValue<'a> {
     Null,
     /// A whole number.
     Int(i64),
+    /// The unix second by the database's clock when the statement runs, and so many seconds later.
+    Now(i64),
     /// A text.
     Text(&'a str),
     /// A payload: stored as text where it is UTF-8, so that PHP sees a string, and as bytes otherwise.
@@ -14,7 +16,7 @@ pub enum SqlValue<'a> {
 }
 
 /// The values of one statement, in the order of its parameters.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct SqlValues<'a>(Vec<SqlValue<'a>>);
 
 impl<'a> SqlValues<'a> {
@@ -24,6 +26,11 @@ impl<'a> SqlValues<'a> {
 
     pub(crate) fn int(self, value: i64) -> Self {
         self.and(SqlValue::Int(value))
+    }
+
+    /// A second of the broker's clock.
+    pub(crate) fn second(self, second: SqlValue<'a>) -> Self {
+        self.and(second)
     }
 
     pub(crate) fn ints(mut self, values: &[i64]) -> Self {

@@ -249,8 +249,16 @@ fn redis(settings: &Settings<'_>, tls_by_scheme: bool) -> Result<RedisConfig> {
     })
 }
 
-fn failed_table(settings: &Settings<'_>, failed: &FailedSection) -> String {
-    settings.text("failed_table").or_else(|| failed.table.clone()).unwrap_or_else(|| "failed_jobs".to_owned())
+/// Names of the tables of jobs and of failed jobs.
+fn tables(settings: &Settings<'_>, failed: &FailedSection) -> Result<(String, String)> {
+    let prefix = settings.text("prefix").unwrap_or_default();
+    let failed = settings.text("failed_table").or_else(|| failed.table.clone());
+    let named = |table: String| match prefix.len() + table.len() {
+        // The longest name of PostgreSQL, one byte less than that of MySQL.
+        0..=63 => Ok([prefix.as_str(), &table].concat()),
+        _ => Err(settings.wrong("prefix", "makes the name of a table longer than 63 characters")),
+    };
+    Ok((named(settings.required_text("table")?)?, named(failed.unwrap_or_else(|| "failed_jobs".to_owned()))?))
 }
 
 fn sqlite(settings: &Settings<'_>, failed: &FailedSection) -> Result<SqliteConfig> {
@@ -261,25 +269,27 @@ fn sqlite(settings: &Settings<'_>, failed: &FailedSection) -> Result<SqliteConfi
             .wrong("path", "must be a file on disk: jobs in SQLite's memory would be seen by one connection only")
             .with_advice("for jobs in memory use type `memory`"));
     }
-    Ok(SqliteConfig {
-        path,
-        table: settings.required_text("table")?,
-        failed_table: failed_table(settings, failed),
-        busy_timeout: settings.seconds("busy_timeout")?,
-    })
+    let (table, failed_table) = tables(settings, failed)?;
+    Ok(SqliteConfig { path, table, failed_table, busy_timeout: settings.seconds("busy_timeout")? })
 }
 
 fn sql_server(settings: &Settings<'_>, failed: &FailedSection, port: u16) -> Result<SqlServerConfig> {
-    let (address, tls_by_host) = address(settings, settings.number("port").unwrap_or(port))?;
+    let (address, tls_by_host) = match settings.path("socket") {
+        Some(path) => (Address::Unix(path), false),
+        None => address(settings, settings.number("port").unwrap_or(port))?,
+    };
+    let (table, failed_table) = tables(settings, failed)?;
     Ok(SqlServerConfig {
         tls: tls(settings, tls_by_host, &address)?,
         address,
         username: settings.text("username"),
         password: settings.secret("password"),
         database: settings.required_text("database")?,
-        table: settings.required_text("table")?,
-        failed_table: failed_table(settings, failed),
+        table,
+        failed_table,
         connect_timeout: settings.seconds("connection_timeout")?,
+        io_timeout: settings.seconds("read_timeout")?,
+        poll_interval: settings.seconds("poll_interval")?,
     })
 }
 

@@ -287,6 +287,10 @@ pub struct SqlServerConfig {
     pub failed_table: String,
     /// How long connecting may take. Defaults to 5 s.
     pub connect_timeout: Duration,
+    /// How long an answer may take. Defaults to 10 s. Never zero.
+    pub io_timeout: Duration,
+    /// The longest pause between two looks of an idle worker. Defaults to 250 ms. Never zero.
+    pub poll_interval: Duration,
 }
 
 /// A RabbitMQ server or several.

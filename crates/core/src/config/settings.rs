@@ -152,9 +152,14 @@ impl<'a> Settings<'a> {
         holding!(self.setting(name), Setting::Secret)
     }
 
+    /// A path, when there is one.
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
+        holding!(self.setting(name), Setting::Path)
+    }
+
     /// A path that must be there.
     pub(super) fn required_path(&self, name: &str) -> Result<PathBuf> {
-        self.must(name, holding!(self.setting(name), Setting::Path))
+        self.must(name, self.path(name))
     }
 
     /// A queue name that has a default.

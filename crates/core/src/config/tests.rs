@@ -321,6 +321,10 @@ fn what_is_wrong_is_named_with_its_connection_and_what_to_do() {
         (vec![("type", "database".into()), ("driver", "oracle".into())], vec!["`driver` must be a database"]),
         (vec![("host", "h".into())], vec!["`type` is missing"]),
         (vec![("type", "mysql".into())], vec!["`database` is missing"]),
+        (
+            vec![("type", "mysql".into()), ("database", "d".into()), ("prefix", "p".repeat(60).as_str().into())],
+            vec!["`prefix` makes the name of a table longer"],
+        ),
         (vec![("type", "sqlite".into())], vec!["`path` is missing"]),
         (vec![("type", "sqlite".into()), ("path", ":memory:".into())], vec!["type `memory`"]),
         (vec![("type", "sqlite".into()), ("path", "/x".into()), ("table", "a b".into())], vec!["`table`", "underscores"]),
@@ -402,6 +406,30 @@ fn amqp_dsns_are_taken_apart() {
     assert_eq!((full.addresses, full.username.as_str()), (vec![tcp("h", 5671)], "u"));
     assert_eq!(full.arguments, [("x-max-length".to_owned(), Value::Int(10))]);
     assert_eq!(amqp("amqp://?hosts=a,b:1").addresses, [tcp("a", 5672), tcp("b", 1)]);
+}
+
+#[test]
+fn a_database_server_takes_think_phps_keys() {
+    let pairs = [
+        ("type", "database".into()),
+        ("driver", "mysql".into()),
+        ("hostname", "db".into()),
+        ("hostport", "3307".into()),
+        ("username", "u".into()),
+        ("password", "p".into()),
+        ("database", "shop".into()),
+        ("charset", "utf8mb4".into()),
+        ("prefix", "tp_".into()),
+        ("persistent", Value::Bool(true)),
+    ];
+    let DriverConfig::Mysql(server) = connection(pairs).driver else { panic!() };
+    assert_eq!((server.address, server.database.as_str()), (tcp("db", 3307), "shop"));
+    assert_eq!((server.table.as_str(), server.failed_table.as_str()), ("tp_jobs", "tp_failed_jobs"));
+    let DriverConfig::Mysql(server) = dsn("mysql://u:p@localhost/d?unix_socket=/run/db.sock&poll_interval=0.1").driver else {
+        panic!()
+    };
+    assert_eq!(server.address, Address::Unix("/run/db.sock".into()));
+    assert_eq!(server.poll_interval, Duration::from_millis(100));
 }
 
 #[test]

@@ -8,6 +8,19 @@ use crate::dialect::{DatabaseKind, Dialect, OwnTable};
 pub(super) struct SqliteDialect;
 
 impl Dialect for SqliteDialect {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn creates_tables(&self) -> bool {
+        true
+    }
+
+    /// A transaction has the write lock of the file from its first step.
+    fn row_lock(&self) -> &'static str {
+        ""
+    }
+
     fn quoted(&self, name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))
     }

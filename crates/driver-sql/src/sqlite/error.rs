@@ -11,12 +11,15 @@ use crate::error::SqlError;
 pub(super) fn explain(error: SqlError, location: &DatabaseFile) -> Error {
     let file = format!("SQLite file {}", location.path.display());
     match error {
-        SqlError::Database(error) => of_database(error, location, &file),
+        SqlError::Database(error) | SqlError::Uncertain(error) => of_database(error, location, &file),
         SqlError::Runtime(error) => Error::new(ErrorKind::Connection, format!("open {file}")).with_source(error),
         SqlError::Replaced => Error::new(ErrorKind::Refused, format!("{file} was deleted or replaced while it was in use"))
             .with_advice(
                 "nothing was written; the next call opens what is there now. Stop all workers before replacing the file",
             ),
+        // They are created when the connection is made.
+        SqlError::MissingTable(table) => Error::new(ErrorKind::Refused, format!("{file} has no table `{table}` any more"))
+            .with_advice("the next call creates it again"),
         SqlError::Unsuitable(why) => {
             Error::new(ErrorKind::Refused, format!("{file} cannot be used: {why}")).with_advice("use a new file on a local disk")
         }

@@ -5,11 +5,8 @@ mod dialect;
 mod error;
 mod facts;
 mod file;
-pub mod fork_gate;
 mod poll_interval;
 mod session;
-
-use std::sync::RwLockReadGuard;
 
 use ferry_core::Error;
 use ferry_core::broker::Fact;
@@ -39,14 +36,9 @@ impl SqliteBroker {
 impl Database for DatabaseFile {
     type Session = SqliteSession;
     type Waiter = CommitWatch;
-    type OperationGuard = RwLockReadGuard<'static, ()>;
 
     fn dialect(&self) -> &'static dyn Dialect {
         &SqliteDialect
-    }
-
-    fn operation(&self) -> Self::OperationGuard {
-        fork_gate::operation()
     }
 
     fn open(&self) -> Result<SqliteSession, SqlError> {

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use ferry_core::clock::{Clock, SystemClock};
 use ferry_support::threads::with_signals_blocked;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteSynchronous};
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Row as _};
@@ -101,11 +102,16 @@ impl Session for SqliteSession {
     }
 
     /// It holds the write lock from its first step, so that it never has to be upgraded.
-    fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
+    fn transaction<T>(&mut self, mut work: impl FnMut(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
         self.execute("BEGIN IMMEDIATE", SqlValues::new())?;
         let result = work(self)?;
         self.execute("COMMIT", SqlValues::new())?;
         Ok(result)
+    }
+
+    /// The clock of a local file is the machine's.
+    fn now_ms(&mut self) -> Result<i64, SqlError> {
+        Ok(SystemClock.now_ms())
     }
 
     fn relax_durability(&mut self) -> Result<(), SqlError> {
@@ -150,6 +156,7 @@ fn arguments(values: SqlValues<'_>) -> Result<SqliteArguments, SqlError> {
         let added = match value {
             SqlValue::Null => arguments.add(None::<i64>),
             SqlValue::Int(number) => arguments.add(number),
+            SqlValue::Now(later) => arguments.add(SystemClock.now().saturating_add(later)),
             SqlValue::Text(text) => arguments.add(text),
             SqlValue::Bytes(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => arguments.add(text),

@@ -1,7 +1,7 @@
 //! Keeps forks apart from operations in other threads: a fork waits until no operation is under way, and holds up those that follow.
 //!
-//! A child that is forked in the middle of an operation inherits SQLite's mutexes and its table of locks as they are at that moment,
-//! without the thread that would release them.
+//! A child that is forked in the middle of an operation inherits the library's mutexes, SQLite's table of locks and the sockets of
+//! servers as they are at that moment, without the thread that would release them.
 
 use std::cell::Cell;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
