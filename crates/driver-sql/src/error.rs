@@ -48,10 +48,9 @@ impl SqlError {
     /// Whether the connection is gone or cannot be trusted any more.
     pub(crate) fn is_disconnection(&self) -> bool {
         match self {
-            SqlError::Database(error) | SqlError::Uncertain(error) => matches!(
-                error,
-                sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed
-            ),
+            SqlError::Database(error) | SqlError::Uncertain(error) => {
+                matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed)
+            }
             _ => false,
         }
     }

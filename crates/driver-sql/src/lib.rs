@@ -34,6 +34,7 @@ mod failed;
 pub mod fork_gate;
 mod idempotency;
 mod placeholders;
+mod postgres;
 mod push;
 mod receipt;
 mod reserve;
@@ -48,5 +49,6 @@ mod trailer;
 mod values;
 
 pub use broker::SqlBroker;
+pub use postgres::PostgresBroker;
 pub use settings::Settings;
 pub use sqlite::SqliteBroker;

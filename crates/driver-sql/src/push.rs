@@ -58,7 +58,8 @@ pub(crate) fn insert_as(
     job: &NewJob<'_>,
     settings: &Settings,
 ) -> Result<(), SqlError> {
-    let values = SqlValues::new().text(queue.as_str()).second(settings.now()).bytes(&job.payload).second(settings.due(job.due)).int(id);
+    let values =
+        SqlValues::new().text(queue.as_str()).second(settings.now()).bytes(&job.payload).second(settings.due(job.due)).int(id);
     session.execute(tables.insert_as(), values).map(|_| ())
 }
 

@@ -36,7 +36,7 @@ fn reserve_before(
     queues: &[QueueName],
     max: usize,
 ) -> Result<Vec<Reservation>, SqlError> {
-    waiter.begin();
+    waiter.begin(queues);
     loop {
         waiter.before_query();
         let jobs = reserve_first(session, broker, queues, max)?;
@@ -59,16 +59,49 @@ fn reserve_first(
     max: usize,
 ) -> Result<Vec<Reservation>, SqlError> {
     for queue in queues {
-        let due = any_due(session, &broker.tables, queue, &broker.settings)?;
-        if !due.ready && !due.expired {
-            continue;
-        }
-        let jobs = session.transaction(|session| reserve_from(session, broker, queue, max, due))?;
+        let jobs = reserve_one_queue(session, broker, queue, max)?;
         if !jobs.is_empty() {
             return Ok(jobs);
         }
     }
     Ok(Vec::new())
+}
+
+fn reserve_one_queue(
+    session: &mut impl Session,
+    broker: &SqlBroker<impl Database>,
+    queue: &QueueName,
+    max: usize,
+) -> Result<Vec<Reservation>, SqlError> {
+    if let Some(sql) = broker.tables.reserve_at_once(max) {
+        return reserve_at_once(session, broker, queue, sql);
+    }
+    let due = any_due(session, &broker.tables, queue, &broker.settings)?;
+    if !due.ready && !due.expired {
+        return Ok(Vec::new());
+    }
+    session.transaction(|session| reserve_from(session, broker, queue, max, due))
+}
+
+/// Reserves in a single statement, which is a transaction of its own.
+fn reserve_at_once(
+    session: &mut impl Session,
+    broker: &SqlBroker<impl Database>,
+    queue: &QueueName,
+    sql: String,
+) -> Result<Vec<Reservation>, SqlError> {
+    let settings = &broker.settings;
+    let values = SqlValues::new().text(queue.as_str()).second(settings.now()).second(settings.expired());
+    let rows = session.query(sql, values)?;
+    let reserved = |row: &_| {
+        let candidate = candidate(row)?;
+        let reservation = reservation(&broker.tables, queue, &candidate, Row::bytes(row, 3), Row::int(row, 4)?);
+        Some((candidate, reservation))
+    };
+    let mut jobs: Vec<(Candidate, Reservation)> = rows.iter().filter_map(reserved).collect();
+    // Changed rows come in any order.
+    jobs.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(jobs.into_iter().map(|(_, job)| job).collect())
 }
 
 /// What a queue had a moment ago.
@@ -112,17 +145,19 @@ fn reserve_from(
     for ids in padded(&ids) {
         session.execute(tables.mark_reserved(ids.len()), SqlValues::new().int(due.now).ints(&ids))?;
     }
-    let reservation = |(row, body): (&Candidate, Vec<u8>)| {
-        let held = ReservedRow { id: row.id, attempts: tables.attempts_held(row.tried) };
-        Reservation {
-            claim: Claim { queue: queue.clone(), receipt: held.to_receipt() },
-            body,
-            attempts: Some(count(row.tried + 1)),
-            number: Some(row.id),
-            reserved_at: due.now,
-        }
-    };
+    let reservation = |(row, body)| reservation(tables, queue, row, body, due.now);
     Ok(found.iter().zip(bodies).take(taken).map(reservation).collect())
+}
+
+fn reservation(tables: &Tables, queue: &QueueName, row: &Candidate, body: Vec<u8>, now: i64) -> Reservation {
+    let held = ReservedRow { id: row.id, attempts: tables.attempts_held(row.tried) };
+    Reservation {
+        claim: Claim { queue: queue.clone(), receipt: held.to_receipt() },
+        body,
+        attempts: Some(count(row.tried + 1)),
+        number: Some(row.id),
+        reserved_at: now,
+    }
 }
 
 /// A row that can be reserved. Sorts in the order in which jobs are reserved.

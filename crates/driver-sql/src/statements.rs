@@ -171,7 +171,10 @@ impl Tables {
 
     pub(crate) fn create_due_index(&self) -> String {
         let JobColumns { reserved, reserved_at, available_at, .. } = *self.columns();
-        let columns = ["queue", reserved.unwrap_or(reserved_at), available_at, "attempts"];
+        let columns: Vec<&str> = ["queue", reserved.unwrap_or(reserved_at), available_at, "attempts"]
+            .into_iter()
+            .chain(self.dialect.indexed_key())
+            .collect();
         self.dialect.create_index(&self.due_index(), &self.jobs, &columns)
     }
 
@@ -200,23 +203,60 @@ impl Tables {
     /// queue, now, and the second before which reservations have expired.
     pub(crate) fn any_due(&self) -> String {
         let jobs = self.jobs();
-        let exists = |condition: String| format!("CASE WHEN EXISTS (SELECT 1 FROM {jobs} WHERE {condition}) THEN 1 ELSE 0 END");
+        // The order keeps PostgreSQL to the index: for a bare EXISTS it takes a scan of the table to be as good.
+        let exists = |condition: String| {
+            let order = self.order_of_index();
+            format!("CASE WHEN (SELECT 1 FROM {jobs} WHERE {condition} ORDER BY {order} LIMIT 1) IS NULL THEN 0 ELSE 1 END")
+        };
         format!("SELECT {}, {}, ?2", exists(self.is_ready()), exists(self.has_expired("?3")))
     }
 
     /// Id, tries so far and due second of the first rows that are ready. Parameters: queue, now, limit.
     pub(crate) fn ready(&self) -> String {
-        self.select_candidates(&self.is_ready(), &self.order())
+        self.select_candidates(&self.is_ready(), &self.order_of_index())
     }
 
     /// The same of the reservations that expired, those first that the index has first. Parameters: queue, the second before which
     /// reservations have expired, limit.
     pub(crate) fn expired(&self) -> String {
-        let order = match self.columns().reserved {
+        self.select_candidates(&self.has_expired("?2"), &self.order_of_index())
+    }
+
+    /// The order of the index among the rows of a queue that are ready, or reserved. PostgreSQL takes rows from the index in order only
+    /// when its column that is NULL for all of them is named as well.
+    fn order_of_index(&self) -> String {
+        match self.columns().reserved {
             Some(_) => self.order(),
             None => format!("{}, {}", self.columns().reserved_at, self.order()),
+        }
+    }
+
+    /// Reserves the first `most` rows at once, where the dialect can: those whose reservations expired among the ready ones, and only the
+    /// first where the first stands alone. Answers with id, tries so far, due second, payload and now. Parameters: queue, now, and the
+    /// second before which reservations have expired.
+    pub(crate) fn reserve_at_once(&self, most: usize) -> Option<String> {
+        let one_try = self.dialect.says_one_try("payload")?;
+        let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
+        let (jobs, tried, order, lock) = (self.jobs(), self.tried(), self.order_of_index(), self.dialect.row_lock_skipping());
+        let candidates = |condition: String| {
+            format!(
+                "SELECT id, {tried} AS tried, coalesce({available_at}, 0) AS due, payload FROM {jobs} WHERE {condition} \
+                 ORDER BY {order} LIMIT {most}{lock}"
+            )
         };
-        self.select_candidates(&self.has_expired("?2"), &order)
+        let (ready, expired) = (candidates(self.is_ready()), candidates(self.has_expired("?3")));
+        let reserved = reserved.map(|reserved| format!(", {reserved} = 1")).unwrap_or_default();
+        let raise = self.attempts_held(0);
+        Some(format!(
+            "WITH ready AS MATERIALIZED ({ready}), expired AS MATERIALIZED ({expired}), \
+             found AS (SELECT id, tried, due, CASE WHEN tried > 0 THEN true ELSE {one_try} END AS alone \
+             FROM (SELECT * FROM ready UNION ALL SELECT * FROM expired) AS candidates), \
+             ranked AS (SELECT id, tried, due, row_number() OVER line AS place, bool_or(alone) OVER line AS ends \
+             FROM found WINDOW line AS (ORDER BY due, tried, id)), \
+             taken AS (SELECT id, tried, due FROM ranked WHERE place = 1 OR (place <= {most} AND NOT ends)) \
+             UPDATE {jobs} AS job SET {reserved_at} = ?2, attempts = taken.tried + {raise}{reserved} FROM taken WHERE job.id = taken.id \
+             RETURNING job.id, taken.tried, taken.due, job.payload, job.{reserved_at}"
+        ))
     }
 
     fn select_candidates(&self, condition: &str, order: &str) -> String {

@@ -14,7 +14,7 @@ use std::io::Write;
 
 pub use link::{Direction, Fault, Link};
 pub use ports::free_port;
-pub use postgres::{PostgresDatabase, PostgresServer};
+pub use postgres::{PgBouncer, PostgresDatabase, PostgresServer};
 pub use rabbitmq::{AmqpNode, AmqpServer};
 pub use redis::{RedisAddress, RedisOptions, RedisServer};
 pub use temp_dir::TempDir;

@@ -4,6 +4,7 @@
 //! Only tests that stop or reconfigure a server start one of their own.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -252,4 +253,64 @@ fn end(process: &mut Child, signal: &str) {
     let _ = Command::new("kill").arg(signal).arg(process.id().to_string()).stderr(Stdio::null()).status();
     // Nothing is left to do about a process that is gone.
     let _ = process.wait();
+}
+
+/// A pooler before a server, in transaction mode: every transaction may get another session. Dropping it ends it.
+#[derive(Debug)]
+pub struct PgBouncer {
+    port: u16,
+    process: Child,
+    _folder: TempDir,
+}
+
+impl PgBouncer {
+    /// Starts one with these lines of pgbouncer.ini beside its own. `None`, with a loud line, when there is none here.
+    pub fn before(server: &PostgresServer, settings: &[&str]) -> Option<Self> {
+        let pooler = Path::new("/usr/sbin/pgbouncer");
+        if !pooler.exists() {
+            skip("PgBouncer is not installed (Debian: apt-get install pgbouncer)");
+            return None;
+        }
+        let folder = TempDir::new();
+        let (owner, group) = ids_of_server();
+        chown(folder.path(), owner, group).expect("root may give a folder away, and our own we own");
+        let port = free_port();
+        let (file, users) = (folder.path().join("pgbouncer.ini"), folder.path().join("users"));
+        let text = format!(
+            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={port}\nunix_socket_dir=\n\
+             auth_type=trust\nauth_file={}\npool_mode=transaction\ndefault_pool_size=4\n{}\n",
+            server.port,
+            users.display(),
+            settings.join("\n")
+        );
+        fs::write(&file, text).expect("our own folder can be written");
+        fs::write(&users, format!("\"{USER}\" \"\"\n")).expect("our own folder can be written");
+        let mut command = Command::new(pooler);
+        if let (Some(user), Some(group)) = (owner, group) {
+            command.uid(user).gid(group);
+        }
+        let process = command.arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let pooler = Self { port, process: process.expect("pgbouncer starts"), _folder: folder };
+        pooler.wait_until_ready();
+        Some(pooler)
+    }
+
+    /// The port of the loopback on which it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn wait_until_ready(&self) {
+        let deadline = Instant::now() + READY_WITHIN;
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+            assert!(Instant::now() < deadline, "pgbouncer was not ready within {READY_WITHIN:?}");
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        end(&mut self.process, "-TERM");
+    }
 }

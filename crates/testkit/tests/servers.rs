@@ -84,5 +84,8 @@ fn a_postgres_keeps_its_databases_apart_and_over_a_restart() {
     drop(two);
     server.stop();
     server.start_again();
-    assert_eq!((server.sql(&kept, "SELECT n FROM t"), server.sql(&kept, "SHOW max_connections")), ("7".to_owned(), "12".to_owned()));
+    assert_eq!(
+        (server.sql(&kept, "SELECT n FROM t"), server.sql(&kept, "SHOW max_connections")),
+        ("7".to_owned(), "12".to_owned())
+    );
 }

@@ -9,6 +9,7 @@ use ferry_core::dialect::Family;
 mod amqp;
 mod from_one;
 mod memory;
+mod postgres;
 mod redis;
 mod sqlite;
 
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     for (name, family) in [("think3", Family::Think3), ("think3_legacy", Family::Think3Legacy), ("think1", Family::Think1)] {
         tests.extend(tests_of(&format!("redis::{name}"), redis::Redis(family)));
         tests.extend(tests_of(&format!("sqlite::{name}"), sqlite::Sqlite(family)));
+        tests.extend(tests_of(&format!("postgres::{name}"), postgres::Postgres(family)));
     }
     for (name, family) in [("think3", Family::Think3), ("think1", Family::Think1)] {
         tests.extend(tests_of(&format!("memory::{name}"), memory::Memory(family)));
