@@ -14,7 +14,8 @@ use crate::session::{Row, Session};
 use crate::values::SqlValues;
 
 /// Names and numbers.
-pub(crate) const FLAGS: OwnTable = OwnTable { name: "ferry_flags", columns: &[("name", DatabaseKind::Key), ("value", DatabaseKind::Int)] };
+pub(crate) const FLAGS: OwnTable =
+    OwnTable { name: "ferry_flags", columns: &[("name", DatabaseKind::Key), ("value", DatabaseKind::Int)] };
 /// Reports by the id of the worker.
 pub(crate) const WORKERS: OwnTable = OwnTable {
     name: "ferry_workers",
@@ -58,8 +59,14 @@ impl<D: Database> WorkerControl for SqlBroker<D> {
             session.relax_durability()?;
             session.transaction(|session| {
                 schema::ensure_own(session, dialect, &WORKERS)?;
-                session.execute(WORKERS.upsert(dialect), SqlValues::new().text(&report.id).second(self.settings.now()).text(&text))?;
-                session.execute("DELETE FROM ferry_workers WHERE seen <= ?1", SqlValues::new().second(self.settings.later(-GONE_AFTER)))?;
+                session.execute(
+                    WORKERS.upsert(dialect),
+                    SqlValues::new().text(&report.id).second(self.settings.now()).text(&text),
+                )?;
+                session.execute(
+                    "DELETE FROM ferry_workers WHERE seen <= ?1",
+                    SqlValues::new().second(self.settings.later(-GONE_AFTER)),
+                )?;
                 Ok(())
             })
         })

@@ -15,6 +15,17 @@ pub enum SqlError {
     Uncertain(sqlx::Error),
     /// A table is missing, and creating it is not ours to do.
     MissingTable(String),
+    /// A value is larger than what is to hold it.
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The largest size.
+        limit: u64,
+        /// What limits it.
+        holder: &'static str,
+    },
+    /// A payload is not UTF-8, and its column is a text.
+    NotText,
     /// The database cannot hold jobs safely: why.
     Unsuitable(String),
     /// A table lacks a column.
@@ -48,10 +59,9 @@ impl SqlError {
     /// Whether the connection is gone or cannot be trusted any more.
     pub(crate) fn is_disconnection(&self) -> bool {
         match self {
-            SqlError::Database(error) | SqlError::Uncertain(error) => matches!(
-                error,
-                sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed
-            ),
+            SqlError::Database(error) | SqlError::Uncertain(error) => {
+                matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed)
+            }
             _ => false,
         }
     }

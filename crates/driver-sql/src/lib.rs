@@ -33,7 +33,9 @@ mod expiring;
 mod failed;
 pub mod fork_gate;
 mod idempotency;
+mod mysql;
 mod placeholders;
+mod polling;
 mod push;
 mod receipt;
 mod reserve;
@@ -48,5 +50,6 @@ mod trailer;
 mod values;
 
 pub use broker::SqlBroker;
+pub use mysql::MysqlBroker;
 pub use settings::Settings;
 pub use sqlite::SqliteBroker;

@@ -4,6 +4,7 @@
 //! own: started on demand, ended by its pid, and its files removed when dropped. Another kind of server is another file here.
 
 mod link;
+mod mariadb;
 mod ports;
 mod rabbitmq;
 mod redis;
@@ -12,6 +13,7 @@ mod temp_dir;
 use std::io::Write;
 
 pub use link::{Direction, Fault, Link};
+pub use mariadb::MariaDb;
 pub use ports::free_port;
 pub use rabbitmq::{AmqpNode, AmqpServer};
 pub use redis::{RedisAddress, RedisOptions, RedisServer};
