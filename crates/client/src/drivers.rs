@@ -15,6 +15,8 @@ pub fn drivers() -> &'static [&'static str] {
         "redis",
         #[cfg(feature = "sqlite")]
         "sqlite",
+        #[cfg(feature = "mysql")]
+        "mysql",
         #[cfg(feature = "postgres")]
         "postgres",
         #[cfg(feature = "amqp")]
@@ -60,6 +62,13 @@ pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Arc<dyn Broker>> {
         DriverConfig::Redis(_) => return Err(not_built_in(config)),
         #[cfg(not(feature = "sqlite"))]
         DriverConfig::Sqlite(_) => return Err(not_built_in(config)),
+        #[cfg(feature = "mysql")]
+        DriverConfig::Mysql(server) => {
+            let broker = ferry_driver_sql::MysqlBroker::new(server.clone(), sql_settings(config));
+            Arc::new(broker.in_zone(crate::process::timezone().clone()))
+        }
+        #[cfg(not(feature = "mysql"))]
+        DriverConfig::Mysql(_) => return Err(not_built_in(config)),
         #[cfg(feature = "postgres")]
         DriverConfig::Postgres(server) => {
             let broker = ferry_driver_sql::PostgresBroker::new(server.clone(), sql_settings(config));
@@ -67,7 +76,6 @@ pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Arc<dyn Broker>> {
         }
         #[cfg(not(feature = "postgres"))]
         DriverConfig::Postgres(_) => return Err(not_built_in(config)),
-        DriverConfig::Mysql(_) => return Err(not_built_in(config)),
     })
 }
 
@@ -101,7 +109,8 @@ mod tests {
 
     #[test]
     fn drivers_that_are_not_built_in_say_so_and_what_is_there() {
-        for (dsn, driver) in [("mysql://h/d", "mysql")] {
+        let all = [("mysql://h/d", "mysql"), ("postgres://h/d", "postgres"), ("redis://h", "redis"), ("amqp://h", "amqp")];
+        for (dsn, driver) in all.into_iter().filter(|(_, driver)| !drivers().contains(driver)) {
             let error = broker_of(&connection_from_dsn("x", dsn).unwrap()).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             let expected = format!("connection `x`: the {driver} driver is not built in (this build has ");
@@ -114,6 +123,7 @@ mod tests {
         for (dsn, driver) in [
             ("redis://h", "redis"),
             ("sqlite:/nowhere/x", "sqlite"),
+            ("mysql://h/d", "mysql"),
             ("postgres://h/d", "postgres"),
             ("amqp://h", "amqp"),
             ("memory:", "memory"),

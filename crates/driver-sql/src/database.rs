@@ -52,6 +52,8 @@ pub trait CommitWaiter {
 pub enum Wakeup {
     /// It is time to query again.
     QueryAgain,
+    /// The deadline has come, and a query was made shortly before.
+    TimeOver,
     /// A signal arrived.
     Interrupted,
 }

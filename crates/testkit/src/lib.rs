@@ -4,6 +4,7 @@
 //! own: started on demand, ended by its pid, and its files removed when dropped. Another kind of server is another file here.
 
 mod link;
+mod mariadb;
 mod ports;
 mod postgres;
 mod rabbitmq;
@@ -13,6 +14,7 @@ mod temp_dir;
 use std::io::Write;
 
 pub use link::{Direction, Fault, Link};
+pub use mariadb::MariaDb;
 pub use ports::free_port;
 pub use postgres::{PgBouncer, PostgresDatabase, PostgresServer};
 pub use rabbitmq::{AmqpNode, AmqpServer};

@@ -56,7 +56,9 @@ impl Dialect for PostgresDialect {
 
     /// Found as the statements find it, on the search path.
     fn columns_of_table(&self) -> &'static str {
-        "SELECT lower(attname) FROM pg_attribute WHERE attrelid = to_regclass(quote_ident(?1)) AND attnum > 0 AND NOT attisdropped"
+        "SELECT lower(attname), CAST(NULL AS bigint), CASE WHEN atttypid = CAST('bytea' AS regtype) THEN 0 ELSE 1 END, \
+         format_type(atttypid, atttypmod) FROM pg_attribute \
+         WHERE attrelid = to_regclass(quote_ident(?1)) AND attnum > 0 AND NOT attisdropped"
     }
 
     fn index_exists(&self) -> &'static str {

@@ -19,6 +19,12 @@ pub(super) fn explain(error: SqlError, server: &PostgresServer) -> Error {
         SqlError::Runtime(error) => Error::new(ErrorKind::Connection, format!("connect to {place}")).with_source(error),
         SqlError::Replaced => Error::new(ErrorKind::Refused, format!("{place} was replaced")),
         SqlError::Unsuitable(why) => Error::new(ErrorKind::Config, format!("{place} cannot be used: {why}")),
+        SqlError::TooLarge { bytes, limit, holder } => {
+            Error::new(ErrorKind::InvalidArgument, format!("{place}: {bytes} bytes are more than the {limit} of {holder}"))
+                .with_advice("store the data elsewhere and push where it is")
+        }
+        SqlError::NotText => Error::new(ErrorKind::InvalidArgument, format!("{place} cannot store the payload: it is not UTF-8"))
+            .with_advice("PostgreSQL stores text: encode the data"),
         SqlError::MissingTable(table) => Error::new(ErrorKind::Config, format!("{place} has no table `{table}`"))
             .with_advice("create it with the output of `ferry schema postgres`, or check `table` and the user's search_path"),
         SqlError::MissingColumn { table, column } => {

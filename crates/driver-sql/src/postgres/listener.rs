@@ -147,7 +147,13 @@ impl CommitWaiter for NotificationWaiter {
         match self.wait_for_announcement(time) {
             Ok(true) => {}
             Err(Errno::EINTR) => return Wakeup::Interrupted,
-            Ok(false) | Err(_) => self.pace = self.pace.slower(self.is_notified(), self.poll_interval),
+            Ok(false) | Err(_) => {
+                self.pace = self.pace.slower(self.is_notified(), self.poll_interval);
+                if Instant::now() >= deadline {
+                    // The next call begins with a query.
+                    return Wakeup::TimeOver;
+                }
+            }
         }
         Wakeup::QueryAgain
     }
