@@ -3,8 +3,10 @@
 use ferry_core::broker::Fact;
 use ferry_core::clock::{Clock, SystemClock};
 
+use super::dialect::PostgresDialect;
 use super::server::PostgresServer;
 use super::session::PostgresSession;
+use crate::dialect::Dialect;
 use crate::error::SqlError;
 use crate::session::{Row, Session};
 use crate::values::SqlValues;
@@ -23,22 +25,21 @@ pub(super) fn facts(session: &mut PostgresSession, server: &PostgresServer) -> R
         ("clock_skew", Fact::Seconds(skew)),
     ];
     // Behind one, waiting workers poll, and statements are not prepared.
-    facts.push(("pooler", Fact::Text(if session.is_pooled() { "yes" } else { "no" }.to_owned())));
+    facts.push(("pooler", Fact::Flag(session.is_pooled())));
     let waiting = if session.is_pooled() { "polling" } else { "LISTEN" };
     facts.push(("waiting", Fact::Text(waiting.to_owned())));
-    if !session.is_pooled() {
-        facts.push(("channel", Fact::Text(server.channel().to_owned())));
-    }
+    facts.push(("channel", Fact::Text(server.channel().to_owned())));
+    let index = format!("ferry_{}_due", server.config().table);
+    let found = session.query(PostgresDialect.index_exists(), SqlValues::new().text(&index))?;
+    facts.push(("due_index", Fact::Text(if found.is_empty() { "missing" } else { "present" }.to_owned())));
     for (name, sql) in [
         ("max_connections", "SELECT CAST(current_setting('max_connections') AS bigint)"),
         ("connections", "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"),
-        (
-            "read_only",
-            "SELECT CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' THEN 1 ELSE 0 END",
-        ),
     ] {
         facts.push((name, Fact::Number(number(session, sql)?)));
     }
+    let read_only = "SELECT CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' THEN 1 ELSE 0 END";
+    facts.push(("read_only", Fact::Flag(number(session, read_only)? == 1)));
     Ok(facts)
 }
 

@@ -9,6 +9,7 @@ use Ferry\Console\Connections;
 use Ferry\Console\Doctor\Checks;
 use Ferry\Console\Doctor\Finding;
 use Ferry\Console\Doctor\AmqpChecks;
+use Ferry\Console\Doctor\PostgresChecks;
 use Ferry\Console\Doctor\RedisChecks;
 use Ferry\Console\Doctor\SqliteChecks;
 use Ferry\Console\QueueCounts;
@@ -112,6 +113,7 @@ final class Doctor extends Base
         return match ($facts['driver'] ?? '') {
             'redis' => RedisChecks::all($facts),
             'sqlite' => SqliteChecks::all($facts),
+            'postgres' => PostgresChecks::all($facts),
             'amqp' => AmqpChecks::all($facts, $timeout),
             default => [],
         };
