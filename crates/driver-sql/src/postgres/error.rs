@@ -26,7 +26,7 @@ pub(super) fn explain(error: SqlError, server: &PostgresServer) -> Error {
         SqlError::NotText => Error::new(ErrorKind::InvalidArgument, format!("{place} cannot store the payload: it is not UTF-8"))
             .with_advice("PostgreSQL stores text: encode the data"),
         SqlError::MissingTable(table) => Error::new(ErrorKind::Config, format!("{place} has no table `{table}`"))
-            .with_advice("create it with the output of `ferry schema postgres`, or check `table` and the user's search_path"),
+            .with_advice("create it with the output of `ferry schema`, or check `table` and the user's search_path"),
         SqlError::MissingColumn { table, column } => {
             Error::new(ErrorKind::Config, format!("{place}: table `{table}` has no column `{column}`"))
                 .with_advice("it is not a table of think-queue: migrate it, or name another table")
@@ -113,8 +113,8 @@ fn meaning(state: &str) -> Meaning {
             means(ErrorKind::Connection, "ended the session or is starting", "nothing was changed; repeating is safe")
         }
         "08P01" => means(ErrorKind::Connection, "or a pooler before it refused the connection", "read its log"),
-        "42P01" => means(ErrorKind::Config, "has no such table", "create it with the output of `ferry schema postgres`"),
-        "42703" => means(ErrorKind::Config, "has no such column", "compare the table with the output of `ferry schema postgres`"),
+        "42P01" => means(ErrorKind::Config, "has no such table", "create it with the output of `ferry schema`"),
+        "42703" => means(ErrorKind::Config, "has no such column", "compare the table with the output of `ferry schema`"),
         "42501" => {
             means(ErrorKind::Refused, "denies the user a permission", "GRANT SELECT, INSERT, UPDATE, DELETE on the tables")
         }
@@ -128,7 +128,7 @@ fn meaning(state: &str) -> Meaning {
         ),
         "22001" => means(ErrorKind::InvalidArgument, "has too short a column for the value", "widen the column, or push less"),
         "22003" => means(ErrorKind::InvalidArgument, "has too small a column for the number", "change the column to bigint"),
-        "42804" => means(ErrorKind::Config, "has a column of another type", "compare the table with `ferry schema postgres`"),
+        "42804" => means(ErrorKind::Config, "has a column of another type", "compare the table with `ferry schema`"),
         "40001" | "40P01" => {
             means(ErrorKind::Refused, "rolled the transaction back again and again", "look for long transactions")
         }
