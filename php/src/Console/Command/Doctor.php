@@ -10,6 +10,7 @@ use Ferry\Console\Doctor\Checks;
 use Ferry\Console\Doctor\Finding;
 use Ferry\Console\Doctor\AmqpChecks;
 use Ferry\Console\Doctor\RedisChecks;
+use Ferry\Console\Doctor\MysqlChecks;
 use Ferry\Console\Doctor\SqliteChecks;
 use Ferry\Console\QueueCounts;
 use Ferry\Console\Text;
@@ -112,6 +113,7 @@ final class Doctor extends Base
         return match ($facts['driver'] ?? '') {
             'redis' => RedisChecks::all($facts),
             'sqlite' => SqliteChecks::all($facts),
+            'mysql' => MysqlChecks::all($facts),
             'amqp' => AmqpChecks::all($facts, $timeout),
             default => [],
         };
