@@ -12,7 +12,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
-use ferry_core::broker::State;
+use ferry_core::QueueName;
+use ferry_core::broker::{JobRow, RowValue, State};
 use ferry_core::dialect::{Counting, Family, JobColumns};
 
 use crate::dialect::{Dialect, marks};
@@ -118,7 +119,7 @@ impl Tables {
     }
 
     pub(crate) fn due_index(&self) -> String {
-        format!("ferry_{}_due", self.jobs)
+        due_index(&self.jobs)
     }
 
     /// Settles for the family's columns number `index`.
@@ -261,6 +262,19 @@ impl Tables {
     pub(crate) fn insert_as(&self) -> String {
         let (columns, free) = self.new_row();
         format!("INSERT INTO {} (id, queue, payload, {columns}) VALUES (?5,?1,?3,0,{free},?4,?2)", self.jobs())
+    }
+
+    /// The row that [`Tables::insert`] inserts.
+    pub(crate) fn row(&self, queue: &QueueName, payload: &[u8], now: i64, due: i64) -> JobRow {
+        let JobColumns { reserved, reserved_at, available_at, created_at } = *self.columns();
+        let common = [
+            ("queue", RowValue::Bytes(queue.as_str().as_bytes().to_vec())),
+            ("payload", RowValue::Bytes(payload.to_vec())),
+            ("attempts", RowValue::Int(0)),
+        ];
+        let times = [(reserved_at, RowValue::Null), (available_at, RowValue::Int(due)), (created_at, RowValue::Int(now))];
+        let reserved = reserved.map(|reserved| (reserved, RowValue::Int(0)));
+        JobRow { table: self.jobs.clone(), values: common.into_iter().chain(reserved).chain(times).collect() }
     }
 
     // Reserve.
@@ -441,10 +455,11 @@ impl Tables {
         Some(format!("SELECT id, connection, queue, payload, exception, {failed_at} FROM {failed}"))
     }
 
-    /// Payload and exception of those that are there, in the order of their ids. Parameters: queue, ids.
+    /// Payload and exception of those that are there, in the order of their ids, for this transaction alone. Parameters: queue, ids.
     pub(crate) fn failed_rows(&self, ids: usize) -> Option<String> {
         let failed = self.failed()?;
-        Some(format!("SELECT payload, exception FROM {failed} WHERE queue = ?1 AND id IN ({}) ORDER BY id", marks(2, ids)))
+        let (marks, lock) = (marks(2, ids), self.dialect.row_lock());
+        Some(format!("SELECT payload, exception FROM {failed} WHERE queue = ?1 AND id IN ({marks}) ORDER BY id{lock}"))
     }
 
     /// Parameters: queue, ids.
@@ -467,6 +482,11 @@ impl Tables {
     pub(crate) fn clear(&self) -> String {
         format!("DELETE FROM {} WHERE queue = ?1", self.jobs())
     }
+}
+
+/// The name of our index on a table of jobs.
+pub(crate) fn due_index(jobs: &str) -> String {
+    format!("ferry_{jobs}_due")
 }
 
 /// Counts the rows that meet a condition.

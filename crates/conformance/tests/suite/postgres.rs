@@ -31,6 +31,11 @@ impl Driver for Postgres {
         database.sql(&statements.join(";\n"));
         Some(Box::new(Tables { database, family: self.0 }))
     }
+
+    /// `text` is UTF-8 without NUL.
+    fn stores_any_bytes(&self) -> bool {
+        false
+    }
 }
 
 fn config(address: Address, database: &str) -> SqlServerConfig {

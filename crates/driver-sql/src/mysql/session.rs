@@ -89,6 +89,11 @@ impl MysqlSession {
         Ok(())
     }
 
+    /// Whether rows that others have locked are passed over.
+    pub(super) fn skips_locked(&self) -> bool {
+        self.skip_locked
+    }
+
     /// Runs a future of the connection, as long as an answer may take.
     fn run<T>(runtime: &Runtime, limit: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, SqlError> {
         match runtime.block_on(async { tokio::time::timeout(limit, work).await }) {

@@ -69,7 +69,7 @@ impl Dialect for PostgresDialect {
         let columns: Vec<String> = columns.names().map(|name| format!("{name} {}", type_of_job_column(columns, name))).collect();
         format!(
             "CREATE TABLE IF NOT EXISTS {} (id bigserial PRIMARY KEY, queue varchar(255) NOT NULL, payload text NOT NULL, \
-             attempts smallint NOT NULL, {})",
+             attempts integer NOT NULL, {})",
             self.quoted(table),
             columns.join(", ")
         )
@@ -97,9 +97,9 @@ fn type_of_job_column(columns: &JobColumns, name: &str) -> &'static str {
     if columns.reserved == Some(name) {
         "smallint NOT NULL DEFAULT 0"
     } else if name == columns.reserved_at {
-        "integer"
+        "bigint"
     } else {
-        "integer NOT NULL"
+        "bigint NOT NULL"
     }
 }
 
