@@ -19,7 +19,6 @@ fn main() -> ExitCode {
     for (name, family) in [("think3", Family::Think3), ("think3_legacy", Family::Think3Legacy), ("think1", Family::Think1)] {
         tests.extend(tests_of(&format!("redis::{name}"), redis::Redis(family)));
         tests.extend(tests_of(&format!("sqlite::{name}"), sqlite::Sqlite(family)));
-        tests.extend(tests_of(&format!("postgres::{name}"), postgres::Postgres(family)));
     }
     for (name, family, skip_locked) in
         [("think3", Family::Think3, true), ("think1", Family::Think1, true), ("without_skip_locked", Family::Think3, false)]
@@ -27,6 +26,7 @@ fn main() -> ExitCode {
         tests.extend(tests_of(&format!("mysql::{name}"), mysql::Mysql { family, skip_locked }));
     }
     for (name, family) in [("think3", Family::Think3), ("think1", Family::Think1)] {
+        tests.extend(tests_of(&format!("postgres::{name}"), postgres::Postgres(family)));
         tests.extend(tests_of(&format!("memory::{name}"), memory::Memory(family)));
     }
     for (name, queue_type) in [("quorum", QueueType::Quorum), ("classic", QueueType::Classic)] {

@@ -52,9 +52,22 @@ impl PostgresSession {
         let address = &server.config().address;
         let before = socket::all_to(address);
         let (connection, pooled) = runtime.block_on(server.connect())?;
-        let socket = socket::new_one(&before, &socket::all_to(address));
+        let joined = socket::joined(&before, &socket::all_to(address));
         let (channel, io_timeout) = (server.channel().to_owned(), server.config().io_timeout);
-        Ok(Self { runtime, connection, pooled, channel, in_transaction: false, relaxed: false, io_timeout, socket })
+        let mut session =
+            Self { runtime, connection, pooled, channel, in_transaction: false, relaxed: false, io_timeout, socket: None };
+        session.socket = session.own_socket(&joined)?;
+        Ok(session)
+    }
+
+    /// Which of the sockets that joined is ours. Where several did, the server knows from which port we come.
+    fn own_socket(&mut self, joined: &[RawFd]) -> Result<Option<RawFd>, SqlError> {
+        if joined.len() < 2 || self.pooled {
+            return Ok(joined.first().copied().filter(|_| joined.len() == 1));
+        }
+        let rows = self.query("SELECT inet_client_port()", SqlValues::new())?;
+        let port = rows.first().and_then(|row| row.int(0));
+        Ok(port.and_then(|port| joined.iter().copied().find(|socket| socket::has_port(*socket, port))))
     }
 
     /// Whether nothing outlives a transaction here: no prepared statement, no setting, no LISTEN.

@@ -168,7 +168,11 @@ fn behind_a_pooler_everything_works_by_polling_and_facts_say_so() {
         // Six clients share four sessions: a prepared statement of one would be met by another.
         thread::scope(|scope| {
             for (number, broker) in others.iter().enumerate() {
-                scope.spawn(move || (0..20).for_each(|job| drop(push(broker, "mail", &format!("it's \\{number}-{job}")))));
+                scope.spawn(move || {
+                    for job in 0..20 {
+                        push(broker, "mail", &format!("it's \\{number}-{job}"));
+                    }
+                });
             }
         });
         let mut seen: Vec<String> = (0..120).map(|_| work_one(&worker, "mail")).collect();
