@@ -96,6 +96,10 @@ pub(crate) fn after_fork() {
     ferry_driver_sql::fork_gate::open();
 }
 
+#[cfg_attr(
+    all(feature = "redis", feature = "sqlite", feature = "mysql", feature = "postgres", feature = "amqp"),
+    expect(dead_code, reason = "nothing is missing")
+)]
 fn not_built_in(config: &ConnectionConfig) -> Error {
     let context = format!("connection `{}`: the {} driver is not built in", config.name, config.driver.name());
     Error::new(ErrorKind::Unsupported, context).with_advice(format!("this build has {}", drivers().join(", ")))
