@@ -418,7 +418,8 @@ impl Tables {
     /// Payload and exception of those that are there, in the order of their ids. Parameters: queue, ids.
     pub(crate) fn failed_rows(&self, ids: usize) -> Option<String> {
         let failed = self.failed()?;
-        Some(format!("SELECT payload, exception FROM {failed} WHERE queue = ?1 AND id IN ({}) ORDER BY id", marks(2, ids)))
+        let (marks, lock) = (marks(2, ids), self.dialect.row_lock());
+        Some(format!("SELECT payload, exception FROM {failed} WHERE queue = ?1 AND id IN ({marks}) ORDER BY id{lock}"))
     }
 
     /// Parameters: queue, ids.
