@@ -4,7 +4,7 @@ use ferry_core::dialect::JobColumns;
 
 use crate::dialect::{DatabaseKind, Dialect, OwnTable};
 
-/// Queue names and ids are compared byte for byte: a collation without case would mix `Mail` and `mail`.
+/// The one that compares bytes.
 const TEXT: &str = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 
 /// MySQL since 5.7, MariaDB since 10.2.
@@ -60,17 +60,18 @@ impl Dialect for MysqlDialect {
         "SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND index_name = ?1 LIMIT 1"
     }
 
-    /// think-queue's types but for attempts, whose TINYINT ends at 255.
+    /// think-queue's columns. Not its types for names of queues, which a collation would mix when they differ in case or in a space at
+    /// the end; for payloads, which are bytes; for attempts, whose TINYINT ends at 255; for times, whose INT ends in 2106.
     fn create_jobs(&self, table: &str, columns: &JobColumns) -> String {
         let column = |name: &str| match name {
             _ if Some(name) == columns.reserved => format!("{name} TINYINT UNSIGNED NOT NULL DEFAULT 0"),
-            _ if name == columns.reserved_at => format!("{name} INT UNSIGNED NULL"),
-            _ => format!("{name} INT UNSIGNED NOT NULL"),
+            _ if name == columns.reserved_at => format!("{name} BIGINT NULL"),
+            _ => format!("{name} BIGINT NOT NULL"),
         };
         let columns: Vec<String> = columns.names().map(column).collect();
         format!(
             "CREATE TABLE IF NOT EXISTS {} (id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, \
-             queue VARCHAR(255) {TEXT} NOT NULL, payload LONGTEXT {TEXT} NOT NULL, attempts INT UNSIGNED NOT NULL DEFAULT 0, {}) \
+             queue VARBINARY(255) NOT NULL, payload LONGBLOB NOT NULL, attempts INT UNSIGNED NOT NULL DEFAULT 0, {}) \
              ENGINE=InnoDB",
             self.quoted(table),
             columns.join(", ")
@@ -80,7 +81,7 @@ impl Dialect for MysqlDialect {
     fn create_failed(&self, table: &str, failed_at: &str) -> String {
         format!(
             "CREATE TABLE IF NOT EXISTS {} (id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, connection TEXT {TEXT} NOT NULL, \
-             queue TEXT {TEXT} NOT NULL, payload LONGTEXT {TEXT} NOT NULL, exception LONGTEXT {TEXT} NOT NULL, \
+             queue VARBINARY(255) NOT NULL, payload LONGBLOB NOT NULL, exception LONGTEXT {TEXT} NOT NULL, \
              {failed_at} DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP) ENGINE=InnoDB",
             self.quoted(table)
         )

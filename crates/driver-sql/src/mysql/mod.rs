@@ -64,3 +64,6 @@ impl Database for MysqlServer {
         facts::facts(session, self)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use ferry_core::config::Address;
+use ferry_support::threads::with_signals_blocked;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, SockaddrStorage, getpeername, getsockname, recv};
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlQueryResult};
@@ -43,7 +44,9 @@ impl MysqlSession {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(SqlError::Runtime)?;
         let options = server.options()?;
         let limit = server.config.connect_timeout;
-        let connection = runtime.block_on(async { tokio::time::timeout(limit, options.connect()).await });
+        // A thread that looks up the host's name inherits the block.
+        let connect = async { tokio::time::timeout(limit, options.connect()).await };
+        let connection = with_signals_blocked(|| runtime.block_on(connect));
         let connection = connection.map_err(|_| timed_out("connecting", limit))??;
         let mut session = Self {
             runtime,
@@ -276,16 +279,16 @@ pub struct MysqlRow(sqlx::mysql::MySqlRow);
 
 impl Row for MysqlRow {
     fn int(&self, column: usize) -> Option<i64> {
-        let unsigned = self.0.try_get_raw(column).ok()?.type_info().name().ends_with("UNSIGNED");
-        if unsigned {
-            return self
-                .0
-                .try_get_unchecked::<Option<u64>, _>(column)
-                .ok()
-                .flatten()
-                .and_then(|number| i64::try_from(number).ok());
+        let value = self.0.try_get_raw(column).ok()?;
+        match value.type_info().name() {
+            // What `coalesce(unsigned, 0)` is.
+            "DECIMAL" => self.text(column).parse().ok(),
+            kind if kind.ends_with("UNSIGNED") => {
+                let number: Option<u64> = self.0.try_get_unchecked(column).ok()?;
+                i64::try_from(number?).ok()
+            }
+            _ => self.0.try_get_unchecked(column).ok().flatten(),
         }
-        self.0.try_get_unchecked(column).ok().flatten()
     }
 
     fn bytes(&self, column: usize) -> Vec<u8> {

@@ -50,7 +50,8 @@ final class MysqlChecks
     public static function collation(?string $name): ?Finding
     {
         return match (true) {
-            $name === null || $name === '' => null,
+            $name === null => null,
+            $name === '' => Finding::ok('Collation', 'none: queue names are compared byte for byte'),
             str_ends_with($name, '_bin') => Finding::ok('Collation', "$name: queue names are compared byte for byte"),
             default => Finding::warn(
                 'Collation',
