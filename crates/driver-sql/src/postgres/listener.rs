@@ -25,7 +25,7 @@ use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgListener};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::pace::Pace;
+use super::poll_schedule::PollSchedule;
 use super::server::PostgresServer;
 use crate::database::{CommitWaiter, Wakeup};
 
@@ -50,7 +50,7 @@ pub(super) fn announced(insert: &str, channel: &str) -> String {
 /// How the thread that reserves waits.
 pub struct NotificationWaiter {
     listener: Option<Listener>,
-    pace: Pace,
+    schedule: PollSchedule,
     poll_interval: Duration,
     /// For which queues the listener was last asked to wait.
     queues: Vec<QueueName>,
@@ -61,7 +61,7 @@ pub struct NotificationWaiter {
 /// The thread that listens.
 struct Listener {
     shared: Arc<Shared>,
-    orders: Option<UnboundedSender<Order>>,
+    commands: Option<UnboundedSender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -74,7 +74,7 @@ struct Shared {
 }
 
 /// What the thread is told.
-enum Order {
+enum Command {
     /// Let pushes announce themselves.
     Wait,
     /// They need not any more.
@@ -85,17 +85,17 @@ impl NotificationWaiter {
     pub(super) fn new(server: &PostgresServer) -> Self {
         let listener = if server.is_pooled() { None } else { Listener::start(server) };
         let poll_interval = server.config().poll_interval;
-        Self { listener, pace: Pace::fresh(), poll_interval, queues: Vec::new(), waiting: false, busy_calls: 0 }
+        Self { listener, schedule: PollSchedule::fresh(), poll_interval, queues: Vec::new(), waiting: false, busy_calls: 0 }
     }
 
     fn is_notified(&self) -> bool {
         self.listener.as_ref().is_some_and(|listener| listener.shared.listening.load(Ordering::Acquire))
     }
 
-    fn tell(&self, order: Order) {
-        if let Some(orders) = self.listener.as_ref().and_then(|listener| listener.orders.as_ref()) {
+    fn tell(&self, command: Command) {
+        if let Some(commands) = self.listener.as_ref().and_then(|listener| listener.commands.as_ref()) {
             // The thread is gone only after a panic; then we poll.
-            let _ = orders.send(order);
+            let _ = commands.send(command);
         }
     }
 
@@ -133,22 +133,22 @@ impl CommitWaiter for NotificationWaiter {
         self.drain();
     }
 
-    /// Ends at `deadline`, the next whole second, what the pace plans, or an announcement.
+    /// Ends at `deadline`, the next whole second, what the schedule plans, or an announcement.
     fn wait(&mut self, deadline: Instant) -> Wakeup {
         self.busy_calls = 0;
         if !self.waiting {
             self.waiting = true;
-            self.pace = Pace::fresh();
-            self.tell(Order::Wait);
+            self.schedule = PollSchedule::fresh();
+            self.tell(Command::Wait);
         }
         let end = deadline.min(Instant::now() + until_next_second(SystemTime::now()));
         let rest = end.saturating_duration_since(Instant::now());
-        let time = self.pace.interval().map_or(rest, |interval| interval.min(rest));
+        let time = self.schedule.interval().map_or(rest, |interval| interval.min(rest));
         match self.wait_for_announcement(time) {
             Ok(true) => {}
             Err(Errno::EINTR) => return Wakeup::Interrupted,
             Ok(false) | Err(_) => {
-                self.pace = self.pace.slower(self.is_notified(), self.poll_interval);
+                self.schedule = self.schedule.slower(self.is_notified(), self.poll_interval);
                 if Instant::now() >= deadline {
                     // The next call begins with a query.
                     return Wakeup::TimeOver;
@@ -164,11 +164,11 @@ impl CommitWaiter for NotificationWaiter {
         }
         self.busy_calls = self.busy_calls.saturating_add(1);
         if !self.is_notified() {
-            self.pace = Pace::fresh();
+            self.schedule = PollSchedule::fresh();
         }
         if self.waiting && self.busy_calls >= BUSY_AFTER {
             self.waiting = false;
-            self.tell(Order::Withdraw);
+            self.tell(Command::Withdraw);
         }
     }
 }
@@ -178,26 +178,26 @@ impl Listener {
     fn start(server: &PostgresServer) -> Option<Self> {
         let wake = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).ok()?;
         let shared = Arc::new(Shared { wake, listening: AtomicBool::new(false), queues: Mutex::default() });
-        let (orders, received) = unbounded_channel();
+        let (commands, received) = unbounded_channel();
         let task = ListenerTask {
             options: server.options().ok()?,
             connect_timeout: server.config().connect_timeout,
             channel: server.channel().to_owned(),
             shared: Arc::clone(&shared),
-            orders: received,
+            commands: received,
             waiting: false,
         };
         let gone = Arc::clone(&shared);
         let on_panic = move |_| gone.listening.store(false, Ordering::Release);
         let thread = threads::spawn("ferry-pg-listen", move || task.run(), on_panic).ok()?;
-        Some(Self { shared, orders: Some(orders), thread: Some(thread) })
+        Some(Self { shared, commands: Some(commands), thread: Some(thread) })
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
         // The thread ends when nobody can tell it anything any more.
-        self.orders = None;
+        self.commands = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -210,13 +210,13 @@ struct ListenerTask {
     connect_timeout: Duration,
     channel: String,
     shared: Arc<Shared>,
-    orders: UnboundedReceiver<Order>,
+    commands: UnboundedReceiver<Command>,
     waiting: bool,
 }
 
 /// What comes first.
 enum Event<T> {
-    Order(Order),
+    Command(Command),
     Done(T),
     /// Nobody waits here any more.
     End,
@@ -244,20 +244,20 @@ impl ListenerTask {
             listener.listen(&channel).await?;
             Ok::<_, sqlx::Error>(listener)
         };
-        let listener = self.ordered(connect).await?.ok();
+        let listener = self.run_beside_commands(connect).await?.ok();
         if listener.is_none() {
-            self.ordered(tokio::time::sleep(RECONNECT_AFTER)).await?;
+            self.run_beside_commands(tokio::time::sleep(RECONNECT_AFTER)).await?;
         }
         Some(listener)
     }
 
-    /// Does `work`, and notes orders that come meanwhile. `None` at the end.
-    async fn ordered<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+    /// Does `work`, and notes commands that come meanwhile. `None` at the end.
+    async fn run_beside_commands<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         loop {
-            let event = first(&mut self.orders, work.as_mut()).await;
+            let event = first(&mut self.commands, work.as_mut()).await;
             match event {
-                Event::Order(order) => self.waiting = matches!(order, Order::Wait),
+                Event::Command(command) => self.waiting = matches!(command, Command::Wait),
                 Event::Done(result) => return Some(result),
                 Event::End => return None,
             }
@@ -276,10 +276,10 @@ impl ListenerTask {
                 locked = self.waiting;
                 self.wake();
             }
-            let event = first(&mut self.orders, pin!(listener.try_recv())).await;
+            let event = first(&mut self.commands, pin!(listener.try_recv())).await;
             match event {
-                Event::Order(order) => {
-                    self.waiting = matches!(order, Order::Wait);
+                Event::Command(command) => {
+                    self.waiting = matches!(command, Command::Wait);
                     // The queues may be others now.
                     locked = locked && !self.waiting;
                 }
@@ -313,9 +313,9 @@ impl ListenerTask {
     }
 }
 
-async fn first<T>(orders: &mut UnboundedReceiver<Order>, mut work: std::pin::Pin<&mut impl Future<Output = T>>) -> Event<T> {
-    poll_fn(|context| match orders.poll_recv(context) {
-        Poll::Ready(Some(order)) => Poll::Ready(Event::Order(order)),
+async fn first<T>(commands: &mut UnboundedReceiver<Command>, mut work: std::pin::Pin<&mut impl Future<Output = T>>) -> Event<T> {
+    poll_fn(|context| match commands.poll_recv(context) {
+        Poll::Ready(Some(command)) => Poll::Ready(Event::Command(command)),
         Poll::Ready(None) => Poll::Ready(Event::End),
         Poll::Pending => work.as_mut().poll(context).map(Event::Done),
     })

@@ -4,7 +4,7 @@ mod dialect;
 mod error;
 mod facts;
 mod listener;
-mod pace;
+mod poll_schedule;
 mod server;
 mod session;
 mod socket;

@@ -13,9 +13,9 @@ const LAST: Duration = Duration::from_millis(250);
 
 /// The interval to the next query. `None`: the next whole second or a notification will cause one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pace(Option<Duration>);
+pub(super) struct PollSchedule(Option<Duration>);
 
-impl Pace {
+impl PollSchedule {
     /// As after something happened.
     pub(super) fn fresh() -> Self {
         Self(Some(FIRST))
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn queries_end_where_notifications_arrive_and_never_end_where_none_do() {
-        let (mut with, mut without) = (Pace::fresh(), Pace::fresh());
+        let (mut with, mut without) = (PollSchedule::fresh(), PollSchedule::fresh());
         let mut queries = 0;
         while with.interval().is_some() {
             (with, queries) = (with.slower(true, LONGEST), queries + 1);
