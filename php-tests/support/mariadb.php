@@ -13,8 +13,10 @@ final class MariaDbServer
     public static function start(array $options = []): self
     {
         $folder = temp_dir() . '/mariadb';
+        // A server that starts removes the temporary tables of all others from a folder that it shares with them.
+        mkdir("$folder/tmp", 0700, true);
         $user = posix_getpwuid(posix_geteuid())['name'];
-        exec("mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip-test-db --user=$user --datadir=$folder/data 2>&1", $out, $code);
+        exec("mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip-test-db --user=$user --datadir=$folder/data --tmpdir=$folder/tmp 2>&1", $out, $code);
         if ($code !== 0) {
             throw new RuntimeException("mariadb-install-db: " . implode("\n", $out));
         }
@@ -23,7 +25,7 @@ final class MariaDbServer
             $listener = stream_socket_server('tcp://127.0.0.1:0');
             $port = (int) substr(strrchr(stream_socket_get_name($listener, false), ':'), 1);
             fclose($listener);
-            $own = ['--no-defaults', '--bind-address=127.0.0.1', "--port=$port", "--socket=$folder/sock", "--datadir=$folder/data", "--user=$user",
+            $own = ['--no-defaults', '--bind-address=127.0.0.1', "--port=$port", "--socket=$folder/sock", "--datadir=$folder/data", "--user=$user", "--tmpdir=$folder/tmp",
                 '--skip-name-resolve', '--innodb-flush-log-at-trx-commit=0', '--innodb-flush-method=nosync', '--innodb-doublewrite=0',
                 '--innodb-buffer-pool-size=64M', '--innodb-log-file-size=16M', '--performance-schema=0'];
             $server = new self($port, "$folder/sock", Child::start(['mariadbd', ...$own, ...$options], temp_dir() . "/mariadb-$port"));

@@ -127,12 +127,20 @@ impl Drop for MariaDb {
     }
 }
 
+/// A server that starts removes the temporary tables of all others from a folder that it shares with them.
+fn temporary(folder: &Path) -> String {
+    let temporary = folder.join("tmp");
+    std::fs::create_dir_all(&temporary).expect("the folder is ours");
+    format!("--tmpdir={}", temporary.display())
+}
+
 fn install(folder: &Path) {
     let mut command = Command::new("mariadb-install-db");
     command.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
     command.arg(format!("--user={}", user())).arg(format!("--datadir={}", folder.join("data").display()));
-    let done = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    assert!(done.expect("mariadb-install-db comes with mariadb-server").success(), "mariadb-install-db failed");
+    let done = command.arg(temporary(folder)).stdin(Stdio::null()).output();
+    let done = done.expect("mariadb-install-db comes with mariadb-server");
+    assert!(done.status.success(), "mariadb-install-db: {}", String::from_utf8_lossy(&done.stdout));
 }
 
 /// The user of the server: as root it wants to be told that root is meant.
@@ -162,6 +170,7 @@ fn launch(folder: &Path, port: u16, arguments: &[&str], until_exit: bool) -> Opt
         .arg(format!("--socket={}", folder.join("sock").display()))
         .arg(format!("--pid-file={}", folder.join("pid").display()))
         .arg(format!("--port={port}"))
+        .arg(temporary(folder))
         .args(arguments)
         .stdin(if until_exit { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::null())
