@@ -12,6 +12,7 @@ require_once project('php/autoload.php');
 use Ferry\Console\Doctor\AmqpChecks as Amqp_;
 use Ferry\Console\Doctor\Checks;
 use Ferry\Console\Doctor\Finding;
+use Ferry\Console\Doctor\PostgresChecks as Postgres_;
 use Ferry\Console\Doctor\RedisChecks as Redis_;
 use Ferry\Console\Doctor\SqliteChecks as Sqlite_;
 
@@ -62,6 +63,15 @@ same('busy timeout', ['warn', 'ok', null], array_map(fn ($one) => level(Sqlite_:
 same('file', ['ok', 'warn', 'ok', null], [level(Sqlite_::space(10, 9, 4096)), level(Sqlite_::space(20_000, 15_000, 4096)), level(Sqlite_::space(20_000, 10, null)), level(Sqlite_::space(null, 1, 1))]);
 same('disk', ['bad', 'warn', 'ok', null], array_map(fn ($one) => level(Sqlite_::disk($one)), [1, 100 << 20, 10 << 30, null]));
 same('nothing known, nothing judged', [], Sqlite_::all([]));
+
+same('writable', ['ok', 'bad', null], [level(Postgres_::writable(false)), level(Postgres_::writable(true)), level(Postgres_::writable(null))]);
+same('index', ['ok', 'bad', null], array_map(fn ($one) => level(Postgres_::index($one, 'ferry_jobs')), ['present', 'missing', null]));
+same('waiting', ['ok', 'warn', null], array_map(fn ($one) => level(Postgres_::waiting($one)), ['LISTEN', 'polling', null]));
+same('connections', ['ok', 'warn', null], [level(Postgres_::connections(10, 100)), level(Postgres_::connections(90, 100)), level(Postgres_::connections(1, null))]);
+same('isolation', ['ok', 'warn', null], array_map(fn ($one) => level(Postgres_::isolation($one)), ['read committed', 'serializable', null]));
+same('commits', ['ok', 'warn', null], array_map(fn ($one) => level(Postgres_::durability($one)), ['on', 'off', null]));
+same('encoding', ['ok', 'warn', null], array_map(fn ($one) => level(Postgres_::encoding($one)), ['UTF8', 'LATIN1', null]));
+same('nothing known, nothing judged', [], Postgres_::all([]));
 
 foreach ([[0.2, 'ok'], [-0.9, 'ok'], [1.5, 'warn'], [-4.0, 'warn'], [31.0, 'bad'], [-3600.0, 'bad'], [null, null]] as [$skew, $level]) {
     same("clock $skew", $level, level(Checks::clock($skew)));

@@ -349,4 +349,19 @@ class Connection implements QueueInterface
     public function schema(): array
     {
     }
+
+    /**
+     * The row that {@see push()} would insert, for a transaction of your own: insert it there, and the job exists when you commit and never
+     * when you roll back. Stores nothing. For connections of databases.
+     *
+     * @param mixed $job as for {@see push()}
+     * @param mixed $data as for {@see push()}
+     * @param int|float|\DateTimeInterface|\DateInterval|null $delay as for {@see later()}; null is ready at once
+     * @return array{table: string, values: array<string, int|string|null>}
+     * @throws ConfigException as for {@see push()}; or this broker keeps no rows
+     * @throws BrokerException or a subclass
+     */
+    public function row(mixed $job, mixed $data = '', ?string $queue = null, mixed $delay = null): array
+    {
+    }
 }

@@ -9,7 +9,7 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_client::{Connection, Handle, JobSpec, process};
-use ferry_core::broker::State;
+use ferry_core::broker::{RowValue, State};
 use ferry_core::config::{self, DriverConfig, Value};
 use ferry_core::control::ControlCommand;
 use ferry_core::payload::JobId;
@@ -129,6 +129,12 @@ queue_methods!(PhpConnection, [&self,], self.link, {
     pub fn schema(&self) -> PhpResult<Vec<String>> {
         self.link.schema()
     }
+
+    /// The row of a job, for a transaction of the caller's own.
+    #[php(defaults(data = Data(None)))]
+    pub fn row(&self, job: Mixed<'_>, data: Data<'_>, queue: OptionalText, delay: Maybe<'_>) -> PhpResult<ZBox<ZendHashTable>> {
+        self.link.row(job.0, data.0, queue.bytes(), delay.0)
+    }
 });
 
 impl ConnectionHandle {
@@ -160,6 +166,32 @@ impl ConnectionHandle {
         }
         let pushed = self.client()?.push(&queue, &job.spec(), due).map_err(|error| exception(&error))?;
         Ok(pushed.map_or_else(Zval::null, shown))
+    }
+
+    /// `['table' => string, 'values' => array<string, int|string|null>]`
+    fn row(&self, job: &Zval, data: Option<&Zval>, queue: Option<&[u8]>, delay: Option<&Zval>) -> PhpResult<ZBox<ZendHashTable>> {
+        let (queue, recode) = (self.queue(queue)?, self.client()?.recodes_data());
+        let due = match delay.filter(|delay| !delay.is_null()) {
+            Some(delay) => delay::due(delay, self.0.config().family)?,
+            None => Due::Now,
+        };
+        let job = EncodedJob::of(job, &SharedData::new(data, recode))?;
+        let row = self.client()?.row(&queue, &job.spec(), due).map_err(|error| exception(&error))?;
+        let mut values = ZendHashTable::new();
+        for (column, value) in &row.values {
+            values.insert(
+                *column,
+                match value {
+                    RowValue::Null => Zval::null(),
+                    RowValue::Int(number) => objects::number(*number),
+                    RowValue::Bytes(bytes) => text(bytes),
+                },
+            )?;
+        }
+        let mut answer = ZendHashTable::new();
+        answer.insert("table", row.table)?;
+        answer.insert("values", values)?;
+        Ok(answer)
     }
 
     /// The same, ready after a delay.

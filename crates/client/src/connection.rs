@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_core::broker::{Fact, Sizes, State};
+use ferry_core::broker::{Fact, JobRow, Sizes, State};
 use ferry_core::clock::{Clock, SystemClock};
 use ferry_core::config::{ConnectionConfig, DriverConfig};
 use ferry_core::dialect::Family;
@@ -208,6 +208,19 @@ impl Connection {
     /// The statements that create the tables of the driver.
     pub fn schema(&self) -> Result<Vec<String>> {
         Ok(self.admin()?.schema())
+    }
+
+    /// The row of a job for a transaction of the caller's own. Stores nothing.
+    pub fn row(&self, queue: &QueueName, spec: &JobSpec<'_>, due: Due) -> Result<JobRow> {
+        self.in_place("row of", queue, || {
+            check_due(due, &SystemClock)?;
+            let job = NewJob::due(self.build(spec)?.payload, due);
+            let row = if let Some(admin) = self.broker.admin() { admin.row(queue, &job)? } else { None };
+            row.ok_or_else(|| {
+                let context = format!("the {} driver keeps no rows", self.config.driver.name());
+                Error::new(ErrorKind::Unsupported, context).with_advice("push to a connection of a database")
+            })
+        })
     }
 
     pub(crate) fn admin(&self) -> Result<&dyn Admin> {

@@ -15,6 +15,10 @@ pub fn drivers() -> &'static [&'static str] {
         "redis",
         #[cfg(feature = "sqlite")]
         "sqlite",
+        #[cfg(feature = "mysql")]
+        "mysql",
+        #[cfg(feature = "postgres")]
+        "postgres",
         #[cfg(feature = "amqp")]
         "amqp",
         "sync",
@@ -40,7 +44,10 @@ pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Arc<dyn Broker>> {
             },
         )),
         #[cfg(feature = "sqlite")]
-        DriverConfig::Sqlite(file) => Arc::new(sqlite(config, file)),
+        DriverConfig::Sqlite(file) => {
+            let broker = ferry_driver_sql::SqliteBroker::new(file.clone(), sql_settings(config));
+            Arc::new(broker.in_zone(crate::process::timezone().clone()))
+        }
         #[cfg(feature = "amqp")]
         DriverConfig::Amqp(server) => Arc::new(ferry_driver_amqp::AmqpBroker::new(
             server.clone(),
@@ -56,29 +63,44 @@ pub(crate) fn broker_of(config: &ConnectionConfig) -> Result<Arc<dyn Broker>> {
         DriverConfig::Redis(_) => return Err(not_built_in(config)),
         #[cfg(not(feature = "sqlite"))]
         DriverConfig::Sqlite(_) => return Err(not_built_in(config)),
-        DriverConfig::Mysql(_) | DriverConfig::Postgres(_) => return Err(not_built_in(config)),
+        #[cfg(feature = "mysql")]
+        DriverConfig::Mysql(server) => {
+            let broker = ferry_driver_sql::MysqlBroker::new(server.clone(), sql_settings(config));
+            Arc::new(broker.in_zone(crate::process::timezone().clone()))
+        }
+        #[cfg(not(feature = "mysql"))]
+        DriverConfig::Mysql(_) => return Err(not_built_in(config)),
+        #[cfg(feature = "postgres")]
+        DriverConfig::Postgres(server) => {
+            let broker = ferry_driver_sql::PostgresBroker::new(server.clone(), sql_settings(config));
+            Arc::new(broker.in_zone(crate::process::timezone().clone()))
+        }
+        #[cfg(not(feature = "postgres"))]
+        DriverConfig::Postgres(_) => return Err(not_built_in(config)),
     })
 }
 
-#[cfg(feature = "sqlite")]
-fn sqlite(config: &ConnectionConfig, file: &ferry_core::config::SqliteConfig) -> ferry_driver_sql::SqliteBroker {
-    let settings =
-        ferry_driver_sql::Settings { family: config.family, retry_after: config.retry_after, failed: config.failed, now: None };
-    ferry_driver_sql::SqliteBroker::new(file.clone(), settings).in_zone(crate::process::timezone().clone())
+#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+fn sql_settings(config: &ConnectionConfig) -> ferry_driver_sql::Settings {
+    ferry_driver_sql::Settings { family: config.family, retry_after: config.retry_after, failed: config.failed, now: None }
 }
 
 /// Waits for operations under way in other threads, and holds new ones up until [`after_fork`].
 pub(crate) fn before_fork() {
-    #[cfg(any(feature = "sqlite", feature = "mysql"))]
+    #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
     ferry_driver_sql::fork_gate::shut();
 }
 
 /// Lets operations go on, in the parent and in the child.
 pub(crate) fn after_fork() {
-    #[cfg(any(feature = "sqlite", feature = "mysql"))]
+    #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
     ferry_driver_sql::fork_gate::open();
 }
 
+#[cfg_attr(
+    all(feature = "redis", feature = "sqlite", feature = "mysql", feature = "postgres", feature = "amqp"),
+    expect(dead_code, reason = "nothing is missing")
+)]
 fn not_built_in(config: &ConnectionConfig) -> Error {
     let context = format!("connection `{}`: the {} driver is not built in", config.name, config.driver.name());
     Error::new(ErrorKind::Unsupported, context).with_advice(format!("this build has {}", drivers().join(", ")))
@@ -92,7 +114,8 @@ mod tests {
 
     #[test]
     fn drivers_that_are_not_built_in_say_so_and_what_is_there() {
-        for (dsn, driver) in [("mysql://h/d", "mysql"), ("postgres://h/d", "postgres")] {
+        let all = [("mysql://h/d", "mysql"), ("postgres://h/d", "postgres"), ("redis://h", "redis"), ("amqp://h", "amqp")];
+        for (dsn, driver) in all.into_iter().filter(|(_, driver)| !drivers().contains(driver)) {
             let error = broker_of(&connection_from_dsn("x", dsn).unwrap()).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             let expected = format!("connection `x`: the {driver} driver is not built in (this build has ");
@@ -105,6 +128,8 @@ mod tests {
         for (dsn, driver) in [
             ("redis://h", "redis"),
             ("sqlite:/nowhere/x", "sqlite"),
+            ("mysql://h/d", "mysql"),
+            ("postgres://h/d", "postgres"),
             ("amqp://h", "amqp"),
             ("memory:", "memory"),
             ("sync:", "sync"),

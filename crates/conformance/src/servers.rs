@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use ferry_core::config::{Address, AmqpConfig, Declare, QueueType, RedisConfig, Secret};
+use ferry_core::config::{Address, AmqpConfig, Declare, QueueType, RedisConfig, Secret, SqlServerConfig};
 use ferry_testkit::{AmqpNode, Link, RedisAddress, RedisServer};
 
 /// This port of the loopback.
@@ -95,5 +95,21 @@ pub fn amqp_config(vhost: &str, address: Address) -> AmqpConfig {
         arguments: Vec::new(),
         priority: None,
         declare: Declare::Yes,
+    }
+}
+
+/// The configuration for the user of a [`ferry_testkit::MariaDb`].
+pub fn mysql_config(address: Address, database: &str) -> SqlServerConfig {
+    SqlServerConfig {
+        address,
+        tls: None,
+        username: Some("ferry".into()),
+        password: Some(Secret::new("secret")),
+        database: database.to_owned(),
+        table: "jobs".into(),
+        failed_table: "failed_jobs".into(),
+        connect_timeout: Duration::from_secs(20),
+        io_timeout: Duration::from_secs(20),
+        poll_interval: Duration::from_millis(250),
     }
 }

@@ -1,8 +1,8 @@
 //! Counting, showing and clearing jobs, and facts for an operator. Failed jobs are in `failed`.
 
-use ferry_core::broker::{Admin, Fact, Sizes, State};
+use ferry_core::broker::{Admin, Fact, JobRow, Sizes, State};
 use ferry_core::failed::{FailedJob, Filter};
-use ferry_core::{QueueName, Result};
+use ferry_core::{NewJob, QueueName, Result};
 
 use crate::broker::{Role, SqlBroker};
 use crate::database::Database;
@@ -48,6 +48,14 @@ impl<D: Database> Admin for SqlBroker<D> {
 
     fn schema(&self) -> Vec<String> {
         schema::statements(&self.tables)
+    }
+
+    fn row(&self, queue: &QueueName, job: &NewJob<'_>) -> Result<Option<JobRow>> {
+        self.run(Role::Push, |session| {
+            self.tables.limits().check(&job.payload)?;
+            let now = self.settings.now_ms(session)?.div_euclid(1000);
+            Ok(Some(self.tables.row(queue, &job.payload, now, job.due.at(now))))
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The broker: which connection serves which method. The methods themselves are in the files named after their traits.
 
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes, StatusStore, WorkerControl};
@@ -35,6 +37,8 @@ pub struct SqlBroker<D: Database> {
     pub(crate) zone: SharedTimeZone,
     pub(crate) tables: Tables,
     pub(crate) database: D,
+    /// When rows were reserved whose attempts cannot rise any more, by id: that tells their reservations apart.
+    pub(crate) at_limit: Mutex<HashMap<i64, i64>>,
     slots: [ConnectionSlot<D::Session>; Role::COUNT],
     reserve: ConnectionSlot<D::Session, D::Waiter>,
 }
@@ -44,7 +48,15 @@ impl<D: Database> SqlBroker<D> {
     pub(crate) fn on(database: D, jobs: &str, failed: &str, settings: Settings) -> Self {
         let tables = Tables::new(database.dialect(), settings.family, jobs, settings.keeps_failed().then_some(failed));
         let slots = std::array::from_fn(|_| ConnectionSlot::new());
-        Self { settings, zone: SharedTimeZone::default(), tables, database, slots, reserve: ConnectionSlot::new() }
+        Self {
+            settings,
+            zone: SharedTimeZone::default(),
+            tables,
+            database,
+            at_limit: Mutex::default(),
+            slots,
+            reserve: ConnectionSlot::new(),
+        }
     }
 
     /// With the zone in which the other programs on its table of failed jobs write their times. Without it, that is UTC.

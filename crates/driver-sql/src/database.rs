@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use ferry_core::Error;
 use ferry_core::broker::Fact;
+use ferry_core::{Error, QueueName};
 
 use crate::dialect::Dialect;
 use crate::error::SqlError;
@@ -34,8 +34,8 @@ pub trait Database: Send + Sync {
 
 /// Waits until there may be something to reserve. Waiting never reserves.
 pub trait CommitWaiter {
-    /// A call of `reserve` begins.
-    fn begin(&mut self);
+    /// A call of `reserve` begins, for these queues.
+    fn begin(&mut self, queues: &[QueueName]);
 
     /// Before each query, so that whatever is committed from here on may end the next wait.
     fn before_query(&mut self);
@@ -52,6 +52,8 @@ pub trait CommitWaiter {
 pub enum Wakeup {
     /// It is time to query again.
     QueryAgain,
+    /// The deadline has come, and a query was made shortly before.
+    TimeOver,
     /// A signal arrived.
     Interrupted,
 }

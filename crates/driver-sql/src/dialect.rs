@@ -25,6 +25,17 @@ pub trait Dialect: Sync {
         self.row_lock()
     }
 
+    /// The key of a table, where an index has to name it to be in its order. Elsewhere every index ends with it.
+    fn indexed_key(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether the payload in a column allows one try only; it may err on the safe side. `None` where a statement cannot both change rows
+    /// and answer with them, so that a reserve takes several.
+    fn says_one_try(&self, _column: &str) -> Option<String> {
+        None
+    }
+
     /// A name as an identifier.
     fn quoted(&self, name: &str) -> String;
 

@@ -15,6 +15,17 @@ pub enum SqlError {
     Uncertain(sqlx::Error),
     /// A table is missing, and creating it is not ours to do.
     MissingTable(String),
+    /// A value is larger than what is to hold it.
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The largest size.
+        limit: u64,
+        /// What limits it.
+        holder: &'static str,
+    },
+    /// A payload is not UTF-8, and its column is a text.
+    NotText,
     /// The database cannot hold jobs safely: why.
     Unsuitable(String),
     /// A table lacks a column.

@@ -33,7 +33,10 @@ mod expiring;
 mod failed;
 pub mod fork_gate;
 mod idempotency;
+mod mysql;
 mod placeholders;
+mod polling;
+mod postgres;
 mod push;
 mod receipt;
 mod reserve;
@@ -48,5 +51,7 @@ mod trailer;
 mod values;
 
 pub use broker::SqlBroker;
+pub use mysql::MysqlBroker;
+pub use postgres::PostgresBroker;
 pub use settings::Settings;
 pub use sqlite::SqliteBroker;

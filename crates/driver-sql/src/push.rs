@@ -75,6 +75,7 @@ fn insert(
     jobs: &[NewJob<'_>],
     settings: &Settings,
 ) -> Result<i64, SqlError> {
+    jobs.iter().try_for_each(|job| tables.limits().check(&job.payload))?;
     let head = SqlValues::new().text(queue.as_str()).second(settings.now());
     let values = jobs.iter().fold(head, |values, job| values.bytes(&job.payload).second(settings.due(job.due)));
     session.insert(tables.insert(jobs.len()), values)

@@ -4,18 +4,21 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use ferry_core::{Claim, QueueName, Reservation, Result, batch};
+use ferry_support::sync;
 
 use crate::broker::SqlBroker;
 use crate::database::{CommitWaiter, Database, Wakeup};
 use crate::error::SqlError;
 use crate::receipt::ReservedRow;
 use crate::session::{Row, Session};
-use crate::settings::Settings;
 use crate::statements::{Tables, padded};
 use crate::values::SqlValues;
 
 /// The longest wait of one call, as the contract says.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// So many queues are asked about in one statement.
+const QUEUES_PER_LOOK: usize = 32;
 
 /// Reserves from the first queue that has any job, or waits up to `wait` for one to have.
 pub(crate) fn reserve(
@@ -36,7 +39,7 @@ fn reserve_before(
     queues: &[QueueName],
     max: usize,
 ) -> Result<Vec<Reservation>, SqlError> {
-    waiter.begin();
+    waiter.begin(queues);
     loop {
         waiter.before_query();
         let jobs = reserve_first(session, broker, queues, max)?;
@@ -46,6 +49,10 @@ fn reserve_before(
         }
         match waiter.wait(deadline) {
             Wakeup::QueryAgain => {}
+            Wakeup::TimeOver => {
+                waiter.end(false);
+                return Ok(Vec::new());
+            }
             // The caller has to look at the signal.
             Wakeup::Interrupted => return Ok(Vec::new()),
         }
@@ -58,21 +65,48 @@ fn reserve_first(
     queues: &[QueueName],
     max: usize,
 ) -> Result<Vec<Reservation>, SqlError> {
-    for queue in queues {
-        let due = any_due(session, &broker.tables, queue, &broker.settings)?;
-        if !due.ready && !due.expired {
-            continue;
-        }
-        let jobs = session.transaction(|session| reserve_from(session, broker, queue, max, due))?;
-        if !jobs.is_empty() {
-            return Ok(jobs);
+    // For a single queue a look is as much as a statement that reserves.
+    if let ([queue], Some(sql)) = (queues, broker.tables.reserve_at_once(max)) {
+        return reserve_at_once(session, broker, queue, sql);
+    }
+    for queues in queues.chunks(QUEUES_PER_LOOK) {
+        for (queue, due) in any_due(session, broker, queues)? {
+            let jobs = match broker.tables.reserve_at_once(max) {
+                Some(sql) => reserve_at_once(session, broker, queue, sql)?,
+                None => session.reserve_transaction(|session| reserve_from(session, broker, queue, max, due))?,
+            };
+            if !jobs.is_empty() {
+                return Ok(jobs);
+            }
         }
     }
     Ok(Vec::new())
 }
 
+/// Reserves in a single statement, which is a transaction of its own.
+fn reserve_at_once(
+    session: &mut impl Session,
+    broker: &SqlBroker<impl Database>,
+    queue: &QueueName,
+    sql: String,
+) -> Result<Vec<Reservation>, SqlError> {
+    let settings = &broker.settings;
+    let values = SqlValues::new().text(queue.as_str()).second(settings.now()).second(settings.expired());
+    let rows = session.query(sql, values)?;
+    let reserved = |row: &_| {
+        let candidate = candidate(row)?;
+        let reservation = reservation(&broker.tables, queue, &candidate, Row::bytes(row, 3), Row::int(row, 4)?);
+        Some((candidate, reservation))
+    };
+    let mut jobs: Vec<(Candidate, Reservation)> = rows.iter().filter_map(reserved).collect();
+    note_at_limit(broker, jobs.iter().map(|(row, job)| (row, job.reserved_at)));
+    // Changed rows come in any order.
+    jobs.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(jobs.into_iter().map(|(_, job)| job).collect())
+}
+
 /// What a queue had a moment ago.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct AnyDue {
     ready: bool,
     expired: bool,
@@ -80,14 +114,23 @@ struct AnyDue {
     now: i64,
 }
 
-fn any_due(session: &mut impl Session, tables: &Tables, queue: &QueueName, settings: &Settings) -> Result<AnyDue, SqlError> {
-    let values = SqlValues::new().text(queue.as_str()).second(settings.now()).second(settings.expired());
-    let rows = session.query(tables.any_due(), values)?;
-    let any_due = |row: &_| {
-        let is_set = |column| Row::int(row, column) == Some(1);
-        AnyDue { ready: is_set(0), expired: is_set(1), now: Row::int(row, 2).unwrap_or_default() }
-    };
-    Ok(rows.first().map_or_else(AnyDue::default, any_due))
+/// The queues that have anything, in their order. One statement looks into all.
+fn any_due<'a>(
+    session: &mut impl Session,
+    broker: &SqlBroker<impl Database>,
+    queues: &'a [QueueName],
+) -> Result<Vec<(&'a QueueName, AnyDue)>, SqlError> {
+    let head = SqlValues::new().second(broker.settings.now()).second(broker.settings.expired());
+    let values = queues.iter().fold(head, |values, queue| values.text(queue.as_str()));
+    let rows = session.query(broker.tables.any_due(queues.len()), values)?;
+    let Some(row) = rows.first() else { return Ok(Vec::new()) };
+    let is_set = |column| row.int(column) == Some(1);
+    let now = row.int(0).unwrap_or_default();
+    let found = queues
+        .iter()
+        .zip((1..).step_by(2))
+        .map(|(queue, column)| (queue, AnyDue { ready: is_set(column), expired: is_set(column + 1), now }));
+    Ok(found.filter(|(_, due)| due.ready || due.expired).collect())
 }
 
 /// Reserves what is there now; another worker may have been quicker.
@@ -112,17 +155,27 @@ fn reserve_from(
     for ids in padded(&ids) {
         session.execute(tables.mark_reserved(ids.len()), SqlValues::new().int(due.now).ints(&ids))?;
     }
-    let reservation = |(row, body): (&Candidate, Vec<u8>)| {
-        let held = ReservedRow { id: row.id, attempts: tables.attempts_held(row.tried) };
-        Reservation {
-            claim: Claim { queue: queue.clone(), receipt: held.to_receipt() },
-            body,
-            attempts: Some(count(row.tried + 1)),
-            number: Some(row.id),
-            reserved_at: due.now,
-        }
-    };
+    note_at_limit(broker, found[..taken].iter().map(|row| (row, due.now)));
+    let reservation = |(row, body)| reservation(tables, queue, row, body, due.now);
     Ok(found.iter().zip(bodies).take(taken).map(reservation).collect())
+}
+
+/// Remembers when rows were reserved whose attempts cannot rise any more.
+fn note_at_limit<'a>(broker: &SqlBroker<impl Database>, reserved: impl Iterator<Item = (&'a Candidate, i64)>) {
+    let tables = &broker.tables;
+    let at_limit = reserved.filter(|(row, _)| tables.is_at_limit(tables.attempts_held(row.tried)));
+    sync::lock(&broker.at_limit).extend(at_limit.map(|(row, second)| (row.id, second)));
+}
+
+fn reservation(tables: &Tables, queue: &QueueName, row: &Candidate, body: Vec<u8>, now: i64) -> Reservation {
+    let held = ReservedRow { id: row.id, attempts: tables.attempts_held(row.tried) };
+    Reservation {
+        claim: Claim { queue: queue.clone(), receipt: held.to_receipt() },
+        body,
+        attempts: Some(count(row.tried + 1)),
+        number: Some(row.id),
+        reserved_at: now,
+    }
 }
 
 /// A row that can be reserved. Sorts in the order in which jobs are reserved.

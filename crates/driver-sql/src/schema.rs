@@ -5,7 +5,7 @@ use ferry_core::dialect::Family;
 use crate::dialect::{Dialect, OwnTable};
 use crate::error::SqlError;
 use crate::session::{Row, Session};
-use crate::statements::{FAILED_COLUMNS, JOB_COLUMNS, Tables};
+use crate::statements::{ColumnLimits, FAILED_COLUMNS, JOB_COLUMNS, Tables};
 use crate::values::SqlValues;
 use crate::{control, idempotency, status};
 
@@ -85,6 +85,7 @@ fn state_of_jobs(session: &mut impl Session, tables: &Tables) -> Result<TableSta
         return Ok(TableState::Missing);
     };
     found.must_have(JOB_COLUMNS)?;
+    found.note_limits(tables.limits());
     let family = tables.family();
     if let Some(index) = family.job_columns().iter().position(|columns| columns.fit(|name| found.has(name))) {
         tables.use_job_columns(index);
@@ -114,19 +115,59 @@ fn state_of_failed(session: &mut impl Session, tables: &Tables, name: &str) -> R
 /// A table that exists.
 struct FoundTable {
     table: String,
+    columns: Vec<FoundColumn>,
+}
+
+struct FoundColumn {
     /// Lower case.
-    columns: Vec<String>,
+    name: String,
+    /// The most bytes of a text.
+    bytes: Option<u64>,
+    is_text: bool,
+    /// The type as the database writes it; empty where it does not matter.
+    kind: String,
+}
+
+impl FoundColumn {
+    fn read(row: &impl Row) -> Self {
+        let bytes = row.int(1).and_then(|bytes| u64::try_from(bytes).ok());
+        Self { name: row.text(0), bytes, is_text: row.int(2) == Some(1), kind: row.text(3) }
+    }
+
+    /// The largest number of a column for whole numbers.
+    fn largest(&self) -> i64 {
+        match (self.kind.split(['(', ' ']).next().unwrap_or_default(), self.kind.contains("unsigned")) {
+            ("tinyint", true) => i64::from(u8::MAX),
+            ("tinyint", false) => i64::from(i8::MAX),
+            ("smallint", true) => i64::from(u16::MAX),
+            ("smallint", false) => i64::from(i16::MAX),
+            _ => i64::from(i32::MAX),
+        }
+    }
 }
 
 impl FoundTable {
     fn read(session: &mut impl Session, dialect: &dyn Dialect, table: &str) -> Result<Option<Self>, SqlError> {
         let rows = session.query(dialect.columns_of_table(), SqlValues::new().text(table))?;
-        let columns: Vec<String> = rows.iter().map(|row| row.text(0)).collect();
+        let columns: Vec<FoundColumn> = rows.iter().map(FoundColumn::read).collect();
         Ok((!columns.is_empty()).then(|| Self { table: table.to_owned(), columns }))
     }
 
     fn has(&self, name: &str) -> bool {
-        self.columns.iter().any(|column| column == name)
+        self.column(name).is_some()
+    }
+
+    fn column(&self, name: &str) -> Option<&FoundColumn> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    fn note_limits(&self, limits: &ColumnLimits) {
+        let (payload, attempts) = (self.column("payload"), self.column("attempts"));
+        limits.set(
+            payload.and_then(|column| column.bytes),
+            payload.is_some_and(|column| column.is_text),
+            attempts.map_or(i64::MAX, FoundColumn::largest),
+        );
     }
 
     fn must_have(&self, needed: &[&'static str]) -> Result<(), SqlError> {

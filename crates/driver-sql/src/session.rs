@@ -25,6 +25,11 @@ pub trait Session: Sized {
     /// serialisation) has it done again.
     fn transaction<T>(&mut self, work: impl FnMut(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError>;
 
+    /// The same for choosing the rows of a reserve.
+    fn reserve_transaction<T>(&mut self, work: impl FnMut(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
+        self.transaction(work)
+    }
+
     /// Milliseconds since 1970 by the database's clock.
     fn now_ms(&mut self) -> Result<i64, SqlError>;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement};
 use ferry_core::failed::Failure;
 use ferry_core::{Claim, Result};
+use ferry_support::sync;
 
 use crate::broker::{Role, SqlBroker};
 use crate::database::Database;
@@ -26,6 +27,9 @@ pub(crate) fn settle(broker: &SqlBroker<impl Database>, batch: &[Settle]) -> Res
         for part in [others, burials] {
             for index in settle_part(session, broker, &part, failed_at)? {
                 results[index] = SettleResult::Applied;
+                if let Some(held) = ReservedRow::of(&batch[index].claim.receipt) {
+                    sync::lock(&broker.at_limit).remove(&held.id);
+                }
             }
         }
         Ok(results)
@@ -40,12 +44,13 @@ pub(crate) fn extend(broker: &SqlBroker<impl Database>, claims: &[Claim]) -> Res
     let tables = &broker.tables;
     broker.run(Role::Settle, |session| {
         session.transaction(|session| {
-            let mut fence = fence(session, tables, claims.iter())?;
+            let mut fence = fence(session, broker, claims.iter())?;
             let kept: Vec<Option<ReservedRow>> = claims.iter().map(|claim| fence.pass(&claim.receipt)).collect();
             let ids: Vec<i64> = kept.iter().flatten().map(|held| held.id).collect();
             for ids in padded(&ids) {
                 session.execute(tables.extend(ids.len()), SqlValues::new().second(broker.settings.now()).ints(&ids))?;
             }
+            note_renewed(session, broker, kept.iter().flatten())?;
             Ok(kept.iter().map(|kept| if kept.is_some() { ExtendResult::Kept } else { ExtendResult::Lost }).collect())
         })
     })
@@ -64,7 +69,7 @@ fn settle_part<D: Database>(
 ) -> Result<Vec<usize>, SqlError> {
     let changes = items.iter().any(|(_, item)| !matches!(item.settlement, Settlement::Leave));
     let work = |session: &mut D::Session| {
-        let mut fence = fence(session, &broker.tables, items.iter().map(|(_, item)| &item.claim))?;
+        let mut fence = fence(session, broker, items.iter().map(|(_, item)| &item.claim))?;
         let ours: Vec<(ReservedRow, Indexed<'_>)> =
             items.iter().filter_map(|(index, item)| Some((fence.pass(&item.claim.receipt)?, (*index, *item)))).collect();
         apply(session, broker, &ours, failed_at)?;
@@ -77,14 +82,36 @@ fn settle_part<D: Database>(
     }
 }
 
-fn fence<'a>(session: &mut impl Session, tables: &Tables, claims: impl Iterator<Item = &'a Claim>) -> Result<Fence, SqlError> {
+/// Rows whose attempts cannot rise any more are told apart by the second of their reservation, which has just changed.
+fn note_renewed<'a, D: Database>(
+    session: &mut D::Session,
+    broker: &SqlBroker<D>,
+    kept: impl Iterator<Item = &'a ReservedRow>,
+) -> Result<(), SqlError> {
+    let ids: Vec<i64> = kept.filter(|held| broker.tables.is_at_limit(held.attempts)).map(|held| held.id).collect();
+    for ids in padded(&ids) {
+        let rows = session.query(broker.tables.reserved(ids.len()), SqlValues::new().ints(&ids))?;
+        sync::lock(&broker.at_limit).extend(rows.iter().filter_map(|row| Some((row.int(0)?, row.int(2)?))));
+    }
+    Ok(())
+}
+
+fn fence<'a, D: Database>(
+    session: &mut D::Session,
+    broker: &SqlBroker<D>,
+    claims: impl Iterator<Item = &'a Claim>,
+) -> Result<Fence, SqlError> {
     let ids: Vec<i64> = claims.filter_map(|claim| ReservedRow::of(&claim.receipt)).map(|held| held.id).collect();
     let mut reserved = Vec::with_capacity(ids.len());
     for ids in padded(&ids) {
-        let rows = session.query(tables.reserved(ids.len()), SqlValues::new().ints(&ids))?;
-        reserved.extend(rows.iter().filter_map(|row| Some(ReservedRow { id: row.int(0)?, attempts: row.int(1)? })));
+        let rows = session.query(broker.tables.reserved(ids.len()), SqlValues::new().ints(&ids))?;
+        reserved.extend(rows.iter().filter_map(|row| Some((ReservedRow { id: row.int(0)?, attempts: row.int(1)? }, row.int(2)))));
     }
-    Ok(Fence::of(reserved))
+    let at_limit = sync::lock(&broker.at_limit);
+    let is_ours = |(held, second): &(ReservedRow, Option<i64>)| {
+        !broker.tables.is_at_limit(held.attempts) || at_limit.get(&held.id).copied() == *second
+    };
+    Ok(Fence::of(reserved.into_iter().filter(is_ours).map(|(held, _)| held)))
 }
 
 fn apply<D: Database>(

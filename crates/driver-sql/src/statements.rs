@@ -10,12 +10,14 @@
 //!
 //! Lists of ids are padded to powers of two by repeating their last, so that few different texts fill the statement cache.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
-use ferry_core::broker::State;
+use ferry_core::QueueName;
+use ferry_core::broker::{JobRow, RowValue, State};
 use ferry_core::dialect::{Counting, Family, JobColumns};
 
 use crate::dialect::{Dialect, marks};
+use crate::error::SqlError;
 
 /// Columns that every table of jobs has.
 pub(crate) const JOB_COLUMNS: &[&str] = &["id", "queue", "payload", "attempts"];
@@ -35,11 +37,56 @@ pub(crate) struct Tables {
     /// Which of the family's columns were found. Looked at whenever a connection is made, so that a migrated table is noticed.
     job_columns: AtomicUsize,
     failed_at: AtomicUsize,
+    limits: ColumnLimits,
     /// Whether the table of failed jobs was there when the last connection was made.
     has_failed: AtomicBool,
 }
 
+/// What the columns of jobs can hold, where the database says so.
+pub(crate) struct ColumnLimits {
+    payload: AtomicU64,
+    payload_is_text: AtomicBool,
+    attempts: AtomicI64,
+}
+
+impl Default for ColumnLimits {
+    fn default() -> Self {
+        Self { payload: AtomicU64::new(u64::MAX), payload_is_text: AtomicBool::new(false), attempts: AtomicI64::new(i64::MAX) }
+    }
+}
+
+impl ColumnLimits {
+    /// `payload` is the most bytes, `attempts` the largest number.
+    pub(crate) fn set(&self, payload: Option<u64>, payload_is_text: bool, attempts: i64) {
+        self.payload.store(payload.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.payload_is_text.store(payload_is_text, Ordering::Relaxed);
+        self.attempts.store(attempts, Ordering::Relaxed);
+    }
+
+    /// The largest number of attempts, where it is so small that a job may reach it.
+    fn attempts(&self) -> Option<i64> {
+        Some(self.attempts.load(Ordering::Relaxed)).filter(|limit| *limit < i64::from(i32::MAX))
+    }
+
+    /// Refuses a payload that its column would cut off, as servers that are not strict do.
+    pub(crate) fn check(&self, payload: &[u8]) -> Result<(), SqlError> {
+        let limit = self.payload.load(Ordering::Relaxed);
+        if payload.len() as u64 > limit {
+            return Err(SqlError::TooLarge { bytes: payload.len(), limit, holder: "the column `payload`" });
+        }
+        if self.payload_is_text.load(Ordering::Relaxed) && std::str::from_utf8(payload).is_err() {
+            return Err(SqlError::NotText);
+        }
+        Ok(())
+    }
+}
+
 impl Tables {
+    /// What the columns of jobs can hold.
+    pub(crate) fn limits(&self) -> &ColumnLimits {
+        &self.limits
+    }
+
     /// `failed` is `None` when failed jobs are discarded.
     pub(crate) fn new(dialect: &'static dyn Dialect, family: Family, jobs: &str, failed: Option<&str>) -> Self {
         let failed = failed.map(str::to_owned);
@@ -50,6 +97,7 @@ impl Tables {
             failed,
             job_columns: AtomicUsize::new(0),
             failed_at: AtomicUsize::new(0),
+            limits: ColumnLimits::default(),
             has_failed: AtomicBool::new(true),
         }
     }
@@ -71,7 +119,7 @@ impl Tables {
     }
 
     pub(crate) fn due_index(&self) -> String {
-        format!("ferry_{}_due", self.jobs)
+        due_index(&self.jobs)
     }
 
     /// Settles for the family's columns number `index`.
@@ -133,7 +181,11 @@ impl Tables {
     }
 
     fn is_ready(&self) -> String {
-        format!("queue = ?1 AND {} AND {} <= ?2", self.is_free(), self.columns().available_at)
+        self.is_ready_in("?1", "?2")
+    }
+
+    fn is_ready_in(&self, queue: &str, now: &str) -> String {
+        format!("queue = {queue} AND {} AND {} <= {now}", self.is_free(), self.columns().available_at)
     }
 
     fn is_delayed(&self) -> String {
@@ -141,10 +193,10 @@ impl Tables {
         format!("{} AND ({available_at} > ?2 OR {available_at} IS NULL)", self.is_free())
     }
 
-    fn has_expired(&self, before: &str) -> String {
+    fn has_expired(&self, queue: &str, before: &str) -> String {
         let JobColumns { reserved, reserved_at, .. } = self.columns();
         let reserved = reserved.map(|reserved| format!("{reserved} = 1 AND ")).unwrap_or_default();
-        format!("queue = ?1 AND {reserved}{reserved_at} <= {before}")
+        format!("queue = {queue} AND {reserved}{reserved_at} <= {before}")
     }
 
     /// How often a row that can be reserved was tried. In v1 an expired reservation is counted only now, when it returns.
@@ -155,12 +207,27 @@ impl Tables {
         }
     }
 
+    /// A new number of attempts, or the largest that the column can hold: think-queue's TINYINT ends at 255, and a row that could
+    /// not be reserved for that would stop its queue.
+    fn within_limit(&self, attempts: String) -> String {
+        match self.limits.attempts() {
+            Some(limit) => format!("CASE WHEN {attempts} > {limit} THEN {limit} ELSE {attempts} END"),
+            None => attempts,
+        }
+    }
+
+    /// Whether a row with so many attempts is not told from its next reservation by them.
+    pub(crate) fn is_at_limit(&self, attempts: i64) -> bool {
+        self.limits.attempts().is_some_and(|limit| attempts >= limit)
+    }
+
     /// What becomes of a row's attempts when it is reserved, out of how often it was tried.
     pub(crate) fn attempts_held(&self, tried: i64) -> i64 {
-        match self.family.counting() {
+        let held = match self.family.counting() {
             Counting::AtReserve => tried + 1,
             Counting::AtReturn => tried,
-        }
+        };
+        self.limits.attempts().map_or(held, |limit| held.min(limit))
     }
 
     // Creation.
@@ -171,7 +238,10 @@ impl Tables {
 
     pub(crate) fn create_due_index(&self) -> String {
         let JobColumns { reserved, reserved_at, available_at, .. } = *self.columns();
-        let columns = ["queue", reserved.unwrap_or(reserved_at), available_at, "attempts"];
+        let columns: Vec<&str> = ["queue", reserved.unwrap_or(reserved_at), available_at, "attempts"]
+            .into_iter()
+            .chain(self.dialect.indexed_key())
+            .collect();
         self.dialect.create_index(&self.due_index(), &self.jobs, &columns)
     }
 
@@ -194,29 +264,83 @@ impl Tables {
         format!("INSERT INTO {} (id, queue, payload, {columns}) VALUES (?5,?1,?3,0,{free},?4,?2)", self.jobs())
     }
 
+    /// The row that [`Tables::insert`] inserts.
+    pub(crate) fn row(&self, queue: &QueueName, payload: &[u8], now: i64, due: i64) -> JobRow {
+        let JobColumns { reserved, reserved_at, available_at, created_at } = *self.columns();
+        let common = [
+            ("queue", RowValue::Bytes(queue.as_str().as_bytes().to_vec())),
+            ("payload", RowValue::Bytes(payload.to_vec())),
+            ("attempts", RowValue::Int(0)),
+        ];
+        let times = [(reserved_at, RowValue::Null), (available_at, RowValue::Int(due)), (created_at, RowValue::Int(now))];
+        let reserved = reserved.map(|reserved| (reserved, RowValue::Int(0)));
+        JobRow { table: self.jobs.clone(), values: common.into_iter().chain(reserved).chain(times).collect() }
+    }
+
     // Reserve.
 
-    /// Whether any row is ready, and whether any reservation has expired: 1 or 0 each; and now. Takes no write lock. Parameters:
-    /// queue, now, and the second before which reservations have expired.
-    pub(crate) fn any_due(&self) -> String {
+    /// Now, and for each queue whether any row is ready and whether any reservation has expired: 1 or 0 each. Takes no write lock.
+    /// Parameters: now, the second before which reservations have expired, the queues.
+    pub(crate) fn any_due(&self, queues: usize) -> String {
         let jobs = self.jobs();
-        let exists = |condition: String| format!("CASE WHEN EXISTS (SELECT 1 FROM {jobs} WHERE {condition}) THEN 1 ELSE 0 END");
-        format!("SELECT {}, {}, ?2", exists(self.is_ready()), exists(self.has_expired("?3")))
+        // The order keeps PostgreSQL to the index: for a bare EXISTS it takes a scan of the table to be as good.
+        let order = self.order_of_index();
+        let exists = |condition: String| {
+            format!(", CASE WHEN (SELECT 1 FROM {jobs} WHERE {condition} ORDER BY {order} LIMIT 1) IS NULL THEN 0 ELSE 1 END")
+        };
+        let of_queue = |number: usize| {
+            let queue = format!("?{number}");
+            [exists(self.is_ready_in(&queue, "?1")), exists(self.has_expired(&queue, "?2"))].concat()
+        };
+        format!("SELECT ?1{}", (3..3 + queues).map(of_queue).collect::<String>())
     }
 
     /// Id, tries so far and due second of the first rows that are ready. Parameters: queue, now, limit.
     pub(crate) fn ready(&self) -> String {
-        self.select_candidates(&self.is_ready(), &self.order())
+        self.select_candidates(&self.is_ready(), &self.order_of_index())
     }
 
     /// The same of the reservations that expired, those first that the index has first. Parameters: queue, the second before which
     /// reservations have expired, limit.
     pub(crate) fn expired(&self) -> String {
-        let order = match self.columns().reserved {
+        self.select_candidates(&self.has_expired("?1", "?2"), &self.order_of_index())
+    }
+
+    /// The order of the index among the rows of a queue that are ready, or reserved. PostgreSQL takes rows from the index in order only
+    /// when its column that is NULL for all of them is named as well.
+    fn order_of_index(&self) -> String {
+        match self.columns().reserved {
             Some(_) => self.order(),
             None => format!("{}, {}", self.columns().reserved_at, self.order()),
+        }
+    }
+
+    /// Reserves the first `most` rows at once, where the dialect can: those whose reservations expired among the ready ones, and only the
+    /// first where the first stands alone. Answers with id, tries so far, due second, payload and now. Parameters: queue, now, and the
+    /// second before which reservations have expired.
+    pub(crate) fn reserve_at_once(&self, most: usize) -> Option<String> {
+        let one_try = self.dialect.says_one_try("payload")?;
+        let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
+        let (jobs, tried, order, lock) = (self.jobs(), self.tried(), self.order_of_index(), self.dialect.row_lock_skipping());
+        let candidates = |condition: String| {
+            format!(
+                "SELECT id, {tried} AS tried, coalesce({available_at}, 0) AS due, payload FROM {jobs} WHERE {condition} \
+                 ORDER BY {order} LIMIT {most}{lock}"
+            )
         };
-        self.select_candidates(&self.has_expired("?2"), &order)
+        let (ready, expired) = (candidates(self.is_ready()), candidates(self.has_expired("?1", "?3")));
+        let reserved = reserved.map(|reserved| format!(", {reserved} = 1")).unwrap_or_default();
+        let attempts = self.within_limit(format!("taken.tried + {}", self.attempts_held(0)));
+        Some(format!(
+            "WITH ready AS MATERIALIZED ({ready}), expired AS MATERIALIZED ({expired}), \
+             found AS (SELECT id, tried, due, CASE WHEN tried > 0 THEN true ELSE {one_try} END AS alone \
+             FROM (SELECT * FROM ready UNION ALL SELECT * FROM expired) AS candidates), \
+             ranked AS (SELECT id, tried, due, row_number() OVER line AS place, bool_or(alone) OVER line AS ends \
+             FROM found WINDOW line AS (ORDER BY due, tried, id)), \
+             taken AS (SELECT id, tried, due FROM ranked WHERE place = 1 OR (place <= {most} AND NOT ends)) \
+             UPDATE {jobs} AS job SET {reserved_at} = ?2, attempts = {attempts}{reserved} FROM taken WHERE job.id = taken.id \
+             RETURNING job.id, taken.tried, taken.due, job.payload, job.{reserved_at}"
+        ))
     }
 
     fn select_candidates(&self, condition: &str, order: &str) -> String {
@@ -239,21 +363,17 @@ impl Tables {
     pub(crate) fn mark_reserved(&self, ids: usize) -> String {
         let JobColumns { reserved, reserved_at, .. } = self.columns();
         let reserved = reserved.map(|reserved| format!(", {reserved} = 1")).unwrap_or_default();
-        let raise = self.attempts_held(0);
-        format!(
-            "UPDATE {} SET {reserved_at} = ?1, attempts = {} + {raise}{reserved} WHERE id IN ({})",
-            self.jobs(),
-            self.tried(),
-            marks(2, ids)
-        )
+        let attempts = self.within_limit(format!("{} + {}", self.tried(), self.attempts_held(0)));
+        format!("UPDATE {} SET {reserved_at} = ?1, attempts = {attempts}{reserved} WHERE id IN ({})", self.jobs(), marks(2, ids))
     }
 
     // Settle and extend, by id, inside a transaction that has looked at the fence.
 
-    /// The fence: id and attempts of those that are reserved.
+    /// The fence: id, attempts and second of reserve of those that are reserved.
     pub(crate) fn reserved(&self, ids: usize) -> String {
         let (jobs, marks, reserved) = (self.jobs(), marks(1, ids), self.is_reserved());
-        format!("SELECT id, attempts FROM {jobs} WHERE id IN ({marks}) AND {reserved}{}", self.dialect.row_lock())
+        let reserved_at = self.columns().reserved_at;
+        format!("SELECT id, attempts, {reserved_at} FROM {jobs} WHERE id IN ({marks}) AND {reserved}{}", self.dialect.row_lock())
     }
 
     pub(crate) fn delete(&self, ids: usize) -> String {
@@ -265,9 +385,9 @@ impl Tables {
         let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
         let reserved = reserved.map(|reserved| format!(", {reserved} = 0")).unwrap_or_default();
         // Tried once more, whenever the family counts it.
-        let raise = 1 - self.attempts_held(0);
+        let attempts = self.within_limit(format!("attempts + {}", 1 - self.attempts_held(0)));
         format!(
-            "UPDATE {} SET {reserved_at} = NULL, attempts = attempts + {raise}, {available_at} = ?1{reserved} WHERE id IN ({})",
+            "UPDATE {} SET {reserved_at} = NULL, attempts = {attempts}, {available_at} = ?1{reserved} WHERE id IN ({})",
             self.jobs(),
             marks(2, ids)
         )
@@ -335,10 +455,11 @@ impl Tables {
         Some(format!("SELECT id, connection, queue, payload, exception, {failed_at} FROM {failed}"))
     }
 
-    /// Payload and exception of those that are there, in the order of their ids. Parameters: queue, ids.
+    /// Payload and exception of those that are there, in the order of their ids, for this transaction alone. Parameters: queue, ids.
     pub(crate) fn failed_rows(&self, ids: usize) -> Option<String> {
         let failed = self.failed()?;
-        Some(format!("SELECT payload, exception FROM {failed} WHERE queue = ?1 AND id IN ({}) ORDER BY id", marks(2, ids)))
+        let (marks, lock) = (marks(2, ids), self.dialect.row_lock());
+        Some(format!("SELECT payload, exception FROM {failed} WHERE queue = ?1 AND id IN ({marks}) ORDER BY id{lock}"))
     }
 
     /// Parameters: queue, ids.
@@ -361,6 +482,11 @@ impl Tables {
     pub(crate) fn clear(&self) -> String {
         format!("DELETE FROM {} WHERE queue = ?1", self.jobs())
     }
+}
+
+/// The name of our index on a table of jobs.
+pub(crate) fn due_index(jobs: &str) -> String {
+    format!("ferry_{jobs}_due")
 }
 
 /// Counts the rows that meet a condition.

@@ -4,7 +4,9 @@
 //! own: started on demand, ended by its pid, and its files removed when dropped. Another kind of server is another file here.
 
 mod link;
+mod mariadb;
 mod ports;
+mod postgres;
 mod rabbitmq;
 mod redis;
 mod temp_dir;
@@ -12,7 +14,9 @@ mod temp_dir;
 use std::io::Write;
 
 pub use link::{Direction, Fault, Link};
+pub use mariadb::MariaDb;
 pub use ports::free_port;
+pub use postgres::{PgBouncer, PostgresDatabase, PostgresServer};
 pub use rabbitmq::{AmqpNode, AmqpServer};
 pub use redis::{RedisAddress, RedisOptions, RedisServer};
 pub use temp_dir::TempDir;

@@ -1,6 +1,6 @@
 //! The servers that tests start do what they say.
 
-use ferry_testkit::{Fault, Link, RedisOptions, RedisServer, TempDir};
+use ferry_testkit::{Fault, Link, PostgresServer, RedisOptions, RedisServer, TempDir};
 
 fn set(connection: &mut redis::Connection, value: u32) -> redis::RedisResult<()> {
     redis::cmd("SET").arg("key").arg(value).query(connection)
@@ -71,4 +71,21 @@ fn a_link_breaks_on_the_chosen_side_of_one_request() {
     assert_eq!((get(&server), link.is_armed()), (Some(4), false));
     set(&mut through(&link), 5).unwrap();
     assert_eq!(get(&server), Some(5));
+}
+
+#[test]
+fn a_postgres_keeps_its_databases_apart_and_over_a_restart() {
+    let Some(mut server) = PostgresServer::with(&["max_connections=12"]) else { return };
+    let (one, two) = (server.database(), server.database());
+    one.sql("CREATE TABLE t AS SELECT 7 AS n");
+    assert_eq!((one.sql("SELECT n FROM t"), two.sql("SELECT to_regclass('t')")), ("7".to_owned(), String::new()));
+    let kept = one.name().to_owned();
+    std::mem::forget(one);
+    drop(two);
+    server.stop();
+    server.start_again();
+    assert_eq!(
+        (server.sql(&kept, "SELECT n FROM t"), server.sql(&kept, "SHOW max_connections")),
+        ("7".to_owned(), "12".to_owned())
+    );
 }

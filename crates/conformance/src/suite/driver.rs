@@ -28,6 +28,8 @@ pub enum Need {
     Clock,
     /// Failed jobs need not be kept.
     Discard,
+    /// Any bytes can be a payload. Where payloads are text, what is none never gets in.
+    AnyBytes,
     /// The keys of a queue cannot be taken for the name of another one.
     EndMarks,
     /// A payload says under `maxTries` how often it may be tried.
@@ -88,6 +90,11 @@ pub trait Driver: Send + Sync {
 
     /// Whether it can be told to keep no failed jobs.
     fn can_discard_failed_jobs(&self) -> bool {
+        true
+    }
+
+    /// Whether any bytes can be a payload.
+    fn stores_any_bytes(&self) -> bool {
         true
     }
 
@@ -174,6 +181,7 @@ fn lacks(driver: &dyn Driver, need: Need) -> Option<&'static str> {
         }
         Need::Clock => (driver.time_can_be_turned(), "nobody can turn its clock"),
         Need::Discard => (driver.can_discard_failed_jobs(), "it always keeps failed jobs"),
+        Need::AnyBytes => (driver.stores_any_bytes(), "its payloads are text"),
         Need::EndMarks => (!driver.names_can_collide(), "its keys have no end mark"),
         Need::MaxTries => (driver.reads_max_tries(), "its payloads name their tries otherwise"),
     };

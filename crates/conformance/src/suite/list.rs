@@ -67,7 +67,7 @@ behaviours! {
         giving_back_restores_bytes_order_and_attempts_at_the_head: HeadOfQueue
         giving_back_burns_no_attempt_of_a_job_that_was_tried
         giving_back_goes_ahead_of_jobs_pushed_meanwhile: HeadOfQueue
-        poison_is_given_back_with_its_bytes: HeadOfQueue
+        poison_is_given_back_with_its_bytes: HeadOfQueue & AnyBytes
         giving_back_after_a_takeover_is_lost_and_changes_nothing: Leases
         of_a_batch_given_back_only_what_is_still_ours_returns
     }
@@ -105,7 +105,7 @@ behaviours! {
         a_retried_job_is_ready_again_and_was_never_tried
         a_job_that_was_tried_often_begins_anew: Clock
         retried_jobs_go_behind_the_ready_ones_in_the_order_in_which_they_failed
-        poison_is_retried_with_its_bytes
+        poison_is_retried_with_its_bytes: AnyBytes
         a_job_that_is_not_failed_any_more_is_neither_retried_nor_forgotten
         a_job_named_twice_is_retried_once
         a_forgotten_job_is_gone_and_the_others_stay
@@ -124,9 +124,9 @@ behaviours! {
         what_a_push_returned_names_the_failed_job
     }
     poison {
-        poison_is_reserved_without_a_count_and_buried_raw
+        poison_is_reserved_without_a_count_and_buried_raw: AnyBytes
         poison_comes_back_when_its_worker_dies: Leases
-        poison_does_not_stop_its_neighbours
+        poison_does_not_stop_its_neighbours: AnyBytes
         a_job_of_a_mebibyte_arrives_whole
         raising_attempts_leaves_every_other_byte
         awkward_data_survives_every_attempt

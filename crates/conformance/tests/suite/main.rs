@@ -9,6 +9,8 @@ use ferry_core::dialect::Family;
 mod amqp;
 mod from_one;
 mod memory;
+mod mysql;
+mod postgres;
 mod redis;
 mod sqlite;
 
@@ -19,7 +21,13 @@ fn main() -> ExitCode {
         tests.extend(tests_of(&format!("sqlite::{name}"), sqlite::Sqlite(family)));
     }
     tests.extend(tests_of("redis::plain_tasks", redis::Redis(Family::RedisTask)));
+    for (name, family, skip_locked) in
+        [("think3", Family::Think3, true), ("think1", Family::Think1, true), ("without_skip_locked", Family::Think3, false)]
+    {
+        tests.extend(tests_of(&format!("mysql::{name}"), mysql::Mysql { family, skip_locked }));
+    }
     for (name, family) in [("think3", Family::Think3), ("think1", Family::Think1)] {
+        tests.extend(tests_of(&format!("postgres::{name}"), postgres::Postgres(family)));
         tests.extend(tests_of(&format!("memory::{name}"), memory::Memory(family)));
     }
     for (name, queue_type) in [("quorum", QueueType::Quorum), ("classic", QueueType::Classic)] {

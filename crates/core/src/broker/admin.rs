@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::failed::{FailedJob, Failure, Filter};
+use crate::job::NewJob;
 use crate::queue::QueueName;
 
 /// Operations for operators and monitoring.
@@ -46,6 +47,32 @@ pub trait Admin: Send + Sync {
     fn schema(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// The row that a push of `job` to `queue` would insert, for a caller who inserts it in a transaction of its own. Stores
+    /// nothing. `None` where jobs are not rows.
+    fn row(&self, _queue: &QueueName, _job: &NewJob<'_>) -> Result<Option<JobRow>> {
+        Ok(None)
+    }
+}
+
+/// A row of a table of jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRow {
+    /// The table, with its prefix.
+    pub table: String,
+    /// Columns and values; `id` is left to the database.
+    pub values: Vec<(&'static str, RowValue)>,
+}
+
+/// A value of such a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowValue {
+    /// NULL.
+    Null,
+    /// A whole number.
+    Int(i64),
+    /// Bytes.
+    Bytes(Vec<u8>),
 }
 
 /// One fact about a server.

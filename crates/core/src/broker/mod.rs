@@ -16,7 +16,7 @@ mod idempotency;
 mod status;
 pub mod tasks;
 
-pub use admin::{Admin, Fact, State};
+pub use admin::{Admin, Fact, JobRow, RowValue, State};
 pub use control::WorkerControl;
 pub use idempotency::IdempotencyStore;
 pub use status::StatusStore;

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ferry_core::QueueName;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -55,7 +56,7 @@ impl CommitWatch {
 
 impl CommitWaiter for CommitWatch {
     /// An idle worker calls again and again; only a commit makes it query more often.
-    fn begin(&mut self) {
+    fn begin(&mut self, _: &[QueueName]) {
         let idle = self.idle && !self.drain_events();
         let notified = self.inotify.is_some();
         self.interval = if idle { PollInterval::resumed(notified) } else { PollInterval::new(notified) };

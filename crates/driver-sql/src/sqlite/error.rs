@@ -17,6 +17,10 @@ pub(super) fn explain(error: SqlError, location: &DatabaseFile) -> Error {
             .with_advice(
                 "nothing was written; the next call opens what is there now. Stop all workers before replacing the file",
             ),
+        SqlError::TooLarge { bytes, limit, holder } => {
+            Error::new(ErrorKind::Refused, format!("{file}: {bytes} bytes are more than the {limit} of {holder}"))
+        }
+        SqlError::NotText => Error::new(ErrorKind::Refused, format!("{file}: the payload is not UTF-8")),
         // They are created when the connection is made.
         SqlError::MissingTable(table) => Error::new(ErrorKind::Refused, format!("{file} has no table `{table}` any more"))
             .with_advice("the next call creates it again"),

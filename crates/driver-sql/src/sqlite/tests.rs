@@ -101,8 +101,9 @@ fn a_reserve_walks_one_index_and_sorts_nothing() {
         let broker = SqliteBroker::new(config(folder.join(family.name())), Settings { family, ..settings() });
         push(&broker, "one").unwrap();
         let page = || SqlValues::new().text("default").ints(&[2000, 64]);
-        for sql in [broker.tables.ready(), broker.tables.any_due()] {
-            let plan = plan(&broker, sql, page());
+        let look = SqlValues::new().ints(&[2000, 64]).text("default");
+        for (sql, values) in [(broker.tables.ready(), page()), (broker.tables.any_due(1), look)] {
+            let plan = plan(&broker, sql, values);
             assert!(plan.contains("ferry_jobs_due") && !plan.contains("B-TREE"), "{}: {plan}", family.name());
         }
         let plan = plan(&broker, broker.tables.expired(), page());

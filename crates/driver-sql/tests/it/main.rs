@@ -5,5 +5,6 @@ mod failed;
 mod families;
 mod files;
 mod operations;
+mod postgres;
 mod processes;
 mod vectors;

@@ -9,7 +9,9 @@ use Ferry\Console\Connections;
 use Ferry\Console\Doctor\Checks;
 use Ferry\Console\Doctor\Finding;
 use Ferry\Console\Doctor\AmqpChecks;
+use Ferry\Console\Doctor\PostgresChecks;
 use Ferry\Console\Doctor\RedisChecks;
+use Ferry\Console\Doctor\MysqlChecks;
 use Ferry\Console\Doctor\SqliteChecks;
 use Ferry\Console\QueueCounts;
 use Ferry\Console\Text;
@@ -126,6 +128,8 @@ final class Doctor extends Base
         return match ($facts['driver'] ?? '') {
             'redis' => RedisChecks::all($facts),
             'sqlite' => SqliteChecks::all($facts),
+            'mysql' => MysqlChecks::all($facts),
+            'postgres' => PostgresChecks::all($facts),
             'amqp' => AmqpChecks::all($facts, $timeout),
             default => [],
         };

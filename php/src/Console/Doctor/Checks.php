@@ -106,7 +106,7 @@ final class Checks
                 "Set their retry_after above their --timeout, by some seconds: the default of both is " . self::THINK_DEFAULT . ' s.',
             )
             : Finding::ok('Old workers', "their --timeout ($old_timeout s) is below their retry_after ($old_retry_after s)")];
-        if ($driver === 'sqlite' && is_int($retry_after)) {
+        if (in_array($driver, ['sqlite', 'mysql', 'postgres'], true) && is_int($retry_after)) {
             $findings[] = self::sharedTable($retry_after, $old_retry_after, $old_timeout);
         }
         return $findings;

@@ -1,0 +1,143 @@
+//! On a MariaDB server: plans, what a column cannot count, what the server does to its connections.
+
+use std::time::Duration;
+
+use ferry_core::broker::{Broker, ExtendResult, Settle, SettleResult, Settlement};
+use ferry_core::config::{Address, FailedStore, Secret, SqlServerConfig};
+use ferry_core::dialect::Family;
+use ferry_core::{Admin, ErrorKind, NewJob, QueueName, Reservation};
+use ferry_testkit::MariaDb;
+
+use super::MysqlBroker;
+use crate::broker::Role;
+use crate::session::{Row, Session};
+use crate::settings::Settings;
+use crate::values::SqlValues;
+
+const START: i64 = 1_700_000_000;
+
+fn config(server: &MariaDb) -> SqlServerConfig {
+    SqlServerConfig {
+        address: Address::Tcp { host: "127.0.0.1".into(), port: server.port() },
+        tls: None,
+        username: Some("ferry".into()),
+        password: Some(Secret::new("secret")),
+        database: server.database(),
+        table: "jobs".into(),
+        failed_table: "failed_jobs".into(),
+        connect_timeout: Duration::from_secs(20),
+        io_timeout: Duration::from_secs(20),
+        poll_interval: Duration::from_millis(250),
+    }
+}
+
+fn at(config: &SqlServerConfig, now: Option<i64>) -> MysqlBroker {
+    let settings = Settings { family: Family::Think3, retry_after: Some(60), failed: FailedStore::Keep, now };
+    MysqlBroker::new(config.clone(), settings)
+}
+
+/// A database with our tables.
+fn prepared(server: &MariaDb) -> SqlServerConfig {
+    let config = config(server);
+    server.sql(&format!("USE {}; {}", config.database, at(&config, None).schema().join("; ")));
+    config
+}
+
+fn queue() -> QueueName {
+    QueueName::default()
+}
+
+fn take(broker: &MysqlBroker) -> Option<Reservation> {
+    broker.reserve(&[queue()], 1, Duration::ZERO).unwrap().pop()
+}
+
+fn delete(broker: &MysqlBroker, job: &Reservation) -> SettleResult {
+    broker.settle(&[Settle { claim: job.claim.clone(), settlement: Settlement::Delete }]).unwrap()[0]
+}
+
+#[test]
+fn a_reserve_walks_one_index_and_sorts_nothing() {
+    let Some(server) = MariaDb::shared() else { return };
+    let config = prepared(server);
+    let broker = at(&config, None);
+    let jobs: Vec<NewJob<'_>> = (0..2000).map(|_| NewJob::ready(&b"{}"[..])).collect();
+    broker.push_many(&queue(), &jobs).unwrap();
+    server.sql(&format!("ANALYZE TABLE {}.jobs", config.database));
+    for sql in [broker.tables.ready(), broker.tables.expired()] {
+        let page = SqlValues::new().text("default").ints(&[START, 64]);
+        let rows = broker.run(Role::Query, |session| session.query(format!("EXPLAIN {sql}"), page)).unwrap();
+        let (key, extra) = (rows[0].text(5), rows[0].text(9));
+        assert!(key == "ferry_jobs_due" && !extra.contains("filesort"), "{sql}: {key}, {extra}");
+    }
+}
+
+#[test]
+fn attempts_stay_at_the_end_of_their_column_and_the_fence_still_holds() {
+    let Some(server) = MariaDb::shared() else { return };
+    let config = prepared(server);
+    let database = &config.database;
+    server.sql(&format!("ALTER TABLE {database}.jobs MODIFY attempts TINYINT UNSIGNED NOT NULL"));
+    let worker = at(&config, Some(START));
+    worker.push(&queue(), NewJob::ready(&b"{}"[..])).unwrap();
+    server.sql(&format!("UPDATE {database}.jobs SET attempts = 255"));
+
+    let held = take(&worker).expect("it does not stop its queue");
+    assert_eq!(held.attempts, Some(256));
+    assert_eq!(worker.extend(&[held.claim.clone()]).unwrap(), [ExtendResult::Kept]);
+    let later = at(&config, Some(START + 61));
+    let again = take(&later).expect("its lease ended");
+    assert_eq!(delete(&worker, &held), SettleResult::Lost, "both say 255");
+    assert_eq!(delete(&later, &again), SettleResult::Applied);
+}
+
+#[test]
+fn a_restart_and_a_kill_are_not_noticed_by_the_next_push() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    let config = prepared(&server);
+    let broker = at(&config, None);
+    broker.push(&queue(), NewJob::ready(&b"1"[..])).unwrap();
+    server.kill_connections(&config.database);
+    broker.push(&queue(), NewJob::ready(&b"2"[..])).unwrap();
+    server.restart();
+    broker.push(&queue(), NewJob::ready(&b"3"[..])).unwrap();
+    server.stop();
+    let error = broker.push(&queue(), NewJob::ready(&b"4"[..])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
+}
+
+#[test]
+fn a_server_that_became_read_only_says_so_and_a_missing_table_how_it_is_made() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    let config = prepared(&server);
+    server.sql("CREATE USER reader@'%' IDENTIFIED BY 'secret'");
+    server.sql(&format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {}.* TO reader@'%'", config.database));
+    let broker = at(&SqlServerConfig { username: Some("reader".into()), ..config.clone() }, None);
+    broker.push(&queue(), NewJob::ready(&b"1"[..])).unwrap();
+    server.sql("SET GLOBAL read_only = 1");
+    let error = broker.push(&queue(), NewJob::ready(&b"2"[..])).unwrap_err();
+    assert!(error.kind() == ErrorKind::Refused && error.to_string().contains("is read only"), "{error}");
+    server.sql("SET GLOBAL read_only = 0");
+    broker.push(&queue(), NewJob::ready(&b"3"[..])).unwrap();
+    server.sql(&format!("DROP TABLE {}.jobs", config.database));
+    broker.close();
+    let error = broker.push(&queue(), NewJob::ready(&b"4"[..])).unwrap_err();
+    assert!(error.to_string().contains("has no table `jobs` (`ferry schema` prints"), "{error}");
+}
+
+#[test]
+fn an_idle_worker_asks_four_times_a_second_for_all_its_queues() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    let config = prepared(&server);
+    let broker = at(&config, None);
+    let queues: Vec<QueueName> = ["high", "mail", "low"].iter().map(|name| QueueName::new(name.as_bytes()).unwrap()).collect();
+    let reserve = || assert!(broker.reserve(&queues, 64, Duration::from_secs(1)).unwrap().is_empty());
+    reserve();
+    let asked = || -> i64 {
+        let status = server.sql("SHOW GLOBAL STATUS LIKE 'Com_stmt_execute'");
+        status.split_whitespace().nth(1).and_then(|count| count.parse().ok()).expect("MariaDB counts that")
+    };
+    let before = asked();
+    (0..3).for_each(|_| reserve());
+    let looks = asked() - before;
+    assert!((9..=13).contains(&looks), "{looks} looks in 3 s");
+}
