@@ -11,10 +11,12 @@ use ferry_core::clock::SystemClock;
 use ferry_core::control::WorkerControl;
 use ferry_core::memory::MemoryBroker;
 use ferry_core::queue::QueueName;
+use ferry_core::status::State;
 use ferry_core::task::Task;
-use ferry_core::{Error, ErrorKind, Result};
+use ferry_core::{Broker, Error, ErrorKind, Result};
 use ferry_worker::{
-    Consumer, Event, Halt, Host, Interrupter, Options, RunEnd, StopRequest, TaskEnd, TaskEvent, TaskHost, TimeoutStage,
+    Consumer, Event, Halt, Host, Interrupter, Options, RunEnd, StopRequest, TaskEnd, TaskEvent, TaskHost, TaskStatus,
+    TimeoutStage,
 };
 
 const NOW: i64 = 1_700_000_000;
@@ -120,7 +122,7 @@ fn line_of(event: TaskEvent<'_>) -> String {
         TaskEvent::Starting(task) => format!("starting {}", task.id),
         TaskEvent::Succeeded(task) => format!("success {}", task.id),
         TaskEvent::Error(task, line) => format!("error {} {line}", task.id),
-        TaskEvent::Retry { task, count, most, pause } => format!("retry {} {count}/{most} in {pause}", task.id),
+        TaskEvent::Retry { task, count, most, pause, why } => format!("retry {} {count}/{most} in {pause}: {why}", task.id),
         TaskEvent::Failed(task, why) => format!("failed {} {why}", task.id),
         TaskEvent::Expired(task) => format!("expired {}", task.id),
         TaskEvent::Poison { id, why } => format!("poison event {id} {why}"),
@@ -176,7 +178,14 @@ impl TaskHost for FakeHost {
         Ok(if self.unreadable { Err("no task".to_owned()) } else { Ok(()) })
     }
 
-    fn run(&self, task: &Task) -> TaskEnd {
+    fn result(&self) -> Option<String> {
+        Some("17".to_owned())
+    }
+
+    fn run(&self, task: &Task, status: Option<&Rc<TaskStatus>>) -> TaskEnd {
+        if let Some(status) = status {
+            status.progress(40, Some("on its way".to_owned()));
+        }
         (self.run)(task)
     }
 
@@ -250,11 +259,11 @@ fn a_failed_execution_is_tried_again_and_the_last_one_is_a_dead_letter() {
     let script = Script::of(vec![task("a", 3, 0), task("b", 3, 2)]);
     let host = FakeHost::new(&script, throws);
     run(&script, &host, &options());
-    let expected = "starting a, retry in 2: 1, error a E: no, retry a 1/3 in 2, \
+    let expected = "starting a, retry in 2: 1, error a E: no, retry a 1/3 in 2: no, \
                     starting b, dead no: 3, error b E: no, failed b no, close, stopping 0";
     assert_eq!(script.record().join(", "), expected);
     let script = Script::of(vec![task("a", 1, 0)]);
-    run(&script, &FakeHost::new(&script, |_| TaskEnd::Failed("not now".into())), &options());
+    run(&script, &FakeHost::new(&script, |_| TaskEnd::Failed { why: "not now".into(), trace: String::new() }), &options());
     assert_eq!(script.record()[1..3], ["dead not now: 1", "failed a not now"]);
 }
 
@@ -271,8 +280,8 @@ fn what_needs_no_run_is_reported_and_counts_as_a_unit() {
     ]);
     let host = FakeHost::new(&script, |_| panic!("nothing runs"));
     run(&script, &host, &Options { max_jobs: Some(5), ..options() });
-    let expected = "expired a, poison event p no JSON, retry a 2/3 in 0, retry a 1/3 in 0, failed a every worker that held it died, \
-                    close, stopping 0";
+    let expected = "expired a, poison event p no JSON, retry a 2/3 in 0: its worker died, \
+                    retry a 1/3 in 0: its worker died; it runs once more, failed a every worker that held it died, close, stopping 0";
     assert_eq!(script.record().join(", "), expected);
 }
 
@@ -319,6 +328,29 @@ fn a_settlement_that_the_broker_does_not_accept_is_tried_again_while_the_task_is
     let host = FakeHost::new(&script, succeeds);
     run(&script, &host, &options());
     assert_eq!(script.record(), ["starting a", "broker error blocked", "done", "success a", "close", "stopping 0"]);
+}
+
+#[test]
+fn a_settlement_that_the_broker_never_accepts_does_not_outlast_max_time() {
+    let script = Script::of(vec![task("a", 3, 0)]);
+    script.refusals.borrow_mut().extend((0..1000).map(|_| Error::new(ErrorKind::Refused, "blocked")));
+    let options = Options { stop_when_empty: false, max_time: Some(Duration::from_millis(50)), ..options() };
+    assert_eq!(code(&run(&script, &FakeHost::new(&script, succeeds), &options)), 0);
+    assert!(!script.record().contains(&"success a".to_owned()));
+    assert!(script.refusals.borrow().len() > 900, "it was not asked again and again");
+}
+
+#[test]
+fn a_right_that_is_taken_away_ends_the_consumer_and_one_that_never_was_does_not_let_it_start() {
+    let denied = || Error::new(ErrorKind::Denied, "no right");
+    let script = Script::of(vec![task("a", 3, 0), task("b", 3, 0)]);
+    script.refusals.borrow_mut().push_back(denied());
+    let host = FakeHost::new(&script, succeeds);
+    assert_eq!(code(&run(&script, &host, &Options { stop_when_empty: false, ..options() })), 1);
+    assert_eq!(script.record(), ["starting a", "broker lost no right", "stopping 1"]);
+    let mut refuse = |_: &[QueueName]| Err(denied());
+    let host = FakeHost::new(&script, succeeds);
+    assert!(matches!(Consumer::new(&options(), no_fork).run(&host, Box::new(&mut refuse)).0, RunEnd::NotStarted(_)));
 }
 
 #[test]
@@ -374,6 +406,28 @@ fn memory_and_stop_end_a_consumer_with_their_exit_codes() {
     assert_eq!(script.arrivals.borrow().len(), 1, "nothing was taken");
 }
 
+#[test]
+fn the_status_of_a_task_is_kept_by_its_id_from_its_start_to_its_end() {
+    let store = Arc::new(MemoryBroker::new(SystemClock, None));
+    let ends = Cell::new(0);
+    let script = Script::of(vec![task("a", 3, 0), task("b", 3, 0), task("c", 1, 0)]);
+    let host = FakeHost::new(&script, move |task| {
+        ends.set(ends.get() + 1);
+        if task.id == "a" { TaskEnd::Succeeded } else { TaskEnd::Failed { why: "no".into(), trace: String::new() } }
+    });
+    let options = options();
+    consume(&script, &host, Consumer::new(&options, no_fork).with_status_store(Some(store.clone()), 60));
+    let find = |id: &str| store.status().unwrap().find(id).unwrap().unwrap();
+    let done = find("a");
+    assert_eq!((done.state, done.attempts, done.result.as_deref()), (State::Succeeded, 1, Some("17")));
+    assert_eq!(
+        (done.job.as_str(), done.queue.as_str(), done.connection.as_str()),
+        ("mail", "task.normal", options.connection.as_str())
+    );
+    assert_eq!((find("b").state, find("b").error.as_deref(), find("b").progress), (State::Retrying, Some("no"), 40));
+    assert_eq!((find("c").state, find("c").attempts), (State::Failed, 1));
+}
+
 /// Asks the handler to exit, as PHP's would be.
 struct FakeInterrupter {
     request: StopRequest,
@@ -409,7 +463,8 @@ fn run_watched(request: StopRequest) -> Vec<String> {
 
 #[test]
 fn a_task_that_runs_too_long_is_a_failed_execution() {
-    let expected = "starting a, timeout a 1, retry in 2: 1, retry a 1/3 in 2, close, stopping 0";
+    let expected = "starting a, timeout a 1, retry in 2: 1, \
+                    retry a 1/3 in 2: mail ran longer than its timeout of 1 s and was stopped, close, stopping 0";
     assert_eq!(run_watched(StopRequest::No).join(", "), expected);
 }
 

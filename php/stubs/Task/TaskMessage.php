@@ -44,8 +44,20 @@ class TaskMessage
 
     /**
      * Counts a failed execution. The consumer does that itself.
+     *
+     * @return $this
      */
-    public function incrementRetry(): void
+    public function incrementRetry(): mixed
+    {
+    }
+
+    /**
+     * Reports how far its handler is, for {@see \Ferry\Status}. Does nothing while the handler does not run, and without `track` on the connection.
+     *
+     * @param int $percent 0 to 100
+     * @param string|null $message in words, up to 1024 bytes
+     */
+    public function progress(int $percent, ?string $message = null): void
     {
     }
 

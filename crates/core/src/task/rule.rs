@@ -1,17 +1,17 @@
 //! What becomes of a task: tries, pauses, expiry. Pure; the time is an argument.
 
-use super::body::Task;
+use super::body::{LONGEST_TTL, Task};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The longest pause before a retry, in seconds.
-const LONGEST_PAUSE: i64 = 60;
+pub const LONGEST_PAUSE: u32 = 60;
 
 /// Seconds before execution `current_retry` + 1: 2, 4, 8 up to 60 (`handler returns failure, max_retries 3`).
 pub fn backoff(current_retry: i64) -> i64 {
     match current_retry {
         ..=0 => 1,
         1..6 => 1 << current_retry,
-        6.. => LONGEST_PAUSE,
+        6.. => LONGEST_PAUSE.into(),
     }
 }
 
@@ -22,8 +22,7 @@ pub fn expiration(expire_at: i64, now: i64) -> Result<String> {
         return Err(Error::new(ErrorKind::InvalidArgument, format!("the task expired {} s ago", left.saturating_neg()))
             .with_advice("give it a ttl of 0 or more; 0 goes to the dead letters at once, unless a consumer is waiting"));
     }
-    // What the broker takes: 32 bits.
-    match left.checked_mul(1000).filter(|left| *left <= i64::from(u32::MAX)) {
+    match left.checked_mul(1000).filter(|_| left <= LONGEST_TTL) {
         Some(milliseconds) => Ok(milliseconds.to_string()),
         None => Err(Error::new(ErrorKind::InvalidArgument, format!("a ttl of {left} s cannot be carried"))
             .with_advice("RabbitMQ carries 4294967 s, which are 49 days; the queues keep a task for 24 hours at most")),
