@@ -28,7 +28,7 @@ class DeadLetters
      * @return list<array<string, mixed>>
      * @throws \Ferry\Exception the broker could not be reached, or refused
      */
-    public function list(int $limit = 100, ?array $conditions = null): array
+    public function list(int $limit = 100, mixed $conditions = null): array
     {
     }
 
