@@ -8,14 +8,16 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_client::Handle;
-use ferry_client::tasks::{StoredDeadLetter, Tasks};
+use ferry_client::tasks::{Requeued, StoredDeadLetter, Tasks};
 use ferry_core::Error;
-use ferry_core::task::DEAD_QUEUE;
+use ferry_core::task::{DEAD_QUEUE, LetterSelection};
 
 use crate::classes::connection::count;
 use crate::convert::arguments::{Mixed, OptionalText, Text, Whole};
-use crate::convert::errors::exception;
+use crate::convert::errors::{exception, invalid};
 use crate::convert::task::{TaskFields, connection};
+use crate::convert::which;
+use crate::zend::dates;
 use crate::zend::objects::{self, number, text};
 
 /// The dead letters of a connection.
@@ -36,28 +38,31 @@ impl DeadLetters {
         })
     }
 
-    /// The oldest ones.
+    /// The oldest ones that meet the conditions.
     #[php(defaults(limit = Whole(100)))]
-    pub fn list(&self, limit: Whole) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
+    pub fn list(&self, limit: Whole, conditions: Option<&Zval>) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
         let limit = usize::try_from(count(limit.0)?).unwrap_or(usize::MAX);
-        let letters = self.tasks()?.letters(&self.queue, limit).map_err(|error| self.place(error))?;
+        let selection = match conditions.filter(|conditions| !conditions.is_null()) {
+            None => LetterSelection::all(),
+            Some(conditions) if conditions.is_array() => which::letter_conditions(conditions)?,
+            Some(_) => return Err(invalid("the conditions are an array of `type`, `reason`, `before` and `after`")),
+        };
+        let letters = self.tasks()?.letters(&self.queue, &selection, limit, &dates::stamp).map_err(|error| self.place(error))?;
         letters.iter().map(record).collect()
     }
 
     /// The one of the task with this id, null when there is none.
     pub fn show(&self, id: Text) -> PhpResult<Option<ZBox<ZendHashTable>>> {
         let id = String::from_utf8_lossy(&id.0).into_owned();
-        let letter = self.tasks()?.letter(&self.queue, &id).map_err(|error| self.place(error))?;
+        let letter = self.tasks()?.letter(&self.queue, &id, &dates::stamp).map_err(|error| self.place(error))?;
         letter.as_ref().map(record).transpose()
     }
 
-    /// Publishes tasks anew: the one with this id, those of this type, or `all`.
-    pub fn requeue(&self, which: Text) -> PhpResult<i64> {
-        let which = String::from_utf8_lossy(&which.0).into_owned();
-        let wanted = |letter: &StoredDeadLetter| {
-            which == "all" || letter.id == which || letter.letter.task.as_ref().is_some_and(|task| task.kind == which)
-        };
-        let count = self.tasks()?.requeue(&self.queue, &wanted).map_err(|error| self.place(error))?;
+    /// Publishes tasks again: all, the one with this id, those of this type, those with these ids, or those that meet conditions.
+    pub fn requeue(&self, which: Mixed<'_>) -> PhpResult<i64> {
+        let selection = which::letters(which.0)?;
+        let requeued = self.tasks()?.requeue(&self.queue, &selection, &dates::stamp);
+        let count = requeued.and_then(Requeued::complete).map_err(|error| self.place(error))?;
         Ok(i64::try_from(count).unwrap_or(i64::MAX))
     }
 

@@ -1,4 +1,4 @@
-//! From what PHP callers say of failed jobs to a filter.
+//! From what PHP callers say of failed jobs and dead letters to a filter.
 
 use std::collections::HashSet;
 
@@ -8,10 +8,12 @@ use ext_php_rs::flags::DataType;
 use ext_php_rs::types::Zval;
 use ferry_core::config::nearest;
 use ferry_core::failed::{Filter, RecordedConnection};
+use ferry_core::task::LetterSelection;
 
 use crate::convert::arguments::{integer, textual};
 use crate::convert::delay;
 use crate::convert::errors::invalid;
+use crate::zend::dates;
 use crate::zend::objects::{self, PropertyKey};
 
 /// Which failed jobs; when it is left out, `'all'`.
@@ -119,4 +121,48 @@ fn second(name: &str, value: &Zval) -> PhpResult<i64> {
     }
     let number = if value.is_long() || value.is_string() || value.is_double() { integer(value) } else { None };
     number.ok_or_else(|| invalid(format!("`{name}` is a unix second or a DateTimeInterface")))
+}
+
+const LETTER_CONDITIONS: [&str; 4] = ["type", "reason", "before", "after"];
+
+/// `'all'`, an id or a type, a list of ids, or conditions: `type`, `reason`, `before`, `after`. As with [`filter`], an empty array means none.
+pub fn letters(which: &Zval) -> PhpResult<LetterSelection> {
+    if let Some(text) = which.zend_str() {
+        let name = String::from_utf8_lossy(text.as_bytes()).into_owned();
+        return Ok(if name == "all" { LetterSelection::all() } else { LetterSelection::named(name) });
+    }
+    match which.is_array() {
+        true if is_list(which) => {
+            let ids = ids(which)?.ids.unwrap_or_default();
+            Ok(LetterSelection::ids(ids))
+        }
+        true => letter_conditions(which),
+        false => Err(invalid("dead letters are named by 'all', an id, a type, a list of ids, or an array of conditions")),
+    }
+}
+
+/// An array of conditions; an empty one selects all.
+pub fn letter_conditions(array: &Zval) -> PhpResult<LetterSelection> {
+    let mut selection = LetterSelection::all();
+    objects::each(array, |key, value| {
+        let name = match key {
+            PropertyKey::Index(index) => index.to_string(),
+            PropertyKey::Name(name) => String::from_utf8_lossy(name).into_owned(),
+        };
+        match name.as_str() {
+            "type" => selection.kind = Some(named(value, "`type` is the type of a task")?),
+            "reason" => selection.reason = Some(named(value, "`reason` is failed, expired, rejected, maxlen or poison")?),
+            "before" => selection.before = Some(dates::stamp(second(&name, value)?)),
+            "after" => selection.after = Some(dates::stamp(second(&name, value)?)),
+            _ => {
+                let near = nearest(&name, LETTER_CONDITIONS.into_iter());
+                let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                return Err(invalid(format!(
+                    "dead letters are chosen by `type`, `reason`, `before` and `after`, not by `{name}`{near}"
+                )));
+            }
+        }
+        PhpResult::Ok(())
+    })?;
+    Ok(selection)
 }

@@ -17,6 +17,11 @@ pub fn formatted(format: &[u8], second: i64) -> String {
     String::from_utf8_lossy(text.as_bytes()).into_owned()
 }
 
+/// A second as dead letters have it, in PHP's time zone.
+pub fn stamp(second: i64) -> String {
+    formatted(b"Y-m-d H:i:s", second)
+}
+
 /// The unix second.
 pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))

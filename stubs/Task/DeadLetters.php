@@ -21,11 +21,14 @@ class DeadLetters
     /**
      * The oldest ones: `id`, `type`, `reason` (failed, expired, rejected, maxlen, poison), `message`, `trace`, `failed_at`, `priority`,
      * `current_retry`, `max_retries`, `created_at`, `expire_at`, `payload`, `body` (the bytes of the message). A message that is not a task has nulls.
+     * `failed_at` is local time, `Y-m-d H:i:s`; for a message that the broker moved here, the time at which it did.
      *
+     * @param array{type?: string, reason?: string, before?: int|string|\DateTimeInterface, after?: int|string|\DateTimeInterface}|null $conditions
+     *     only those that meet all of them; one without a time meets neither `before` nor `after`
      * @return list<array<string, mixed>>
      * @throws \Ferry\Exception the broker could not be reached, or refused
      */
-    public function list(int $limit = 100): array
+    public function list(int $limit = 100, mixed $conditions = null): array
     {
     }
 
@@ -39,13 +42,15 @@ class DeadLetters
     }
 
     /**
-     * Publishes tasks again, with no failed execution and, if they expired, with their original lifetime; each is confirmed before its dead letters
-     * are removed. A message that is not a task stays.
+     * Publishes tasks again, with no failed execution and, if they expired, with their original lifetime (the default one if it cannot be told); each
+     * is confirmed before its dead letters are removed. A message that is not a task stays, and so does one whose queue refuses it.
      *
-     * @param string $which an id, a type, or `all`
+     * @param string|list<string>|array{type?: string, reason?: string, before?: int|string|\DateTimeInterface, after?: int|string|\DateTimeInterface} $which
+     *     an id, a type, `all`, a list of ids, or conditions as for {@see list()}
      * @return int how many tasks; several dead letters of one task make one
+     * @throws \Ferry\BrokerException some tasks were refused, for example because their queue is full; all others were published
      */
-    public function requeue(string $which): int
+    public function requeue(mixed $which): int
     {
     }
 

@@ -8,7 +8,7 @@ use ferry_core::config::{AmqpConfig, ConnectionConfig, DriverConfig};
 use ferry_core::{Error, ErrorKind, Result};
 
 use ferry_driver_amqp::{HeldTask, Incoming, Options, TaskDeliveries};
-pub use ferry_driver_amqp::{StoredDeadLetter, TaskToPublish, Tasks};
+pub use ferry_driver_amqp::{Requeued, StoredDeadLetter, TaskToPublish, Tasks};
 
 use crate::connection::Connection;
 

@@ -184,6 +184,19 @@ fn header<'a>(properties: &'a BasicProperties, key: &str) -> Option<&'a AMQPValu
     properties.headers().as_ref()?.inner().get(&key)
 }
 
+/// The unix second at which the broker dead-lettered the message first.
+pub fn first_death(properties: &BasicProperties) -> Option<i64> {
+    let AMQPValue::FieldArray(deaths) = header(properties, "x-death")? else { return None };
+    let time = |death: &AMQPValue| match death {
+        AMQPValue::FieldTable(death) => match death.inner().get("time")? {
+            AMQPValue::Timestamp(second) => i64::try_from(*second).ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    deaths.as_slice().iter().filter_map(time).min()
+}
+
 fn integer(properties: &BasicProperties, key: &str) -> Option<i64> {
     Some(match header(properties, key)? {
         AMQPValue::ShortShortInt(number) => i64::from(*number),
@@ -244,6 +257,23 @@ mod tests {
         assert_eq!((attempts(&again), due(&again), *again.priority()), (2, None, Some(3)));
         assert_eq!(header_text(&again, "x-mine").as_deref(), Some("kept"));
         assert!(header(&again, "x-death").is_none() && again.expiration().is_none());
+    }
+
+    #[test]
+    fn the_first_death_is_the_earliest_that_the_broker_noted() {
+        let death = |second| {
+            let mut table = FieldTable::default();
+            table.insert("time".into(), AMQPValue::Timestamp(second));
+            AMQPValue::FieldTable(table)
+        };
+        let with = |value| {
+            let mut headers = FieldTable::default();
+            headers.insert("x-death".into(), value);
+            job_properties().with_headers(headers)
+        };
+        let deaths = lapin::types::FieldArray::from(vec![death(90), text("odd"), death(70)]);
+        assert_eq!(first_death(&with(AMQPValue::FieldArray(deaths))), Some(70));
+        assert_eq!((first_death(&with(text("odd"))), first_death(&job_properties())), (None, None));
     }
 
     #[test]

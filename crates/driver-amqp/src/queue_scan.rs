@@ -24,6 +24,9 @@ const PAGE: u64 = 64;
 /// The pause before a queue that another process scans is tried again.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
+/// How long a scan over several channels waits for its messages to be put back.
+const PUT_BACK_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Who else may use the queue meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -50,6 +53,8 @@ pub enum Visit {
 pub struct QueueScan {
     link: Arc<AmqpLink>,
     channel: Channel,
+    /// Channels that hold messages which go back at the end.
+    held: Vec<Channel>,
     queue: String,
     /// How many messages there were at the beginning, says the broker. A quorum queue counts those that another scan put back a little
     /// later than it hands them out, so this does not bound an exclusive scan.
@@ -87,6 +92,7 @@ impl QueueScan {
         Ok(Some(Self {
             link,
             channel,
+            held: Vec::new(),
             queue: queue.to_owned(),
             count,
             at: 0,
@@ -97,6 +103,19 @@ impl QueueScan {
             taken: Vec::new(),
             _consumer: consumer,
         }))
+    }
+
+    /// How many messages were visited.
+    pub fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// Goes on with a new channel; the old one keeps its messages until the end. For each single ack RabbitMQ walks through the older unacked
+    /// messages of a channel, so acks behind many that are kept would take time that grows with their square.
+    pub fn change_channel(&mut self) -> Result<()> {
+        let next = self.link.channel()?;
+        self.held.push(std::mem::replace(&mut self.channel, next));
+        Ok(())
     }
 
     /// Leaves out what joins the queue from here on.
@@ -157,6 +176,27 @@ impl QueueScan {
         self.send_ack(delivery.delivery_tag)
     }
 
+    /// Removes many messages that a shared scan visited on its present channel, with one wait.
+    pub fn ack_all(&self, tags: &[u64]) -> Result<()> {
+        let acks = tags.iter().map(|tag| self.channel.basic_ack(*tag, BasicAckOptions { multiple: false }));
+        self.link.send(async { wait::all(acks).await.into_iter().collect() })
+    }
+
+    /// Ends a scan that removed so many messages. The broker puts back those of several channels a moment after it confirmed their closes,
+    /// so this waits until it counts them again, but not for messages that expired or went to a consumer.
+    pub fn finish(self, connections: &AmqpConnections, removed: u64) -> Result<()> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let (queue, kept) = (self.queue.clone(), self.count.saturating_sub(removed));
+        drop(self);
+        let deadline = Instant::now() + PUT_BACK_TIMEOUT;
+        while Instant::now() < deadline && connections.count(&queue)?.is_some_and(|ready| u64::from(ready) < kept) {
+            std::thread::sleep(BUSY_PAUSE);
+        }
+        Ok(())
+    }
+
     fn send_ack(&self, tag: u64) -> Result<()> {
         self.link.send(self.channel.basic_ack(tag, BasicAckOptions { multiple: false }))
     }
@@ -168,7 +208,9 @@ impl Drop for QueueScan {
     fn drop(&mut self) {
         // When these fail the channel is gone, and the broker requeues by itself.
         let _ = self.consumed.map(|tag| self.send_ack(tag));
-        let _ = self.link.request(self.channel.close(200, "OK".into()));
+        let channels = self.held.iter().chain([&self.channel]);
+        let closes = channels.map(|channel| channel.close(200, "OK".into()));
+        let _ = self.link.request(async { wait::all(closes).await.into_iter().collect::<lapin::Result<()>>() });
     }
 }
 

@@ -18,6 +18,9 @@ pub const DEFAULT_MAX_RETRIES: i64 = 3;
 /// Seconds a task lives that names no number.
 pub const DEFAULT_TTL: i64 = 86_400;
 
+/// The longest lifetime that the property `expiration` carries, in seconds: 32 bits of milliseconds.
+pub const LONGEST_TTL: i64 = u32::MAX as i64 / 1000;
+
 /// Longest id and type that are read, in bytes. An id is a property too, which AMQP ends at 255.
 const LONGEST_WORD: usize = 255;
 
@@ -145,17 +148,19 @@ impl Task {
         splice(body, &[(self.current_retry_at.clone(), "current_retry", current_retry)])
     }
 
-    /// The body of a task that begins anew: no execution failed, and when it expired, as much time as it once had.
-    pub fn revived(&self, body: &[u8], now: i64) -> Vec<u8> {
+    /// The body of a task that begins anew, and when it expires: no execution failed, and when it expired, as much time as it once had.
+    /// Numbers that cannot be a lifetime (a `created_at` of 0) give it the default one.
+    pub fn revived(&self, body: &[u8], now: i64) -> (Vec<u8>, i64) {
         let retry = (self.current_retry_at.clone(), "current_retry", 0);
         if self.expire_at > now {
-            return splice(body, &[retry]);
+            return (splice(body, &[retry]), self.expire_at);
         }
         let ttl = self.expire_at.saturating_sub(self.created_at);
-        let ttl = if ttl > 0 { ttl } else { DEFAULT_TTL };
+        let ttl = if (1..=LONGEST_TTL).contains(&ttl) { ttl } else { DEFAULT_TTL };
+        let expire_at = now.saturating_add(ttl);
         let born = (self.created_at_at.clone(), "created_at", now);
-        let ends = (self.expire_at_at.clone(), "expire_at", now.saturating_add(ttl));
-        splice(body, &[retry, born, ends])
+        let ends = (self.expire_at_at.clone(), "expire_at", expire_at);
+        (splice(body, &[retry, born, ends]), expire_at)
     }
 }
 
@@ -326,11 +331,27 @@ mod tests {
         assert_eq!(&BODY[task.payload.clone().unwrap()], r#"{"a":{}, "current_retry":7}"#);
         let raised = String::from_utf8(task.with_retry(BODY.as_bytes(), 10)).unwrap();
         assert_eq!(raised, BODY.replace("\"current_retry\":2", "\"current_retry\":10"));
-        let revived = String::from_utf8(task.revived(BODY.as_bytes(), 1_700_000_100)).unwrap();
+        let (revived, expire_at) = task.revived(BODY.as_bytes(), 1_700_000_100);
+        let revived = String::from_utf8(revived).unwrap();
+        assert_eq!(expire_at, 1_700_000_150);
         let expected =
             BODY.replace("_retry\":2", "_retry\":0").replace("1700000050", "1700000150").replace("1700000000", "1700000100");
         assert_eq!(revived, expected);
-        assert!(String::from_utf8(task.revived(BODY.as_bytes(), 1_700_000_049)).unwrap().contains("1700000050"));
+        let (alive, expire_at) = task.revived(BODY.as_bytes(), 1_700_000_049);
+        assert_eq!((String::from_utf8(alive).unwrap().contains("1700000050"), expire_at), (true, 1_700_000_050));
+    }
+
+    #[test]
+    fn a_task_whose_lifetime_cannot_be_told_is_revived_with_the_default_one() {
+        for (created_at, ttl) in
+            [(0, DEFAULT_TTL), (1_700_000_050, DEFAULT_TTL), (1_695_705_083, LONGEST_TTL), (1_695_705_082, DEFAULT_TTL)]
+        {
+            let body = BODY.replace("1700000000", &created_at.to_string());
+            let (revived, expire_at) = decode(&body).unwrap().revived(body.as_bytes(), 1_800_000_000);
+            assert_eq!(expire_at, 1_800_000_000 + ttl, "created at {created_at}");
+            let read = Task::decode(&revived, None, 0).unwrap();
+            assert_eq!((read.created_at, read.expire_at, read.current_retry), (1_800_000_000, expire_at, 0));
+        }
     }
 
     #[test]

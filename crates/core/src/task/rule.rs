@@ -1,6 +1,6 @@
 //! What becomes of a task: tries, pauses, expiry. Pure; the time is an argument.
 
-use super::body::Task;
+use super::body::{LONGEST_TTL, Task};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The longest pause before a retry, in seconds.
@@ -22,8 +22,7 @@ pub fn expiration(expire_at: i64, now: i64) -> Result<String> {
         return Err(Error::new(ErrorKind::InvalidArgument, format!("the task expired {} s ago", left.saturating_neg()))
             .with_advice("give it a ttl of 0 or more; 0 goes to the dead letters at once, unless a consumer is waiting"));
     }
-    // What the broker takes: 32 bits.
-    match left.checked_mul(1000).filter(|left| *left <= i64::from(u32::MAX)) {
+    match left.checked_mul(1000).filter(|_| left <= LONGEST_TTL) {
         Some(milliseconds) => Ok(milliseconds.to_string()),
         None => Err(Error::new(ErrorKind::InvalidArgument, format!("a ttl of {left} s cannot be carried"))
             .with_advice("RabbitMQ carries 4294967 s, which are 49 days; the queues keep a task for 24 hours at most")),

@@ -23,7 +23,7 @@ use crate::publisher::first_error;
 use crate::route::Route;
 use crate::topology::TopologyItem;
 
-pub use dead_letters::StoredDeadLetter;
+pub use dead_letters::{Requeued, StoredDeadLetter};
 pub use declare::{declare, declare_kept};
 pub use deliveries::{HeldTask, Incoming, Options, TaskDeliveries};
 

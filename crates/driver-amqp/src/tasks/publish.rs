@@ -102,6 +102,15 @@ pub fn new_task(task: &TaskToPublish, now: i64) -> Result<Route<'_>> {
     route(EXCHANGE, TaskLevel::of(task.priority.into()).queue(), Cow::Borrowed(&task.body), properties)
 }
 
+/// A task of a dead letter, published like a new one. One that expires later than RabbitMQ can carry lives as long as its queue allows.
+pub fn revived(task: &Task, body: Vec<u8>, expire_at: i64, now: i64) -> Result<Route<'static>> {
+    let mut properties = of_task(&task.id, task.priority, now, false);
+    if let Ok(left) = expiration(expire_at, now) {
+        properties = properties.with_expiration(left.into());
+    }
+    route(EXCHANGE, task.level().queue(), Cow::Owned(body), properties)
+}
+
 /// A task that goes to the tail of `queue` again.
 pub fn again<'a>(delivered: DeliveredTask<'_>, body: Cow<'a, [u8]>, queue: &str, mark: CrashMark, now: i64) -> Result<Route<'a>> {
     let task = delivered.task;

@@ -23,6 +23,12 @@ final class DeadTasks extends Base
             ->addArgument('word', InputArgument::OPTIONAL, '`list`, `show`, `requeue` or `purge`', 'list')
             ->addArgument('which', InputArgument::OPTIONAL, 'An id; for `requeue` also a type or `all`')
             ->addOption('limit', null, InputOption::VALUE_REQUIRED, 'List at most this many, oldest first', 20)
+            ->addOption('kept', null, InputOption::VALUE_NONE, 'Those in task.dlq.kept, where the policy of `schema amqp` moves old ones')
+            ->addOption('type', null, InputOption::VALUE_REQUIRED, 'Only tasks of this type')
+            ->addOption('reason', null, InputOption::VALUE_REQUIRED, 'Only failed, expired, rejected, maxlen or poison')
+            ->addOption('before', null, InputOption::VALUE_REQUIRED, 'Only tasks that failed before this time')
+            ->addOption('after', null, InputOption::VALUE_REQUIRED, 'Only tasks that failed at this time or later')
+            ->addOption('ask', null, InputOption::VALUE_NONE, 'Ask about each task before `requeue`')
             ->withForce()->withJson()
             ->setHelp(<<<'TEXT'
                 <info>task.dlq</info> holds the tasks that used up their retries, expired or could not be read.
@@ -30,29 +36,59 @@ final class DeadTasks extends Base
                   <info>ferry dead -c rabbit</info>                              the oldest twenty
                   <info>ferry dead show task_20260131120000_0123456789abcdef</info>
                   <info>ferry dead requeue email.send</info>                     all of one type; or an id, or `all`
+                  <info>ferry dead requeue --reason=failed --after='-2 hours'</info>
+                  <info>ferry dead requeue --ask</info>                          shows every task and asks: y, n, q
                   <info>ferry dead purge</info>                                  asks for confirmation
 
-                Exit codes: 0 done, 1 no such task or the broker did not answer, 2 wrong usage.
+                A time is a Unix timestamp or a date as PHP reads it. Consumers of the original design reject a task whose retry they publish:
+                beside them `--reason=failed` leaves out what is still alive.
+                Exit codes: 0 done, 1 no such task, a queue that refuses tasks, or the broker did not answer, 2 wrong usage.
                 TEXT);
     }
 
     protected function execute(InputInterface $input, OutputInterface $output): int
     {
-        $letters = new DeadLetters($this->connection($input));
         [$word, $which] = [$input->getArgument('word'), $input->getArgument('which')];
+        $conditions = $this->conditions($input);
+        $selects = $conditions !== [] || $input->getOption('ask');
+        self::mustFit($word, $which, $conditions !== [], $input->getOption('ask'));
+        $letters = new DeadLetters($this->connection($input), $input->getOption('kept') ? 'task.dlq.kept' : null);
         match (true) {
-            $word === 'list' && $which === null => $this->list($input, $output, $letters),
+            $word === 'list' && $which === null => $this->list($input, $output, $letters, $conditions),
             $word === 'show' && $which !== null => $this->show($input, $output, $letters, $which),
-            $word === 'requeue' && $which !== null => $this->requeue($input, $output, $letters, $which),
+            $word === 'requeue' && ($which === null) === $selects => $this->requeue($input, $output, $letters, $which, $conditions),
             $word === 'purge' && $which === null => $this->purge($input, $output, $letters),
-            default => throw new InvalidArgumentException('use `dead`, `dead show ID`, `dead requeue ID|TYPE|all` or `dead purge`'),
+            default => throw new InvalidArgumentException('use `dead`, `dead show ID`, `dead requeue ID|TYPE|all`, `dead requeue` with conditions or --ask, or `dead purge`'),
         };
         return self::SUCCESS;
     }
 
-    private function list(InputInterface $input, OutputInterface $output, DeadLetters $letters): void
+    /** Conditions that would be ignored are refused. */
+    private static function mustFit(string $word, ?string $which, bool $conditions, bool $ask): void
     {
-        $tasks = $letters->list((int) $this->number($input, 'limit'));
+        if ($conditions && !in_array($word, ['list', 'requeue'], true)) {
+            throw new InvalidArgumentException("`dead $word` takes no conditions; `dead` and `dead requeue` do");
+        }
+        if ($ask && $word !== 'requeue') {
+            throw new InvalidArgumentException('--ask belongs to `dead requeue`');
+        }
+        if ($which !== null && ($conditions || $ask) && $word === 'requeue') {
+            throw new InvalidArgumentException('name an id, a type or `all`, or conditions, or --ask');
+        }
+    }
+
+    /** @return array{type?: string, reason?: string, before?: int, after?: int} */
+    private function conditions(InputInterface $input): array
+    {
+        $conditions = ['type' => $input->getOption('type'), 'reason' => $input->getOption('reason')]
+            + ['before' => $this->moment($input, 'before'), 'after' => $this->moment($input, 'after')];
+        return array_filter($conditions, fn ($condition) => $condition !== null);
+    }
+
+    /** @param array{type?: string, reason?: string, before?: int, after?: int} $conditions */
+    private function list(InputInterface $input, OutputInterface $output, DeadLetters $letters, array $conditions): void
+    {
+        $tasks = $letters->list((int) $this->number($input, 'limit'), $conditions);
         if ($input->getOption('json')) {
             $this->json($output, array_map([self::class, 'record'], $tasks));
         } elseif ($tasks === []) {
@@ -81,13 +117,57 @@ final class DeadTasks extends Base
         ];
     }
 
-    private function requeue(InputInterface $input, OutputInterface $output, DeadLetters $letters, string $which): void
+    /** @param array{type?: string, reason?: string, before?: int, after?: int} $conditions */
+    private function requeue(InputInterface $input, OutputInterface $output, DeadLetters $letters, ?string $which, array $conditions): void
     {
-        $count = $letters->requeue($which);
-        if ($count === 0 && $which !== 'all') {
+        $wanted = $input->getOption('ask') ? $this->asked($input, $output, $letters, $conditions) : $which ?? $conditions;
+        $count = $letters->requeue($wanted);
+        if ($count === 0 && $which !== null && $which !== 'all') {
             throw new Refusal("there is no dead task with the id or type $which (`dead` lists them)");
         }
         $this->count($input, $output, $count, 'published again');
+    }
+
+    /**
+     * The ids that somebody said yes to.
+     *
+     * @param array{type?: string, reason?: string, before?: int, after?: int} $conditions
+     * @return list<string>
+     */
+    private function asked(InputInterface $input, OutputInterface $output, DeadLetters $letters, array $conditions): array
+    {
+        if (!$input->isInteractive()) {
+            throw new Refusal('nothing was done: nobody can be asked here (instead of --ask use `all`, an id, a type or conditions)');
+        }
+        $wanted = $asked = [];
+        foreach ($letters->list(PHP_INT_MAX, $conditions) as $task) {
+            if ($task['type'] === null || isset($asked[$task['id']])) {
+                // What is no task stays, and several letters of one task are one question.
+                continue;
+            }
+            $asked[$task['id']] = true;
+            $answer = $this->answer($input, $output, self::question($task));
+            if ($answer === 'q') {
+                break;
+            }
+            if ($answer === 'y') {
+                $wanted[] = $task['id'];
+            }
+        }
+        return $wanted;
+    }
+
+    /** @param array<string, mixed> $task */
+    private static function question(array $task): string
+    {
+        return sprintf(
+            '%s  <info>%s</info>  %s  %s',
+            Text::cell($task['failed_at'], 20),
+            Text::cell($task['type'], 50),
+            Text::cell($task['reason'], 20),
+            Text::cell(Text::firstLine($task['message']), 100),
+        )
+            . "\n  " . Text::cell($task['id'] . ' ' . Text::json($task['payload']), 200) . "\n  requeue? [y/N/q]";
     }
 
     private function show(InputInterface $input, OutputInterface $output, DeadLetters $letters, string $id): void
