@@ -12,7 +12,7 @@ pub fn exception(error: &Error) -> PhpException {
         ErrorKind::Config | ErrorKind::Unsupported => Class::Config,
         ErrorKind::Connection => Class::Connection,
         ErrorKind::Uncertain => Class::Uncertain,
-        ErrorKind::Refused => Class::Broker,
+        ErrorKind::Refused | ErrorKind::Denied => Class::Broker,
         ErrorKind::Lost => Class::LostReservation,
         ErrorKind::Poison => Class::Poison,
     };

@@ -18,6 +18,8 @@ pub enum ErrorKind {
     Uncertain,
     /// The broker answered no (read only, out of memory, wrong key type, disk full). Nothing was stored.
     Refused,
+    /// The broker does not permit this user to do it. Nothing was stored, and repeating it does not help until an operator grants the right.
+    Denied,
     /// The reservation is no longer ours; nothing was changed.
     Lost,
     /// The bytes of a job cannot be understood.

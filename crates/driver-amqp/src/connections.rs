@@ -14,10 +14,11 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel};
 
+use crate::delay::DelaySpace;
 use crate::link::AmqpLink;
 use crate::names::{Names, QueueRole, short};
 use crate::notices::Notices;
-use crate::publisher::{PublishOutcome, Publisher, leave_channel_unusable, wait_until_unblocked};
+use crate::publisher::{PublishOutcome, Publisher, first_error, leave_channel_unusable, wait_until_unblocked};
 use crate::route::Route;
 use crate::runtime::AmqpRuntime;
 use crate::topology::{QueueTopology, TopologyCache, TopologyItem};
@@ -43,6 +44,9 @@ pub struct AmqpConnections {
 
 /// How long to wait while a new quorum queue elects its leader.
 const ELECTION_PAUSE: Duration = Duration::from_millis(50);
+
+/// A routing key that no queue is bound with.
+const PROBE_KEY: &str = "ferry.probe";
 
 /// Who publishes. Each role has a channel of its own, so that a refused push does not break a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,7 +199,7 @@ impl AmqpConnections {
                 None => properties,
             };
             let need = QueueTopology { names: Arc::clone(names), item: TopologyItem::Delay(pass.top, role) };
-            return Ok(Route { exchange: delay::name(pass.top), key: pass.key, body, properties, need });
+            return Ok(Route { exchange: DelaySpace::Jobs.name(pass.top), key: pass.key, body, properties, need });
         }
         Ok(Route::to_queue(names, role, properties, body))
     }
@@ -233,6 +237,17 @@ impl AmqpConnections {
             *lock(&self.producer) = None;
         }
         Ok(outcomes)
+    }
+
+    /// Tries to publish to `exchange` what no queue takes, so that nothing is stored: an error says which right is missing.
+    pub fn probe_write(&self, exchange: &str) -> Result<()> {
+        let link = self.link(&self.producer, "publishes")?;
+        let properties = BasicProperties::default().with_expiration("0".into());
+        let need = QueueTopology { names: Arc::new(Names::of(&QueueName::default())?), item: TopologyItem::Tasks };
+        let route =
+            Route { exchange: exchange.to_owned(), key: PROBE_KEY.to_owned(), body: Cow::Borrowed(b""), properties, need };
+        let outcomes = Publisher::open(&link, self.config.io_timeout)?.publish(&[&route]);
+        first_error(&outcomes).filter(|_| !outcomes.iter().all(PublishOutcome::is_returned)).map_or(Ok(()), Err)
     }
 
     fn ensure_all(&self, link: &AmqpLink, needs: &[QueueTopology]) -> Result<()> {

@@ -9,8 +9,42 @@ pub const LONGEST_PASS: i64 = (1 << LEVELS) - 1;
 /// The bytes of a routing key that the words of all levels take, dots included.
 pub const KEY_BYTES: usize = 2 * LEVELS;
 
-/// The exchange behind the last level.
-pub const DUE: &str = "ferry.due";
+/// Whose levels. Those of tasks have names that begin with `task.`, so that a user with rights on `^task\.` can declare and use them.
+/// Messages of earlier versions that wait in the levels of jobs still arrive: the bindings to the queues of tasks stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DelaySpace {
+    Jobs,
+    Tasks,
+}
+
+impl DelaySpace {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Jobs => "ferry",
+            Self::Tasks => "task",
+        }
+    }
+
+    /// The exchange behind the last level.
+    pub fn due(self) -> String {
+        format!("{}.due", self.prefix())
+    }
+
+    /// The name of the exchange and of the queue of a level.
+    pub fn name(self, level: usize) -> String {
+        format!("{}.delay.{level:02}", self.prefix())
+    }
+
+    /// The exchange that a message enters after a level.
+    pub fn below(self, level: usize) -> String {
+        if level == 0 { self.due() } else { self.name(level - 1) }
+    }
+}
+
+/// The highest level of a delay of so many seconds.
+pub fn top_of(seconds: u32) -> usize {
+    seconds.max(1).ilog2() as usize
+}
 
 /// One pass of a message through the levels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,16 +72,6 @@ pub fn pass(milliseconds: i64, due: i64, address: &str) -> Option<Pass> {
     key.push_str(address);
     let top = now.ilog2() as usize;
     Some(Pass { top, key, due: (seconds > LONGEST_PASS).then_some(due) })
-}
-
-/// The name of the exchange and of the queue of a level.
-pub fn name(level: usize) -> String {
-    format!("ferry.delay.{level:02}")
-}
-
-/// The exchange that a message enters after a level.
-pub fn below(level: usize) -> String {
-    if level == 0 { DUE.to_owned() } else { name(level - 1) }
 }
 
 /// The binding pattern that routes through a level (`1`) or past it (`0`).
@@ -106,6 +130,17 @@ mod tests {
         assert_eq!(pattern(22, '1'), "1.#");
         assert_eq!(pattern(20, '0'), "*.*.0.#");
         assert_eq!(arrival("a.q").split('.').count(), LEVELS + 2);
-        assert_eq!((below(0).as_str(), below(3).as_str(), ttl(3)), ("ferry.due", "ferry.delay.02", 8_000));
+        let jobs = DelaySpace::Jobs;
+        assert_eq!((jobs.below(0).as_str(), jobs.below(3).as_str(), ttl(3)), ("ferry.due", "ferry.delay.02", 8_000));
+        assert_eq!([top_of(0), top_of(1), top_of(60), top_of(64)], [0, 0, 5, 6]);
+    }
+
+    #[test]
+    fn the_levels_of_tasks_have_names_of_tasks() {
+        let tasks = DelaySpace::Tasks;
+        assert_eq!(
+            (tasks.due().as_str(), tasks.name(7).as_str(), tasks.below(7).as_str()),
+            ("task.due", "task.delay.07", "task.delay.06")
+        );
     }
 }

@@ -258,7 +258,11 @@ pub fn first_error(outcomes: &[PublishOutcome]) -> Option<Error> {
         PublishOutcome::Unsent => Error::new(ErrorKind::Connection, "the job was not sent, the connection broke before"),
         PublishOutcome::Rejected(code, text) => {
             // Of several, earlier ones may have been stored before the channel was closed.
-            let kind = if several { ErrorKind::Uncertain } else { ErrorKind::Refused };
+            let kind = match refusal::kind_of(*code, text) {
+                ErrorKind::Denied => ErrorKind::Denied,
+                _ if several => ErrorKind::Uncertain,
+                _ => ErrorKind::Refused,
+            };
             let error = Error::new(kind, format!("the broker refused the job: {text}"));
             match refusal::advice(*code, text) {
                 Some(advice) => error.with_advice(advice),

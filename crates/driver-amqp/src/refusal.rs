@@ -6,6 +6,8 @@ use lapin::protocol::AMQPError;
 
 /// The reply code of a connection that an operator or a shutdown closed.
 pub const CONNECTION_FORCED: u16 = 320;
+/// The reply code of something that is not permitted, or not at present.
+const ACCESS_REFUSED: u16 = 403;
 /// The reply code of something that does not exist.
 pub const NOT_FOUND: u16 = 404;
 /// The reply code of a failure inside the broker. It closes the connection.
@@ -64,15 +66,22 @@ pub fn of_answer(error: &lapin::Error, address: &Address) -> Error {
         }
         return Error::new(ErrorKind::Connection, format!("the connection to RabbitMQ at {address} broke")).with_source(text);
     };
-    let kind = match refusal.get_id() {
-        NOT_FOUND | 406 => ErrorKind::Config,
-        CONNECTION_FORCED | INTERNAL_ERROR => ErrorKind::Connection,
-        _ => ErrorKind::Refused,
-    };
+    let kind = kind_of(refusal.get_id(), &text);
     let refused = Error::new(kind, format!("RabbitMQ at {address} answered")).with_source(text.clone());
     match advice(refusal.get_id(), &text) {
         Some(advice) => refused.with_advice(advice),
         None => refused,
+    }
+}
+
+/// What a caller can do about a refusal, by reply code and text.
+pub fn kind_of(code: u16, text: &str) -> ErrorKind {
+    match code {
+        NOT_FOUND | 406 => ErrorKind::Config,
+        CONNECTION_FORCED | INTERNAL_ERROR => ErrorKind::Connection,
+        // A queue that another connection uses exclusively has the same code, and that one ends.
+        ACCESS_REFUSED if text.contains("refused for user") => ErrorKind::Denied,
+        _ => ErrorKind::Refused,
     }
 }
 
@@ -95,7 +104,10 @@ pub fn advice(code: u16, text: &str) -> Option<String> {
         406 if text.contains("larger than") => "raise `max_message_size` in rabbitmq.conf, or push less data".into(),
         NOT_FOUND if text.contains("no exchange") => "create the exchange, correct `exchange`, or set `declare` => 'yes'".into(),
         NOT_FOUND => "create the queue, or set `declare` => 'yes'".into(),
-        403 => "grant the user configure, write and read rights with `rabbitmqctl set_permissions`".into(),
+        ACCESS_REFUSED if text.contains("'task.") => {
+            "tasks need the rights `rabbitmqctl set_permissions -p VHOST USER '^task\\.' '^task\\.' '^task\\.'`".into()
+        }
+        ACCESS_REFUSED => "grant the user configure, write and read rights with `rabbitmqctl set_permissions`".into(),
         405 => "another connection holds the queue exclusively".into(),
         _ => return None,
     })
@@ -120,9 +132,18 @@ mod tests {
             (404, "no exchange 'x' in vhost '/'", "exchange"),
             (404, "no queue 'q' in vhost '/'", "declare"),
             (403, "access to queue 'q' refused", "set_permissions"),
+            (403, "ACCESS_REFUSED - access to exchange 'task.dlx' in vhost '/' refused for user 'u'", r"'^task\.'"),
         ] {
             assert!(advice(code, text).is_some_and(|advice| advice.contains(advised)), "{text}");
         }
         assert_eq!(advice(541, "boom"), None);
+    }
+
+    #[test]
+    fn a_missing_right_is_told_from_a_queue_in_exclusive_use() {
+        let of = |text| kind_of(403, text);
+        assert_eq!(of("ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user 'u'"), ErrorKind::Denied);
+        assert_eq!(of("ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use"), ErrorKind::Refused);
+        assert_eq!((kind_of(404, ""), kind_of(320, "")), (ErrorKind::Config, ErrorKind::Connection));
     }
 }

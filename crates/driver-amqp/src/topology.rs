@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use ferry_core::Result;
 use ferry_core::config::{AmqpConfig, Declare, QueueType, Value};
+use ferry_core::task::LEVELS;
 use ferry_support::sync;
 use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
-use crate::delay;
+use crate::delay::{self, DelaySpace};
 use crate::link::AmqpLink;
 use crate::names::{Names, QueueRole, short};
 use crate::tasks;
@@ -25,7 +26,7 @@ pub enum TopologyItem {
     Failed,
     /// The levels up to this one, and the binding from them to the queue with this role.
     Delay(usize, QueueRole),
-    /// The same for a queue of tasks, with everything that [`TopologyItem::Tasks`] declares.
+    /// The levels of tasks up to this one, the bindings from them to the queues of tasks, and what [`TopologyItem::Tasks`] declares.
     TaskDelay(usize),
     /// Exchanges and queues of the tasks.
     Tasks,
@@ -101,7 +102,7 @@ fn key(names: &Names, item: TopologyItem) -> String {
         TopologyItem::Queue(role) => format!("q {}", names.queue(role)),
         TopologyItem::Failed => format!("q {}", names.failed),
         TopologyItem::Delay(top, role) => format!("d{top} {}", names.queue(role)),
-        TopologyItem::TaskDelay(top) => format!("t{top} {}", names.main),
+        TopologyItem::TaskDelay(top) => format!("t{top}"),
         TopologyItem::Tasks => "tasks".to_owned(),
         TopologyItem::KeptTasks => "kept tasks".to_owned(),
     }
@@ -127,13 +128,16 @@ impl Declarer<'_> {
             TopologyItem::Failed => self.queue(&names.failed, FieldTable::default()),
             TopologyItem::Delay(top, role) => {
                 self.declare(names, TopologyItem::Queue(role))?;
-                self.levels(top)?;
-                self.bind(names.queue(role), delay::DUE, &delay::arrival(&names.address(role)?))
+                self.levels(DelaySpace::Jobs, top)?;
+                self.bind(names.queue(role), &DelaySpace::Jobs.due(), &delay::arrival(&names.address(role)?))
             }
             TopologyItem::TaskDelay(top) => {
                 self.declare(names, TopologyItem::Tasks)?;
-                self.levels(top)?;
-                self.bind(&names.main, delay::DUE, &delay::arrival(&names.address(QueueRole::Main)?))
+                self.levels(DelaySpace::Tasks, top)?;
+                LEVELS.iter().try_for_each(|level| {
+                    let names = tasks::names_of(*level)?;
+                    self.bind(&names.main, &DelaySpace::Tasks.due(), &delay::arrival(&names.address(QueueRole::Main)?))
+                })
             }
             TopologyItem::Tasks => tasks::declare(self),
             TopologyItem::KeptTasks => tasks::declare_kept(self),
@@ -200,10 +204,10 @@ impl Declarer<'_> {
         self.bind(queue, &self.config.exchange, queue)
     }
 
-    fn levels(&self, top: usize) -> Result<()> {
-        self.exchange(delay::DUE, ExchangeKind::Topic)?;
+    fn levels(&self, space: DelaySpace, top: usize) -> Result<()> {
+        self.exchange(&space.due(), ExchangeKind::Topic)?;
         for level in 0..=top {
-            let (name, below) = (delay::name(level), delay::below(level));
+            let (name, below) = (space.name(level), space.below(level));
             self.exchange(&name, ExchangeKind::Topic)?;
             self.queue(&name, level_arguments(level, &below))?;
             self.bind(&name, &name, &delay::pattern(level, '1'))?;

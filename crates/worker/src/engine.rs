@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ferry_core::control::WorkerState;
 use ferry_core::queue::QueueName;
-use ferry_core::{Broker, Error, Result};
+use ferry_core::{Broker, Error, ErrorKind, Result};
 use ferry_support::threads::PanicSlot;
 
 use crate::control::{ControlBroker, ControlClient, RunningUnit, WorkerIdentity};
@@ -220,6 +220,11 @@ impl<'a> Engine<'a> {
 
     /// Returns how the worker ends when it does not try again.
     fn broker_failed(&self, outage: &mut OutageTracker, error: Error) -> std::result::Result<Option<RunEnd>, Halt> {
+        if error.kind() == ErrorKind::Denied && outage.has_worked() {
+            // No outage ends that: somebody took the right away.
+            self.host.event(Event::BrokerLost(&error))?;
+            return Ok(Some(RunEnd::Code(exit::NOT_STARTED)));
+        }
         match outage.failed(Instant::now()) {
             OutageAction::NeverWorked => Ok(Some(RunEnd::NotStarted(error))),
             OutageAction::GiveUp => {
@@ -343,11 +348,19 @@ impl<'a> Engine<'a> {
         let options = self.options;
         let units = self.counters.units;
         let enough = options.max_jobs.is_some_and(|most| units >= most) || (options.once && units >= 1);
-        let late = options.max_time.is_some_and(|time| self.started.elapsed() >= time);
-        if self.host.stopping() || enough || late || self.control.asks_to_stop() {
+        if enough || self.is_ending() {
             return Some(exit::STOPPED);
         }
         options.memory.is_some_and(|most| self.host.memory() >= most).then_some(exit::MEMORY)
+    }
+
+    /// Whether it is asked to stop or its time is over. What waits for the broker stops waiting then.
+    pub fn is_ending(&self) -> bool {
+        self.host.stopping() || self.is_late() || self.control.asks_to_stop()
+    }
+
+    fn is_late(&self) -> bool {
+        self.options.max_time.is_some_and(|time| self.started.elapsed() >= time)
     }
 
     /// How many more units may run.

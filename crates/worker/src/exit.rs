@@ -2,7 +2,7 @@
 
 /// Asked to stop: a signal, `stop()`, once, max_jobs, max_time or an empty queue.
 pub const STOPPED: u8 = 0;
-/// Could not start: the broker was not reached or refused.
+/// Could not start: the broker was not reached or refused; or it denied a right meanwhile.
 pub const NOT_STARTED: u8 = 1;
 /// The memory limit was reached, as in think-queue.
 pub const MEMORY: u8 = 12;

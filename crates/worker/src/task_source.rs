@@ -294,7 +294,7 @@ impl<'a> TaskSource<'a> {
         loop {
             let Some((receiver, _)) = &mut self.receiver else { return Ok(false) };
             let Err(error) = receiver.settle(settlement) else { return Ok(true) };
-            if !is_still_held(&error) || self.host.stopping() {
+            if !is_still_held(&error) || engine.is_ending() {
                 self.receiver = None;
                 self.failure = Some(error);
                 return Ok(false);

@@ -314,6 +314,29 @@ fn a_settlement_that_the_broker_does_not_accept_is_tried_again_while_the_task_is
 }
 
 #[test]
+fn a_settlement_that_the_broker_never_accepts_does_not_outlast_max_time() {
+    let script = Script::of(vec![task("a", 3, 0)]);
+    script.refusals.borrow_mut().extend((0..1000).map(|_| Error::new(ErrorKind::Refused, "blocked")));
+    let options = Options { stop_when_empty: false, max_time: Some(Duration::from_millis(50)), ..options() };
+    assert_eq!(code(&run(&script, &FakeHost::new(&script, succeeds), &options)), 0);
+    assert!(!script.record().contains(&"success a".to_owned()));
+    assert!(script.refusals.borrow().len() > 900, "it was not asked again and again");
+}
+
+#[test]
+fn a_right_that_is_taken_away_ends_the_consumer_and_one_that_never_was_does_not_let_it_start() {
+    let denied = || Error::new(ErrorKind::Denied, "no right");
+    let script = Script::of(vec![task("a", 3, 0), task("b", 3, 0)]);
+    script.refusals.borrow_mut().push_back(denied());
+    let host = FakeHost::new(&script, succeeds);
+    assert_eq!(code(&run(&script, &host, &Options { stop_when_empty: false, ..options() })), 1);
+    assert_eq!(script.record(), ["starting a", "broker lost no right", "stopping 1"]);
+    let mut refuse = |_: &[QueueName]| Err(denied());
+    let host = FakeHost::new(&script, succeeds);
+    assert!(matches!(Consumer::new(&options(), no_fork).run(&host, Box::new(&mut refuse)).0, RunEnd::NotStarted(_)));
+}
+
+#[test]
 fn a_task_that_is_no_longer_held_is_not_reported_and_the_consumer_opens_again() {
     let script = Script::of(vec![task("a", 3, 0), task("a", 3, 1)]);
     script.refusals.borrow_mut().push_back(Error::new(ErrorKind::Connection, "cut"));

@@ -4,14 +4,14 @@ use super::body::{LONGEST_TTL, Task};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The longest pause before a retry, in seconds.
-const LONGEST_PAUSE: i64 = 60;
+pub const LONGEST_PAUSE: u32 = 60;
 
 /// Seconds before execution `current_retry` + 1: 2, 4, 8 up to 60 (`handler returns failure, max_retries 3`).
 pub fn backoff(current_retry: i64) -> i64 {
     match current_retry {
         ..=0 => 1,
         1..6 => 1 << current_retry,
-        6.. => LONGEST_PAUSE,
+        6.. => LONGEST_PAUSE.into(),
     }
 }
 

@@ -13,6 +13,11 @@ pub const DEAD_KEY: &str = "task.failed";
 /// Where [`policies`] keep dead letters that would vanish.
 pub const KEPT_QUEUE: &str = "task.dlq.kept";
 
+/// How many tasks a queue may hold by [`policies`].
+const MOST_TASKS: u32 = 1_000_000;
+/// How many bytes they may have together: 2 GiB.
+const MOST_BYTES: u64 = 1 << 31;
+
 /// The name of a durable direct exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskExchange(pub &'static str);
@@ -108,13 +113,18 @@ fn described(name: &str, arguments: &[(&str, Argument)]) -> String {
     format!("queue {name}: durable, {}", arguments.iter().map(shown).collect::<Vec<_>>().join(", "))
 }
 
-/// The commands for `rabbitmqctl` that keep dead letters for seven days.
+/// The commands for `rabbitmqctl` that keep dead letters for seven days, and that bound the three queues.
 ///
-/// A policy cannot raise the ttl: of an argument and a policy the smaller counts. But it can say where the expired ones go.
+/// A policy cannot raise the ttl: of an argument and a policy the smaller counts. But it can say where the expired ones go. A queue that
+/// reached its bound refuses new tasks, so that their producers hear of it; by default RabbitMQ would drop the oldest ones.
 pub fn policies(vhost: &str) -> Vec<String> {
     let policy = format!(r#"{{"dead-letter-exchange":"","dead-letter-routing-key":"{KEPT_QUEUE}"}}"#);
+    let bounds = format!(r#"{{"max-length":{MOST_TASKS},"max-length-bytes":{MOST_BYTES},"overflow":"reject-publish"}}"#);
     let vhost = vhost.replace('\'', r"'\''");
-    vec![format!("rabbitmqctl set_policy --vhost '{vhost}' --apply-to queues ferry-task-dlq '^task\\.dlq$' '{policy}'")]
+    let command = |name: &str, pattern: &str, policy: &str| {
+        format!("rabbitmqctl set_policy --vhost '{vhost}' --apply-to queues {name} '{pattern}' '{policy}'")
+    };
+    vec![command("ferry-task-dlq", r"^task\.dlq$", &policy), command("ferry-task-bounds", r"^task\.(high|normal|low)$", &bounds)]
 }
 
 #[cfg(test)]
@@ -175,6 +185,11 @@ mod tests {
             policies("/")[0].contains(r"--vhost '/' --apply-to queues ferry-task-dlq '^task\.dlq$' '{"),
             "{:?}",
             policies("/")
+        );
+        let bounds = &policies("/")[1];
+        assert!(
+            bounds.contains(r"ferry-task-bounds '^task\.(high|normal|low)$' '{") && bounds.contains("reject-publish"),
+            "{bounds}"
         );
     }
 }

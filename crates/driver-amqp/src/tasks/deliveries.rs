@@ -81,6 +81,7 @@ pub struct TaskDeliveries {
 impl TaskDeliveries {
     /// Subscribes to the queues.
     pub fn open(tasks: &Arc<Tasks>, options: &Options) -> Result<Self> {
+        tasks.prepare_consumer(&options.queues)?;
         let link = tasks.connections.consumer()?;
         let mut sources = Vec::with_capacity(options.queues.len());
         for queue in &options.queues {

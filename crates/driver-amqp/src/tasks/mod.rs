@@ -12,13 +12,16 @@ mod declare;
 mod deliveries;
 mod publish;
 
-use ferry_core::Result;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use ferry_core::clock::{Clock, SystemClock};
 use ferry_core::config::AmqpConfig;
-use ferry_core::task::TaskLevel;
+use ferry_core::task::{DEAD_EXCHANGE, EXCHANGE, LONGEST_PAUSE, TaskLevel};
+use ferry_core::{Error, Result};
 
 use crate::Settings;
 use crate::connections::{AmqpConnections, PublishRole};
+use crate::delay::{self, DelaySpace};
 use crate::publisher::first_error;
 use crate::route::Route;
 use crate::topology::TopologyItem;
@@ -26,6 +29,7 @@ use crate::topology::TopologyItem;
 pub use dead_letters::{Requeued, StoredDeadLetter};
 pub use declare::{declare, declare_kept};
 pub use deliveries::{HeldTask, Incoming, Options, TaskDeliveries};
+pub use publish::names_of;
 
 /// A task on its way to its queue.
 #[derive(Debug, Clone)]
@@ -46,12 +50,19 @@ pub struct TaskToPublish {
 pub struct Tasks {
     connections: AmqpConnections,
     limit: usize,
+    /// Whether a consumer was found to have all its rights.
+    is_prepared: AtomicBool,
+}
+
+/// The delay levels that retries wait in.
+fn retry_delay() -> TopologyItem {
+    TopologyItem::TaskDelay(delay::top_of(LONGEST_PAUSE))
 }
 
 impl Tasks {
     /// Tasks of up to `limit` bytes on this server.
     pub fn new(config: AmqpConfig, limit: usize) -> Self {
-        Self { connections: AmqpConnections::new(config, Settings::default()), limit }
+        Self { connections: AmqpConnections::new(config, Settings::default()), limit, is_prepared: AtomicBool::new(false) }
     }
 
     /// Publishes tasks, pipelined, and waits until the broker has them all. An error says how many it had before.
@@ -63,9 +74,40 @@ impl Tasks {
 
     /// Declares everything now, also the queue for kept dead letters. Otherwise the first task does, without that queue.
     pub fn declare(&self) -> Result<()> {
+        // Somebody may have removed a queue since.
+        self.connections.forget_topology();
+        self.ensure(&[TopologyItem::Tasks, TopologyItem::KeptTasks, retry_delay()])
+    }
+
+    /// Declares what a consumer of `queues` needs and looks for missing rights, once: an error at the start is better than a task that
+    /// cannot be settled.
+    fn prepare_consumer(&self, queues: &[String]) -> Result<()> {
+        if self.is_prepared.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let is_level = |queue: &&String| TaskLevel::named(queue).is_some();
+        self.ensure(&[TopologyItem::Tasks, retry_delay()])?;
+        let by_name = queues.iter().any(|queue| !is_level(&queue)).then(String::new);
+        let delays = DelaySpace::Tasks.name(delay::top_of(LONGEST_PAUSE));
+        let exchanges = [EXCHANGE.to_owned(), DEAD_EXCHANGE.to_owned(), delays].into_iter().chain(by_name);
+        let refused: Vec<Error> = exchanges.filter_map(|exchange| self.connections.probe_write(&exchange).err()).collect();
+        let text = |error: &Error| error.to_string();
+        match refused.split_first() {
+            None => {
+                self.is_prepared.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Some((first, more)) => {
+                let all = std::iter::once(first).chain(more).map(text).collect::<Vec<_>>().join("; ");
+                Err(Error::new(first.kind(), format!("a consumer of tasks cannot publish retries and dead letters: {all}")))
+            }
+        }
+    }
+
+    fn ensure(&self, items: &[TopologyItem]) -> Result<()> {
         let link = self.connections.consumer()?;
         let names = publish::names_of(TaskLevel::Normal)?;
-        self.connections.ensure(&link, &names, &[TopologyItem::Tasks, TopologyItem::KeptTasks])
+        self.connections.ensure(&link, &names, items)
     }
 
     /// Closes the connections.

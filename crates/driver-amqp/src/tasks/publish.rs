@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ferry_core::task::{CONTENT_TYPE, DEAD_EXCHANGE, DEAD_KEY, EXCHANGE, Task, TaskLevel, expiration};
+use ferry_core::task::{CONTENT_TYPE, DEAD_EXCHANGE, DEAD_KEY, EXCHANGE, LONGEST_PAUSE, Task, TaskLevel, expiration};
 use ferry_core::{QueueName, Result};
 use lapin::BasicProperties;
 use lapin::types::FieldTable;
 
 use super::TaskToPublish;
+use crate::delay::DelaySpace;
 use crate::names::{Names, QueueRole};
 use crate::route::Route;
 use crate::topology::{QueueTopology, TopologyItem};
@@ -119,7 +120,14 @@ pub fn again<'a>(delivered: DeliveredTask<'_>, body: Cow<'a, [u8]>, queue: &str,
     if let Ok(left) = expiration(task.expire_at, now) {
         properties = properties.with_expiration(left.into());
     }
-    route("", queue, body, with_headers(properties, delivered.properties, mark))
+    let (exchange, key) = place(queue);
+    route(exchange, key, body, with_headers(properties, delivered.properties, mark))
+}
+
+/// Where a message is published that goes back to `queue`. The three queues are reached as new tasks reach them: the default exchange
+/// would need a right that the design needs nowhere else. A queue of another name has no such binding.
+fn place(queue: &str) -> (&str, &str) {
+    if TaskLevel::named(queue).is_some() { (EXCHANGE, queue) } else { ("", queue) }
 }
 
 /// A task that goes to its queue again in `pause` seconds, which it spends in the delay levels. It has no expiration property, which
@@ -133,8 +141,10 @@ pub fn later<'a>(delivered: DeliveredTask<'_>, body: Cow<'a, [u8]>, pause: i64, 
     let Some(pass) = delay::pass(pause.saturating_mul(1000), due, &names.address(QueueRole::Main)?) else {
         return route(EXCHANGE, level.queue(), body, properties);
     };
-    let need = QueueTopology { names, item: TopologyItem::TaskDelay(pass.top) };
-    Ok(Route { exchange: delay::name(pass.top), key: pass.key, body, properties, need })
+    // Never fewer levels than retries need: those are declared already when a consumer runs.
+    let top = pass.top.max(delay::top_of(LONGEST_PAUSE));
+    let need = QueueTopology { names, item: TopologyItem::TaskDelay(top) };
+    Ok(Route { exchange: DelaySpace::Tasks.name(pass.top), key: pass.key, body, properties, need })
 }
 
 /// A dead letter in the recorded format; `reason` where it is not a failure.
@@ -160,7 +170,8 @@ pub fn poison<'a>(body: &'a [u8], original: &BasicProperties, error: &str) -> Re
 
 /// Bytes that are no task, back to their queue.
 pub fn back<'a>(body: &'a [u8], original: &BasicProperties, queue: &str) -> Result<Route<'a>> {
-    route("", queue, Cow::Borrowed(body), message::with_attempts(original, 0))
+    let (exchange, key) = place(queue);
+    route(exchange, key, Cow::Borrowed(body), message::with_attempts(original, 0))
 }
 
 #[cfg(test)]
@@ -179,8 +190,14 @@ mod tests {
 
     #[test]
     fn a_new_task_has_the_recorded_properties_and_no_header() {
-        let outgoing =
-            TaskToPublish { id: "i".into(), body: BODY.into(), priority: 9, expiration: "10000".into(), packed: false };
+        let outgoing = TaskToPublish {
+            id: "i".into(),
+            kind: "t".into(),
+            body: BODY.into(),
+            priority: 9,
+            expiration: "10000".into(),
+            packed: false,
+        };
         let route = new_task(&outgoing, 7).unwrap();
         assert_eq!((route.exchange.as_str(), route.key.as_str()), ("task.exchange", "task.high"));
         assert!(route.properties.headers().is_none() && route.properties.content_encoding().is_none());
@@ -191,9 +208,9 @@ mod tests {
     fn a_retry_waits_in_the_levels_without_an_expiration() {
         let original = BasicProperties::default();
         let route = later(delivered(&task(), &original), BODY.as_bytes().into(), 2, 7).unwrap();
-        assert_eq!(route.exchange, "ferry.delay.01");
+        assert_eq!(route.exchange, "task.delay.01");
         assert!(route.key.ends_with("task%2Ehigh.q") && route.properties.expiration().is_none());
-        assert_eq!(route.need.item, TopologyItem::TaskDelay(1));
+        assert_eq!(route.need.item, TopologyItem::TaskDelay(5), "all levels of retries are declared together");
     }
 
     #[test]
@@ -205,6 +222,8 @@ mod tests {
         let task = task();
         let again = |mark, now| again(delivered(&task, &original), BODY.as_bytes().into(), "task.high", mark, now).unwrap();
         let route = again(CrashMark::Last, 40);
+        assert_eq!((route.exchange.as_str(), route.key.as_str()), ("task.exchange", "task.high"));
+        assert_eq!(place("orders"), ("", "orders"));
         assert_eq!(route.properties.expiration().as_ref().map(|text| text.as_str()), Some("60000"));
         assert_eq!(message::header_text(&route.properties, "x-mine").as_deref(), Some("kept"));
         assert!(
