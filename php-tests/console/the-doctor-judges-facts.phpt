@@ -33,6 +33,8 @@ foreach ([[null, null], ['3.9.29', 'bad'], ['3.10.8', 'ok'], ['4.1.0', 'warn']] 
 }
 // The server tells only those who publish: what it does not tell is not known.
 same('alarm', ['bad', 'note', null], [level(Amqp_::blocked(true)), level(Amqp_::blocked(false)), level(Amqp_::blocked(null))]);
+same('dead tasks', [null, 'warn', 'ok'], [level(Amqp_::deadLetters(null, null, '/')), level(Amqp_::deadLetters(3, null, 'app')), level(Amqp_::deadLetters(3, 0, '/'))]);
+holds('which command', 'ferry schema amqp --vhost=app', Amqp_::deadLetters(3, null, 'app')->change);
 same('round trip', ['ok', 'warn', null], [level(Amqp_::trip(0.001)), level(Amqp_::trip(0.2)), level(Amqp_::trip(null))]);
 same('heartbeat', ['ok', 'warn', null], [level(Amqp_::heartbeat(60.0)), level(Amqp_::heartbeat(0.0)), level(Amqp_::heartbeat(null))]);
 foreach ([[null, 60, null], [1800, 60, 'ok'], [1800, 1700, 'bad'], [1800, 0, 'bad'], [0, 0, 'ok']] as [$limit, $timeout, $level]) {

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use ferry_core::broker::{Admin, Fact, Sizes, State};
 use ferry_core::failed::{FailedJob, Filter};
+use ferry_core::task::{DEAD_QUEUE, KEPT_QUEUE};
 use ferry_core::{Error, ErrorKind, QueueName, Result};
 use lapin::options::{BasicQosOptions, QueuePurgeOptions};
 
@@ -56,7 +57,7 @@ impl Admin for AmqpBroker {
         link.request(channel.basic_qos(0, BasicQosOptions::default()))?;
         let rtt = asked.elapsed().as_secs_f64();
         let config = &connections.config;
-        Ok(vec![
+        let mut facts = vec![
             ("driver", Fact::Text("amqp".into())),
             ("host", Fact::Text(link.address().to_string())),
             ("vhost", Fact::Text(config.vhost.clone())),
@@ -65,7 +66,16 @@ impl Admin for AmqpBroker {
             ("heartbeat", Fact::Seconds(f64::from(link.heartbeat()))),
             ("consumer_timeout", Fact::Seconds(f64::from(config.consumer_timeout))),
             ("blocked", Fact::Flag(connections.is_blocked() || link.blocked().is_some())),
-        ])
+        ];
+        for (name, queue) in [("task_letters", DEAD_QUEUE), ("task_letters_kept", KEPT_QUEUE)] {
+            let count = match connections.count(queue) {
+                // A user of jobs needs no right on queues of tasks.
+                Err(error) if error.kind() == ErrorKind::Denied => None,
+                count => count?,
+            };
+            facts.extend(count.map(|count| (name, Fact::Number(count.into()))));
+        }
+        Ok(facts)
     }
 }
 

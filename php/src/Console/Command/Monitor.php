@@ -23,7 +23,7 @@ final class Monitor extends Base
     protected function configure(): void
     {
         $this->setName('monitor')->setDescription('Show queues and workers, live')
-            ->withQueue('Queues, separated by commas [default: that of the connection, and those of its workers]')
+            ->withQueue('Queues, separated by commas [default: that of the connection, those of its workers, and those of tasks]')
             ->withJson('Print a JSON object per line')
             ->addOption('interval', 'i', InputOption::VALUE_REQUIRED, 'Seconds between two queries, at least 0.1', 1)
             ->addOption('once', null, InputOption::VALUE_NONE, 'Query once')
@@ -50,7 +50,9 @@ final class Monitor extends Base
         $names = $input->getOption('queue') === null ? null : Connections::names($input->getOption('queue'));
         $connection = $this->connection($input);
         $facts = $connection->facts() + ['driver' => ''];
-        $take = fn () => Snapshot::take($connection, $facts['driver'], $names, $facts['queue']);
+        // Where tasks are declared, their queues and the dead letters are shown as well.
+        $own = isset($facts['task_letters']) ? [$facts['queue'], 'task.high', 'task.normal', 'task.low', 'task.dlq'] : [$facts['queue']];
+        $take = fn () => Snapshot::take($connection, $facts['driver'], $names, $own);
         $show = $this->shower($input, $output, $connection);
         $trend = new Trend();
         $show($trend->add($take()));

@@ -17,6 +17,7 @@ final class AmqpChecks
             self::heartbeat($facts['heartbeat'] ?? null),
             self::patience($facts['consumer_timeout'] ?? null, $timeout),
             self::tls($facts['tls'] ?? null, $facts['host'] ?? ''),
+            self::deadLetters($facts['task_letters'] ?? null, $facts['task_letters_kept'] ?? null, $facts['vhost'] ?? '/'),
         ]));
     }
 
@@ -45,6 +46,26 @@ final class AmqpChecks
             null => null,
             true => Finding::bad('Alarm', 'the server blocks publishers: it is short of memory or disk space', 'Run `rabbitmq-diagnostics alarms`; let workers drain the queues, or free disk space.'),
             false => Finding::note('Alarm', 'unknown: RabbitMQ reports alarms only to connections that publish', 'Run `rabbitmq-diagnostics alarms` on the server.'),
+        };
+    }
+
+    /**
+     * AMQP does not show policies, so this sees whether there is a queue that the printed one can lead to.
+     *
+     * @param ?int $letters null where no tasks are declared
+     * @param ?int $kept null where `task.dlq.kept` is missing
+     */
+    public static function deadLetters(?int $letters, ?int $kept, string $vhost): ?Finding
+    {
+        $command = 'ferry schema amqp' . ($vhost === '/' ? '' : " --vhost=$vhost");
+        return match (true) {
+            $letters === null => null,
+            $kept === null => Finding::warn(
+                'Dead tasks',
+                "task.dlq ($letters) keeps them for 604.8 s only, as the original design declares it, and task.dlq.kept is missing",
+                "Run `Ferry\\Task\\Schema::declare()`, which creates it, and the first command that `$command` prints.",
+            ),
+            default => Finding::ok('Dead tasks', "$letters in task.dlq, $kept in task.dlq.kept, which keeps them for seven days if the policy of `$command` is set"),
         };
     }
 

@@ -19,14 +19,14 @@ final class Snapshot
     }
 
     /**
-     * @param list<string>|null $names queues to look at; null: the default queue, and those that workers and pauses name
-     * @param string $default the name of the default queue
+     * @param list<string>|null $names queues to look at; null: the own ones, and those that workers and pauses name
+     * @param list<string> $own the default queue, and those of tasks
      */
-    public static function take(Connection $connection, string $driver, ?array $names, string $default): self
+    public static function take(Connection $connection, string $driver, ?array $names, array $own): self
     {
         [$workers, $paused] = self::fleet($connection);
         $queues = [];
-        foreach ($names ?? self::known($default, $workers ?? [], $paused) as $name) {
+        foreach ($names ?? self::known($own, $workers ?? [], $paused) as $name) {
             $head = QueueCounts::canPeek($driver) ? $connection->peek($name, 'ready', 1)[0] ?? null : null;
             $queues[$name] = QueueCounts::of($connection, $name, $driver) + ['head' => $head, 'paused' => isset($paused[$name])];
         }
@@ -45,13 +45,14 @@ final class Snapshot
     }
 
     /**
+     * @param list<string> $own
      * @param list<array<string, mixed>> $workers
      * @param array<string, int> $paused
      * @return list<string>
      */
-    private static function known(string $default, array $workers, array $paused): array
+    private static function known(array $own, array $workers, array $paused): array
     {
-        $all = array_unique([$default, ...array_map('strval', array_keys($paused)), ...array_merge(...array_column($workers, 'queues'))]);
+        $all = array_unique([...$own, ...array_map('strval', array_keys($paused)), ...array_merge(...array_column($workers, 'queues'))]);
         natcasesort($all);
         return array_values($all);
     }
