@@ -121,13 +121,15 @@ holds('why', 'the body is no task', $headers['x-ferry-error']);
 
 // Lines and events.
 $id = $ids['handler returns failure, max_retries 3'];
-same('lines of a retried task', ["[Task] Starting: $id", "[Task] Retry 1/3: $id", "[Task] Starting: $id", "[Task] Retry 2/3: $id", "[Task] Starting: $id", "[Task] Failed: $id (smtp down)"],
+same('lines of a retried task', ["[Task] Starting: $id", "[Task] Retry 1/3: $id - smtp down", "[Task] Starting: $id", "[Task] Retry 2/3: $id - smtp down", "[Task] Starting: $id", "[Task] Failed: $id (smtp down)"],
     array_values(array_filter($said, fn ($line) => str_contains($line, $id))));
 check('success', in_array("[Task] Success: {$ids['success']}", $said, true));
 check('expired', in_array("[Task] Expired: {$ids['expired task reaching the consumer']}", $said, true));
 check('poison', str_contains(implode("\n", $said), '[Task] Error: bad (the body is no task'), $said);
-same('retry events', [1, 3, 2], array_slice(array_values(array_filter($events['retry'], fn ($e) => $e[0]->taskId === $id))[0], 1));
+same('retry events', [1, 3, 2, 'smtp down'], array_slice(array_values(array_filter($events['retry'], fn ($e) => $e[0]->taskId === $id))[0], 1));
 check('error events carry the exception', $events['error'][0][1] instanceof Throwable);
+$unknown = array_values(array_filter($events['error'], fn ($e) => $e[0]->taskId === $ids['unknown task type']));
+check('an unknown type fires it too', $unknown !== [] && $unknown[0][1] instanceof Ferry\HandlerNotFoundException);
 same('expired event', [$ids['expired task reaching the consumer']], $events['expired'][0]);
 check('poison event', $events['poison'][0][0] === 'bad');
 check('stopping', count($events['stopping']) >= 1);
@@ -139,6 +141,13 @@ $said = lines(fn () => $consumer->consume('task.normal', fn (TaskMessage $task) 
 check('the callback ran', in_array("[Task] Success: {$good['task_id']}", $said, true), $said);
 [[$body]] = $node->take('task.dlq');
 same('a callback that says nothing of use', 'the handler of `t` returned true, not a Ferry\Task\TaskResult', json_decode($body, true)['error']['message']);
+
+// An exception as the error of a result, as the original has it: message and trace.
+original_publish($channel, task_fields(['max_retries' => 1]));
+lines(fn () => $consumer->consume('task.normal', fn () => TaskResult::failure(new RuntimeException('as an exception'))));
+$error = json_decode($node->take('task.dlq')[0][0], true)['error'];
+same('its message', 'as an exception', $error['message']);
+holds('its trace', '#0 ', $error['trace']);
 done();
 ?>
 --EXPECT--

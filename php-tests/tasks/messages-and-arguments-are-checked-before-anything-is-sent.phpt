@@ -18,7 +18,7 @@ $task->metadata[] = 'm';
 $copy = clone $task;
 $copy->metadata[] = 'n';
 same('deep writes, and a copy of its own', [['a' => ['b' => 1]], ['m'], ['m', 'n']], [$task->payload, $task->metadata, $copy->metadata]);
-same('tries', [true, true, false], [$task->canRetry(), (fn () => [$task->incrementRetry(), $task->incrementRetry(), $task->canRetry()][2])(), (fn () => [$task->incrementRetry(), $task->canRetry()][1])()]);
+same('tries', [true, true, false], [$task->canRetry(), (fn () => [$task->incrementRetry()->incrementRetry(), 0, $task->canRetry()][2])(), (fn () => [$task->incrementRetry(), $task->canRetry()][1])()]);
 same('expiry', [false, true], [$task->isExpired(), (new TaskMessage('t', [], ttl: -1))->isExpired()]);
 check('a round trip', TaskMessage::fromArray($task->toArray()) == $task);
 same('what is missing', [5, 3, 0, []], (fn (TaskMessage $t) => [$t->priority, $t->maxRetries, $t->currentRetry, $t->metadata])(TaskMessage::fromArray(['task_id' => 'i', 'task_type' => 't'])));
@@ -43,6 +43,8 @@ check('a payload that is no array', str_starts_with(thrown(fn () => new TaskMess
 $good = TaskResult::success(['n' => 1]);
 $bad = TaskResult::failure('smtp down');
 same('results', [true, ['n' => 1], null, false, null, 'smtp down'], [$good->isSuccess(), $good->getData(), $good->getError(), $bad->isSuccess(), $bad->getData(), $bad->getError()]);
+same('an exception', [$thrown = new LogicException('smtp'), false], [TaskResult::failure($thrown)->getError(), TaskResult::failure($thrown)->isSuccess()]);
+holds('neither text nor exception', 'a text or a Throwable', thrown(fn () => TaskResult::failure([])));
 same('no words', 'the handler gave no reason', TaskResult::failure(null)->getError());
 
 // Handlers: named types, asked ones, none.
@@ -69,7 +71,8 @@ same('named', [$named, true], [$registry->get('b'), $registry->has('c')]);
 $registry = new TaskHandlerRegistry();
 $registry->register($asked);
 $registry->register($named);
-same('asked', [$asked, null, false], [$registry->get('a'), (new TaskHandlerRegistry())->get('x'), (new TaskHandlerRegistry())->has('x')]);
+same('asked', [$asked, false], [$registry->get('a'), (new TaskHandlerRegistry())->has('x')]);
+holds('nobody', 'Ferry\\HandlerNotFoundException: no handler is registered for tasks of type `x`', thrown(fn () => (new TaskHandlerRegistry())->get('x')));
 holds('an exception of supports() is the caller\'s', 'not asked', thrown(fn () => $registry->get('x')));
 holds('no handler', 'TaskHandlerInterface', thrown(fn () => $registry->register(new stdClass())));
 

@@ -8,7 +8,7 @@ use ext_php_rs::builders::{ClassBuilder, ClassProperty};
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::flags::PropertyFlags;
 use ext_php_rs::prelude::*;
-use ext_php_rs::types::{ZendHashTable, ZendObject};
+use ext_php_rs::types::{ZendHashTable, ZendObject, Zval};
 use ferry_core::task::{DEFAULT_MAX_RETRIES, DEFAULT_PRIORITY, DEFAULT_TTL};
 
 use crate::convert::arguments::{List, Text, Whole};
@@ -54,11 +54,12 @@ impl TaskMessage {
         })
     }
 
-    /// Counts a failed execution.
-    pub fn increment_retry(&self) -> PhpResult<()> {
+    /// Counts a failed execution, and answers the task itself.
+    pub fn increment_retry(&self) -> PhpResult<Zval> {
         let object = this()?;
         let count = TaskFields::read(object)?.current_retry.saturating_add(1);
-        object.set_property("currentRetry", count).map_err(|_| pending())
+        object.set_property("currentRetry", count).map_err(|_| pending())?;
+        Ok(objects::object(object))
     }
 
     /// Whether it may be executed again.

@@ -9,6 +9,7 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::Zval;
 
+use crate::classes::exceptions::{self, Class};
 use crate::classes::task_handler::is_handler;
 use crate::convert::arguments::{Mixed, Text, textual, truth};
 use crate::convert::errors::{invalid, pending};
@@ -59,24 +60,28 @@ impl TaskHandlerRegistry {
         Ok(())
     }
 
-    /// The handler of this type, null when there is none.
+    /// The handler of this type; an exception when there is none.
     pub fn get(&self, taskType: Text) -> PhpResult<Zval> {
-        match self.find(&taskType.0) {
-            Ok(found) => Ok(found.unwrap_or_else(Zval::null)),
-            Err(trouble) => {
-                call::rethrow(trouble);
-                Err(pending())
-            }
-        }
+        self.look(&taskType.0)?.ok_or_else(|| {
+            let kind = String::from_utf8_lossy(&taskType.0);
+            exceptions::make(Class::HandlerNotFound, format!("no handler is registered for tasks of type `{kind}`"))
+        })
     }
 
     /// Whether there is one.
     pub fn has(&self, taskType: Text) -> PhpResult<bool> {
-        self.get(taskType).map(|found| !found.is_null())
+        self.look(&taskType.0).map(|found| found.is_some())
     }
 }
 
 impl TaskHandlerRegistry {
+    fn look(&self, kind: &[u8]) -> PhpResult<Option<Zval>> {
+        self.find(kind).map_err(|trouble| {
+            call::rethrow(trouble);
+            pending()
+        })
+    }
+
     /// The handler of this type. Asks PHP code, so nothing of ours is borrowed meanwhile.
     pub fn find(&self, kind: &[u8]) -> Called<Option<Zval>> {
         let named = self.named.borrow().iter().find(|(known, _)| known == kind).map(|(_, handler)| handler.shallow_clone());

@@ -116,7 +116,7 @@ impl<'a> PhpTaskHost<'a> {
             Ok(_) if self.php.was_stopped() => TaskEnd::TimedOut,
             Ok(result) => {
                 self.keep_result(&result, false);
-                failure_in(&result, &task.kind).map_or(TaskEnd::Succeeded, TaskEnd::Failed)
+                failure_in(&result, &task.kind).map_or(TaskEnd::Succeeded, |(why, trace)| TaskEnd::Failed { why, trace })
             }
             // Our watchdog asked for this exit: the consumer continues.
             Err(CallFailure::Exited) if self.php.cancel_exit() => TaskEnd::TimedOut,
@@ -128,7 +128,13 @@ impl<'a> PhpTaskHost<'a> {
                 self.keep_result(&thrown, true);
                 TaskEnd::Threw { line: format!("{}: {why}", class_of(&thrown)), why, trace }
             }
-            Err(CallFailure::Missing(what)) => TaskEnd::Threw { line: what.clone(), why: what, trace: String::new() },
+            Err(CallFailure::Missing(what)) => {
+                let class = exceptions::class(Class::HandlerNotFound);
+                if let Ok(exception) = guarded(|| call::instantiate(class, &mut [text(what.as_bytes())])) {
+                    self.keep_result(&exception, true);
+                }
+                TaskEnd::Threw { line: what.clone(), why: what, trace: String::new() }
+            }
             Err(CallFailure::Exited) => TaskEnd::Exited,
             Err(CallFailure::Died) => TaskEnd::Died(last_error()),
         }
@@ -143,9 +149,9 @@ impl<'a> PhpTaskHost<'a> {
                 let threw = self.open.borrow().as_ref().is_some_and(|open| open.threw);
                 if threw { php.emit("error", || vec![self.subject(task), self.result()]) } else { Ok(()) }
             }
-            TaskEvent::Retry { task, count, most, pause } => {
-                php.emit("retry", || vec![self.subject(task), number(count), number(most), number(pause)])
-            }
+            TaskEvent::Retry { task, count, most, pause, why } => php.emit("retry", || {
+                vec![self.subject(task), number(count), number(most), number(pause), text(why.as_bytes())]
+            }),
             TaskEvent::Failed(task, why) => php.emit("failed", || vec![self.subject(task), text(why.as_bytes())]),
             TaskEvent::Expired(task) => php.emit("expired", || vec![text(task.id.as_bytes())]),
             TaskEvent::Poison { id, why } => php.emit("poison", || vec![text(id.as_bytes()), text(why.as_bytes())]),
@@ -205,7 +211,7 @@ impl TaskHost for PhpTaskHost<'_> {
     }
 
     fn run(&self, task: &Task) -> TaskEnd {
-        let Some(object) = self.object() else { return TaskEnd::Failed("the task is gone".to_owned()) };
+        let Some(object) = self.object() else { return TaskEnd::Failed { why: "the task is gone".to_owned(), trace: String::new() } };
         self.php.handler_runs();
         let level = output_level();
         let end = self.end_of_call(task, guarded(|| call_handler(self.handlers, task, &object)));
@@ -276,16 +282,19 @@ fn call_handler(handlers: &TaskHandlers, task: &Task, object: &Zval) -> Called {
     }
 }
 
-/// Why an answer is no success.
-fn failure_in(answer: &Zval, kind: &str) -> Option<String> {
+/// Why an answer is no success, and the trace of the exception that says so.
+fn failure_in(answer: &Zval, kind: &str) -> Option<(String, String)> {
     match answer.extract::<&TaskResult>() {
-        Some(result) => result.failure_text().map(str::to_owned),
+        Some(result) => result.failed().map(|error| match error.object() {
+            Some(_) => described(error),
+            None => (lossy(error), String::new()),
+        }),
         None => {
             let what = answer.object().map_or_else(
                 || format!("{:?}", answer.get_type()).to_lowercase(),
                 |object| String::from_utf8_lossy(&objects::class_name(object)).into_owned(),
             );
-            Some(format!("the handler of `{kind}` returned {what}, not a Ferry\\Task\\TaskResult"))
+            Some((format!("the handler of `{kind}` returned {what}, not a Ferry\\Task\\TaskResult"), String::new()))
         }
     }
 }
@@ -310,6 +319,10 @@ fn body_after(
     })
 }
 
+fn lossy(words: &Zval) -> String {
+    words.zend_str().map_or_else(String::new, |words| String::from_utf8_lossy(words.as_bytes()).into_owned())
+}
+
 fn class_of(exception: &Zval) -> String {
     exception.object().map_or_else(String::new, |object| String::from_utf8_lossy(&objects::class_name(object)).into_owned())
 }
@@ -320,8 +333,7 @@ fn described(exception: &Zval) -> (String, String) {
     let Some(object) = exception.object_mut() else { return (String::new(), String::new()) };
     let mut ask = |method: &str| {
         let answer = guarded(|| call::method(object, method, &mut []));
-        let words = answer.ok().and_then(|words| words.zend_str().map(|words| words.as_bytes().to_vec()));
-        String::from_utf8_lossy(&words.unwrap_or_default()).into_owned()
+        answer.map_or_else(|_| String::new(), |words| lossy(&words))
     };
     (ask("getMessage"), ask("getTraceAsString"))
 }

@@ -25,9 +25,10 @@ class TaskHandlerRegistry
     }
 
     /**
-     * The handler of this type, null when there is none.
+     * The handler of this type.
      *
-     * @return TaskHandlerInterface|null
+     * @return TaskHandlerInterface
+     * @throws \Ferry\HandlerNotFoundException there is none; {@see has()} asks first
      */
     public function get(string $taskType): mixed
     {

@@ -44,8 +44,10 @@ class TaskMessage
 
     /**
      * Counts a failed execution. The consumer does that itself.
+     *
+     * @return $this
      */
-    public function incrementRetry(): void
+    public function incrementRetry(): mixed
     {
     }
 

@@ -26,9 +26,10 @@ class TaskResult
     /**
      * The task failed; it is retried, or becomes a dead letter.
      *
-     * @param string|null $error why; null and '' are shown as `the handler gave no reason`
+     * @param string|\Throwable|null $error why; null and '' are shown as `the handler gave no reason`. Of an exception the dead letter gets message and
+     *     trace.
      */
-    public static function failure(?string $error = null, mixed $data = null): TaskResult
+    public static function failure(mixed $error = null, mixed $data = null): TaskResult
     {
     }
 
@@ -47,9 +48,11 @@ class TaskResult
     }
 
     /**
-     * Why it failed; null if it did not.
+     * Why it failed: what was passed to {@see failure()}; null if it did not.
+     *
+     * @return string|\Throwable|null
      */
-    public function getError(): ?string
+    public function getError(): mixed
     {
     }
 }

@@ -83,8 +83,13 @@ pub trait TaskHost: Host {
 pub enum TaskEnd {
     /// Its result says that it succeeded.
     Succeeded,
-    /// Its result says that it failed, or is no result; the text says why.
-    Failed(String),
+    /// Its result says that it failed, or is no result.
+    Failed {
+        /// Why.
+        why: String,
+        /// The trace of the exception in its result, or nothing.
+        trace: String,
+    },
     /// It threw, or there is no handler.
     Threw {
         /// For the log.
@@ -185,6 +190,8 @@ pub enum TaskEvent<'a> {
         most: i64,
         /// Seconds until then.
         pause: i64,
+        /// Why the last execution failed.
+        why: &'a str,
     },
     /// It failed for good and is a dead letter; the text says why.
     Failed(&'a Task, &'a str),

@@ -126,11 +126,12 @@ impl<'a> TaskSource<'a> {
                 self.emit(TaskEvent::Poison { id, why: &why })?;
             }
             ReceivedTask::Counted(task, count) => {
-                self.emit(TaskEvent::Retry { task: &task, count, most: task.max_retries, pause: 0 })?;
+                self.emit(TaskEvent::Retry { task: &task, count, most: task.max_retries, pause: 0, why: "its worker died" })?;
                 return Ok(UnitEnd::Retried);
             }
             ReceivedTask::LastChance(task) => {
-                self.emit(TaskEvent::Retry { task: &task, count: task.current_retry, most: task.max_retries, pause: 0 })?;
+                let (count, most) = (task.current_retry, task.max_retries);
+                self.emit(TaskEvent::Retry { task: &task, count, most, pause: 0, why: "its worker died; it runs once more" })?;
                 return Ok(UnitEnd::Retried);
             }
             ReceivedTask::CrashLoop(task) => self.emit(TaskEvent::Failed(&task, "every worker that held it died"))?,
@@ -212,7 +213,7 @@ impl<'a> TaskSource<'a> {
                 let why = format!("{} ran longer than its timeout of {} s and was stopped", task.kind, timeout.as_secs_f64());
                 self.fail(engine, task, body, &TaskFailure { why, trace: String::new(), line: None })
             }
-            TaskEnd::Failed(why) => self.fail(engine, task, body, &TaskFailure { why, trace: String::new(), line: None }),
+            TaskEnd::Failed { why, trace } => self.fail(engine, task, body, &TaskFailure { why, trace, line: None }),
             TaskEnd::Threw { line, why, trace } => self.fail(engine, task, body, &TaskFailure { why, trace, line: Some(line) }),
             TaskEnd::Exited => {
                 self.fail_silently(task, body, "the handler ended the process");
@@ -316,7 +317,7 @@ impl<'a> TaskSource<'a> {
 
 fn consequence<'a>(task: &'a Task, decision: &Next, most: i64, why: &'a str) -> TaskEvent<'a> {
     match *decision {
-        Next::Retry { count, pause } => TaskEvent::Retry { task, count, most, pause },
+        Next::Retry { count, pause } => TaskEvent::Retry { task, count, most, pause, why },
         Next::Dead { .. } => TaskEvent::Failed(task, why),
     }
 }

@@ -120,7 +120,7 @@ fn line_of(event: TaskEvent<'_>) -> String {
         TaskEvent::Starting(task) => format!("starting {}", task.id),
         TaskEvent::Succeeded(task) => format!("success {}", task.id),
         TaskEvent::Error(task, line) => format!("error {} {line}", task.id),
-        TaskEvent::Retry { task, count, most, pause } => format!("retry {} {count}/{most} in {pause}", task.id),
+        TaskEvent::Retry { task, count, most, pause, why } => format!("retry {} {count}/{most} in {pause}: {why}", task.id),
         TaskEvent::Failed(task, why) => format!("failed {} {why}", task.id),
         TaskEvent::Expired(task) => format!("expired {}", task.id),
         TaskEvent::Poison { id, why } => format!("poison event {id} {why}"),
@@ -250,11 +250,11 @@ fn a_failed_execution_is_tried_again_and_the_last_one_is_a_dead_letter() {
     let script = Script::of(vec![task("a", 3, 0), task("b", 3, 2)]);
     let host = FakeHost::new(&script, throws);
     run(&script, &host, &options());
-    let expected = "starting a, retry in 2: 1, error a E: no, retry a 1/3 in 2, \
+    let expected = "starting a, retry in 2: 1, error a E: no, retry a 1/3 in 2: no, \
                     starting b, dead no: 3, error b E: no, failed b no, close, stopping 0";
     assert_eq!(script.record().join(", "), expected);
     let script = Script::of(vec![task("a", 1, 0)]);
-    run(&script, &FakeHost::new(&script, |_| TaskEnd::Failed("not now".into())), &options());
+    run(&script, &FakeHost::new(&script, |_| TaskEnd::Failed { why: "not now".into(), trace: String::new() }), &options());
     assert_eq!(script.record()[1..3], ["dead not now: 1", "failed a not now"]);
 }
 
@@ -271,8 +271,8 @@ fn what_needs_no_run_is_reported_and_counts_as_a_unit() {
     ]);
     let host = FakeHost::new(&script, |_| panic!("nothing runs"));
     run(&script, &host, &Options { max_jobs: Some(5), ..options() });
-    let expected = "expired a, poison event p no JSON, retry a 2/3 in 0, retry a 1/3 in 0, failed a every worker that held it died, \
-                    close, stopping 0";
+    let expected = "expired a, poison event p no JSON, retry a 2/3 in 0: its worker died, \
+                    retry a 1/3 in 0: its worker died; it runs once more, failed a every worker that held it died, close, stopping 0";
     assert_eq!(script.record().join(", "), expected);
 }
 
@@ -424,7 +424,8 @@ fn run_watched(request: StopRequest) -> Vec<String> {
 
 #[test]
 fn a_task_that_runs_too_long_is_a_failed_execution() {
-    let expected = "starting a, timeout a 1, retry in 2: 1, retry a 1/3 in 2, close, stopping 0";
+    let expected = "starting a, timeout a 1, retry in 2: 1, \
+                    retry a 1/3 in 2: mail ran longer than its timeout of 1 s and was stopped, close, stopping 0";
     assert_eq!(run_watched(StopRequest::No).join(", "), expected);
 }
 

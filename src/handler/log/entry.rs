@@ -196,8 +196,8 @@ fn of_task(event: TaskEvent<'_>) -> Entry<'_> {
             (LogLevel::Warning, "timeout", "Timed out", task, format!(" (after {} s)", timeout.as_secs_f64()))
         }
         GivenBack(task) => (LogLevel::Notice, "released", "Released", task, String::new()),
-        Retry { task, count, most, .. } => {
-            let text = format!("Retry {count}/{most}: {}", task.id);
+        Retry { task, count, most, why, .. } => {
+            let text = format!("Retry {count}/{most}: {} - {}", task.id, first_line(why));
             return Entry::task(LogLevel::Notice, "retry", &task.id, Some(&task.kind), text);
         }
         Poison { id, why } => {
