@@ -14,6 +14,9 @@ use Ferry\Console\Process\RespawnPolicy;
 use Ferry\Console\Refusal;
 use Ferry\Console\WorkerOptions;
 use Ferry\Console\ExitCode;
+use Ferry\Console\PhpFile;
+use Ferry\Console\TaskWorker;
+use Ferry\Queue;
 use Ferry\Worker;
 use Symfony\Component\Console\Exception\InvalidOptionException;
 use Symfony\Component\Console\Input\InputArgument;
@@ -26,6 +29,7 @@ abstract class Runs extends Base
 {
     /** Keys of the bootstrap file's array that are no options of a worker. */
     private const LISTENERS = 'on';
+    private const CONTAINER = 'container';
 
     /**
      * @param array<string, mixed> $bootstrapped what the bootstrap file returned
@@ -56,7 +60,7 @@ abstract class Runs extends Base
         if (!empty($input->getOption('queue'))) {
             Connections::names($input->getOption('queue'));
         }
-        $given = WorkerOptions::forWorker($input) + array_diff_key($this->bootstrapped, [self::LISTENERS => null]);
+        $given = WorkerOptions::forWorker($input) + array_diff_key($this->bootstrapped, [self::LISTENERS => null, self::CONTAINER => null]);
         if ($output->isQuiet()) {
             $given = ['log' => 'none', 'status' => 0] + $given;
         }
@@ -65,15 +69,30 @@ abstract class Runs extends Base
     }
 
     /** @param array<string, mixed> $options */
-    protected function worker(array $options): Worker
+    protected function worker(InputInterface $input, array $options): Worker|TaskWorker
     {
-        $worker = new Worker($options);
+        $worker = self::runsTasks($input) ? $this->taskWorker($input, $options) : new Worker($options);
         foreach ($this->listeners() as $event => $listeners) {
             foreach (is_callable($listeners) ? [$listeners] : (array) $listeners as $listener) {
                 $worker->on((string) $event, $listener);
             }
         }
         return $worker;
+    }
+
+    protected static function runsTasks(InputInterface $input): bool
+    {
+        return $input->hasOption('tasks') && $input->getOption('tasks');
+    }
+
+    /** @param array<string, mixed> $options */
+    private function taskWorker(InputInterface $input, array $options): TaskWorker
+    {
+        $file = $input->getOption('registry') ?? throw new InvalidOptionException('--tasks needs --registry=FILE, a PHP file that returns the handlers');
+        $answer = (new PhpFile($this->launch->path($file), 'the registry file', '--registry'))->load($file);
+        $container = $this->bootstrapped[self::CONTAINER] ?? null;
+        $registry = TaskWorker::registry($answer, is_object($container) ? $container : null, $file);
+        return new TaskWorker(Queue::connection($options['connection'] ?? null), $registry, array_diff_key($options, ['connection' => null]));
     }
 
     /** @return array<string, mixed> */
@@ -109,7 +128,7 @@ abstract class Runs extends Base
     {
         $options = $this->workerOptions($input, $output);
         // Wrong options are reported once, here, before any process is started. Nothing is connected.
-        $this->worker($options);
+        $this->worker($input, $options);
         $this->warnWithoutApplication($output);
         if (!function_exists('proc_open')) {
             throw new Refusal('this PHP cannot start processes: proc_open is disabled (see `disable_functions` in php.ini)');
@@ -133,8 +152,11 @@ abstract class Runs extends Base
     private function childWords(InputInterface $input, OutputInterface $output, int $slot, bool $paused): array
     {
         $words = ['work', '--no-interaction', '--parent=' . getmypid(), '--control=' . Child::CONTROL];
-        foreach (['bootstrap', 'config'] as $name) {
-            $value = $input->getOption($name);
+        if (self::runsTasks($input)) {
+            $words[] = '--tasks';
+        }
+        foreach (['bootstrap', 'config', 'registry'] as $name) {
+            $value = $input->hasOption($name) ? $input->getOption($name) : null;
             array_push($words, ...($value === null ? [] : ["--$name=$value"]));
         }
         $name = self::connectionName($input);

@@ -7,6 +7,7 @@ namespace Ferry\Console\Command;
 use Ferry\Console\Process\Control;
 use Ferry\Console\Process\RespawnPolicy;
 use Ferry\Console\Refusal;
+use Ferry\Console\TaskWorker;
 use Ferry\Queue;
 use Ferry\Worker;
 use Symfony\Component\Console\Exception\InvalidOptionException;
@@ -25,6 +26,8 @@ final class Work extends Runs
         $this->setName('work')->setDescription('Run jobs, in this process or in several')
             ->withWorkerOptions()
             ->addOption('processes', 'p', InputOption::VALUE_REQUIRED, 'Keep this many worker processes alive; without it this process is the worker')
+            ->addOption('tasks', null, InputOption::VALUE_NONE, 'Run the tasks of `Ferry\Task` on RabbitMQ instead of jobs')
+            ->addOption('registry', null, InputOption::VALUE_REQUIRED, 'For --tasks: PHP file that returns a TaskHandlerRegistry, or a list of handlers or their classes')
             ->addOption('parent', null, InputOption::VALUE_REQUIRED, 'For masters: exit when the parent process is not this pid any more')
             ->addOption('control', null, InputOption::VALUE_REQUIRED, 'For masters: file descriptor for reports about this process')
             ->addOption('paused', null, InputOption::VALUE_NONE, 'Start paused; CONT resumes')
@@ -42,6 +45,11 @@ final class Work extends Runs
                 0, 1, 2, 4 ... 30 s when they fail soon after their start. --processes=1 is useful too: limits and HUP replace the worker.
                 With --once and --stop-when-empty a process that fails five times in a row is not started again.
 
+                <comment>Tasks.</comment> ferry work rabbit --tasks --registry=tasks.php --processes=4
+                --tasks runs the tasks of RabbitMQ in the same way: processes, signals, limits, --timeout, logs and exit codes. Without --queue
+                these are task.high, task.normal and task.low. If the bootstrap file returns a PSR-11 `container`, it makes the classes in the
+                registry file that it knows.
+
                 <comment>Signals.</comment> TERM, INT, QUIT: finish the running job and exit; a second one interrupts the job and gives it back. USR2 pauses,
                 CONT resumes. HUP: a worker exits; a master replaces its workers one by one, each after its successor is ready.
 
@@ -57,6 +65,9 @@ final class Work extends Runs
 
     protected function execute(InputInterface $input, OutputInterface $output): int
     {
+        if ($input->getOption('registry') !== null && !$input->getOption('tasks')) {
+            throw new InvalidOptionException('--registry belongs to --tasks');
+        }
         $processes = $input->getOption('processes');
         return $processes === null
             ? $this->workHere($input, $output)
@@ -89,16 +100,16 @@ final class Work extends Runs
         $options = $this->workerOptions($input, $output);
         if ($input->getOption('parent') === null) {
             $this->warnWithoutApplication($output);
-            return $this->workAlone($this->worker($options), $input);
+            return $this->workAlone($this->worker($input, $options), $input);
         }
         return $this->workForMaster($input, ['parent' => (int) $input->getOption('parent')] + $options);
     }
 
     /** Without a master, a worker whose output nobody reads exits after its job, like other programs. PHP would end in the middle of it. */
-    private function workAlone(Worker $worker, InputInterface $input): int
+    private function workAlone(Worker|TaskWorker $worker, InputInterface $input): int
     {
         ignore_user_abort(true);
-        foreach (['looping', 'processed'] as $event) {
+        foreach (['looping', ...($worker instanceof TaskWorker ? TaskWorker::ENDS : ['processed'])] as $event) {
             $worker->on($event, fn () => connection_aborted() === 1 && $worker->stop());
         }
         $code = self::begin($worker, $input);
@@ -116,7 +127,7 @@ final class Work extends Runs
         $control = new Control((int) $input->getOption('control'));
         $connection = Queue::connection($options['connection'] ?? null);
         $control->reportStops($connection);
-        $worker = $this->worker($options);
+        $worker = $this->worker($input, $options);
         $worker->on('ready', fn () => $control->report('ready'));
         // A worker whose queues are paused asks for no job, and so is never ready.
         $worker->on('paused', fn () => $control->report('ready', 'paused'));
@@ -127,7 +138,7 @@ final class Work extends Runs
         return $code;
     }
 
-    private static function begin(Worker $worker, InputInterface $input): int
+    private static function begin(Worker|TaskWorker $worker, InputInterface $input): int
     {
         if ($input->getOption('paused')) {
             $worker->pause();
