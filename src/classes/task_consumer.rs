@@ -233,7 +233,9 @@ impl TaskConsumer {
     ) -> Result<(RunEnd, u64), Error> {
         let own = self.handle.get()?;
         let flags = own.config().control.is_some().then(|| self.control.broker(&own)).transpose()?.flatten();
+        let statuses = own.config().track.then(|| self.control.status_broker(&own)).transpose()?;
         let consumer = Consumer::new(options, process::generation).with_control(flags).with_interrupter(interrupter);
+        let consumer = consumer.with_status_store(statuses, own.config().status_ttl);
         let open = |queues: &[QueueName]| {
             let names = queues.iter().map(|queue| queue.as_str().to_owned()).collect();
             tasks::receive(&self.handle.get()?.tasks()?, names, prefetch)

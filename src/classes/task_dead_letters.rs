@@ -10,9 +10,10 @@ use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_client::Handle;
 use ferry_client::tasks::{Requeued, StoredDeadLetter, Tasks};
 use ferry_core::Error;
-use ferry_core::task::{DEAD_QUEUE, LetterSelection};
+use ferry_core::task::{DEAD_QUEUE, LetterSelection, Task};
 
-use crate::classes::connection::count;
+use crate::classes::connection::{ConnectionHandle, count};
+use crate::classes::tracking::tell;
 use crate::convert::arguments::{Mixed, OptionalText, Text, Whole};
 use crate::convert::errors::{exception, invalid};
 use crate::convert::task::{TaskFields, connection};
@@ -61,7 +62,15 @@ impl DeadLetters {
     /// Publishes tasks again: all, the one with this id, those of this type, those with these ids, or those that meet conditions.
     pub fn requeue(&self, which: Mixed<'_>) -> PhpResult<i64> {
         let selection = which::letters(which.0)?;
-        let requeued = self.tasks()?.requeue(&self.queue, &selection, &dates::stamp);
+        let connection = ConnectionHandle(self.handle.clone());
+        let statuses = if connection.is_tracked() { Some(connection.status_broker()?) } else { None };
+        let client = self.handle.get().map_err(|error| self.place(error))?;
+        let mut note = |tasks: &[&Task]| {
+            if let Some(statuses) = &statuses {
+                tell(client.note_requeued_tasks(tasks, &**statuses));
+            }
+        };
+        let requeued = self.tasks()?.requeue(&self.queue, &selection, &dates::stamp, &mut note);
         let count = requeued.and_then(Requeued::complete).map_err(|error| self.place(error))?;
         Ok(i64::try_from(count).unwrap_or(i64::MAX))
     }

@@ -3,15 +3,20 @@
 // PHP callers name arguments.
 #![allow(non_snake_case)]
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::builders::{ClassBuilder, ClassProperty};
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::flags::PropertyFlags;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, ZendObject, Zval};
+use ferry_client::process;
 use ferry_core::task::{DEFAULT_MAX_RETRIES, DEFAULT_PRIORITY, DEFAULT_TTL};
+use ferry_worker::TaskStatus;
 
-use crate::convert::arguments::{List, Text, Whole};
+use crate::convert::arguments::{List, Number, OptionalText, Text, Whole};
 use crate::convert::errors::{invalid, pending};
 use crate::convert::task::{PROPERTIES, TaskFields};
 use crate::zend::{dates, objects};
@@ -22,6 +27,40 @@ use crate::zend::{dates, objects};
 #[php(modifier = "with_properties")]
 #[derive(Clone)]
 pub struct TaskMessage;
+
+thread_local! {
+    /// The tasks whose handlers run, with the statuses that they report to: more than one where a handler runs a consumer.
+    static RUNNING: RefCell<Vec<RunningTask>> = const { RefCell::new(Vec::new()) };
+}
+
+struct RunningTask {
+    id: String,
+    status: Rc<TaskStatus>,
+    /// The process that runs it: in a forked child nobody writes statuses.
+    generation: u64,
+}
+
+/// Lets a task report its progress until the guard is dropped.
+pub fn track(id: &str, status: Option<&Rc<TaskStatus>>) -> Option<TrackedTask> {
+    let status = status?;
+    let task = RunningTask { id: id.to_owned(), status: Rc::clone(status), generation: process::generation() };
+    RUNNING.with_borrow_mut(|running| running.push(task));
+    Some(TrackedTask)
+}
+
+/// The innermost task that runs can report its progress.
+pub struct TrackedTask;
+
+impl Drop for TrackedTask {
+    fn drop(&mut self) {
+        RUNNING.with_borrow_mut(Vec::pop);
+    }
+}
+
+fn running(id: &str) -> Option<Rc<TaskStatus>> {
+    let is_it = |task: &&RunningTask| task.id == id && task.generation == process::generation();
+    RUNNING.with_borrow(|running| running.iter().rev().find(is_it).map(|task| Rc::clone(&task.status)))
+}
 
 fn with_properties(builder: ClassBuilder) -> ClassBuilder {
     PROPERTIES.iter().fold(builder, |builder, (property, _)| {
@@ -60,6 +99,16 @@ impl TaskMessage {
         let count = TaskFields::read(object)?.current_retry.saturating_add(1);
         object.set_property("currentRetry", count).map_err(|_| pending())?;
         Ok(objects::object(object))
+    }
+
+    /// Says how far its handler is, for its status. Nothing while it does not run, or where statuses are not kept.
+    pub fn progress(&self, percent: Number, message: OptionalText) -> PhpResult<()> {
+        let id = TaskFields::read(this()?)?.id;
+        let percent = u8::try_from(percent.0.clamp(0, 100)).unwrap_or(100);
+        if let Some(status) = running(&id) {
+            status.progress(percent, message.text());
+        }
+        Ok(())
     }
 
     /// Whether it may be executed again.

@@ -10,7 +10,9 @@ use ferry_client::tasks::TaskToPublish;
 use ferry_core::config::nearest;
 use ferry_core::task::{clamp, expiration, pack};
 
+use crate::classes::connection::ConnectionHandle;
 use crate::classes::task_message::TaskMessage;
+use crate::classes::tracking::tell;
 use crate::convert::arguments::{List, MaybeList, Mixed, integer, truth};
 use crate::convert::errors::{exception, invalid};
 use crate::convert::task::{TaskFields, connection};
@@ -82,7 +84,14 @@ impl TaskProducer {
         }
         let is_large = self.gzip.is_some_and(|least| body.len() >= least);
         let body = if is_large { pack(&body) } else { body };
-        Ok(TaskToPublish { priority: clamp(fields.priority), id: fields.id, body, expiration, packed: is_large })
+        Ok(TaskToPublish {
+            priority: clamp(fields.priority),
+            id: fields.id,
+            kind: fields.kind,
+            body,
+            expiration,
+            packed: is_large,
+        })
     }
 
     fn send(&self, tasks: &[TaskToPublish]) -> PhpResult<u64> {
@@ -90,7 +99,14 @@ impl TaskProducer {
             [task] => exception(&error.within(format!("publish task {} on `{}`", task.id, self.handle.config().name))),
             many => exception(&error.within(format!("publish {} tasks on `{}`", many.len(), self.handle.config().name))),
         };
-        self.handle.get().and_then(|client| client.tasks()).and_then(|there| there.publish(tasks)).map_err(place)
+        let connection = ConnectionHandle(self.handle.clone());
+        if !connection.is_tracked() {
+            return self.handle.get().and_then(|client| client.tasks()).and_then(|there| there.publish(tasks)).map_err(place);
+        }
+        let statuses = connection.status_broker()?;
+        let published = self.handle.get().and_then(|client| client.publish_tasks_tracked(tasks, &*statuses)).map_err(place)?;
+        tell(published.trouble);
+        Ok(published.answer)
     }
 }
 

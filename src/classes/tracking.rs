@@ -92,7 +92,8 @@ fn told<T>(tracked: Result<Tracked<T>, Error>) -> PhpResult<T> {
     Ok(answer)
 }
 
-fn tell(trouble: Option<Error>) {
+/// Warns of a status store that does not answer.
+pub fn tell(trouble: Option<Error>) {
     if let Some(error) = trouble {
         error_log::warn(&format!("{error}; jobs go on without"));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ext_php_rs::types::Zval;
 use ferry_core::task::Task;
-use ferry_worker::{Event, Halt, Host, TaskEnd, TaskEvent, TaskHost};
+use ferry_worker::{Event, Halt, Host, TaskEnd, TaskEvent, TaskHost, TaskStatus};
 
 use super::fire::last_error;
 use super::listeners::Listeners;
@@ -15,8 +15,10 @@ use super::php_loop::PhpLoop;
 use super::process_state::{close_output, output_level};
 use super::stop_requests::StopRequests;
 use crate::classes::exceptions::{self, Class};
+use crate::classes::task_message;
 use crate::classes::task_registry::TaskHandlerRegistry;
 use crate::classes::task_result::TaskResult;
+use crate::convert::kept;
 use crate::convert::task::TaskFields;
 use crate::zend::call::{self, CallFailure, Called, guarded};
 use crate::zend::dates;
@@ -149,9 +151,9 @@ impl<'a> PhpTaskHost<'a> {
                 let threw = self.open.borrow().as_ref().is_some_and(|open| open.threw);
                 if threw { php.emit("error", || vec![self.subject(task), self.result()]) } else { Ok(()) }
             }
-            TaskEvent::Retry { task, count, most, pause, why } => php.emit("retry", || {
-                vec![self.subject(task), number(count), number(most), number(pause), text(why.as_bytes())]
-            }),
+            TaskEvent::Retry { task, count, most, pause, why } => {
+                php.emit("retry", || vec![self.subject(task), number(count), number(most), number(pause), text(why.as_bytes())])
+            }
             TaskEvent::Failed(task, why) => php.emit("failed", || vec![self.subject(task), text(why.as_bytes())]),
             TaskEvent::Expired(task) => php.emit("expired", || vec![text(task.id.as_bytes())]),
             TaskEvent::Poison { id, why } => php.emit("poison", || vec![text(id.as_bytes()), text(why.as_bytes())]),
@@ -210,11 +212,29 @@ impl TaskHost for PhpTaskHost<'_> {
         Ok(Ok(()))
     }
 
-    fn run(&self, task: &Task) -> TaskEnd {
-        let Some(object) = self.object() else { return TaskEnd::Failed { why: "the task is gone".to_owned(), trace: String::new() } };
+    fn result(&self) -> Option<String> {
+        let data = self.open.borrow().as_ref().map(|open| open.result.shallow_clone())?;
+        let data = data.extract::<&TaskResult>()?.get_data();
+        if data.is_null() {
+            return None;
+        }
+        // A result that cannot be kept does not fail its task.
+        guarded(|| {
+            kept::json(&data, "the result").map_err(|_| CallFailure::Missing("the result of a task cannot be kept".to_owned()))
+        })
+        .inspect_err(|_| self.php.log_error("the result of a task cannot be kept as JSON; its status has none"))
+        .ok()
+    }
+
+    fn run(&self, task: &Task, status: Option<&Rc<TaskStatus>>) -> TaskEnd {
+        let Some(object) = self.object() else {
+            return TaskEnd::Failed { why: "the task is gone".to_owned(), trace: String::new() };
+        };
         self.php.handler_runs();
         let level = output_level();
+        let tracked = task_message::track(&task.id, status);
         let end = self.end_of_call(task, guarded(|| call_handler(self.handlers, task, &object)));
+        drop(tracked);
         if matches!(end, TaskEnd::Exited | TaskEnd::Died(_)) {
             return end;
         }

@@ -52,6 +52,16 @@ class TaskMessage
     }
 
     /**
+     * Reports how far its handler is, for {@see \Ferry\Status}. Does nothing while the handler does not run, and without `track` on the connection.
+     *
+     * @param int $percent 0 to 100
+     * @param string|null $message in words, up to 1024 bytes
+     */
+    public function progress(int $percent, ?string $message = null): void
+    {
+    }
+
+    /**
      * Whether `currentRetry` is less than `maxRetries`.
      */
     public function canRetry(): bool

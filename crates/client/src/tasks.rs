@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use ferry_core::broker::tasks::{ReceivedTask, TaskReceiver, TaskSettlement};
 use ferry_core::config::{AmqpConfig, ConnectionConfig, DriverConfig};
-use ferry_core::{Error, ErrorKind, Result};
+use ferry_core::status::{JobRef, StatusChange, StatusUpdate};
+use ferry_core::task::{Task, TaskLevel};
+use ferry_core::{Broker, Error, ErrorKind, Result};
 
 use ferry_driver_amqp::{HeldTask, Incoming, Options, TaskDeliveries};
 pub use ferry_driver_amqp::{Requeued, StoredDeadLetter, TaskToPublish, Tasks};
 
 use crate::connection::Connection;
+use crate::tracking::Tracked;
 
 /// Random bytes for the id of a task.
 pub fn random() -> Result<[u8; 8]> {
@@ -26,6 +29,42 @@ impl Connection {
         let server = server(self.config())?;
         let make = || Arc::new(Tasks::new(server.clone(), self.config().max_payload));
         Ok(Arc::clone(self.tasks.get_or_init(make)))
+    }
+}
+
+impl Connection {
+    /// Publishes tasks whose status `statuses` keeps, under their ids.
+    pub fn publish_tasks_tracked(&self, tasks: &[TaskToPublish], statuses: &dyn Broker) -> Result<Tracked<u64>> {
+        let there = self.tasks()?;
+        let updates: Vec<StatusUpdate> = tasks
+            .iter()
+            .filter_map(|task| self.task_update(&task.id, &task.kind, TaskLevel::of(task.priority.into()), StatusChange::Queued))
+            .collect();
+        let trouble = self.update_statuses(statuses, &updates);
+        let published = there.publish(tasks).inspect_err(|error| {
+            // Of several, some may be stored.
+            if tasks.len() == 1 {
+                self.take_back(error, statuses, &updates);
+            }
+        });
+        Ok(Tracked { answer: published?, trouble })
+    }
+
+    /// Notes that tasks of dead letters are published again. An error that begins an outage is returned.
+    pub fn note_requeued_tasks(&self, tasks: &[&Task], statuses: &dyn Broker) -> Option<Error> {
+        let again = |task: &&Task| self.task_update(&task.id, &task.kind, task.level(), StatusChange::QueuedAgain);
+        let updates: Vec<StatusUpdate> = tasks.iter().filter_map(again).collect();
+        if updates.is_empty() { None } else { self.update_statuses(statuses, &updates) }
+    }
+
+    fn task_update(&self, id: &str, kind: &str, level: TaskLevel, change: StatusChange) -> Option<StatusUpdate> {
+        let (queue, connection) = (level.queue().to_owned(), self.config().name.clone());
+        StatusUpdate::can_be_about(id).then(|| StatusUpdate {
+            id: id.to_owned(),
+            job: JobRef { job: kind.to_owned(), queue, connection },
+            change,
+            ttl: self.config().status_ttl,
+        })
     }
 }
 

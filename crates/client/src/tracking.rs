@@ -99,7 +99,7 @@ impl Connection {
     }
 
     /// These jobs were not stored, unless the error leaves that open.
-    fn take_back(&self, error: &Error, statuses: &dyn Broker, updates: &[StatusUpdate]) {
+    pub(crate) fn take_back(&self, error: &Error, statuses: &dyn Broker, updates: &[StatusUpdate]) {
         if error.kind() != ErrorKind::Uncertain {
             let back: Vec<StatusUpdate> =
                 updates.iter().map(|update| StatusUpdate { change: StatusChange::TakenBack, ..update.clone() }).collect();

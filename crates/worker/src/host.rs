@@ -12,6 +12,7 @@ use ferry_support::threads::ThreadPanic;
 
 use crate::in_flight::InFlightJob;
 use crate::job::HeldJob;
+use crate::task_status::TaskStatus;
 
 /// PHP, as the loop of a worker needs it. Every call happens on the thread that runs the worker.
 ///
@@ -56,8 +57,11 @@ pub trait TaskHost: Host {
     /// Makes the PHP object of a task. The inner error says why PHP cannot read it.
     fn open(&self, task: &Task, body: &[u8]) -> Result<Result<(), String>, Halt>;
 
-    /// Runs the task's handler.
-    fn run(&self, task: &Task) -> TaskEnd;
+    /// Runs the task's handler, which may report its progress to `status`.
+    fn run(&self, task: &Task, status: Option<&Rc<TaskStatus>>) -> TaskEnd;
+
+    /// The data that its handler returned, as JSON text for its status.
+    fn result(&self) -> Option<String>;
 
     /// How many executions the task may have and the unix second at which it expires, as its handler left them.
     fn limits(&self, task: &Task) -> (i64, i64);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `engine.rs` | the loop of every worker; asks a source for work once a batch |
 //! | `worker.rs`, `job_source.rs` | a worker on one connection; the jobs of its broker as a source |
-//! | `task_source.rs` | the tasks of a consumer as a source |
+//! | `task_source.rs`, `task_status.rs` | the tasks of a consumer as a source; their statuses |
 //! | `execution.rs` | the execution of one job: start it or not, run it, settle it, report it |
 //! | `host.rs` | what the worker needs from PHP |
 //! | `options.rs`, `exit.rs` | options and exit codes |
@@ -44,6 +44,7 @@ mod options;
 mod outage;
 mod status_writer;
 mod task_source;
+mod task_status;
 mod threads;
 mod watchdog;
 mod worker;
@@ -57,5 +58,6 @@ pub use job::{Direct, Discarding, HeldJob, Settler};
 pub use options::Options;
 pub use status_writer::{StatusQueue, StatusReporter, StatusWriter};
 pub use task_source::{OpenReceiver, TaskSource};
+pub use task_status::{TaskStatus, TaskStatuses};
 pub use watchdog::{Interrupter, ShutdownPolicy, StopRequest, TimeoutFired, TimeoutSchedule, TimeoutStage, Watchdog};
 pub use worker::{Consumer, Worker, work_now};

@@ -46,12 +46,14 @@ impl StatusReporter {
     /// Reports a change of a job, when the job has an id.
     pub fn report(&self, job: &InFlightJob, change: StatusChange) {
         let Some(id) = id_of(job) else { return };
-        let reference = JobRef {
-            job: job.payload.job.clone(),
-            queue: job.reservation.claim.queue.as_str().to_owned(),
-            connection: self.connection.to_string(),
-        };
-        self.writer.write(StatusUpdate { id: id.to_owned(), job: reference, change, ttl: self.ttl });
+        let queue = job.reservation.claim.queue.as_str().to_owned();
+        self.report_as(id, JobRef { job: job.payload.job.clone(), queue, connection: String::new() }, change);
+    }
+
+    /// Reports a change of what has this id. The connection of `reference` is filled in.
+    pub fn report_as(&self, id: &str, reference: JobRef, change: StatusChange) {
+        let job = JobRef { connection: self.connection.to_string(), ..reference };
+        self.writer.write(StatusUpdate { id: id.to_owned(), job, change, ttl: self.ttl });
     }
 }
 

@@ -1,13 +1,15 @@
 //! The tasks of a consumer, as an engine runs them.
 
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ferry_core::broker::tasks::{ReceivedTask, TaskReceiver, TaskSettlement};
 use ferry_core::queue::QueueName;
+use ferry_core::status::State;
 use ferry_core::task::{Next, Task, next};
-use ferry_core::{Error, ErrorKind, Result};
+use ferry_core::{Broker, Error, ErrorKind, Result};
 use ferry_support::pause::GrowingPause;
 use ferry_support::sync;
 use ferry_support::threads::PanicSlot;
@@ -17,6 +19,7 @@ use crate::engine::{Engine, LoopAction, SLICE, Source, UnitEnd};
 use crate::fork_generation::ForkGeneration;
 use crate::host::{Event, Halt, TaskEnd, TaskEvent, TaskHost};
 use crate::options::Options;
+use crate::task_status::{TaskStatus, TaskStatuses};
 use crate::watchdog::{Interrupter, ShutdownPolicy, TimeoutSchedule, Watchdog};
 
 /// How long a task may take to arrive before the queues count as empty.
@@ -57,6 +60,7 @@ pub struct TaskSource<'a> {
     /// Why the last settlement failed: the next reservation reports it.
     failure: Option<Error>,
     watchdog: Option<TaskWatchdog>,
+    statuses: Option<TaskStatuses>,
     running: Arc<RunningTask>,
 }
 
@@ -82,6 +86,7 @@ impl<'a> TaskSource<'a> {
             received: None,
             failure: None,
             watchdog: None,
+            statuses: None,
             running: Arc::default(),
         }
     }
@@ -93,6 +98,16 @@ impl<'a> TaskSource<'a> {
         let (watchdog, thread) = Watchdog::start(interrupter.clone(), policy, panics)?;
         self.watchdog = Some(TaskWatchdog { watchdog, interrupter, thread });
         Ok(())
+    }
+
+    /// Writes the statuses of tasks to the status store of `store` for `ttl` seconds.
+    pub fn start_statuses(&mut self, store: Arc<dyn Broker>, ttl: u32, panics: &PanicSlot) -> Result<()> {
+        self.statuses = Some(TaskStatuses::start(store, &self.options.connection, ttl, panics)?);
+        Ok(())
+    }
+
+    fn status(&self, task: &Task) -> Option<Rc<TaskStatus>> {
+        self.statuses.as_ref().and_then(|statuses| statuses.of(task))
     }
 
     /// The task that runs, for reports.
@@ -120,7 +135,10 @@ impl<'a> TaskSource<'a> {
     fn run(&mut self, engine: &Engine<'_>, received: ReceivedTask) -> std::result::Result<UnitEnd, Halt> {
         match received {
             ReceivedTask::Run { task, body } => return self.run_task(engine, &task, &body),
-            ReceivedTask::Expired(task) => self.emit(TaskEvent::Expired(&task))?,
+            ReceivedTask::Expired(task) => {
+                self.report_failure(&task, State::Expired, "the task expired");
+                self.emit(TaskEvent::Expired(&task))?;
+            }
             ReceivedTask::Poison { id, why } => {
                 let id = if id.is_empty() { "?" } else { &id };
                 self.emit(TaskEvent::Poison { id, why: &why })?;
@@ -134,9 +152,20 @@ impl<'a> TaskSource<'a> {
                 self.emit(TaskEvent::Retry { task: &task, count, most, pause: 0, why: "its worker died; it runs once more" })?;
                 return Ok(UnitEnd::Retried);
             }
-            ReceivedTask::CrashLoop(task) => self.emit(TaskEvent::Failed(&task, "every worker that held it died"))?,
+            ReceivedTask::CrashLoop(task) => {
+                let why = "every worker that held it died";
+                self.report_failure(&task, State::Failed, why);
+                self.emit(TaskEvent::Failed(&task, why))?;
+            }
         }
         Ok(UnitEnd::Failed)
+    }
+
+    /// The status of a task whose execution failed, or that ended before it was run.
+    fn report_failure(&self, task: &Task, state: State, why: &str) {
+        if let Some(status) = self.status(task) {
+            status.failed(state, why);
+        }
     }
 
     fn run_task(&mut self, engine: &Engine<'_>, task: &Task, body: &[u8]) -> std::result::Result<UnitEnd, Halt> {
@@ -156,7 +185,11 @@ impl<'a> TaskSource<'a> {
             self.settle_silently(&TaskSettlement::GiveBack);
             return Err(halt);
         }
-        let (end, interrupted) = self.call(task);
+        let status = self.status(task);
+        if let Some(status) = &status {
+            status.running();
+        }
+        let (end, interrupted) = self.call(task, status.as_ref());
         if self.generation.is_forked() {
             return Err(if matches!(end, TaskEnd::Died(_)) { Halt::Died } else { Halt::Forked });
         }
@@ -166,13 +199,13 @@ impl<'a> TaskSource<'a> {
     }
 
     /// Runs the handler, watched. Returns whether it was interrupted because the consumer is to stop, too.
-    fn call(&self, task: &Task) -> (TaskEnd, bool) {
+    fn call(&self, task: &Task, status: Option<&Rc<TaskStatus>>) -> (TaskEnd, bool) {
         *sync::lock(&self.running.0) = Some(task.kind.clone());
         if let Some(watched) = &self.watchdog {
             let schedule = |timeout| TimeoutSchedule::new(Instant::now(), timeout, self.options.warning, self.options.grace);
             watched.watchdog.arm(self.options.timeout.map(schedule));
         }
-        let end = self.host.run(task);
+        let end = self.host.run(task, status);
         if self.generation.is_forked() {
             return (end, false);
         }
@@ -196,13 +229,21 @@ impl<'a> TaskSource<'a> {
     ) -> std::result::Result<UnitEnd, Halt> {
         match end {
             TaskEnd::Succeeded => {
+                // It may run PHP code, which may end the process: before the task is settled, it would run again.
+                let result = self.statuses.as_ref().and_then(|_| self.host.result());
                 if self.settle(engine, &TaskSettlement::Done)? {
+                    if let Some(status) = self.status(task) {
+                        status.succeeded(result);
+                    }
                     self.emit(TaskEvent::Succeeded(task))?;
                 }
                 Ok(UnitEnd::Done)
             }
             TaskEnd::TimedOut if interrupted => {
                 if self.settle(engine, &TaskSettlement::GiveBack)? {
+                    if let Some(status) = self.status(task) {
+                        status.given_back();
+                    }
                     self.emit(TaskEvent::GivenBack(task))?;
                 }
                 Ok(UnitEnd::Retried)
@@ -237,6 +278,9 @@ impl<'a> TaskSource<'a> {
         let (decision, most) = self.decide(task);
         let settled =
             self.with_settlement(task, body, &decision, failure, |source, settlement| source.settle(engine, settlement))?;
+        if settled {
+            self.report_failure(task, state_after(&decision), &failure.why);
+        }
         if let Some(line) = &failure.line {
             self.emit(TaskEvent::Error(task, line))?;
         }
@@ -254,6 +298,7 @@ impl<'a> TaskSource<'a> {
         let failure = TaskFailure { why: why.to_owned(), trace: String::new(), line: None };
         let (decision, most) = self.decide(task);
         if self.with_settlement(task, body, &decision, &failure, Self::settle_silently) {
+            self.report_failure(task, state_after(&decision), why);
             self.host.log(consequence(task, &decision, most, why));
         }
     }
@@ -322,6 +367,13 @@ fn consequence<'a>(task: &'a Task, decision: &Next, most: i64, why: &'a str) -> 
     }
 }
 
+fn state_after(decision: &Next) -> State {
+    match decision {
+        Next::Retry { .. } => State::Retrying,
+        Next::Dead { .. } => State::Failed,
+    }
+}
+
 /// Whether the task is still ours after this error: it was about publishing.
 fn is_still_held(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Uncertain | ErrorKind::Refused)
@@ -362,12 +414,20 @@ impl Source for TaskSource<'_> {
         None
     }
 
-    fn report(&mut self, _: &mut dyn FnMut(Event<'_>)) {}
+    fn report(&mut self, emit: &mut dyn FnMut(Event<'_>)) {
+        if let Some(error) = self.statuses.as_ref().and_then(TaskStatuses::take_failure) {
+            emit(Event::StatusError(&error));
+        }
+    }
 
     fn close(&mut self, emit: &mut dyn FnMut(Event<'_>)) {
         if let Err(error) = self.close_receiver() {
             // They come again when the connection ends, counted as a failed execution.
             emit(Event::BrokerLost(&error.within("give back tasks that were not run")));
+        }
+        self.report(emit);
+        if let Some(statuses) = self.statuses.take() {
+            statuses.close();
         }
         if let Some(watched) = self.watchdog.take() {
             watched.watchdog.close();
@@ -379,6 +439,6 @@ impl Source for TaskSource<'_> {
     #[allow(clippy::mem_forget)]
     fn forget(&mut self) {
         // Dropping the receiver could write to the parent's socket, and the thread does not exist here.
-        std::mem::forget((self.receiver.take(), self.received.take(), self.watchdog.take()));
+        std::mem::forget((self.receiver.take(), self.received.take(), self.watchdog.take(), self.statuses.take()));
     }
 }

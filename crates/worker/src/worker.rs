@@ -101,12 +101,20 @@ pub struct Consumer<'a> {
     generation: fn() -> u64,
     interrupter: Option<Arc<dyn Interrupter>>,
     control: Option<Arc<dyn Broker>>,
+    statuses: Option<StatusTarget>,
 }
 
 impl<'a> Consumer<'a> {
     /// A consumer that has not started: no thread, no I/O.
     pub fn new(options: &'a Options, generation: fn() -> u64) -> Self {
-        Self { options, generation, interrupter: None, control: None }
+        Self { options, generation, interrupter: None, control: None, statuses: None }
+    }
+
+    /// Writes the status of tasks to the status store of `broker`, if it has one, for `ttl` seconds.
+    #[must_use]
+    pub fn with_status_store(self, broker: Option<Arc<dyn Broker>>, ttl: u32) -> Self {
+        let broker = broker.filter(|broker| broker.status().is_some());
+        Self { statuses: broker.map(|statuses| StatusTarget { statuses, ttl }), ..self }
     }
 
     /// Follows the control flags that `broker` keeps, if it keeps any, and reports there.
@@ -127,7 +135,11 @@ impl<'a> Consumer<'a> {
         let mut source = TaskSource::new(host, self.options, self.generation, open);
         let mut engine = Engine::new(host, self.options, ForkGeneration::here(self.generation), panics.clone());
         let watched = self.interrupter.clone().map_or(Ok(()), |interrupter| source.start_watchdog(interrupter, &panics));
-        let joined = watched.and_then(|()| match control_broker(self.control.clone(), None) {
+        let tracked = watched.and_then(|()| match &self.statuses {
+            Some(StatusTarget { statuses, ttl }) => source.start_statuses(statuses.clone(), *ttl, &panics),
+            None => Ok(()),
+        });
+        let joined = tracked.and_then(|()| match control_broker(self.control.clone(), None) {
             Some(control) => engine.join_control(control, source.running()),
             None => Ok(()),
         });

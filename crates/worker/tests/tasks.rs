@@ -11,10 +11,12 @@ use ferry_core::clock::SystemClock;
 use ferry_core::control::WorkerControl;
 use ferry_core::memory::MemoryBroker;
 use ferry_core::queue::QueueName;
+use ferry_core::status::State;
 use ferry_core::task::Task;
-use ferry_core::{Error, ErrorKind, Result};
+use ferry_core::{Broker, Error, ErrorKind, Result};
 use ferry_worker::{
-    Consumer, Event, Halt, Host, Interrupter, Options, RunEnd, StopRequest, TaskEnd, TaskEvent, TaskHost, TimeoutStage,
+    Consumer, Event, Halt, Host, Interrupter, Options, RunEnd, StopRequest, TaskEnd, TaskEvent, TaskHost, TaskStatus,
+    TimeoutStage,
 };
 
 const NOW: i64 = 1_700_000_000;
@@ -176,7 +178,14 @@ impl TaskHost for FakeHost {
         Ok(if self.unreadable { Err("no task".to_owned()) } else { Ok(()) })
     }
 
-    fn run(&self, task: &Task) -> TaskEnd {
+    fn result(&self) -> Option<String> {
+        Some("17".to_owned())
+    }
+
+    fn run(&self, task: &Task, status: Option<&Rc<TaskStatus>>) -> TaskEnd {
+        if let Some(status) = status {
+            status.progress(40, Some("on its way".to_owned()));
+        }
         (self.run)(task)
     }
 
@@ -387,6 +396,28 @@ fn memory_and_stop_end_a_consumer_with_their_exit_codes() {
     host.stop.set(true);
     assert_eq!(code(&run(&script, &host, &options())), 0);
     assert_eq!(script.arrivals.borrow().len(), 1, "nothing was taken");
+}
+
+#[test]
+fn the_status_of_a_task_is_kept_by_its_id_from_its_start_to_its_end() {
+    let store = Arc::new(MemoryBroker::new(SystemClock, None));
+    let ends = Cell::new(0);
+    let script = Script::of(vec![task("a", 3, 0), task("b", 3, 0), task("c", 1, 0)]);
+    let host = FakeHost::new(&script, move |task| {
+        ends.set(ends.get() + 1);
+        if task.id == "a" { TaskEnd::Succeeded } else { TaskEnd::Failed { why: "no".into(), trace: String::new() } }
+    });
+    let options = options();
+    consume(&script, &host, Consumer::new(&options, no_fork).with_status_store(Some(store.clone()), 60));
+    let find = |id: &str| store.status().unwrap().find(id).unwrap().unwrap();
+    let done = find("a");
+    assert_eq!((done.state, done.attempts, done.result.as_deref()), (State::Succeeded, 1, Some("17")));
+    assert_eq!(
+        (done.job.as_str(), done.queue.as_str(), done.connection.as_str()),
+        ("mail", "task.normal", options.connection.as_str())
+    );
+    assert_eq!((find("b").state, find("b").error.as_deref(), find("b").progress), (State::Retrying, Some("no"), 40));
+    assert_eq!((find("c").state, find("c").attempts), (State::Failed, 1));
 }
 
 /// Asks the handler to exit, as PHP's would be.

@@ -102,8 +102,15 @@ impl Tasks {
 
     /// Publishes the tasks of the selected letters again, with no failed execution, and removes a letter when its task is confirmed.
     /// What is no task stays; several letters of one task, as old consumers leave them, make one task. A task that no queue accepts
-    /// stays and does not stop those behind it. After an error the letters that were not confirmed stay.
-    pub fn requeue(&self, queue: &str, selection: &LetterSelection, stamp: Stamp<'_>) -> Result<Requeued> {
+    /// stays and does not stop those behind it. After an error the letters that were not confirmed stay. `before` gets the tasks that are
+    /// published next.
+    pub fn requeue(
+        &self,
+        queue: &str,
+        selection: &LetterSelection,
+        stamp: Stamp<'_>,
+        before: &mut dyn FnMut(&[&Task]),
+    ) -> Result<Requeued> {
         let mut requeue = Requeue { tasks: self, outcomes: HashMap::new(), requeued: Requeued::default() };
         let Some(mut scan) = QueueScan::begin(&self.connections, queue, Access::Shared)? else { return Ok(requeue.requeued) };
         let mut removed = 0;
@@ -122,7 +129,7 @@ impl Tasks {
                 scan.finish(&self.connections, removed)?;
                 return Ok(requeue.requeued);
             }
-            let published = requeue.publish(&batch);
+            let published = requeue.publish(&batch, before);
             let settled = requeue.settled(&batch);
             scan.ack_all(&settled)?;
             removed += settled.len() as u64;
@@ -190,7 +197,7 @@ struct Requeue<'a> {
 
 impl Requeue<'_> {
     /// Publishes each task of a batch that was not published before. An error means that nothing more can be published.
-    fn publish(&mut self, batch: &[Candidate]) -> Result<()> {
+    fn publish(&mut self, batch: &[Candidate], before: &mut dyn FnMut(&[&Task])) -> Result<()> {
         let now = SystemClock.now();
         let mut seen = HashSet::new();
         let first: Vec<&Candidate> =
@@ -200,6 +207,7 @@ impl Requeue<'_> {
             publish::revived(&one.task, body, expire_at, now)
         };
         let routes: Vec<Route<'_>> = first.iter().map(revived).collect::<Result<_>>()?;
+        before(&first.iter().map(|one| &one.task).collect::<Vec<&Task>>());
         let outcomes = self.tasks.connections.publish(PublishRole::Push, &routes.iter().collect::<Vec<_>>())?;
         let mut broken = Ok(());
         for (one, outcome) in first.iter().zip(&outcomes) {

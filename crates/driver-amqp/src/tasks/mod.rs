@@ -36,6 +36,8 @@ pub use publish::names_of;
 pub struct TaskToPublish {
     /// Its id, which is the message id too.
     pub id: String,
+    /// Its type.
+    pub kind: String,
     /// Its bytes.
     pub body: Vec<u8>,
     /// 1 to 10.
