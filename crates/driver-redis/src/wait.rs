@@ -92,7 +92,7 @@ impl<'a> Waiter<'a> {
         }
         let Some(queue) = self.queue else { return self.poll(probing * REST_OF_PROBING, until) };
         let ready = self.broker.keys(queue).ready;
-        match self.broker.wait.wait(&self.broker.config, &ready, until) {
+        match self.broker.wait.wait(self.broker, &ready, until) {
             WaitEnd::Woken => self.woken = true,
             WaitEnd::Over => {}
             WaitEnd::CannotWait => self.poll(Duration::ZERO, until),
@@ -136,13 +136,14 @@ struct Waiting {
 
 impl WaitLink {
     /// Waits until the list `key` has something, or until `until`.
-    fn wait(&self, config: &RedisConfig, key: &str, until: Instant) -> WaitEnd {
+    fn wait(&self, broker: &RedisBroker, key: &str, until: Instant) -> WaitEnd {
+        let config = &*broker.config;
         let Some(mut state) = sync::try_lock(&self.0) else { return WaitEnd::CannotWait };
         if state.refused {
             return WaitEnd::CannotWait;
         }
         // Out of its slot while it is used: a connection in an unknown state is simply not put back.
-        let Some(mut waiting) = state.waiting.take().and_then(|waiting| waiting.usable_for(key, config)).or_else(|| open(config))
+        let Some(mut waiting) = state.waiting.take().and_then(|waiting| waiting.usable_for(key, config)).or_else(|| open(broker))
         else {
             return WaitEnd::CannotWait;
         };
@@ -169,8 +170,9 @@ impl WaitLink {
 }
 
 /// Failing to connect is no error here: the reserve call that follows meets the same server and reports it.
-fn open(config: &RedisConfig) -> Option<Waiting> {
-    RedisSocket::open(config, config.connect_timeout).ok().map(|socket| Waiting { socket, on: None })
+fn open(broker: &RedisBroker) -> Option<Waiting> {
+    let limit = broker.config.connect_timeout;
+    RedisSocket::open(&broker.config, limit, &broker.wait_limits).ok().map(|socket| Waiting { socket, on: None })
 }
 
 impl Waiting {

@@ -20,6 +20,7 @@ use crate::host::{Event, Halt, Host, Summary};
 use crate::job_counters::JobCounters;
 use crate::options::Options;
 use crate::outage::{OutageAction, OutageTracker};
+use crate::shutdown::ShutdownDeadline;
 
 /// The longest wait in one piece: PHP's signal handlers run at least this often.
 pub const SLICE: Duration = Duration::from_millis(200);
@@ -84,8 +85,8 @@ pub trait Source {
     /// Fires the events of what happened on other threads since the last call.
     fn report(&mut self, emit: &mut dyn FnMut(Event<'_>));
 
-    /// Settles what is open and ends the threads.
-    fn close(&mut self, emit: &mut dyn FnMut(Event<'_>));
+    /// Settles what is open and ends the threads, before `deadline` where the broker lets it.
+    fn close(&mut self, deadline: &ShutdownDeadline, emit: &mut dyn FnMut(Event<'_>));
 
     /// Leaves everything to the parent of this forked process: touches nothing and drops nothing.
     fn forget(&mut self);
@@ -98,6 +99,7 @@ pub struct Engine<'a> {
     /// The options of the worker.
     pub options: &'a Options,
     control: ControlClient,
+    shutdown: Arc<ShutdownDeadline>,
     generation: ForkGeneration,
     panics: PanicSlot,
     counters: JobCounters,
@@ -109,12 +111,19 @@ pub struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     /// An engine that has not started. A panic in `panics` ends it.
-    pub fn new(host: &'a dyn Host, options: &'a Options, generation: ForkGeneration, panics: PanicSlot) -> Self {
+    pub fn new(
+        host: &'a dyn Host,
+        options: &'a Options,
+        shutdown: Arc<ShutdownDeadline>,
+        generation: ForkGeneration,
+        panics: PanicSlot,
+    ) -> Self {
         let now = Instant::now();
         Self {
             host,
             options,
             control: ControlClient::none(),
+            shutdown,
             generation,
             panics,
             counters: JobCounters::new(now),
@@ -126,6 +135,7 @@ impl<'a> Engine<'a> {
 
     /// Follows the control flags of `control` and reports there. An error is that of a broker that cannot be reached for work either.
     pub fn join_control(&mut self, control: ControlBroker, running: Arc<dyn RunningUnit>) -> Result<()> {
+        self.shutdown.limit(&*control.broker);
         let identity = WorkerIdentity::here(&self.options.queues, (random() * 65536.0) as u64);
         self.control = ControlClient::join(control, identity, running, &self.panics)?;
         Ok(())
@@ -134,28 +144,29 @@ impl<'a> Engine<'a> {
     /// Runs until somebody asks it to stop, or a limit is reached. Returns how it ended and how many units it ran.
     pub fn run(mut self, source: &mut dyn Source) -> (RunEnd, u64) {
         let end = self.serve(source).unwrap_or_else(RunEnd::Halted);
-        if !self.generation.is_forked() {
-            self.control.deregister();
-        }
         let units = self.counters.units;
         (self.shutdown(source, end), units)
     }
 
     /// Settles what is open and turns the end into the answer of [`Engine::run`].
     #[allow(clippy::mem_forget)]
-    pub fn shutdown(self, source: &mut dyn Source, end: RunEnd) -> RunEnd {
+    pub fn shutdown(mut self, source: &mut dyn Source, end: RunEnd) -> RunEnd {
         if self.generation.is_forked() {
             source.forget();
             // Its thread does not exist in this process.
             std::mem::forget(self);
             return end;
         }
+        self.shutdown.begin();
+        // Both at once: beside a silent broker each takes all the time that there is.
+        self.control.begin_deregister();
         let closed = self.emit_all(|emit| {
             if let Some(panic) = self.panics.get() {
                 emit(Event::ThreadPanicked(panic));
             }
-            source.close(emit);
+            source.close(&self.shutdown, emit);
         });
+        self.control.wait_deregistered(self.shutdown.time_left());
         match end.then(closed) {
             RunEnd::Code(code) => RunEnd::Code(code).then(self.host.event(Event::Stopping(code))),
             end => end,

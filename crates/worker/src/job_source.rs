@@ -21,6 +21,7 @@ use crate::in_flight::InFlightJob;
 use crate::job::HeldJob;
 use crate::lease_renewer;
 use crate::options::Options;
+use crate::shutdown::ShutdownDeadline;
 use crate::threads::WorkerThreads;
 
 /// How often a job may be moved before [`JobSource::reserve_one`] leaves it to the next call.
@@ -246,12 +247,12 @@ impl Source for JobSource<'_> {
         }
     }
 
-    fn close(&mut self, emit: &mut dyn FnMut(Event<'_>)) {
+    fn close(&mut self, deadline: &ShutdownDeadline, emit: &mut dyn FnMut(Event<'_>)) {
         if let Some(threads) = &self.threads {
-            if let Some(error) = threads.settle_all() {
+            if let Some(error) = threads.settle_all(deadline) {
                 emit(Event::BrokerLost(&error));
             }
-            threads.flush_statuses();
+            threads.flush_statuses(deadline);
         }
         self.report(emit);
         self.broker.release_prefetched();
