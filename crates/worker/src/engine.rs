@@ -76,6 +76,9 @@ pub trait Source {
     /// Runs the batch. After each unit it asks [`Engine::after_unit`], and does what that says.
     fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<LoopAction, Halt>;
 
+    /// The broker answers again after an outage: what is repeated in growing pauses is repeated now.
+    fn broker_recovered(&mut self) {}
+
     /// Returns what was prefetched, because nothing is reserved for a while.
     fn release_prefetched(&mut self);
 
@@ -198,7 +201,7 @@ impl<'a> Engine<'a> {
             }
             match source.reserve(self, &queues, self.reserve_timeout()) {
                 Ok(found) => {
-                    self.broker_answered(&mut outage)?;
+                    self.broker_answered(source, &mut outage)?;
                     self.show_health(&mut health)?;
                     if let Some(code) = self.run_batch(source, found)? {
                         break RunEnd::Code(code);
@@ -221,9 +224,10 @@ impl<'a> Engine<'a> {
         health.alive(Instant::now()).map_or(Ok(()), |failure| self.host.event(Event::Notice(&failure)))
     }
 
-    fn broker_answered(&self, outage: &mut OutageTracker) -> std::result::Result<(), Halt> {
+    fn broker_answered(&self, source: &mut dyn Source, outage: &mut OutageTracker) -> std::result::Result<(), Halt> {
         let is_first = !outage.has_worked();
         if outage.answered() {
+            source.broker_recovered();
             self.host.event(Event::BrokerRecovered)?;
         }
         if is_first { self.host.event(Event::Ready) } else { Ok(()) }

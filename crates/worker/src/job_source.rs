@@ -225,6 +225,12 @@ impl Source for JobSource<'_> {
         Ok(LoopAction::Continue)
     }
 
+    fn broker_recovered(&mut self) {
+        if let Some(threads) = &self.threads {
+            threads.repeat_now();
+        }
+    }
+
     fn release_prefetched(&mut self) {
         self.broker.release_prefetched();
     }

@@ -144,6 +144,13 @@ impl WorkerThreads {
         }
     }
 
+    /// The broker answers again: deletions that it did not take are repeated without the rest of their pause.
+    pub fn repeat_now(&self) {
+        if let Some(deletions) = &self.shared.deletions {
+            deletions.repeat_now();
+        }
+    }
+
     /// Deletions that came too late since the last call.
     pub fn take_lost(&self) -> Vec<Deletion> {
         self.shared.deletions.as_ref().map_or_else(Vec::new, |deletions| deletions.take_lost())
