@@ -48,6 +48,7 @@ use ferry_core::{Error, ErrorKind, IdempotencyStore, QueueName, Result, StatusSt
 use crate::clock_skew::ClockSkew;
 use crate::family_check::FamilyCheck;
 use crate::link::RedisLink;
+use crate::reserve::ProbeRest;
 use crate::silence::Silence;
 use crate::wait::WaitLink;
 use crate::wait_limits::WaitLimits;
@@ -97,6 +98,7 @@ pub struct RedisBroker {
     settle: RedisLink,
     status: RedisLink,
     wait_limits: WaitLimits,
+    probe_rest: ProbeRest,
 }
 
 impl RedisBroker {
@@ -116,6 +118,7 @@ impl RedisBroker {
             settle: link(),
             status: link(),
             wait_limits,
+            probe_rest: ProbeRest::default(),
             config,
         }
     }

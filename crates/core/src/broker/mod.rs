@@ -45,7 +45,8 @@ pub trait Broker: Send + Sync {
     /// Stores jobs in order and returns how many. An error says how many were stored before it.
     fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64>;
 
-    /// Takes up to `max` jobs atomically, all from the first of `queues` that has any.
+    /// Takes up to `max` jobs, from the first of `queues` that has any; each queue's atomically. Where looking for that queue is expensive
+    /// because they are many, a driver may go on with those behind it, in their order.
     ///
     /// When there is none it may wait up to `wait`, at most one second; waiting never takes. A job that
     /// [`crate::batch::stands_alone`] comes alone.
