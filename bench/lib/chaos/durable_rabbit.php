@@ -13,10 +13,13 @@ final class DurableRabbit implements Faults
     /** Seconds without a heartbeat after which a stopped worker loses its connection at the latest: three times that. */
     private const HEARTBEAT = 3;
 
+    /** Seconds after which a command is given up and given again. */
+    private const CONTROL = 30.0;
+
     private RabbitServer $server;
     /** @var list<array{string, float, float}> */
     private array $log = [];
-    /** @var array{string, float, resource}|null the command under way */
+    /** @var array{string, float, resource, list<string>}|null the command under way */
     private ?array $command = null;
     /** When the alarm is to end. */
     private ?float $alarmUntil = null;
@@ -77,16 +80,26 @@ final class DurableRabbit implements Faults
 
     private function run(string $fault, string ...$arguments): void
     {
-        $this->command = [$fault, microtime(true), $this->server->control(...$arguments)];
+        $this->command = [$fault, microtime(true), $this->server->control(...$arguments), $arguments];
     }
 
     private function endCommand(): void
     {
-        $status = $this->command === null ? ['running' => true] : proc_get_status($this->command[2]);
+        if ($this->command === null) {
+            return;
+        }
+        [$fault, $since, $process, $arguments] = $this->command;
+        $status = proc_get_status($process);
+        if ($status['running'] && microtime(true) > $since + self::CONTROL) {
+            // It found no way to a node that came up a moment ago.
+            proc_terminate($process, SIGKILL);
+            proc_close($process);
+            $this->command = [$fault, microtime(true), $this->server->control(...$arguments), $arguments];
+            return;
+        }
         if ($status['running']) {
             return;
         }
-        [$fault, $since, $process] = $this->command;
         $this->command = null;
         proc_close($process);
         if ($status['exitcode'] !== 0) {

@@ -9,7 +9,7 @@
 //! | `lua/*.lua`, `script` | the atomic steps, and how they are run |
 //! | `family_check`, `clock_skew` | whether a family that nobody configured, and the clocks, fit what is on the server |
 //! | `receipt` | the bytes that find a reservation again |
-//! | `link`, `silence` | a connection that is opened again after it broke; a server that does not answer |
+//! | `link`, `silence`, `wait_limits` | a connection that is opened again after it broke; a server that does not answer |
 //! | `transport`, `reply`, `refusal` | the socket, what the server answers, and what its errors mean |
 //!
 //! Key names and attempts accounting belong to `ferry_core::dialect`; retries of jobs belong to the worker.
@@ -33,12 +33,13 @@ mod silence;
 mod status;
 mod transport;
 mod wait;
+mod wait_limits;
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes};
+use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes, WaitLimit};
 use ferry_core::config::{FailedStore, RedisConfig};
 use ferry_core::dialect::{Family, ListEnd, RedisKeys};
 use ferry_core::job::{Claim, NewJob, Reservation};
@@ -48,8 +49,10 @@ use ferry_core::{Error, ErrorKind, IdempotencyStore, QueueName, Result, StatusSt
 use crate::clock_skew::ClockSkew;
 use crate::family_check::FamilyCheck;
 use crate::link::RedisLink;
+use crate::reserve::ProbeRest;
 use crate::silence::Silence;
 use crate::wait::WaitLink;
+use crate::wait_limits::WaitLimits;
 
 /// Settings of a broker besides the address of its server.
 #[derive(Debug, Clone)]
@@ -98,6 +101,8 @@ pub struct RedisBroker {
     wait: WaitLink,
     settle: RedisLink,
     status: RedisLink,
+    wait_limits: WaitLimits,
+    probe_rest: ProbeRest,
 }
 
 impl RedisBroker {
@@ -105,7 +110,8 @@ impl RedisBroker {
     pub fn new(config: RedisConfig, settings: Settings) -> Self {
         let config = Arc::new(config);
         let silence = Arc::new(Silence::new());
-        let link = || RedisLink::new(Arc::clone(&config), Arc::clone(&silence));
+        let wait_limits = WaitLimits::default();
+        let link = || RedisLink::new(Arc::clone(&config), Arc::clone(&silence), wait_limits.clone());
         Self {
             family_check: FamilyCheck::new(settings.family_is_a_guess),
             clock_skew: ClockSkew::default(),
@@ -115,6 +121,8 @@ impl RedisBroker {
             wait: WaitLink::default(),
             settle: link(),
             status: link(),
+            wait_limits,
+            probe_rest: ProbeRest::default(),
             config,
         }
     }
@@ -182,6 +190,10 @@ impl Broker for RedisBroker {
 
     fn notices(&self) -> Vec<String> {
         self.clock_skew.take_notice().into_iter().collect()
+    }
+
+    fn limit_waits(&self, limit: Weak<dyn WaitLimit>) {
+        self.wait_limits.add(limit);
     }
 
     fn close(&self) {

@@ -11,6 +11,7 @@ use redis::{Cmd, Value};
 use crate::refusal;
 use crate::silence::Silence;
 use crate::transport::{Broken, RedisSocket};
+use crate::wait_limits::WaitLimits;
 
 /// What a request does on the server, which decides what its lost reply means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +40,14 @@ pub struct RedisRequest<'a> {
 pub struct RedisLink {
     config: Arc<RedisConfig>,
     silence: Arc<Silence>,
+    wait_limits: WaitLimits,
     slot: Mutex<Option<RedisSocket>>,
 }
 
 impl RedisLink {
     /// A link that connects at its first request.
-    pub fn new(config: Arc<RedisConfig>, silence: Arc<Silence>) -> Self {
-        Self { config, silence, slot: Mutex::default() }
+    pub fn new(config: Arc<RedisConfig>, silence: Arc<Silence>, wait_limits: WaitLimits) -> Self {
+        Self { config, silence, wait_limits, slot: Mutex::default() }
     }
 
     /// The answers to commands that only read. The first refusal is an error.
@@ -114,7 +116,7 @@ impl RedisLink {
 
     fn open(&self) -> Result<RedisSocket> {
         let (begun, limit) = (Instant::now(), self.silence.limit(self.config.connect_timeout));
-        let opened = RedisSocket::open(&self.config, limit);
+        let opened = RedisSocket::open(&self.config, limit, &self.wait_limits);
         if opened.is_err() && begun.elapsed() >= limit {
             self.silence.begin(limit);
         }

@@ -1,11 +1,14 @@
 //! `Broker::reserve`: one script call a queue, and waiting in between without reserving.
 
 use std::borrow::Cow;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use ferry_core::broker::{Broker, Settle, Settlement};
 use ferry_core::dialect::Counting;
 use ferry_core::job::{Claim, Reservation};
-use ferry_core::{QueueName, Result};
+use ferry_core::{QueueName, Result, batch};
+use ferry_support::sync;
 use redis::{Cmd, Value, cmd};
 
 use crate::RedisBroker;
@@ -22,14 +25,32 @@ const FEW_QUEUES: usize = 3;
 const PROBED_QUEUES: usize = 500;
 const IN_DOUBT: &str = "jobs may have been reserved; they come back after `retry_after`";
 
+/// The pause after many queues were asked in vain, in times of how long that took: an idle worker takes a twentieth of the server at most.
+const REST: u32 = 19;
+/// The longest such pause.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
+/// Until when many queues are not asked again by somebody who can wait.
+#[derive(Default)]
+pub struct ProbeRest(Mutex<Option<Instant>>);
+
+impl ProbeRest {
+    fn is_resting(&self) -> bool {
+        sync::lock(&self.0).is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Asking took `probing` and found nothing.
+    fn begin(&self, probing: Duration) {
+        *sync::lock(&self.0) = Some(Instant::now() + probing.saturating_mul(REST).min(LONGEST_REST));
+    }
+}
+
 /// What one script call answered.
 struct Reserved {
     jobs: Vec<Reservation>,
     /// The second in which this happened.
     second: i64,
     clock: ServerClock,
-    /// How long it took to ask many queues whether they have something.
-    probing: Duration,
 }
 
 /// Reserves jobs of the first of `queues` that has any.
@@ -40,7 +61,7 @@ pub fn reserve(broker: &RedisBroker, queues: &[QueueName], max: usize, wait: Dur
     let until = Instant::now() + wait.min(LONGEST_WAIT);
     let mut waiter = Waiter::new(broker, queues);
     loop {
-        let reserved = reserve_now(broker, queues, max)?;
+        let reserved = reserve_now(broker, queues, max, !wait.is_zero())?;
         if !reserved.jobs.is_empty() {
             broker.family_check.settle();
             return Ok(reserved.jobs);
@@ -49,38 +70,33 @@ pub fn reserve(broker: &RedisBroker, queues: &[QueueName], max: usize, wait: Dur
         if Instant::now() >= until {
             return Ok(Vec::new());
         }
-        waiter.pause(&reserved.clock, reserved.probing, until);
+        waiter.pause(&reserved.clock, until);
     }
 }
 
 /// Reserves from the first queue that has any. Never waits.
 ///
 /// The first queue is simply tried. Of many others it is asked in a few writes which of them have something due, so that a worker
-/// of thousands of queues does not need a round trip for each.
-fn reserve_now(broker: &RedisBroker, queues: &[QueueName], max: usize) -> Result<Reserved> {
-    let mut reserved = reserve_from(broker, &queues[0], max)?;
+/// of thousands of queues does not need a round trip for each; and what was found out serves for a whole batch.
+fn reserve_now(broker: &RedisBroker, queues: &[QueueName], max: usize, may_rest: bool) -> Result<Reserved> {
+    let reserved = reserve_from(broker, &queues[0], max)?;
     let others = &queues[1..];
     if others.len() <= FEW_QUEUES {
         return reserve_first(broker, others, max, reserved);
     }
-    let begun = Instant::now();
-    for queues in others.chunks(PROBED_QUEUES) {
-        if !reserved.jobs.is_empty() {
-            break;
-        }
-        let due = probe(broker, queues, reserved.second)?;
-        reserved = reserve_first(broker, due, max, reserved)?;
+    if !reserved.jobs.is_empty() || (may_rest && broker.probe_rest.is_resting()) {
+        return Ok(reserved);
     }
-    Ok(Reserved { probing: begun.elapsed(), ..reserved })
+    let begun = Instant::now();
+    let reserved = reserve_probed(broker, others, max, reserved)?;
+    if reserved.jobs.is_empty() {
+        broker.probe_rest.begin(begun.elapsed());
+    }
+    Ok(reserved)
 }
 
 /// `reserved`, or what the first of `queues` that has any gives.
-fn reserve_first<'a>(
-    broker: &RedisBroker,
-    queues: impl IntoIterator<Item = &'a QueueName>,
-    max: usize,
-    mut reserved: Reserved,
-) -> Result<Reserved> {
+fn reserve_first(broker: &RedisBroker, queues: &[QueueName], max: usize, mut reserved: Reserved) -> Result<Reserved> {
     for queue in queues {
         if !reserved.jobs.is_empty() {
             break;
@@ -90,9 +106,57 @@ fn reserve_first<'a>(
     Ok(reserved)
 }
 
-/// Those of `queues` that have a job that is ready, or due in this second of the server.
+/// A batch from those of `queues` that have any, in their order.
+fn reserve_probed(broker: &RedisBroker, queues: &[QueueName], max: usize, mut reserved: Reserved) -> Result<Reserved> {
+    for queues in queues.chunks(PROBED_QUEUES) {
+        for queue in probe(broker, queues, reserved.second)? {
+            let next = match reserve_from(broker, queue, max - reserved.jobs.len()) {
+                Ok(next) => next,
+                // What was taken before is ours; the next call meets the same error.
+                Err(_) if !reserved.jobs.is_empty() => return Ok(reserved),
+                Err(error) => return Err(error),
+            };
+            let stands_alone = next.jobs.iter().any(stands_alone);
+            if stands_alone && !reserved.jobs.is_empty() {
+                give_back(broker, next.jobs);
+                return Ok(reserved);
+            }
+            reserved.jobs.extend(next.jobs);
+            (reserved.second, reserved.clock) = (next.second, next.clock);
+            if stands_alone || reserved.jobs.len() >= max {
+                return Ok(reserved);
+            }
+        }
+        if !reserved.jobs.is_empty() {
+            break;
+        }
+    }
+    Ok(reserved)
+}
+
+fn stands_alone(job: &Reservation) -> bool {
+    job.attempts.is_none_or(|attempts| batch::stands_alone(attempts.saturating_sub(1), &job.body))
+}
+
+/// A job that was tried before is held beside no other: it goes back, and comes in its turn. When that fails it comes back by its lease.
+fn give_back(broker: &RedisBroker, jobs: Vec<Reservation>) {
+    let batch: Vec<Settle> = jobs.into_iter().map(|job| Settle { claim: job.claim, settlement: Settlement::GiveBack }).collect();
+    let _ = broker.settle(&batch);
+}
+
+/// Those of `queues` that have a job that is ready, or due in this second of the server. Most have no key at all: that is one command each.
 fn probe<'a>(broker: &RedisBroker, queues: &'a [QueueName], second: i64) -> Result<Vec<&'a QueueName>> {
-    let commands: Vec<Cmd> = queues
+    let exists = |queue: &QueueName| {
+        let keys = broker.keys(queue);
+        cmd("EXISTS").arg(&keys.ready).arg(&keys.delayed).arg(&keys.reserved).clone()
+    };
+    let counts = broker.reserve.read(&queues.iter().map(exists).collect::<Vec<Cmd>>())?;
+    let used: Vec<&QueueName> =
+        queues.iter().zip(&counts).filter(|(_, count)| **count != Value::Int(0)).map(|(queue, _)| queue).collect();
+    if used.is_empty() {
+        return Ok(used);
+    }
+    let commands: Vec<Cmd> = used
         .iter()
         .flat_map(|queue| {
             let keys = broker.keys(queue);
@@ -102,7 +166,7 @@ fn probe<'a>(broker: &RedisBroker, queues: &'a [QueueName], second: i64) -> Resu
         .collect();
     let counts = broker.reserve.read(&commands)?;
     let has_any = |counts: &[Value]| counts.iter().any(|count| *count != Value::Int(0));
-    Ok(queues.iter().zip(counts.chunks(3)).filter(|(_, counts)| has_any(counts)).map(|(queue, _)| queue).collect())
+    Ok(used.into_iter().zip(counts.chunks(3)).filter(|(_, counts)| has_any(counts)).map(|(queue, _)| queue).collect())
 }
 
 fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize) -> Result<Reserved> {
@@ -146,5 +210,5 @@ fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Dur
         // The attempts in the reserved member are what the handler sees, in every family.
         jobs.push(Reservation { claim, body, attempts: offset.map(|_| attempts), number: None, reserved_at });
     }
-    Some(Reserved { jobs, second: reserved_at, clock, probing: Duration::ZERO })
+    Some(Reserved { jobs, second: reserved_at, clock })
 }

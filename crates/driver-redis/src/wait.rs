@@ -28,8 +28,6 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// The longest pause between reserve calls on one queue and at several.
 const LONGEST_POLL_ONE: Duration = Duration::from_secs(1);
 const LONGEST_POLL_MANY: Duration = Duration::from_millis(50);
-/// The pause after many queues were asked, in times of how long that took: an idle worker takes a twentieth of the server at most.
-const REST_OF_PROBING: u32 = 19;
 /// The longest pause after a wake that found nothing: one push wakes every waiter.
 const LONGEST_STEP_BACK: Duration = Duration::from_millis(20);
 
@@ -83,19 +81,18 @@ impl<'a> Waiter<'a> {
         }
     }
 
-    /// Waits until reserving again is worth while, at most until `until`. The call before it found nothing, and took `probing` to
-    /// ask many queues.
-    pub fn pause(&mut self, clock: &ServerClock, probing: Duration, until: Instant) {
+    /// Waits until reserving again is worth while, at most until `until`. The call before it found nothing.
+    pub fn pause(&mut self, clock: &ServerClock, until: Instant) {
         let until = until.min(clock.next_second + BEHIND_THE_SECOND);
         if std::mem::take(&mut self.woken) {
             self.step_back(until);
         }
-        let Some(queue) = self.queue else { return self.poll(probing * REST_OF_PROBING, until) };
+        let Some(queue) = self.queue else { return self.poll(until) };
         let ready = self.broker.keys(queue).ready;
-        match self.broker.wait.wait(&self.broker.config, &ready, until) {
+        match self.broker.wait.wait(self.broker, &ready, until) {
             WaitEnd::Woken => self.woken = true,
             WaitEnd::Over => {}
-            WaitEnd::CannotWait => self.poll(Duration::ZERO, until),
+            WaitEnd::CannotWait => self.poll(until),
         }
     }
 
@@ -107,8 +104,8 @@ impl<'a> Waiter<'a> {
         sleep_until((Instant::now() + pause).min(until));
     }
 
-    fn poll(&mut self, shortest: Duration, until: Instant) {
-        sleep_until((Instant::now() + self.poll.next_pause().max(shortest)).min(until));
+    fn poll(&mut self, until: Instant) {
+        sleep_until((Instant::now() + self.poll.next_pause()).min(until));
     }
 }
 
@@ -136,13 +133,14 @@ struct Waiting {
 
 impl WaitLink {
     /// Waits until the list `key` has something, or until `until`.
-    fn wait(&self, config: &RedisConfig, key: &str, until: Instant) -> WaitEnd {
+    fn wait(&self, broker: &RedisBroker, key: &str, until: Instant) -> WaitEnd {
+        let config = &*broker.config;
         let Some(mut state) = sync::try_lock(&self.0) else { return WaitEnd::CannotWait };
         if state.refused {
             return WaitEnd::CannotWait;
         }
         // Out of its slot while it is used: a connection in an unknown state is simply not put back.
-        let Some(mut waiting) = state.waiting.take().and_then(|waiting| waiting.usable_for(key, config)).or_else(|| open(config))
+        let Some(mut waiting) = state.waiting.take().and_then(|waiting| waiting.usable_for(key, config)).or_else(|| open(broker))
         else {
             return WaitEnd::CannotWait;
         };
@@ -169,8 +167,9 @@ impl WaitLink {
 }
 
 /// Failing to connect is no error here: the reserve call that follows meets the same server and reports it.
-fn open(config: &RedisConfig) -> Option<Waiting> {
-    RedisSocket::open(config, config.connect_timeout).ok().map(|socket| Waiting { socket, on: None })
+fn open(broker: &RedisBroker) -> Option<Waiting> {
+    let limit = broker.config.connect_timeout;
+    RedisSocket::open(&broker.config, limit, &broker.wait_limits).ok().map(|socket| Waiting { socket, on: None })
 }
 
 impl Waiting {

@@ -224,6 +224,13 @@ impl<T> Batcher<T> {
         }
     }
 
+    /// Ends the pause before a batch is sent again.
+    pub fn repeat_now(&self) {
+        // Under the lock: the thread decides under it to pause.
+        drop(self.lock());
+        self.filled.notify_all();
+    }
+
     /// Waits until every item is sent, for at most `limit`. Returns how many are left, and why the last batch failed.
     pub fn flush(&self, limit: Duration) -> (usize, Option<String>) {
         self.flush_while(limit, |_| true)
@@ -327,6 +334,24 @@ mod tests {
         batcher.push(2, append);
         says.send(Sent::Refused(refusal())).unwrap();
         assert_eq!(shown.recv().unwrap(), [2]);
+        says.send(Sent::Done).unwrap();
+        assert_eq!(batcher.flush(Duration::from_secs(60)), (0, None));
+        batcher.close();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn the_pause_before_a_batch_is_sent_again_can_be_cut_short() {
+        let ((shows, shown), (says, script)) = (channel(), channel());
+        let retry = GrowingPause::new(Duration::from_secs(600), Duration::from_secs(600));
+        let limits = BatchLimits { retry, ..limits() };
+        let (batcher, thread) = Batcher::start("ferry-test", limits, Scripted(shows, script), &PanicSlot::default()).unwrap();
+        batcher.push(1, append);
+        assert_eq!(shown.recv().unwrap(), [1]);
+        says.send(Sent::Retry(refusal())).unwrap();
+        while shown.try_recv().is_err() {
+            batcher.repeat_now();
+        }
         says.send(Sent::Done).unwrap();
         assert_eq!(batcher.flush(Duration::from_secs(60)), (0, None));
         batcher.close();

@@ -68,6 +68,8 @@ struct Inner {
     /// What the loop has not reported yet.
     failure: Option<Error>,
     closed: bool,
+    /// The thread has nothing more to say.
+    ended: bool,
 }
 
 impl Shared {
@@ -78,6 +80,11 @@ impl Shared {
     fn publish(&self, change: impl FnOnce(&mut Inner)) {
         change(&mut self.lock());
         self.version.fetch_add(1, Ordering::Release);
+    }
+
+    fn end(&self) {
+        self.lock().ended = true;
+        self.changed.notify_all();
     }
 
     fn state(&self) -> WorkerState {
@@ -134,7 +141,7 @@ impl ControlClient {
             Err(error) if target.reports(&error) => (FleetFlags::default(), Some(error)),
             Err(error) => return Err(error),
         };
-        let inner = Inner { flags: flags.clone(), failure, closed: false };
+        let inner = Inner { flags: flags.clone(), failure, ..Inner::default() };
         let shared = Arc::new(Shared {
             processed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -146,8 +153,12 @@ impl ControlClient {
         });
         let pause = GrowingPause::new(POLL * 2, LONGEST);
         let mut poller = ControlPoller { target, identity, running, shared: shared.clone(), reported: None, pause };
-        let panics = panics.clone();
-        let thread = threads::spawn("ferry-control", move || poller.serve(), move |panic| panics.report(panic))?;
+        let (panics, panicked) = (panics.clone(), shared.clone());
+        let on_panic = move |panic| {
+            panics.report(panic);
+            panicked.end();
+        };
+        let thread = threads::spawn("ferry-control", move || poller.serve(), on_panic)?;
         Ok(Self { before: flags.clone(), flags, seen: 0, shared: Some(shared), thread: Some(thread) })
     }
 
@@ -184,13 +195,19 @@ impl ControlClient {
         !self.flags.paused.is_empty() && self.flags.is_paused(queue)
     }
 
-    /// Removes the worker from the list of workers.
-    pub fn deregister(&mut self) {
-        if let Some(shared) = self.shared.take() {
+    /// Begins to remove the worker from the list of workers.
+    pub fn begin_deregister(&self) {
+        if let Some(shared) = &self.shared {
             shared.lock().closed = true;
             shared.changed.notify_all();
         }
-        if let Some(thread) = self.thread.take() {
+    }
+
+    /// Waits until it is removed, for at most `limit`: then the thread is left to itself.
+    pub fn wait_deregistered(&mut self, limit: Duration) {
+        let (Some(shared), Some(thread)) = (self.shared.take(), self.thread.take()) else { return };
+        let ended = sync::wait_timeout_while(&shared.changed, shared.lock(), limit, |inner| !inner.ended).ended;
+        if ended {
             // A panic was reported by the thread itself.
             let _ = thread.join();
         }
@@ -211,7 +228,7 @@ struct ControlPoller {
 impl ControlPoller {
     fn serve(&mut self) {
         let broker = self.target.broker.clone();
-        let Some(fleet) = broker.control() else { return };
+        let Some(fleet) = broker.control() else { return self.shared.end() };
         loop {
             match self.report(fleet, Instant::now()).and_then(|()| fleet.flags()) {
                 Ok(flags) => self.received(flags),
@@ -225,6 +242,7 @@ impl ControlPoller {
             // A worker that does not deregister is forgotten a little later.
             let _ = fleet.deregister(&report.id);
         }
+        self.shared.end();
     }
 
     fn received(&mut self, flags: FleetFlags) {
@@ -322,7 +340,8 @@ mod tests {
             client.publish(0, 0, WorkerState::Idle);
             client.asks_to_stop()
         });
-        client.deregister();
+        client.begin_deregister();
+        client.wait_deregistered(Duration::from_secs(20));
     }
 
     #[test]
@@ -336,7 +355,8 @@ mod tests {
         wait_until(|| fleet.workers().unwrap()[0].processed == 6);
         let report = fleet.workers().unwrap().remove(0);
         assert_eq!((report.failed, report.memory, report.state), (1, 77, WorkerState::Working));
-        client.deregister();
+        client.begin_deregister();
+        client.wait_deregistered(Duration::from_secs(20));
         assert!(fleet.workers().unwrap().is_empty());
     }
 
@@ -353,6 +373,7 @@ mod tests {
         let mut client = ControlClient::none();
         assert!(client.publish(1, 0, WorkerState::Idle).is_none());
         assert!(!client.asks_to_stop());
-        client.deregister();
+        client.begin_deregister();
+        client.wait_deregistered(Duration::from_secs(20));
     }
 }

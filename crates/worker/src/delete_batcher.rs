@@ -66,6 +66,11 @@ impl DeleteBatcher {
         self.batcher.flush_soon();
     }
 
+    /// Sends a batch that failed again at once.
+    pub fn repeat_now(&self) {
+        self.batcher.repeat_now();
+    }
+
     /// Ends the thread.
     pub fn close(&self) {
         self.batcher.close();

@@ -20,6 +20,7 @@ use crate::host::{Event, Halt, Host, Summary};
 use crate::job_counters::JobCounters;
 use crate::options::Options;
 use crate::outage::{OutageAction, OutageTracker};
+use crate::shutdown::ShutdownDeadline;
 
 /// The longest wait in one piece: PHP's signal handlers run at least this often.
 pub const SLICE: Duration = Duration::from_millis(200);
@@ -75,6 +76,9 @@ pub trait Source {
     /// Runs the batch. After each unit it asks [`Engine::after_unit`], and does what that says.
     fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<LoopAction, Halt>;
 
+    /// The broker answers again after an outage: what is repeated in growing pauses is repeated now.
+    fn broker_recovered(&mut self) {}
+
     /// Returns what was prefetched, because nothing is reserved for a while.
     fn release_prefetched(&mut self);
 
@@ -84,8 +88,8 @@ pub trait Source {
     /// Fires the events of what happened on other threads since the last call.
     fn report(&mut self, emit: &mut dyn FnMut(Event<'_>));
 
-    /// Settles what is open and ends the threads.
-    fn close(&mut self, emit: &mut dyn FnMut(Event<'_>));
+    /// Settles what is open and ends the threads, before `deadline` where the broker lets it.
+    fn close(&mut self, deadline: &ShutdownDeadline, emit: &mut dyn FnMut(Event<'_>));
 
     /// Leaves everything to the parent of this forked process: touches nothing and drops nothing.
     fn forget(&mut self);
@@ -98,6 +102,7 @@ pub struct Engine<'a> {
     /// The options of the worker.
     pub options: &'a Options,
     control: ControlClient,
+    shutdown: Arc<ShutdownDeadline>,
     generation: ForkGeneration,
     panics: PanicSlot,
     counters: JobCounters,
@@ -109,12 +114,19 @@ pub struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     /// An engine that has not started. A panic in `panics` ends it.
-    pub fn new(host: &'a dyn Host, options: &'a Options, generation: ForkGeneration, panics: PanicSlot) -> Self {
+    pub fn new(
+        host: &'a dyn Host,
+        options: &'a Options,
+        shutdown: Arc<ShutdownDeadline>,
+        generation: ForkGeneration,
+        panics: PanicSlot,
+    ) -> Self {
         let now = Instant::now();
         Self {
             host,
             options,
             control: ControlClient::none(),
+            shutdown,
             generation,
             panics,
             counters: JobCounters::new(now),
@@ -126,6 +138,7 @@ impl<'a> Engine<'a> {
 
     /// Follows the control flags of `control` and reports there. An error is that of a broker that cannot be reached for work either.
     pub fn join_control(&mut self, control: ControlBroker, running: Arc<dyn RunningUnit>) -> Result<()> {
+        self.shutdown.limit(&*control.broker);
         let identity = WorkerIdentity::here(&self.options.queues, (random() * 65536.0) as u64);
         self.control = ControlClient::join(control, identity, running, &self.panics)?;
         Ok(())
@@ -134,28 +147,29 @@ impl<'a> Engine<'a> {
     /// Runs until somebody asks it to stop, or a limit is reached. Returns how it ended and how many units it ran.
     pub fn run(mut self, source: &mut dyn Source) -> (RunEnd, u64) {
         let end = self.serve(source).unwrap_or_else(RunEnd::Halted);
-        if !self.generation.is_forked() {
-            self.control.deregister();
-        }
         let units = self.counters.units;
         (self.shutdown(source, end), units)
     }
 
     /// Settles what is open and turns the end into the answer of [`Engine::run`].
     #[allow(clippy::mem_forget)]
-    pub fn shutdown(self, source: &mut dyn Source, end: RunEnd) -> RunEnd {
+    pub fn shutdown(mut self, source: &mut dyn Source, end: RunEnd) -> RunEnd {
         if self.generation.is_forked() {
             source.forget();
             // Its thread does not exist in this process.
             std::mem::forget(self);
             return end;
         }
+        self.shutdown.begin();
+        // Both at once: beside a silent broker each takes all the time that there is.
+        self.control.begin_deregister();
         let closed = self.emit_all(|emit| {
             if let Some(panic) = self.panics.get() {
                 emit(Event::ThreadPanicked(panic));
             }
-            source.close(emit);
+            source.close(&self.shutdown, emit);
         });
+        self.control.wait_deregistered(self.shutdown.time_left());
         match end.then(closed) {
             RunEnd::Code(code) => RunEnd::Code(code).then(self.host.event(Event::Stopping(code))),
             end => end,
@@ -187,7 +201,7 @@ impl<'a> Engine<'a> {
             }
             match source.reserve(self, &queues, self.reserve_timeout()) {
                 Ok(found) => {
-                    self.broker_answered(&mut outage)?;
+                    self.broker_answered(source, &mut outage)?;
                     self.show_health(&mut health)?;
                     if let Some(code) = self.run_batch(source, found)? {
                         break RunEnd::Code(code);
@@ -210,9 +224,10 @@ impl<'a> Engine<'a> {
         health.alive(Instant::now()).map_or(Ok(()), |failure| self.host.event(Event::Notice(&failure)))
     }
 
-    fn broker_answered(&self, outage: &mut OutageTracker) -> std::result::Result<(), Halt> {
+    fn broker_answered(&self, source: &mut dyn Source, outage: &mut OutageTracker) -> std::result::Result<(), Halt> {
         let is_first = !outage.has_worked();
         if outage.answered() {
+            source.broker_recovered();
             self.host.event(Event::BrokerRecovered)?;
         }
         if is_first { self.host.event(Event::Ready) } else { Ok(()) }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use ferry_core::broker::Settlement;
 use ferry_core::dialect::Family;
 use ferry_core::payload::Payload;
+use ferry_core::queue::QueueName;
 use ferry_core::{Claim, Reservation};
 use ferry_support::sync;
 
@@ -144,6 +145,11 @@ impl InFlightJobs {
     /// Whether there are jobs that were not started.
     pub fn has_waiting(&self) -> bool {
         !self.lock().waiting.is_empty()
+    }
+
+    /// The queue of the job that starts next.
+    pub fn next_queue(&self) -> Option<QueueName> {
+        self.lock().waiting.front().map(|job| job.reservation.claim.queue.clone())
     }
 
     /// The next job to run; it counts as running until [`InFlightJobs::finish`].

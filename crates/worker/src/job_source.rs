@@ -21,6 +21,7 @@ use crate::in_flight::InFlightJob;
 use crate::job::HeldJob;
 use crate::lease_renewer;
 use crate::options::Options;
+use crate::shutdown::ShutdownDeadline;
 use crate::threads::WorkerThreads;
 
 /// How often a job may be moved before [`JobSource::reserve_one`] leaves it to the next call.
@@ -37,8 +38,10 @@ pub struct JobSource<'a> {
     generation: ForkGeneration,
     /// `None` once they ended.
     threads: Option<WorkerThreads>,
-    /// The queue of the batch at hand.
+    /// The queue of the job at hand, and of the next one in a batch of many queues.
     queue: QueueName,
+    /// Whether the batch comes from many queues.
+    is_mixed: bool,
     /// Some handler here allows one try only.
     one_by_one: bool,
     /// Whether reservations have leases.
@@ -71,6 +74,7 @@ impl<'a> JobSource<'a> {
             generation,
             threads,
             queue,
+            is_mixed: false,
             one_by_one: false,
             leases,
             sizer,
@@ -119,6 +123,7 @@ impl<'a> JobSource<'a> {
     fn accept_batch(&mut self, jobs: Vec<Reservation>, asked: Instant) -> Result<()> {
         if let Some(first) = jobs.first() {
             self.queue.clone_from(&first.claim.queue);
+            self.is_mixed = jobs.iter().any(|job| job.claim.queue != self.queue);
         }
         let mut fresh: Vec<Arc<InFlightJob>> =
             jobs.into_iter().map(|job| InFlightJob::new(job, asked, self.options.family)).collect();
@@ -177,6 +182,9 @@ impl<'a> JobSource<'a> {
             return result.and(Err(Halt::Forked));
         }
         threads.shared.jobs.finish();
+        if let Some(next) = self.is_mixed.then(|| threads.shared.jobs.next_queue()).flatten() {
+            self.queue = next;
+        }
         self.sizer.record(started.elapsed());
         self.returned_in_a_row = if job.returned_at_once() { self.returned_in_a_row.saturating_add(1) } else { 0 };
         result.map(|()| Some(job.unit_end()))
@@ -225,6 +233,12 @@ impl Source for JobSource<'_> {
         Ok(LoopAction::Continue)
     }
 
+    fn broker_recovered(&mut self) {
+        if let Some(threads) = &self.threads {
+            threads.repeat_now();
+        }
+    }
+
     fn release_prefetched(&mut self) {
         self.broker.release_prefetched();
     }
@@ -247,12 +261,12 @@ impl Source for JobSource<'_> {
         }
     }
 
-    fn close(&mut self, emit: &mut dyn FnMut(Event<'_>)) {
+    fn close(&mut self, deadline: &ShutdownDeadline, emit: &mut dyn FnMut(Event<'_>)) {
         if let Some(threads) = &self.threads {
-            if let Some(error) = threads.settle_all() {
+            if let Some(error) = threads.settle_all(deadline) {
                 emit(Event::BrokerLost(&error));
             }
-            threads.flush_statuses();
+            threads.flush_statuses(deadline);
         }
         self.report(emit);
         self.broker.release_prefetched();

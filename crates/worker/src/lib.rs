@@ -14,6 +14,7 @@
 //! | `lease_renewer.rs` | renews the leases of reserved jobs |
 //! | `batcher.rs` | a queue of items and the thread that sends them in batches |
 //! | `delete_batcher.rs`, `status_writer.rs` | deletions and statuses, sent in batches |
+//! | `shutdown.rs` | one deadline for all that a worker does when it stops |
 //! | `watchdog.rs` | ends jobs that run too long |
 //! | `abort_settler.rs` | settles what is held when the process has to end while a job runs |
 //! | `control.rs` | control flags and worker reports |
@@ -42,6 +43,7 @@ mod job_source;
 mod lease_renewer;
 mod options;
 mod outage;
+mod shutdown;
 mod status_writer;
 mod task_source;
 mod task_status;

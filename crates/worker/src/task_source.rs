@@ -19,6 +19,7 @@ use crate::engine::{Engine, LoopAction, SLICE, Source, UnitEnd};
 use crate::fork_generation::ForkGeneration;
 use crate::host::{Event, Halt, TaskEnd, TaskEvent, TaskHost};
 use crate::options::Options;
+use crate::shutdown::ShutdownDeadline;
 use crate::task_status::{TaskStatus, TaskStatuses};
 use crate::watchdog::{Interrupter, ShutdownPolicy, TimeoutSchedule, Watchdog};
 
@@ -425,7 +426,7 @@ impl Source for TaskSource<'_> {
         }
     }
 
-    fn close(&mut self, emit: &mut dyn FnMut(Event<'_>)) {
+    fn close(&mut self, _: &ShutdownDeadline, emit: &mut dyn FnMut(Event<'_>)) {
         if let Err(error) = self.close_receiver() {
             // They come again when the connection ends, counted as a failed execution.
             emit(Event::BrokerLost(&error.within("give back tasks that were not run")));

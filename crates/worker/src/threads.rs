@@ -15,12 +15,11 @@ use crate::in_flight::InFlightJobs;
 use crate::job::{Direct, Settler};
 use crate::lease_renewer;
 use crate::options::Options;
+use crate::shutdown::ShutdownDeadline;
 use crate::status_writer::{StatusQueue, StatusReporter};
 use crate::watchdog::{Interrupter, ShutdownPolicy, TimeoutSchedule, Watchdog};
 
-/// How long the end of a worker waits for outstanding deletions, with what it gives back before.
-const DELETE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long it waits for statuses that are not written yet.
+/// How long the end of a worker waits for statuses that are not written yet.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The status store of a worker.
@@ -145,6 +144,13 @@ impl WorkerThreads {
         }
     }
 
+    /// The broker answers again: deletions that it did not take are repeated without the rest of their pause.
+    pub fn repeat_now(&self) {
+        if let Some(deletions) = &self.shared.deletions {
+            deletions.repeat_now();
+        }
+    }
+
     /// Deletions that came too late since the last call.
     pub fn take_lost(&self) -> Vec<Deletion> {
         self.shared.deletions.as_ref().map_or_else(Vec::new, |deletions| deletions.take_lost())
@@ -161,11 +167,10 @@ impl WorkerThreads {
     }
 
     /// Gives unstarted jobs back and sends what is outstanding. Returns an error for what could not be sent.
-    pub fn settle_all(&self) -> Option<Error> {
-        let deadline = Instant::now() + DELETE_TIMEOUT;
+    pub fn settle_all(&self, deadline: &ShutdownDeadline) -> Option<Error> {
         self.shared.jobs.close();
         self.shared.give_back();
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.time_left();
         let (left, failure) = self.shared.deletions.as_ref().map(|deletions| deletions.flush(left)).unwrap_or_default();
         (left > 0).then(|| {
             let context = format!("{left} finished jobs could not be deleted and will run again");
@@ -174,9 +179,9 @@ impl WorkerThreads {
     }
 
     /// Waits a little for statuses to be written.
-    pub fn flush_statuses(&self) {
+    pub fn flush_statuses(&self, deadline: &ShutdownDeadline) {
         if let Some((_, queue)) = &self.shared.statuses {
-            queue.flush(STATUS_TIMEOUT);
+            queue.flush(STATUS_TIMEOUT.min(deadline.time_left()));
         }
     }
 

@@ -19,6 +19,7 @@ use crate::in_flight::InFlightJob;
 use crate::job::{Discarding, HeldJob};
 use crate::job_source::JobSource;
 use crate::options::Options;
+use crate::shutdown::ShutdownDeadline;
 use crate::status_writer::StatusReporter;
 use crate::task_source::{OpenReceiver, TaskSource};
 use crate::threads::{StatusTarget, WorkerThreads};
@@ -91,8 +92,13 @@ impl Worker {
     fn start<'a>(&'a self, host: &'a dyn JobHost) -> Result<(JobSource<'a>, Engine<'a>, Arc<crate::InFlightJobs>)> {
         let threads = WorkerThreads::start(&self.broker, &self.options, self.interrupter.clone(), self.statuses.as_ref())?;
         let (jobs, panics) = (threads.shared.jobs.clone(), threads.panics().clone());
+        let shutdown = ShutdownDeadline::new(self.interrupter.clone(), jobs.clone());
+        shutdown.limit(&*self.broker);
+        if let Some(target) = &self.statuses {
+            shutdown.limit(&*target.statuses);
+        }
         let source = JobSource::new(host, &self.options, self.broker.clone(), self.generation, threads);
-        Ok((source, Engine::new(host, &self.options, self.generation, panics), jobs))
+        Ok((source, Engine::new(host, &self.options, shutdown, self.generation, panics), jobs))
     }
 }
 
@@ -134,7 +140,8 @@ impl<'a> Consumer<'a> {
     pub fn run(&self, host: &'a dyn TaskHost, open: Box<OpenReceiver<'a>>) -> (RunEnd, u64) {
         let panics = PanicSlot::default();
         let mut source = TaskSource::new(host, self.options, self.generation, open);
-        let mut engine = Engine::new(host, self.options, ForkGeneration::here(self.generation), panics.clone());
+        let shutdown = ShutdownDeadline::new(self.interrupter.clone(), source.running());
+        let mut engine = Engine::new(host, self.options, shutdown, ForkGeneration::here(self.generation), panics.clone());
         let watched = self.interrupter.clone().map_or(Ok(()), |interrupter| source.start_watchdog(interrupter, &panics));
         let tracked = watched.and_then(|()| match &self.statuses {
             Some(StatusTarget { statuses, ttl }) => source.start_statuses(statuses.clone(), *ttl, &panics),

@@ -21,12 +21,19 @@ pub use control::WorkerControl;
 pub use idempotency::IdempotencyStore;
 pub use status::StatusStore;
 
+use std::sync::Weak;
 use std::time::Duration;
 
 use crate::error::Result;
 use crate::failed::Failure;
 use crate::job::{Claim, NewJob, Reservation};
 use crate::queue::QueueName;
+
+/// How long requests may still wait for a server. Asked on any thread that waits, a few times a second.
+pub trait WaitLimit: Send + Sync {
+    /// The time that is left for all of them together; `None` while nobody is in a hurry.
+    fn left(&self) -> Option<Duration>;
+}
 
 /// A remote system that keeps jobs. Every operation blocks, takes `&self` and may be called from any thread.
 ///
@@ -38,7 +45,8 @@ pub trait Broker: Send + Sync {
     /// Stores jobs in order and returns how many. An error says how many were stored before it.
     fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64>;
 
-    /// Takes up to `max` jobs atomically, all from the first of `queues` that has any.
+    /// Takes up to `max` jobs, from the first of `queues` that has any; each queue's atomically. Where looking for that queue is expensive
+    /// because they are many, a driver may go on with those behind it, in their order.
     ///
     /// When there is none it may wait up to `wait`, at most one second; waiting never takes. A job that
     /// [`crate::batch::stands_alone`] comes alone.
@@ -75,6 +83,10 @@ pub trait Broker: Send + Sync {
     fn notices(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Lets `limit` shorten every wait for the server, as long as it lives: a worker that is asked to stop cannot wait out the timeouts of
+    /// a server that is silent. Nothing to do where waits are short.
+    fn limit_waits(&self, _limit: Weak<dyn WaitLimit>) {}
 
     /// The process is about to fork: closes what a child must not inherit. The next operation opens it again.
     fn before_fork(&self) {}

@@ -19,6 +19,7 @@ use redis::{Parser, Value};
 use self::bounds::AnswerBounds;
 use self::resp::RespStream;
 use self::socket::ByteStream;
+use crate::wait_limits::{self, WaitLimits};
 
 /// An open, logged-in connection. Not shared: one request at a time.
 pub struct RedisSocket {
@@ -40,9 +41,9 @@ pub struct Broken {
 }
 
 impl RedisSocket {
-    /// Connects, secures and logs in within `limit`.
-    pub fn open(config: &RedisConfig, limit: Duration) -> Result<Self> {
-        let deadline = Instant::now() + limit;
+    /// Connects, secures and logs in within `limit`, or `wait_limits` where they leave less. They hold for the socket's requests too.
+    pub fn open(config: &RedisConfig, limit: Duration, wait_limits: &WaitLimits) -> Result<Self> {
+        let deadline = wait_limits.shorten(Instant::now() + limit);
         let unreached = |e: io::Error| {
             let advice = advice_on_connect(&e, config);
             Error::new(ErrorKind::Connection, format!("connect to Redis at {}", config.address))
@@ -50,8 +51,10 @@ impl RedisSocket {
                 .with_advice(advice)
         };
         let tls = config.tls.as_ref().map(|tls| ferry_support::tls::client(tls, &config.address)).transpose()?;
-        let socket = ferry_support::net::connect(&config.address, deadline, config.io_timeout).map_err(unreached)?;
-        let socket = ByteStream::new(socket);
+        // Longer waits are made of slices.
+        let slice = config.io_timeout.min(wait_limits::SLICE);
+        let socket = ferry_support::net::connect(&config.address, deadline, slice).map_err(unreached)?;
+        let socket = ByteStream::new(socket, wait_limits.clone());
         let stream = match tls {
             None => RespStream::Plain(socket),
             Some(tls) => RespStream::secured(socket, tls, deadline).map_err(unreached)?,
@@ -190,7 +193,7 @@ mod tests {
         thread::spawn(move || answer(listener.accept().unwrap().0));
         let address = Address::Tcp { host: "127.0.0.1".into(), port };
         let socket = ferry_support::net::connect(&address, Instant::now() + Duration::from_secs(5), LIMIT).unwrap();
-        let stream = RespStream::Plain(ByteStream::new(socket));
+        let stream = RespStream::Plain(ByteStream::new(socket, WaitLimits::default()));
         RedisSocket { stream, parser: Parser::new(), bounds: AnswerBounds::default(), io_timeout: LIMIT }
     }
 

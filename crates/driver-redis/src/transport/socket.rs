@@ -10,6 +10,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, send};
 
+use crate::wait_limits::{SLICE, WaitLimits};
+
 /// What can be read from a socket now.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Readiness {
@@ -21,19 +23,22 @@ pub enum Readiness {
     Closed,
 }
 
-/// A connected socket whose blocking calls are bounded by its own receive and send timeouts.
-pub struct ByteStream(OwnedFd);
+/// A connected socket. Its blocking calls end at the latest with its own receive and send timeouts, and begin again until their deadline.
+pub struct ByteStream {
+    fd: OwnedFd,
+    wait_limits: WaitLimits,
+}
 
 impl ByteStream {
     /// Wraps a descriptor that is connected, blocking, and has its timeouts set.
-    pub fn new(fd: OwnedFd) -> Self {
-        Self(fd)
+    pub fn new(fd: OwnedFd, wait_limits: WaitLimits) -> Self {
+        Self { fd, wait_limits }
     }
 
     /// Checks without waiting and without consuming a byte.
     pub fn readiness(&self) -> Readiness {
         loop {
-            return match recv(self.0.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
+            return match recv(self.fd.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
                 Ok(0) => Readiness::Closed,
                 Ok(_) => Readiness::Bytes,
                 Err(Errno::EAGAIN) => Readiness::Quiet,
@@ -53,7 +58,7 @@ impl ByteStream {
         Timed { socket: self, deadline, polls: true }
     }
 
-    /// The same for the first call of a request, which trusts the socket's own timeout and so saves a `poll`.
+    /// The same for the first call of a request, which begins without a `poll`: most answers come before the socket's own timeout.
     pub fn directly_until(&self, deadline: Instant) -> Timed<'_> {
         Timed { socket: self, deadline, polls: false }
     }
@@ -61,7 +66,7 @@ impl ByteStream {
     fn wait(&self, what: PollFlags, until: Instant) -> Result<bool> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match poll(&mut [PollFd::new(self.0.as_fd(), what)], whole_milliseconds(left)) {
+            match poll(&mut [PollFd::new(self.fd.as_fd(), what)], whole_milliseconds(left)) {
                 Ok(0) if Instant::now() >= until => return Ok(false),
                 Ok(0) | Err(Errno::EINTR) => {}
                 Ok(_) => return Ok(true),
@@ -86,16 +91,29 @@ pub struct Timed<'a> {
 impl Timed<'_> {
     fn transfer(&mut self, readiness: PollFlags, mut call: impl FnMut(i32) -> nix::Result<usize>) -> Result<usize> {
         loop {
-            if std::mem::replace(&mut self.polls, true) && !self.socket.wait(readiness, self.deadline)? {
-                return Err(timed_out());
+            if std::mem::replace(&mut self.polls, true) {
+                self.wait(readiness)?;
             }
-            match call(self.socket.0.as_raw_fd()) {
+            match call(self.socket.fd.as_raw_fd()) {
                 Ok(count) => return Ok(count),
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => return Err(timed_out()),
+                // Nothing within the socket's own timeout, or somebody was faster.
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
+    }
+
+    /// Waits in slices. An error when the deadline passes, or an earlier one that somebody set meanwhile.
+    fn wait(&self, readiness: PollFlags) -> Result<()> {
+        let mut until = self.deadline.min(Instant::now() + SLICE);
+        while !self.socket.wait(readiness, until)? {
+            let deadline = self.socket.wait_limits.shorten(self.deadline);
+            if Instant::now() >= deadline {
+                return Err(timed_out());
+            }
+            until = deadline.min(Instant::now() + SLICE);
+        }
+        Ok(())
     }
 }
 

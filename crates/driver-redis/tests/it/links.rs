@@ -2,14 +2,17 @@
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use ferry_core::broker::{Settle, SettleResult, Settlement};
+use ferry_core::broker::{Settle, SettleResult, Settlement, WaitLimit};
 use ferry_core::config::{Address, RedisConfig, Secret};
 use ferry_core::job::{Due, NewJob};
 use ferry_core::{Broker, Error, ErrorKind};
 use ferry_driver_redis::{RedisBroker, Settings};
-use ferry_testkit::{Fault, Link, free_port};
+use ferry_testkit::{Direction, Fault, Link, free_port};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrLike, bind, getsockname, listen, socket};
 
 use crate::peers::with_fixed_answers;
@@ -147,6 +150,50 @@ fn a_silent_server_leaves_a_push_in_doubt_after_the_time_allowed() {
     let config = RedisConfig { io_timeout: Duration::from_millis(200), ..config_for(port) };
     refused(config, ErrorKind::Uncertain, "the job may or may not be stored");
     assert!(before.elapsed() < Duration::from_secs(2));
+}
+
+/// What a worker that stops says of the time that is left, and how often it was asked.
+#[derive(Default)]
+struct Left(Mutex<Option<Duration>>, AtomicU32);
+
+impl WaitLimit for Left {
+    fn left(&self) -> Option<Duration> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        *self.0.lock().unwrap()
+    }
+}
+
+#[test]
+fn a_worker_that_stops_ends_the_waits_for_a_silent_server_also_those_under_way() {
+    let server = Server::start();
+    let link = Link::to(server.port());
+    let config = RedisConfig { io_timeout: Duration::from_secs(120), ..config_for(link.port()) };
+    let (broker, left) = (broker(config), Arc::new(Left::default()));
+    let limit: Arc<dyn WaitLimit> = left.clone();
+    broker.limit_waits(Arc::downgrade(&limit));
+    broker.reserve(&[q()], 1, Duration::ZERO).unwrap();
+    link.silence(&[Direction::Up, Direction::Down]);
+
+    let before = Instant::now();
+    thread::scope(|scope| {
+        let asked = left.1.load(Ordering::SeqCst);
+        let waiting = scope.spawn(|| broker.reserve(&[q()], 1, Duration::ZERO));
+        // Who waits asks again and again.
+        while left.1.load(Ordering::SeqCst) < asked + 2 {
+            thread::yield_now();
+        }
+        assert!(!waiting.is_finished(), "nobody is in a hurry");
+        *left.0.lock().unwrap() = Some(Duration::ZERO);
+        assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::Uncertain);
+    });
+    // A new connection is not waited for either.
+    assert_eq!(push_one(&broker).unwrap_err().kind(), ErrorKind::Connection);
+    assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
+
+    link.open();
+    drop(limit);
+    drop(left);
+    push_one(&broker).unwrap();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ferry_core::batch;
 use ferry_core::payload::find_attempts;
-use ferry_core::{Broker, Due, ErrorKind, NewJob};
+use ferry_core::{Broker, Due, ErrorKind, NewJob, QueueName, Reservation};
 use ferry_driver_redis::Settings;
 
 use crate::support::{DELAYED, NOW, READY, RESERVED, Server, bodies, body, push, q, queue, reserve};
@@ -250,4 +250,55 @@ fn among_thousands_of_queues_the_first_with_a_job_wins() {
     let calls =
         stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")?.split(',').next()?.parse::<u32>().ok());
     assert!(calls.unwrap() < 20, "a script call for each queue would be a round trip for each: {stats}");
+}
+
+fn many_queues() -> Vec<QueueName> {
+    (0..20).map(|number| QueueName::new(format!("many{number}").as_bytes()).unwrap()).collect()
+}
+
+fn queues_of(jobs: &[Reservation]) -> Vec<&str> {
+    jobs.iter().map(|job| job.claim.queue.as_str()).collect()
+}
+
+#[test]
+fn a_batch_of_many_queues_has_the_jobs_of_all_in_the_order_of_the_queues() {
+    let server = Server::start();
+    let (broker, queues) = (server.broker(), many_queues());
+    for number in [17, 4, 9] {
+        broker
+            .push_many(&queues[number], &[NewJob::ready(body("a", 0).into_bytes()), NewJob::ready(body("b", 0).into_bytes())])
+            .unwrap();
+    }
+    let jobs = broker.reserve(&queues, 5, Duration::ZERO).unwrap();
+    assert_eq!(queues_of(&jobs), ["many4", "many4", "many9", "many9", "many17"]);
+    // What is ready in an earlier queue comes first, whatever was found before.
+    broker.push(&queues[2], NewJob::ready(body("c", 0).into_bytes())).unwrap();
+    let jobs = broker.reserve(&queues, 5, Duration::ZERO).unwrap();
+    assert_eq!(queues_of(&jobs), ["many2", "many17"]);
+    assert!(broker.reserve(&queues, 5, Duration::ZERO).unwrap().is_empty());
+}
+
+#[test]
+fn a_job_that_was_tried_before_is_in_no_batch_of_many_queues() {
+    let server = Server::start();
+    let (broker, queues) = (server.broker(), many_queues());
+    broker.push(&queues[4], NewJob::ready(body("a", 0).into_bytes())).unwrap();
+    broker.push(&queues[9], NewJob::ready(body("b", 1).into_bytes())).unwrap();
+    broker.push(&queues[17], NewJob::ready(body("c", 0).into_bytes())).unwrap();
+    let batches: Vec<_> = (0..3).map(|_| broker.reserve(&queues, 64, Duration::ZERO).unwrap()).collect();
+    assert_eq!(batches.iter().map(|jobs| queues_of(jobs)).collect::<Vec<_>>(), [["many4"], ["many9"], ["many17"]]);
+    assert_eq!(batches[1][0].attempts, Some(2), "it went back without an attempt used");
+}
+
+#[test]
+fn an_idle_worker_of_many_queues_asks_for_them_seldom_and_one_that_cannot_wait_always() {
+    let server = Server::start();
+    let (broker, queues) = (server.broker(), many_queues());
+    // The first question of this worker.
+    assert!(broker.reserve(&queues, 5, Duration::from_millis(300)).unwrap().is_empty());
+    broker.push(&queues[9], NewJob::ready(body("a", 0).into_bytes())).unwrap();
+    assert_eq!(broker.reserve(&queues, 5, Duration::ZERO).unwrap().len(), 1);
+    broker.push(&queues[9], NewJob::ready(body("b", 0).into_bytes())).unwrap();
+    let found = (0..50).any(|_| !broker.reserve(&queues, 5, Duration::from_millis(300)).unwrap().is_empty());
+    assert!(found, "it asks again");
 }
