@@ -39,7 +39,7 @@ $pdo->exec('ALTER TABLE short MODIFY payload TEXT NOT NULL');
 $pdo->exec("SET GLOBAL sql_mode = ''");
 holds('a column that is too short', 'more than the 65535 of the column `payload`', $push(['table' => 'short'], str_repeat('x', 70_000)));
 holds('a packet that is too large', 'max_allowed_packet', $push([], str_repeat('x', 2_000_000)));
-$raw = thrown(fn () => (new Ferry\Connection($server->config()))->pushRaw("\xff\xfe"));
+$raw = thrown(fn () => (new Ferry\Connection($server->config(['table' => 'short'])))->pushRaw("\xff\xfe"));
 holds('bytes that are no text', 'is not UTF-8', $raw);
 same('nothing of all that is stored', [1, 0], array_map(fn ($table) => (int) $pdo->query("SELECT COUNT(*) FROM $table")->fetchColumn(), ['jobs', 'short']));
 done();

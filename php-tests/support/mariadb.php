@@ -12,7 +12,8 @@ final class MariaDbServer
     /** @param list<string> $options */
     public static function start(array $options = []): self
     {
-        $folder = temp_dir() . '/mariadb';
+        $folder = sys_get_temp_dir() . '/ferry-mariadb-' . getmypid() . '-' . bin2hex(random_bytes(4));
+        at_the_end(fn () => exec('rm -rf ' . escapeshellarg($folder)));
         // A server that starts removes the temporary tables of all others from a folder that it shares with them.
         mkdir("$folder/tmp", 0700, true);
         $user = posix_getpwuid(posix_geteuid())['name'];

@@ -168,6 +168,11 @@ impl PostgresDatabase<'_> {
         self.server.sql(&self.name, text)
     }
 
+    /// Its name; it lasts as long as its server.
+    pub fn keep(mut self) -> String {
+        std::mem::take(&mut self.name)
+    }
+
     /// Ends every session of this database.
     pub fn kill_connections(&self) {
         let sessions = format!("FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()", self.name);
@@ -179,7 +184,7 @@ impl PostgresDatabase<'_> {
 impl Drop for PostgresDatabase<'_> {
     fn drop(&mut self) {
         // A server that a failed test stopped cannot do it, and goes away with all of them.
-        if !thread::panicking() {
+        if !self.name.is_empty() && !thread::panicking() {
             self.server.sql(USER, &format!("DROP DATABASE {} WITH (FORCE)", self.name));
         }
     }

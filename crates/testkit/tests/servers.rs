@@ -79,8 +79,7 @@ fn a_postgres_keeps_its_databases_apart_and_over_a_restart() {
     let (one, two) = (server.database(), server.database());
     one.sql("CREATE TABLE t AS SELECT 7 AS n");
     assert_eq!((one.sql("SELECT n FROM t"), two.sql("SELECT to_regclass('t')")), ("7".to_owned(), String::new()));
-    let kept = one.name().to_owned();
-    std::mem::forget(one);
+    let kept = one.keep();
     drop(two);
     server.stop();
     server.start_again();

@@ -50,10 +50,19 @@ fn of_database(error: sqlx::Error, server: &PostgresServer, place: &str) -> Erro
         sqlx::Error::Encode(_) => {
             (ErrorKind::InvalidArgument, "cannot store the value", "PostgreSQL stores text: encode the data as UTF-8")
         }
-        sqlx::Error::Tls(_) => (ErrorKind::Connection, "cannot be reached", "check `tls` and the server's certificate"),
+        _ if is_of_tls(&error) => (ErrorKind::Connection, "cannot be reached", "check `tls` and the server's certificate"),
         _ => (ErrorKind::Connection, "cannot be reached", "check host, port and that the server runs"),
     };
     put(Error::new(kind, format!("{place} {what}")), advice, text_of(&error, server))
+}
+
+/// Also what comes up while the socket is read: a certificate that is refused.
+fn is_of_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.kind() == io::ErrorKind::InvalidData,
+        _ => false,
+    }
 }
 
 fn put(error: Error, advice: &str, text: String) -> Error {
@@ -63,7 +72,7 @@ fn put(error: Error, advice: &str, text: String) -> Error {
 
 /// What the server or the library said, without the password.
 fn text_of(error: &sqlx::Error, server: &PostgresServer) -> String {
-    let text = error.as_database_error().map_or_else(|| error.to_string(), ToString::to_string);
+    let text = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
     server.config().password.as_ref().map_or_else(|| text.clone(), |password| password.removed_from(&text))
 }
 

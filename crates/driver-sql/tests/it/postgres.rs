@@ -246,9 +246,7 @@ fn a_server_that_is_down_is_told_and_used_again_when_it_is_back() {
     let name = {
         let database = server.database();
         database.sql(&broker(config(&database)).admin().unwrap().schema().join(";\n"));
-        let name = database.name().to_owned();
-        std::mem::forget(database);
-        name
+        database.keep()
     };
     let worker = broker(config_at(local(server.port()), &name));
     push(&worker, "mail", "1");

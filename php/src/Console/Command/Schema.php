@@ -46,7 +46,7 @@ final class Schema extends Base
             'sql' => $this->connection($input)->schema(),
             'mysql', 'mariadb', 'postgres', 'pgsql' => self::ofServer($input),
             'sqlite' => (new Connection(['type' => 'sqlite', 'path' => 'jobs.sqlite', 'family' => $input->getOption('family')]))->schema(),
-            default => throw new InvalidArgumentException('use `schema`, or `schema` with mysql, postgres, sqlite or amqp'),
+            default => throw new InvalidArgumentException('use `schema`, `schema mysql`, `schema postgres`, `schema sqlite` or `schema amqp`'),
         };
         if ($input->getOption('json')) {
             $this->json($output, $statements);
