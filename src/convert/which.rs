@@ -14,6 +14,7 @@ use ferry_core::task::LetterSelection;
 use crate::convert::arguments::{integer, textual};
 use crate::convert::delay;
 use crate::convert::errors::invalid;
+#[cfg(feature = "amqp")]
 use crate::zend::dates;
 use crate::zend::objects::{self, PropertyKey};
 
