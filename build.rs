@@ -55,7 +55,10 @@ fn check_php() {
 
 /// Links a program with the system's SQLite: a missing library would otherwise be a page of linker arguments after minutes of compiling.
 fn check_sqlite() {
-    if std::env::var_os("CARGO_FEATURE_SQLITE").is_none() || std::env::var_os("SQLITE3_LIB_DIR").is_some() {
+    // The drivers of all databases share a crate, which links it.
+    let databases = ["SQLITE", "MYSQL", "POSTGRES"];
+    let wanted = databases.iter().any(|name| std::env::var_os(format!("CARGO_FEATURE_{name}")).is_some());
+    if !wanted || std::env::var_os("SQLITE3_LIB_DIR").is_some() {
         return;
     }
     let folder = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));

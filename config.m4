@@ -64,9 +64,9 @@ if test "$PHP_FERRY" != "no"; then
     AC_MSG_ERROR([the build reads PHP's headers with libclang, and there is none: install it (Debian: libclang-dev, Fedora: clang-devel, Alpine: clang-dev), or set LIBCLANG_PATH to its folder])
   fi
 
-  dnl SQLite is the system's, the copy that PHP's own PDO uses.
+  dnl SQLite is the system's, the copy that PHP's own PDO uses. The drivers of all databases share a crate, which links it.
   case ",$PHP_FERRY_DRIVERS," in
-    ,all, | ,yes, | *,sqlite,*)
+    ,all, | ,yes, | *,sqlite,* | *,mysql,* | *,postgres,*)
       FERRY_LDFLAGS="$LDFLAGS"
       if test -n "$SQLITE3_LIB_DIR"; then LDFLAGS="$LDFLAGS -L$SQLITE3_LIB_DIR"; fi
       AC_CHECK_LIB([sqlite3], [sqlite3_open_v2], [:],

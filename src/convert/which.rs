@@ -8,11 +8,13 @@ use ext_php_rs::flags::DataType;
 use ext_php_rs::types::Zval;
 use ferry_core::config::nearest;
 use ferry_core::failed::{Filter, RecordedConnection};
+#[cfg(feature = "amqp")]
 use ferry_core::task::LetterSelection;
 
 use crate::convert::arguments::{integer, textual};
 use crate::convert::delay;
 use crate::convert::errors::invalid;
+#[cfg(feature = "amqp")]
 use crate::zend::dates;
 use crate::zend::objects::{self, PropertyKey};
 
@@ -126,8 +128,10 @@ fn second(name: &str, value: &Zval) -> PhpResult<i64> {
     number.ok_or_else(|| invalid(format!("`{name}` is a unix second or a DateTimeInterface")))
 }
 
+#[cfg(feature = "amqp")]
 const LETTER_CONDITIONS: [&str; 4] = ["type", "reason", "before", "after"];
 
+#[cfg(feature = "amqp")]
 /// `'all'`, an id or a type, a list of ids, or conditions: `type`, `reason`, `before`, `after`. As with [`filter`], an empty array means none.
 pub fn letters(which: &Zval) -> PhpResult<LetterSelection> {
     if let Some(text) = which.zend_str() {
@@ -144,6 +148,7 @@ pub fn letters(which: &Zval) -> PhpResult<LetterSelection> {
     }
 }
 
+#[cfg(feature = "amqp")]
 /// An array of conditions; an empty one selects all.
 pub fn letter_conditions(array: &Zval) -> PhpResult<LetterSelection> {
     let mut selection = LetterSelection::all();

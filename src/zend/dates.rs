@@ -17,6 +17,7 @@ pub fn formatted(format: &[u8], second: i64) -> String {
     String::from_utf8_lossy(text.as_bytes()).into_owned()
 }
 
+#[cfg(feature = "amqp")]
 /// A second as dead letters have it, in PHP's time zone.
 pub fn stamp(second: i64) -> String {
     formatted(b"Y-m-d H:i:s", second)
