@@ -84,4 +84,7 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .class::<classes::task_consumer::TaskConsumer>()
         .class::<classes::task_dead_letters::DeadLetters>()
         .class::<classes::task_schema::Schema>()
+        .class::<classes::plain_task::PlainTask>()
+        .class::<classes::redis_task_manager::QueueManager>()
+        .class::<classes::redis_task_worker::PlainWorker>()
 }

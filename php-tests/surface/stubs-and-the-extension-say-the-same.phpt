@@ -7,8 +7,8 @@ require __DIR__ . '/../support/boot.php';
 /** The stubs, loaded in a namespace beside the extension's own classes. */
 function load_stubs(): void
 {
-    foreach ([...glob(project('stubs/*.php')), ...glob(project('stubs/Task/*.php'))] as $file) {
-        $code = preg_replace('/^namespace Ferry((?:\\\\Task)?);$/m', 'namespace FerryStub$1;', file_get_contents($file), -1, $count);
+    foreach ([...glob(project('stubs/*.php')), ...glob(project('stubs/{Task,RedisTask}/*.php'), GLOB_BRACE)] as $file) {
+        $code = preg_replace('/^namespace Ferry((?:\\\\(?:Redis)?Task)?);$/m', 'namespace FerryStub$1;', file_get_contents($file), -1, $count);
         check("$file has one namespace, Ferry or Ferry\\Task", $count === 1);
         $php = $code;
         eval('?>' . $php);

@@ -7,6 +7,7 @@ mod limits;
 mod listeners;
 mod log;
 mod php_loop;
+pub mod plain_task;
 mod process_state;
 mod resident;
 mod resolver;
@@ -21,12 +22,13 @@ use std::sync::Arc;
 
 use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
 use ferry_core::backoff::Backoff;
+use ferry_core::dialect::Family;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
 use ferry_worker::{CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, JobHost};
 
 pub use fire::{describe, fire_for_caller, tell_failed};
-pub use listeners::{Listeners, NAMES as EVENT_NAMES};
+pub use listeners::{Listeners, NAMES as EVENT_NAMES, PLAIN_TASK_NAMES};
 pub use log::{Log, LogLevel, Sink};
 pub use resolver::Resolver;
 pub use stop_requests::StopRequests;
@@ -56,6 +58,8 @@ pub struct PhpHost<'a> {
     known: RefCell<HashMap<String, Prepared>>,
     /// What the handler's `backoff()` returned when it failed.
     backoff: Cell<Option<Backoff>>,
+    /// The object of the plain task at hand, from its `handle()` to its `failed()`.
+    task: RefCell<Option<Zval>>,
 }
 
 /// What a job name stands for.
@@ -89,6 +93,7 @@ impl<'a> PhpHost<'a> {
             job: RefCell::default(),
             known: RefCell::default(),
             backoff: Cell::default(),
+            task: RefCell::default(),
         }
     }
 
@@ -233,6 +238,8 @@ impl JobHost for PhpHost<'_> {
     fn call(&self, job: &Rc<HeldJob>) -> CallEnd {
         self.keep_thrown(None);
         self.backoff.set(None);
+        // Dropped after the borrow, like what was thrown.
+        drop(self.task.take());
         self.php.handler_runs();
         let object = self.job_object(job);
         let resolver = self.resolver.clone();
@@ -242,7 +249,10 @@ impl JobHost for PhpHost<'_> {
         let fired = guarded(|| {
             let class =
                 class.as_deref().map_or_else(|| resolver.class(job.payload().target().0), |class| Ok(class.to_owned()))?;
-            fire(&resolver, &class, job, &object, &mut pause)
+            match resolver.family {
+                Family::Think3 | Family::Think3Legacy | Family::Think1 => fire(&resolver, &class, job, &object, &mut pause),
+                Family::RedisTask => plain_task::handle(&resolver, &class, job, &self.task),
+            }
         });
         self.backoff.set(pause);
         let ended = self.end_of_handler(fired, job);
@@ -269,7 +279,11 @@ impl JobHost for PhpHost<'_> {
         }
         let exception = self.exception(cause);
         let resolver = self.resolver.clone();
-        match guarded(|| tell_failed(&resolver, job, &exception)) {
+        let told = guarded(|| match resolver.family {
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => tell_failed(&resolver, job, &exception),
+            Family::RedisTask => plain_task::tell_failed(&resolver, job, &self.task, &exception),
+        });
+        match told {
             Ok(()) => Ok(CallEnd::Returned),
             Err(CallFailure::Threw(thrown)) => {
                 let text = match describe(&thrown) {
@@ -291,6 +305,14 @@ impl JobHost for PhpHost<'_> {
 
 impl Host for PhpHost<'_> {
     fn event(&self, event: Event<'_>) -> Result<(), Halt> {
+        if let Event::Processed(_) = event {
+            self.php.count_processed();
+        }
+        if let Event::Status(_) = event
+            && self.php.has_listener("status")
+        {
+            return self.php.emit("status", Vec::new);
+        }
         self.php.log_event(event, || match event {
             Event::Exception(_, cause) | Event::Failed(_, cause) => Some(self.exception_to_show(cause)),
             _ => None,
@@ -348,6 +370,9 @@ fn prepare(resolver: &Resolver, job: &InFlightJob) -> Called<Option<Prepared>> {
     let class = resolver.class(job.payload.target().0)?;
     if !resolver.can_make(&class)? {
         return Ok(None);
+    }
+    if resolver.family == Family::RedisTask {
+        plain_task::check_class(resolver, &class)?;
     }
     let object_class = limits::class_in(job);
     let limits = limits::of_class(object_class.as_deref().unwrap_or(&class))?;
