@@ -93,4 +93,7 @@ fn tasks(module: ModuleBuilder) -> ModuleBuilder {
         .class::<classes::task_consumer::TaskConsumer>()
         .class::<classes::task_dead_letters::DeadLetters>()
         .class::<classes::task_schema::Schema>()
+        .class::<classes::plain_task::PlainTask>()
+        .class::<classes::redis_task_manager::QueueManager>()
+        .class::<classes::redis_task_worker::PlainWorker>()
 }

@@ -146,6 +146,7 @@ same('a line without an end is passed on', 1_048_577, strlen($buffer->add(str_re
 // Payloads and times.
 same('a plain job', 'app\Mail@send', Payload::job('{"job":"app\\\\Mail@send","data":{"commandName":"Other"}}'));
 same('an object job', 'app\Mail', Payload::job('{"job":"think\\\\queue\\\\CallQueuedHandler@call","data":{"commandName":"app\\\\Mail"}}'));
+same('a plain task', 'app\Mail', Payload::job('{"id":"t","class":"app\\\\Mail","data":[],"attempts":1}'));
 same('poison', '', Payload::job("\xff"));
 same('no text', '', Payload::job('{"job":7}'));
 same('its class', ['app\Mail', 'app\Mail'], [Payload::className('{"job":"\\\\app\\\\Mail@send"}'), Payload::className('{"job":"app\\\\Mail"}')]);

@@ -9,8 +9,8 @@ function load_stubs(): void
 {
     // What a class implements must be there before it.
     $first = project('php/stubs/QueueInterface.php');
-    foreach (array_unique([$first, ...glob(project('php/stubs/*.php')), ...glob(project('php/stubs/Task/*.php'))]) as $file) {
-        $code = preg_replace('/^namespace Ferry((?:\\\\Task)?);$/m', 'namespace FerryStub$1;', file_get_contents($file), -1, $count);
+    foreach (array_unique([$first, ...glob(project('php/stubs/*.php')), ...glob(project('php/stubs/{Task,RedisTask}/*.php'), GLOB_BRACE)]) as $file) {
+        $code = preg_replace('/^namespace Ferry((?:\\\\(?:Redis)?Task)?);$/m', 'namespace FerryStub$1;', file_get_contents($file), -1, $count);
         check("$file has one namespace, Ferry or Ferry\\Task", $count === 1);
         $php = $code;
         eval('?>' . $php);

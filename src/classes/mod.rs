@@ -7,9 +7,12 @@ mod failed_jobs;
 mod fleet;
 pub mod guard;
 pub mod job;
+pub mod plain_task;
 pub mod queue;
 mod queue_interface;
 mod queue_methods;
+pub mod redis_task_manager;
+pub mod redis_task_worker;
 pub mod status;
 #[cfg(feature = "amqp")]
 pub mod task_consumer;

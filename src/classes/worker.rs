@@ -10,7 +10,7 @@ use ext_php_rs::prelude::*;
 use ext_php_rs::types::Zval;
 use ferry_client::process;
 use ferry_core::config::{SettleMode, nearest};
-use ferry_core::{Error, ErrorKind};
+use ferry_core::{Error, ErrorKind, QueueName};
 use ferry_worker::{Halt, Options, RunEnd, StopRequest, Worker, exit};
 
 use crate::convert::arguments::{Maybe, Mixed, Text};
@@ -94,14 +94,7 @@ impl PhpWorker {
 
     /// Checks the options. No I/O yet.
     pub fn __construct(options: Maybe<'_>) -> PhpResult<Self> {
-        objects::construct(|| {
-            let mut setup = worker::options(options.0)?;
-            let resolver = Rc::new(std::mem::take(&mut setup.resolver));
-            let log = Rc::new(std::mem::replace(&mut setup.log, Log::silent()));
-            let wishes = Arc::new(StopRequests::default());
-            wishes.work_for(setup.parent);
-            Ok(Self { setup, resolver, log, listeners: Listeners::new(&EVENT_NAMES), wishes, running: Cell::new(false) })
-        })
+        objects::construct(|| Ok(Self::of(worker::options(options.0)?, &EVENT_NAMES)))
     }
 
     /// Works until somebody asks it to stop, or a limit is reached. Answers the exit code.
@@ -217,6 +210,30 @@ impl Drop for RunningGuard<'_> {
 }
 
 impl PhpWorker {
+    /// A worker with checked options, and the events that it fires.
+    pub fn of(mut setup: WorkerOptions, events: &'static [&'static str]) -> Self {
+        let resolver = Rc::new(std::mem::take(&mut setup.resolver));
+        let log = Rc::new(std::mem::replace(&mut setup.log, Log::silent()));
+        let wishes = Arc::new(StopRequests::default());
+        wishes.work_for(setup.parent);
+        Self { setup, resolver, log, listeners: Listeners::new(events), wishes, running: Cell::new(false) }
+    }
+
+    /// Attempts that ended well.
+    pub fn processed(&self) -> u64 {
+        self.listeners.processed.get()
+    }
+
+    /// Its queues.
+    pub fn queues(&self) -> &[QueueName] {
+        &self.setup.options.queues
+    }
+
+    /// Adds a listener to an event that it is known to fire.
+    pub fn listen(&self, event: &str, listener: Zval) {
+        self.listeners.add(event, listener);
+    }
+
     fn worker(&self, options: Options, interrupter: Arc<PhpInterrupter>) -> Result<Worker, Error> {
         let client = self.setup.handle.get()?;
         let broker = client.broker_for_worker()?.clone();

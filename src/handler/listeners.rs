@@ -1,6 +1,6 @@
 //! Callables waiting for the events of a worker.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use ext_php_rs::types::Zval;
 
@@ -21,8 +21,28 @@ pub const NAMES: [&str; 13] = [
     "stopping",
 ];
 
+/// Those of a worker of plain tasks, whose `printStats()` takes the place of a summary in the log.
+pub const PLAIN_TASK_NAMES: [&str; 14] = [
+    "ready",
+    "looping",
+    "processing",
+    "processed",
+    "exception",
+    "failed",
+    "released",
+    "lost",
+    "settle_lost",
+    "timeout",
+    "paused",
+    "resumed",
+    "stopping",
+    "status",
+];
+
 /// Listeners by event, in the order in which they were added.
 pub struct Listeners {
+    /// Attempts that ended well.
+    pub processed: Cell<u64>,
     names: &'static [&'static str],
     all: RefCell<Vec<(&'static str, Zval)>>,
 }
@@ -30,7 +50,7 @@ pub struct Listeners {
 impl Listeners {
     /// Nobody listens yet to the events of these names.
     pub fn new(names: &'static [&'static str]) -> Self {
-        Self { names, all: RefCell::default() }
+        Self { processed: Cell::default(), names, all: RefCell::default() }
     }
 
     /// Adds one. `false` when there is no such event.

@@ -7,6 +7,7 @@ mod limits;
 mod listeners;
 mod log;
 mod php_loop;
+pub mod plain_task;
 mod process_state;
 mod resident;
 mod resolver;
@@ -22,12 +23,13 @@ use std::sync::Arc;
 
 use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
 use ferry_core::backoff::Backoff;
+use ferry_core::dialect::Family;
 use ferry_core::failed::{Reason, with_hint};
 use ferry_core::policy::HandlerLimits;
 use ferry_worker::{CallEnd, Event, FailureCause, Halt, HeldJob, Host, InFlightJob, JobHost};
 
 pub use fire::{describe, fire_for_caller, tell_failed};
-pub use listeners::{Listeners, NAMES as EVENT_NAMES};
+pub use listeners::{Listeners, NAMES as EVENT_NAMES, PLAIN_TASK_NAMES};
 pub use log::{Log, LogLevel, Sink};
 pub use resolver::{HandlerOptions, Resolver};
 pub use stop_requests::StopRequests;
@@ -57,6 +59,8 @@ pub struct PhpHost<'a> {
     known: RefCell<HashMap<String, Prepared>>,
     /// What the handler's `backoff()` returned when it failed.
     backoff: Cell<Option<Backoff>>,
+    /// The object of the plain task at hand, from its `handle()` to its `failed()`.
+    task: RefCell<Option<Zval>>,
 }
 
 /// What PHP sees of a job.
@@ -99,6 +103,7 @@ impl<'a> PhpHost<'a> {
             job: RefCell::default(),
             known: RefCell::default(),
             backoff: Cell::default(),
+            task: RefCell::default(),
         }
     }
 
@@ -273,6 +278,8 @@ impl JobHost for PhpHost<'_> {
     fn call(&self, job: &Rc<HeldJob>) -> CallEnd {
         self.keep_thrown(None);
         self.backoff.set(None);
+        // Dropped after the borrow, like what was thrown.
+        drop(self.task.take());
         self.php.handler_runs();
         let resolver = self.resolver.clone();
         let class = self.known.borrow().get(&job.payload().job).map(|known| known.class.clone());
@@ -281,7 +288,12 @@ impl JobHost for PhpHost<'_> {
         let fired = guarded(|| {
             let class =
                 class.as_deref().map_or_else(|| resolver.class(job.payload().target().0), |class| Ok(class.to_owned()))?;
-            fire(&resolver, &class, job, || self.handed_object(job), &mut pause)
+            match resolver.family {
+                Family::Think3 | Family::Think3Legacy | Family::Think1 => {
+                    fire(&resolver, &class, job, || self.handed_object(job), &mut pause)
+                }
+                Family::RedisTask => plain_task::handle(&resolver, &class, job, &self.task),
+            }
         });
         self.backoff.set(pause);
         let ended = self.end_of_handler(fired, job);
@@ -308,7 +320,11 @@ impl JobHost for PhpHost<'_> {
         }
         let exception = self.exception(cause);
         let resolver = self.resolver.clone();
-        match guarded(|| tell_failed(&resolver, job, &exception)) {
+        let told = guarded(|| match resolver.family {
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => tell_failed(&resolver, job, &exception),
+            Family::RedisTask => plain_task::tell_failed(&resolver, job, &self.task, &exception),
+        });
+        match told {
             Ok(()) => Ok(CallEnd::Returned),
             Err(CallFailure::Threw(thrown)) => {
                 let text = match describe(&thrown) {
@@ -330,6 +346,14 @@ impl JobHost for PhpHost<'_> {
 
 impl Host for PhpHost<'_> {
     fn event(&self, event: Event<'_>) -> Result<(), Halt> {
+        if let Event::Processed(_) = event {
+            self.php.count_processed();
+        }
+        if let Event::Status(_) = event
+            && self.php.has_listener("status")
+        {
+            return self.php.emit("status", Vec::new);
+        }
         self.php.log_event(event, || match event {
             Event::Exception(_, cause) | Event::Failed(_, cause) => Some(self.exception_to_show(cause)),
             _ => None,
@@ -385,6 +409,9 @@ fn prepare(resolver: &Resolver, job: &InFlightJob) -> Called<Option<Prepared>> {
     let class = resolver.class(job.payload.target().0)?;
     if !resolver.can_make(&class)? {
         return Ok(None);
+    }
+    if resolver.family == Family::RedisTask {
+        plain_task::check_class(resolver, &class)?;
     }
     let object_class = limits::class_in(job);
     let limits = limits::of_class(object_class.as_deref().unwrap_or(&class))?;

@@ -141,6 +141,18 @@ impl<'a> PhpLoop<'a> {
         guarded(|| self.log.event(event, || exception)).map_err(|trouble| self.halt(trouble))
     }
 
+    /// Whether somebody listens to an event.
+    pub fn has_listener(&self, name: &str) -> bool {
+        self.listeners.is_some_and(|listeners| listeners.of(name).is_some())
+    }
+
+    /// Counts an attempt that ended well.
+    pub fn count_processed(&self) {
+        if let Some(listeners) = self.listeners {
+            listeners.processed.set(listeners.processed.get() + 1);
+        }
+    }
+
     /// Calls the listeners of an event.
     pub fn emit(&self, name: &'static str, arguments: impl FnOnce() -> Vec<Zval>) -> Result<(), Halt> {
         self.emit_made(name, || Ok(arguments()))

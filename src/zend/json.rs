@@ -12,6 +12,7 @@ use crate::zend::engine::{json_globals, php_json_decode_ex, php_json_encode_ex, 
 /// PHP's default depth, the payload object itself included (`redis/push-depth-512-total-ok`).
 const DEPTH_OF_DATA: i64 = 511;
 const OBJECT_AS_ARRAY: i64 = 1;
+const UNESCAPED_UNICODE: i32 = 256;
 
 /// Why a value could not be encoded or decoded.
 pub enum JsonError {
@@ -25,12 +26,21 @@ pub enum JsonError {
 ///
 /// It may run PHP code (JsonSerializable): call it before borrowing any state.
 pub fn encode(value: &Zval) -> Result<Vec<u8>, JsonError> {
+    encode_with(value, 0)
+}
+
+/// The same with `JSON_UNESCAPED_UNICODE`.
+pub fn encode_unescaped(value: &Zval) -> Result<Vec<u8>, JsonError> {
+    encode_with(value, UNESCAPED_UNICODE)
+}
+
+fn encode_with(value: &Zval, flags: i32) -> Result<Vec<u8>, JsonError> {
     let mut text = smart_str { s: ptr::null_mut(), a: 0 };
     // SAFETY: the encoder only reads the value, and writes into `text`, which we own and release below. The global is ours to
     // reset: we are on PHP's only thread.
     unsafe {
         json_globals.error_code = 0;
-        php_json_encode_ex(&raw mut text, ptr::from_ref(value).cast_mut(), 0, DEPTH_OF_DATA);
+        php_json_encode_ex(&raw mut text, ptr::from_ref(value).cast_mut(), flags, DEPTH_OF_DATA);
     }
     let bytes = if text.s.is_null() {
         Vec::new()

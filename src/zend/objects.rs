@@ -56,6 +56,13 @@ pub fn text(bytes: &[u8]) -> Zval {
     value
 }
 
+/// An empty PHP array.
+pub fn list() -> Zval {
+    let mut value = Zval::new();
+    value.set_hashtable(ext_php_rs::types::ZendHashTable::new());
+    value
+}
+
 /// A PHP integer.
 pub fn number(number: i64) -> Zval {
     let mut value = Zval::new();

@@ -7,11 +7,11 @@ namespace Ferry\Console;
 /** What people want to know of a payload, for display only: nothing here decides about a job. */
 final class Payload
 {
-    /** The name of its handler, the class of an object job; empty when the payload cannot be read. */
+    /** The name of its handler, the class of an object job or of a plain Redis task; empty when the payload cannot be read. */
     public static function job(string $payload): string
     {
         $decoded = json_decode($payload, true);
-        $job = is_array($decoded) ? $decoded['job'] ?? '' : '';
+        $job = is_array($decoded) ? $decoded['job'] ?? $decoded['class'] ?? '' : '';
         if (!is_string($job)) {
             return '';
         }

@@ -65,7 +65,7 @@ pub fn with_delay(body: &[u8], delay: i64) -> Cow<'_, [u8]> {
 pub fn decode(body: &[u8]) -> Result<Payload> {
     let poison = |why: String| Error::new(ErrorKind::Poison, format!("the task {why}"));
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let raw = reader.deserialize_map(Fields).map_err(|e| poison("is not a JSON object".to_owned()).with_source(e))?;
+    let raw = reader.deserialize_map(BodyVisitor).map_err(|e| poison("is not a JSON object".to_owned()).with_source(e))?;
     reader.end().map_err(|e| poison("has bytes behind its JSON object".to_owned()).with_source(e))?;
 
     let class: String = match raw.class {
@@ -115,7 +115,7 @@ pub struct TaskCounters {
 /// Reads the numbers of a body that [`decode`] accepts.
 pub fn counters(body: &[u8]) -> Result<TaskCounters> {
     let poison = |e| Error::new(ErrorKind::Poison, "the task is not a JSON object").with_source(e);
-    let raw = serde_json::Deserializer::from_slice(body).deserialize_map(Fields).map_err(poison)?;
+    let raw = serde_json::Deserializer::from_slice(body).deserialize_map(BodyVisitor).map_err(poison)?;
     let number = |value: Option<&RawValue>| value.and_then(|value| scalar(value).number());
     Ok(TaskCounters {
         attempts: find_number(body, b"\"attempts\"").map_or(0, |at| i64::from(at.value)),
@@ -136,9 +136,9 @@ struct Raw<'a> {
     created_at: Option<&'a RawValue>,
 }
 
-struct Fields;
+struct BodyVisitor;
 
-impl<'de> Visitor<'de> for Fields {
+impl<'de> Visitor<'de> for BodyVisitor {
     type Value = Raw<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
