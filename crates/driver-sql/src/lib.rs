@@ -1,7 +1,7 @@
 //! Jobs in SQL databases, in the tables of think-queue.
 //!
 //! One file for each trait that the driver carries out (`push`, `reserve`, `settle`, `failed`, `admin`, `control`, `status`,
-//! `idempotency`), and one folder for each database with what only it has: SQLite today. `docs/decisions/0012-one-sql-driver.md`
+//! `idempotency`), and one folder for each database with what only it has. `docs/decisions/0012-one-sql-driver.md`
 //! says how they fit together. What a method of the contract means, and what becomes of a job, is decided in `ferry-core`; nothing
 //! here knows PHP.
 //!
