@@ -5,7 +5,7 @@ The stubs are valid PHP, every class and method is documented, and every case th
 require __DIR__ . '/../support/boot.php';
 
 $recorded = array_column(fixture('think-queue-v3.json')['cases'], 'name');
-$files = [...glob(project('php/stubs/*.php')), ...glob(project('php/stubs/Task/*.php'))];
+$files = [...glob(project('php/stubs/*.php')), ...glob(project('php/stubs/{Task,RedisTask}/*.php'), GLOB_BRACE)];
 check('all files are there', count($files) >= 7);
 foreach ($files as $file) {
     exec(escapeshellarg(getenv('FERRY_PHP')) . ' -n -l ' . escapeshellarg($file) . ' 2>&1', $said, $code);

@@ -13,7 +13,7 @@ use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, ZendObject, Zval};
 use ferry_client::{Connection, Handle};
 use ferry_core::broker::{Settle, Settlement};
-use ferry_core::config::Value;
+use ferry_core::config::{DEFAULT_CONNECTION, Value};
 use ferry_core::dialect::Family;
 use ferry_core::failed::{Failure, Reason};
 use ferry_core::job::{Due, Reservation};
@@ -187,6 +187,6 @@ fn of_host(host: Option<&Zval>, port: i64) -> PhpResult<Rc<Handle>> {
         ("host".to_owned(), host.as_str().into()),
         ("port".to_owned(), Value::Int(port)),
     ];
-    let config = one_of(entries).map_err(|error| exception(&error))?;
+    let config = one_of(DEFAULT_CONNECTION, entries).map_err(|error| exception(&error))?;
     Ok(Rc::new(Handle::new(Arc::new(config))))
 }

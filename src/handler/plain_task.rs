@@ -20,7 +20,7 @@ pub fn check_class(resolver: &Resolver, class: &str) -> Called<()> {
         return Err(CallFailure::Missing(format!("class {class} is no Ferry\\RedisTask\\Task")));
     }
     let is_abstract = entry.flags().intersects(ClassFlags::Abstract | ClassFlags::Interface);
-    if is_abstract && resolver.factory.is_none() {
+    if is_abstract && resolver.options.factory.is_none() {
         return Err(CallFailure::Missing(format!("class {class} is abstract")));
     }
     Ok(())
