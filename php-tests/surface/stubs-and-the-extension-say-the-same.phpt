@@ -89,7 +89,7 @@ same('every state has a constant', $states[1], array_values(constants_of(Ferry\S
 check('a connection is a queue', new Ferry\Connection('memory:') instanceof Ferry\QueueInterface);
 
 preg_match_all('/^        - (stubs\/.+)$/m', file_get_contents(project('php/extension.neon')), $listed);
-$files = array_map(fn ($file) => substr($file, strlen(project('php/'))), [...glob(project('php/stubs/*.php')), ...glob(project('php/stubs/Task/*.php'))]);
+$files = array_map(fn ($file) => substr($file, strlen(project('php/'))), [...glob(project('php/stubs/*.php')), ...glob(project('php/stubs/{Task,RedisTask}/*.php'), GLOB_BRACE)]);
 sort($files);
 sort($listed[1]);
 same('PHPStan reads every stub', $files, $listed[1]);

@@ -21,7 +21,7 @@ foreach ($files as $file) {
             continue;
         }
         $before = $at - 1;
-        while (is_array($tokens[$before]) && in_array($tokens[$before][0], [T_PUBLIC, T_STATIC, T_FINAL], true)) {
+        while (is_array($tokens[$before]) && in_array($tokens[$before][0], [T_PUBLIC, T_STATIC, T_FINAL, T_ABSTRACT], true)) {
             $before--;
         }
         check("$file: {$tokens[$at + 1][1]} is documented", is_array($tokens[$before]) && $tokens[$before][0] === T_DOC_COMMENT);

@@ -57,9 +57,7 @@ impl PlainWorker {
         for (event, listener) in self.listeners.borrow().iter() {
             worker.listen(event, listener.shallow_clone());
         }
-        let mut callable = Vec::new();
-        callable.push(objects::object(objects::this().ok_or_else(pending)?));
-        callable.push(objects::text(b"printStats"));
+        let callable = vec![objects::object(objects::this().ok_or_else(pending)?), objects::text(b"printStats")];
         let mut listener = Zval::new();
         listener.set_array(callable)?;
         worker.listen("status", listener);

@@ -190,5 +190,6 @@ fn launch(folder: &Path, port: u16, arguments: &[&str], until_exit: bool) -> Opt
         thread::sleep(Duration::from_millis(20));
     }
     let _ = process.kill();
+    let _ = process.wait();
     panic!("mariadbd on port {port} was not ready within {READY_WITHIN:?}");
 }

@@ -47,7 +47,7 @@ impl TaskBody<'_> {
 
 /// An id as `uniqid('task_', true)` makes it: the time in microseconds, then a random number from 0 to 10.
 pub fn task_id(microseconds: u64, random: f64) -> String {
-    let (second, rest) = (microseconds / 1_000_000 & 0xffff_ffff, microseconds % 1_000_000);
+    let (second, rest) = ((microseconds / 1_000_000) & 0xffff_ffff, microseconds % 1_000_000);
     let random = (random.clamp(0.0, 1.0) * 999_999_999.0) as u64;
     format!("task_{second:08x}{rest:05x}{}.{:08}", random / 100_000_000, random % 100_000_000)
 }
@@ -85,7 +85,7 @@ pub fn decode(body: &[u8]) -> Result<Payload> {
     number("delay", raw.delay)?;
     number("created_at", raw.created_at)?;
     let most = number("max_attempts", raw.max_attempts)?.unwrap_or(DEFAULT_MAX_ATTEMPTS);
-    let id = match raw.id.map(|id| scalar(id)) {
+    let id = match raw.id.map(scalar) {
         Some(Scalar::Other) => return Err(poison("has an `id` that is not a string".to_owned())),
         id => id.and_then(Scalar::text),
     };

@@ -83,7 +83,7 @@ fn attempts_stay_at_the_end_of_their_column_and_the_fence_still_holds() {
 
     let held = take(&worker).expect("it does not stop its queue");
     assert_eq!(held.attempts, Some(256));
-    assert_eq!(worker.extend(&[held.claim.clone()]).unwrap(), [ExtendResult::Kept]);
+    assert_eq!(worker.extend(std::slice::from_ref(&held.claim)).unwrap(), [ExtendResult::Kept]);
     let later = at(&config, Some(START + 61));
     let again = take(&later).expect("its lease ended");
     assert_eq!(delete(&worker, &held), SettleResult::Lost, "both say 255");
