@@ -30,6 +30,11 @@ pub trait Dialect: Sync {
         None
     }
 
+    /// Whether rows come from an index in its order only when a column of it that is NULL in all of them is named in the order too.
+    fn orders_by_null_columns(&self) -> bool {
+        false
+    }
+
     /// Whether the payload in a column allows one try only; it may err on the safe side. `None` where a statement cannot both change rows
     /// and answer with them, so that a reserve takes several.
     fn says_one_try(&self, _column: &str) -> Option<String> {

@@ -284,20 +284,20 @@ impl Tables {
     pub(crate) fn any_due(&self, queues: usize) -> String {
         let jobs = self.jobs();
         // The order keeps PostgreSQL to the index: for a bare EXISTS it takes a scan of the table to be as good.
-        let order = self.order_of_index();
-        let exists = |condition: String| {
+        let exists = |condition: String, order: String| {
             format!(", CASE WHEN (SELECT 1 FROM {jobs} WHERE {condition} ORDER BY {order} LIMIT 1) IS NULL THEN 0 ELSE 1 END")
         };
         let of_queue = |number: usize| {
             let queue = format!("?{number}");
-            [exists(self.is_ready_in(&queue, "?1")), exists(self.has_expired(&queue, "?2"))].concat()
+            let ready = exists(self.is_ready_in(&queue, "?1"), self.order_of_ready());
+            [ready, exists(self.has_expired(&queue, "?2"), self.order_of_index())].concat()
         };
         format!("SELECT ?1{}", (3..3 + queues).map(of_queue).collect::<String>())
     }
 
     /// Id, tries so far and due second of the first rows that are ready. Parameters: queue, now, limit.
     pub(crate) fn ready(&self) -> String {
-        self.select_candidates(&self.is_ready(), &self.order_of_index())
+        self.select_candidates(&self.is_ready(), &self.order_of_ready())
     }
 
     /// The same of the reservations that expired, those first that the index has first. Parameters: queue, the second before which
@@ -306,8 +306,12 @@ impl Tables {
         self.select_candidates(&self.has_expired("?1", "?2"), &self.order_of_index())
     }
 
-    /// The order of the index among the rows of a queue that are ready, or reserved. PostgreSQL takes rows from the index in order only
-    /// when its column that is NULL for all of them is named as well.
+    /// The order of the index among the rows of a queue that are ready.
+    fn order_of_ready(&self) -> String {
+        if self.dialect.orders_by_null_columns() { self.order_of_index() } else { self.order() }
+    }
+
+    /// The order of the index among the rows of a queue.
     fn order_of_index(&self) -> String {
         match self.columns().reserved {
             Some(_) => self.order(),
@@ -321,14 +325,15 @@ impl Tables {
     pub(crate) fn reserve_at_once(&self, most: usize) -> Option<String> {
         let one_try = self.dialect.says_one_try("payload")?;
         let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
-        let (jobs, tried, order, lock) = (self.jobs(), self.tried(), self.order_of_index(), self.dialect.row_lock_skipping());
-        let candidates = |condition: String| {
+        let (jobs, tried, lock) = (self.jobs(), self.tried(), self.dialect.row_lock_skipping());
+        let candidates = |condition: String, order: String| {
             format!(
                 "SELECT id, {tried} AS tried, coalesce({available_at}, 0) AS due, payload FROM {jobs} WHERE {condition} \
                  ORDER BY {order} LIMIT {most}{lock}"
             )
         };
-        let (ready, expired) = (candidates(self.is_ready()), candidates(self.has_expired("?1", "?3")));
+        let ready = candidates(self.is_ready(), self.order_of_ready());
+        let expired = candidates(self.has_expired("?1", "?3"), self.order_of_index());
         let reserved = reserved.map(|reserved| format!(", {reserved} = 1")).unwrap_or_default();
         let attempts = self.within_limit(format!("taken.tried + {}", self.attempts_held(0)));
         Some(format!(

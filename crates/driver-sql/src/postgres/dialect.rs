@@ -29,6 +29,10 @@ impl Dialect for PostgresDialect {
     }
 
     /// The rule of `ferry_core::batch`.
+    fn orders_by_null_columns(&self) -> bool {
+        true
+    }
+
     fn says_one_try(&self, column: &str) -> Option<String> {
         Some(format!("{column} ~ '\"maxTries\"[[:space:]\":]*1[[:space:]\"]*([,}}]|$)'"))
     }
