@@ -10,7 +10,7 @@ ob_start();
 phpinfo(INFO_MODULES);
 $section = preg_replace('/^.*?\nferry\n(.*?)\n\n\n.*$/s', '$1', str_replace("\r", '', ob_get_clean()) . "\n\n\n");
 $section = substr($section, (int) strpos($section, 'Ferry =>'));
-foreach (['Ferry => enabled', 'Version => ' . phpversion('ferry'), 'Drivers => redis, sqlite, mysql, amqp, sync, memory', 'TLS => rustls', 'Wire families => think3, think3-legacy, think1', 'ferry.url => set (not shown)', 'ferry.think_names => 1'] as $line) {
+foreach (['Ferry => enabled', 'Version => ' . phpversion('ferry'), 'Drivers => redis, sqlite, mysql, postgres, amqp, sync, memory', 'TLS => rustls', 'Wire families => think3, think3-legacy, think1', 'ferry.url => set (not shown)', 'ferry.think_names => 1'] as $line) {
     holds('phpinfo', $line, $section);
 }
 check('no secret', !str_contains($section, 'hunter2'), $section);
