@@ -44,6 +44,8 @@ pub struct TaskToPublish {
     pub priority: u8,
     /// Milliseconds as text.
     pub expiration: String,
+    /// Seconds until it is put into its queue; 0 is at once.
+    pub delay: i64,
     /// Whether the bytes are gzip.
     pub packed: bool,
 }
