@@ -37,7 +37,9 @@ same('nothing was sent', null, $state($expired));
 $seen = [];
 $work = function (TaskMessage $task) use (&$seen) {
     $task->progress(40, 'on its way');
-    wait_until(fn () => Status::find($task->taskId)?->toArray()['progress'] === 40, 'the progress is written');
+    // The status of the execution before has the same progress.
+    $written = fn (array $status) => $status['state'] === 'running' && $status['progress'] === 40;
+    wait_until(fn () => $written(Status::find($task->taskId)->toArray()), 'the progress is written');
     $seen[$task->taskId][] = array_intersect_key(Status::find($task->taskId)->toArray(), ['state' => 1, 'attempts' => 1, 'message' => 1]);
     return $task->currentRetry === 0 && ($task->payload['n'] ?? 0) === 1 ? TaskResult::failure('not yet') : TaskResult::success(['sent' => 3]);
 };
@@ -59,8 +61,17 @@ consumer('rabbit', fn () => throw new RuntimeException('broken picture'), ['log'
 same('failed', ['failed', 'broken picture'], array_map(fn ($key) => Status::find($dead->taskId)->toArray()[$key], ['state', 'error']));
 same('requeued', 1, (new DeadLetters('rabbit'))->requeue($dead->taskId));
 same('queued again', 'queued', $state($dead));
-consumer('rabbit', fn () => TaskResult::success(NAN), ['log' => false])->consumeAll();
+$logger = new class {
+    public array $lines = [];
+
+    public function log($level, $message, array $context = []): void
+    {
+        $this->lines[] = "$level: $message";
+    }
+};
+consumer('rabbit', fn () => TaskResult::success(NAN), ['log' => $logger, 'log_level' => 'warning'])->consumeAll();
 same('a result that is no JSON fails nothing', ['succeeded', null], array_map(fn ($key) => Status::find($dead->taskId)->toArray()[$key], ['state', 'result']));
+same('and is reported', ['warning: the result of a task cannot be kept as JSON; its status has none'], $logger->lines);
 
 done();
 ?>

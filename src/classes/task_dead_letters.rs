@@ -14,7 +14,7 @@ use ferry_core::task::{DEAD_QUEUE, LetterSelection, Task};
 
 use crate::classes::connection::{ConnectionHandle, count};
 use crate::classes::tracking::tell;
-use crate::convert::arguments::{Mixed, OptionalText, Text, Whole};
+use crate::convert::arguments::{Maybe, Mixed, OptionalText, Text, Whole};
 use crate::convert::errors::{exception, invalid};
 use crate::convert::task::{TaskFields, connection};
 use crate::convert::which;
@@ -41,9 +41,9 @@ impl DeadLetters {
 
     /// The oldest ones that meet the conditions.
     #[php(defaults(limit = Whole(100)))]
-    pub fn list(&self, limit: Whole, conditions: Option<&Zval>) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
+    pub fn list(&self, limit: Whole, conditions: Maybe<'_>) -> PhpResult<Vec<ZBox<ZendHashTable>>> {
         let limit = usize::try_from(count(limit.0)?).unwrap_or(usize::MAX);
-        let selection = match conditions.filter(|conditions| !conditions.is_null()) {
+        let selection = match conditions.0.filter(|conditions| !conditions.is_null()) {
             None => LetterSelection::all(),
             Some(conditions) if conditions.is_array() => which::letter_conditions(conditions)?,
             Some(_) => return Err(invalid("the conditions are an array of `type`, `reason`, `before` and `after`")),

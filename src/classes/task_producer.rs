@@ -13,7 +13,7 @@ use ferry_core::task::{clamp, expiration, pack};
 use crate::classes::connection::ConnectionHandle;
 use crate::classes::task_message::TaskMessage;
 use crate::classes::tracking::tell;
-use crate::convert::arguments::{List, MaybeList, Mixed, integer, truth};
+use crate::convert::arguments::{List, MaybeList, Mixed, Whole, integer, truth};
 use crate::convert::errors::{exception, invalid};
 use crate::convert::task::{TaskFields, connection};
 use crate::zend::dates;
@@ -44,16 +44,18 @@ impl TaskProducer {
     }
 
     /// Publishes a task and waits until the broker has it. Anything else is an exception.
-    pub fn publish(&self, task: Mixed<'_>) -> PhpResult<bool> {
-        let task = self.outgoing(task.0)?;
+    #[php(defaults(delay = Whole(0)))]
+    pub fn publish(&self, task: Mixed<'_>, delay: Whole) -> PhpResult<bool> {
+        let task = self.outgoing(task.0, checked(delay.0)?)?;
         self.send(&[task]).map(|_| true)
     }
 
     /// Publishes many, all on their way before the first is waited for, and answers how many.
-    pub fn publish_batch(&self, tasks: List<'_>) -> PhpResult<i64> {
-        let (mut all, mut room) = (Vec::new(), MemoryRoom::now());
+    #[php(defaults(delay = Whole(0)))]
+    pub fn publish_batch(&self, tasks: List<'_>, delay: Whole) -> PhpResult<i64> {
+        let (mut all, mut room, delay) = (Vec::new(), MemoryRoom::now(), checked(delay.0)?);
         objects::each(tasks.0, |_, task| {
-            let task = self.outgoing(task)?;
+            let task = self.outgoing(task, delay)?;
             room.take(task.body.len(), "tasks")?;
             all.push(task);
             PhpResult::Ok(())
@@ -70,13 +72,22 @@ impl TaskProducer {
 
 impl TaskProducer {
     /// Encodes, which may run PHP code; the connection is asked for after that.
-    fn outgoing(&self, task: &Zval) -> PhpResult<TaskToPublish> {
+    fn outgoing(&self, task: &Zval, delay: i64) -> PhpResult<TaskToPublish> {
         let Some(object) = task.object().filter(|_| task.extract::<&TaskMessage>().is_some()) else {
             return Err(invalid("publish() takes a Ferry\\Task\\TaskMessage"));
         };
         let fields = TaskFields::read(object)?;
-        let expiration = expiration(fields.expire_at, dates::now())
+        let now = dates::now();
+        let expiration = expiration(fields.expire_at, now)
             .map_err(|error| exception(&error.within(format!("publish task {} ({})", fields.id, fields.kind))))?;
+        if delay > 0 && now.saturating_add(delay) >= fields.expire_at {
+            let left = fields.expire_at.saturating_sub(now);
+            let advice = "give it a ttl that is longer than its delay";
+            return Err(invalid(format!(
+                "task {} would expire in {left} s, before its delay of {delay} s is over; {advice}",
+                fields.id
+            )));
+        }
         let body = fields.to_bytes()?;
         let most = self.handle.config().max_payload;
         if body.len() > most {
@@ -90,6 +101,7 @@ impl TaskProducer {
             kind: fields.kind,
             body,
             expiration,
+            delay,
             packed: is_large,
         })
     }
@@ -108,6 +120,11 @@ impl TaskProducer {
         tell(published.trouble);
         Ok(published.answer)
     }
+}
+
+/// A delay in seconds.
+fn checked(delay: i64) -> PhpResult<i64> {
+    if delay < 0 { Err(invalid(format!("the delay is 0 seconds or more, not {delay}"))) } else { Ok(delay) }
 }
 
 /// `['gzip' => true]`, or the number of bytes from which a body is packed.

@@ -3,12 +3,16 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ext_php_rs::types::Zval;
+use ext_php_rs::zend::ce;
+use ferry_core::policy::HandlerLimits;
 use ferry_core::task::Task;
 use ferry_worker::{Event, Halt, Host, TaskEnd, TaskEvent, TaskHost, TaskStatus};
 
 use super::fire::last_error;
+use super::limits;
 use super::listeners::Listeners;
 use super::log::Log;
 use super::php_loop::PhpLoop;
@@ -44,6 +48,12 @@ struct OpenTask {
     /// As it was read.
     before: Rc<TaskFields>,
     object: Zval,
+    /// It ran longer than its timeout.
+    timed_out: bool,
+    /// Its handler; null with a callback, or when there is none.
+    handler: Zval,
+    /// Why there is none.
+    missing: Option<CallFailure>,
     /// What its handler returned or threw.
     result: Zval,
     /// The handler threw, and the listeners of `error` were not called yet.
@@ -90,6 +100,30 @@ impl<'a> PhpTaskHost<'a> {
 
     fn object(&self) -> Option<Zval> {
         self.open.borrow().as_ref().map(|open| open.object.shallow_clone())
+    }
+
+    fn handler(&self) -> Option<Zval> {
+        self.open.borrow().as_ref().map(|open| open.handler.shallow_clone())
+    }
+
+    /// The class of an exception for a failure that has none of its own.
+    fn class_of_failure(&self) -> Class {
+        let timed_out = self.open.borrow().as_ref().is_some_and(|open| open.timed_out);
+        if timed_out { Class::Timeout } else { Class::Broker }
+    }
+
+    fn call_handler(&self, task: &Zval) -> Called {
+        if let TaskHandlers::Callback(callback) = self.handlers {
+            return guarded(|| call::callable(callback, &mut [task.shallow_clone()]));
+        }
+        if let Some(missing) = self.open.borrow_mut().as_mut().and_then(|open| open.missing.take()) {
+            return Err(missing);
+        }
+        let mut handler = self.handler();
+        match handler.as_mut().and_then(Zval::object_mut) {
+            Some(handler) => guarded(|| call::method(handler, "handle", &mut [task.shallow_clone()])),
+            None => Err(CallFailure::Missing("the handler is no object".to_owned())),
+        }
     }
 
     fn result(&self) -> Zval {
@@ -210,8 +244,59 @@ impl TaskHost for PhpTaskHost<'_> {
             return Err(self.php.halt(CallFailure::Missing("a task object cannot be made".to_owned())));
         };
         let object = objects::owned_object(object);
-        self.open.replace(Some(OpenTask { before, object, result: Zval::null(), threw: false }));
+        self.open.replace(Some(OpenTask {
+            before,
+            object,
+            timed_out: false,
+            handler: Zval::null(),
+            missing: None,
+            result: Zval::null(),
+            threw: false,
+        }));
         Ok(Ok(()))
+    }
+
+    fn prepare(&self, task: &Task) -> HandlerLimits {
+        self.php.handler_runs();
+        let timeout = self.open.borrow().as_ref().and_then(|open| own_timeout(&open.before.metadata));
+        let TaskHandlers::Registry(registry) = self.handlers else {
+            return HandlerLimits { timeout, ..HandlerLimits::default() };
+        };
+        let found = guarded(|| {
+            let handler = find_handler(registry, task)?;
+            let limits = handler.object().map(limits::of_object).unwrap_or_default();
+            Ok((handler, limits))
+        });
+        let mut open = self.open.borrow_mut();
+        let Some(open) = open.as_mut() else { return HandlerLimits::default() };
+        match found {
+            Ok((handler, limits)) => {
+                open.handler = handler;
+                HandlerLimits { timeout: timeout.or(limits.timeout), ..limits }
+            }
+            Err(missing) => {
+                open.missing = Some(missing);
+                HandlerLimits::default()
+            }
+        }
+    }
+
+    fn failed(&self, why: &str) -> Result<(), Halt> {
+        let (Some(task), Some(mut handler)) = (self.object(), self.handler()) else { return Ok(()) };
+        let Some(handler) = handler.object_mut().filter(|handler| objects::has_method(handler, "failed")) else { return Ok(()) };
+        let told = guarded(|| {
+            let exception = failure_exception(&self.result(), self.class_of_failure(), why)?;
+            call::method(handler, "failed", &mut [task, exception])
+        });
+        match told {
+            Ok(_) => Ok(()),
+            Err(CallFailure::Threw(thrown)) => {
+                let (why, _) = described(&thrown);
+                self.php.log_error(&format!("failed() of a task's handler threw {}: {why}", class_of(&thrown)));
+                Ok(())
+            }
+            Err(trouble) => Err(self.php.halt(trouble)),
+        }
     }
 
     fn result(&self) -> Option<String> {
@@ -232,15 +317,17 @@ impl TaskHost for PhpTaskHost<'_> {
         let Some(object) = self.object() else {
             return TaskEnd::Failed { why: "the task is gone".to_owned(), trace: String::new() };
         };
-        self.php.handler_runs();
         let level = output_level();
         let tracked = task_message::track(&task.id, status);
-        let end = self.end_of_call(task, guarded(|| call_handler(self.handlers, task, &object)));
+        let end = self.end_of_call(task, self.call_handler(&object));
         drop(tracked);
         if matches!(end, TaskEnd::Exited | TaskEnd::Unwinding | TaskEnd::Died(_)) {
             return end;
         }
         if end == TaskEnd::TimedOut {
+            if let Some(open) = self.open.borrow_mut().as_mut() {
+                open.timed_out = true;
+            }
             self.php.restore_process_state();
         }
         self.deferred.replace(close_output(level).err());
@@ -286,22 +373,31 @@ impl TaskHost for PhpTaskHost<'_> {
     }
 }
 
-fn call_handler(handlers: &TaskHandlers, task: &Task, object: &Zval) -> Called {
-    match handlers {
-        TaskHandlers::Callback(callback) => call::callable(callback, &mut [object.shallow_clone()]),
-        TaskHandlers::Registry(registry) => {
-            let Some(registry) = registry.extract::<&TaskHandlerRegistry>() else {
-                return Err(CallFailure::Missing("the registry is gone".to_owned()));
-            };
-            let Some(mut handler) = registry.find(task.kind.as_bytes())? else {
-                return Err(CallFailure::Missing(format!("no handler is registered for tasks of type `{}`", task.kind)));
-            };
-            match handler.object_mut() {
-                Some(handler) => call::method(handler, "handle", &mut [object.shallow_clone()]),
-                None => Err(CallFailure::Missing("the handler is no object".to_owned())),
-            }
-        }
+/// The handler of a type in a registry.
+fn find_handler(registry: &Zval, task: &Task) -> Called {
+    let Some(registry) = registry.extract::<&TaskHandlerRegistry>() else {
+        return Err(CallFailure::Missing("the registry is gone".to_owned()));
+    };
+    let missing = || CallFailure::Missing(format!("no handler is registered for tasks of type `{}`", task.kind));
+    registry.find(task.kind.as_bytes())?.ok_or_else(missing)
+}
+
+/// The key `timeout` of a task's metadata, in seconds.
+fn own_timeout(metadata: &Zval) -> Option<Duration> {
+    metadata.array()?.get("timeout").and_then(limits::seconds)
+}
+
+/// The exception that `failed()` of a handler gets: the one that was thrown or returned, or one that says why.
+fn failure_exception(result: &Zval, class: Class, why: &str) -> Called {
+    let returned = result.extract::<&TaskResult>().and_then(TaskResult::failed).filter(|error| error.is_object());
+    if let Some(exception) = returned.or_else(|| Some(result).filter(|result| is_throwable(result))) {
+        return Ok(exception.shallow_clone());
     }
+    call::instantiate(exceptions::class(class), &mut [text(why.as_bytes())])
+}
+
+fn is_throwable(value: &Zval) -> bool {
+    value.object().is_some_and(|object| object.instance_of(ce::throwable()))
 }
 
 /// Why an answer is no success, and the trace of the exception that says so.

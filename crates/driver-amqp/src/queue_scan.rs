@@ -24,7 +24,7 @@ const PAGE: u64 = 64;
 /// The pause before a queue that another process scans is tried again.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
-/// How long a scan over several channels waits for its messages to be put back.
+/// How long a shared scan waits for its messages to be put back.
 const PUT_BACK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Who else may use the queue meanwhile.
@@ -182,12 +182,9 @@ impl QueueScan {
         self.link.send(async { wait::all(acks).await.into_iter().collect() })
     }
 
-    /// Ends a scan that removed so many messages. The broker puts back those of several channels a moment after it confirmed their closes,
-    /// so this waits until it counts them again, but not for messages that expired or went to a consumer.
+    /// Ends a shared scan that removed so many messages. The broker puts the others back a moment after it confirmed the close, so this
+    /// waits until it counts them again, for a while: some may have expired or gone to a consumer.
     pub fn finish(self, connections: &AmqpConnections, removed: u64) -> Result<()> {
-        if self.held.is_empty() {
-            return Ok(());
-        }
         let (queue, kept) = (self.queue.clone(), self.count.saturating_sub(removed));
         drop(self);
         let deadline = Instant::now() + PUT_BACK_TIMEOUT;

@@ -57,6 +57,9 @@ pub trait TaskHost: Host {
     /// Makes the PHP object of a task. The inner error says why PHP cannot read it.
     fn open(&self, task: &Task, body: &[u8]) -> Result<Result<(), String>, Halt>;
 
+    /// Finds the handler of the opened task, and answers what it and the task say of their limits.
+    fn prepare(&self, task: &Task) -> HandlerLimits;
+
     /// Runs the task's handler, which may report its progress to `status`.
     fn run(&self, task: &Task, status: Option<&Rc<TaskStatus>>) -> TaskEnd;
 
@@ -68,6 +71,9 @@ pub trait TaskHost: Host {
 
     /// The bytes of the next execution, with `count` failed ones. Others than `body` when the handler changed the task.
     fn next_body(&self, task: &Task, body: &[u8], count: i64) -> Vec<u8>;
+
+    /// The task failed for good and its dead letter is stored: tells the handler.
+    fn failed(&self, why: &str) -> Result<(), Halt>;
 
     /// The task at hand is over and settled.
     fn release(&self) -> Result<(), Halt>;

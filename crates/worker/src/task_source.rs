@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use ferry_core::backoff::Backoff;
 use ferry_core::broker::tasks::{ReceivedTask, TaskReceiver, TaskSettlement};
+use ferry_core::policy::{HandlerLimits, Tries};
 use ferry_core::queue::QueueName;
 use ferry_core::status::State;
-use ferry_core::task::{Next, Task, next};
+use ferry_core::task::{Next, Task, TaskLimits, next};
 use ferry_core::{Broker, Error, ErrorKind, Result};
 use ferry_support::pause::GrowingPause;
 use ferry_support::sync;
@@ -16,6 +18,7 @@ use ferry_support::threads::PanicSlot;
 
 use crate::control::RunningUnit;
 use crate::engine::{Engine, LoopAction, SLICE, Source, UnitEnd};
+use crate::execution::random;
 use crate::fork_generation::ForkGeneration;
 use crate::host::{Event, Halt, TaskEnd, TaskEvent, TaskHost};
 use crate::options::Options;
@@ -58,6 +61,8 @@ pub struct TaskSource<'a> {
     receiver: Option<(Box<dyn TaskReceiver>, Vec<QueueName>)>,
     /// The task at hand.
     received: Option<ReceivedTask>,
+    /// What the task at hand and its handler say of their limits.
+    limits: HandlerLimits,
     /// Why the last settlement failed: the next reservation reports it.
     failure: Option<Error>,
     watchdog: Option<TaskWatchdog>,
@@ -85,6 +90,7 @@ impl<'a> TaskSource<'a> {
             open,
             receiver: None,
             received: None,
+            limits: HandlerLimits::default(),
             failure: None,
             watchdog: None,
             statuses: None,
@@ -199,12 +205,27 @@ impl<'a> TaskSource<'a> {
         Ok(ended)
     }
 
-    /// Runs the handler, watched. Returns whether it was interrupted because the consumer is to stop, too.
-    fn call(&self, task: &Task, status: Option<&Rc<TaskStatus>>) -> (TaskEnd, bool) {
-        *sync::lock(&self.running.0) = Some(task.kind.clone());
+    /// How long the task at hand may run: what it says, or else its handler, or else the options.
+    fn timeout(&self) -> Option<Duration> {
+        self.limits.timeout.or(self.options.timeout).filter(|timeout| !timeout.is_zero())
+    }
+
+    fn arm_watchdog(&self) {
         if let Some(watched) = &self.watchdog {
             let schedule = |timeout| TimeoutSchedule::new(Instant::now(), timeout, self.options.warning, self.options.grace);
-            watched.watchdog.arm(self.options.timeout.map(schedule));
+            watched.watchdog.arm(self.timeout().map(schedule));
+        }
+    }
+
+    /// Finds the handler and runs it, watched. Returns whether it was interrupted because the consumer is to stop, too.
+    fn call(&mut self, task: &Task, status: Option<&Rc<TaskStatus>>) -> (TaskEnd, bool) {
+        *sync::lock(&self.running.0) = Some(task.kind.clone());
+        self.limits = HandlerLimits::default();
+        // Finding the handler is its code, too.
+        self.arm_watchdog();
+        self.limits = self.host.prepare(task);
+        if self.limits.timeout.is_some() {
+            self.arm_watchdog();
         }
         let end = self.host.run(task, status);
         if self.generation.is_forked() {
@@ -250,7 +271,7 @@ impl<'a> TaskSource<'a> {
                 Ok(UnitEnd::Retried)
             }
             TaskEnd::TimedOut => {
-                let timeout = self.options.timeout.unwrap_or_default();
+                let timeout = self.timeout().unwrap_or_default();
                 self.emit(TaskEvent::TimedOut(task, timeout))?;
                 let why = format!("{} ran longer than its timeout of {} s and was stopped", task.kind, timeout.as_secs_f64());
                 self.fail(engine, task, body, &TaskFailure { why, trace: String::new(), line: None })
@@ -291,6 +312,9 @@ impl<'a> TaskSource<'a> {
             self.emit(TaskEvent::Error(task, line))?;
         }
         if settled {
+            if matches!(decision, Next::Dead { .. }) {
+                self.host.failed(&failure.why)?;
+            }
             self.emit(consequence(task, &decision, most, &failure.why))?;
         }
         Ok(match decision {
@@ -311,8 +335,13 @@ impl<'a> TaskSource<'a> {
 
     /// What follows from a failed execution, and how many executions are allowed. The handler may have changed both.
     fn decide(&self, task: &Task) -> (Next, i64) {
-        let (most, expires) = self.host.limits(task);
-        (next(task.current_retry, most, expires, self.host.now()), most)
+        let (left, expire_at) = self.host.limits(task);
+        let executions = match self.limits.tries {
+            Some(Tries::Limit(tries)) if left == task.max_retries => tries,
+            _ => left,
+        };
+        let backoff = self.limits.backoff.clone().unwrap_or(Backoff::RABBITMQ_TASK);
+        (next(task.current_retry, &TaskLimits { executions, expire_at, backoff }, self.host.now(), random()), executions)
     }
 
     fn with_settlement<T>(

@@ -6,10 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferry_core::backoff::Backoff;
 use ferry_core::broker::tasks::{ReceivedTask, TaskReceiver, TaskSettlement};
 use ferry_core::clock::SystemClock;
 use ferry_core::control::WorkerControl;
 use ferry_core::memory::MemoryBroker;
+use ferry_core::policy::{HandlerLimits, Tries};
 use ferry_core::queue::QueueName;
 use ferry_core::status::State;
 use ferry_core::task::Task;
@@ -95,6 +97,8 @@ struct FakeHost {
     run: Box<dyn Fn(&Task) -> TaskEnd>,
     record: Record,
     unreadable: bool,
+    limits: HandlerLimits,
+    has_failed_method: bool,
     throw_at: Option<&'static str>,
     paused: Cell<bool>,
     stop: Rc<Cell<bool>>,
@@ -108,6 +112,8 @@ impl FakeHost {
             run: Box::new(run),
             record: script.record.clone(),
             unreadable: false,
+            limits: HandlerLimits::default(),
+            has_failed_method: false,
             throw_at: None,
             paused: Cell::default(),
             stop: Rc::default(),
@@ -176,6 +182,17 @@ impl Host for FakeHost {
 impl TaskHost for FakeHost {
     fn open(&self, _: &Task, _: &[u8]) -> std::result::Result<std::result::Result<(), String>, Halt> {
         Ok(if self.unreadable { Err("no task".to_owned()) } else { Ok(()) })
+    }
+
+    fn prepare(&self, _: &Task) -> HandlerLimits {
+        self.limits.clone()
+    }
+
+    fn failed(&self, why: &str) -> std::result::Result<(), Halt> {
+        if self.has_failed_method {
+            self.record.borrow_mut().push(format!("failed() {why}"));
+        }
+        Ok(())
     }
 
     fn result(&self) -> Option<String> {
@@ -265,6 +282,18 @@ fn a_failed_execution_is_tried_again_and_the_last_one_is_a_dead_letter() {
     let script = Script::of(vec![task("a", 1, 0)]);
     run(&script, &FakeHost::new(&script, |_| TaskEnd::Failed { why: "not now".into(), trace: String::new() }), &options());
     assert_eq!(script.record()[1..3], ["dead not now: 1", "failed a not now"]);
+}
+
+#[test]
+fn the_tries_and_pauses_of_a_handler_hold_and_it_is_told_once_when_its_task_fails_for_good() {
+    let fails = |_: &Task| TaskEnd::Failed { why: "no".into(), trace: String::new() };
+    let limits = HandlerLimits { tries: Some(Tries::Limit(5)), timeout: None, backoff: Some(Backoff::List(vec![7, 90])) };
+    let script = Script::of(vec![task("a", 3, 0), task("b", 3, 3), task("c", 3, 4)]);
+    let host = FakeHost { limits, has_failed_method: true, ..FakeHost::new(&script, fails) };
+    run(&script, &host, &options());
+    let expected = "starting a, retry in 7: 1, retry a 1/5 in 7: no, starting b, retry in 90: 4, retry b 4/5 in 90: no, \
+                    starting c, dead no: 5, failed() no, failed c no, close, stopping 0";
+    assert_eq!(script.record().join(", "), expected);
 }
 
 #[test]

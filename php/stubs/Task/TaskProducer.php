@@ -24,13 +24,14 @@ class TaskProducer
      * Publishes a task and waits until the broker has confirmed it.
      *
      * @param TaskMessage $task
+     * @param int $delay seconds until a consumer can get it, 0 or more; it must not expire before
      * @return bool true; everything else is an exception
-     * @throws \Ferry\InvalidArgumentException it has expired, is too large, or cannot be encoded; nothing was sent
+     * @throws \Ferry\InvalidArgumentException it has expired or would before its delay is over, is too large, or cannot be encoded; nothing was sent
      * @throws \Ferry\ConnectionException the broker could not be reached; nothing was stored, retrying is safe
      * @throws \Ferry\UncertainException the confirm was lost: the task may be stored
      * @throws \Ferry\BrokerException the broker refused; nothing was stored
      */
-    public function publish(mixed $task): bool
+    public function publish(mixed $task, int $delay = 0): bool
     {
     }
 
@@ -38,10 +39,11 @@ class TaskProducer
      * Publishes several tasks: checks all, sends all, then waits for all confirms together.
      *
      * @param list<TaskMessage> $tasks
+     * @param int $delay as {@see publish()}, for all of them
      * @return int how many: all of them
      * @throws \Ferry\Exception as {@see publish()}; it says how many were confirmed
      */
-    public function publishBatch(array $tasks): int
+    public function publishBatch(array $tasks, int $delay = 0): int
     {
     }
 

@@ -1,19 +1,11 @@
 //! What becomes of a task: tries, pauses, expiry. Pure; the time is an argument.
 
 use super::body::{LONGEST_TTL, Task};
+use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The longest pause before a retry, in seconds.
 pub const LONGEST_PAUSE: u32 = 60;
-
-/// Seconds before execution `current_retry` + 1: 2, 4, 8 up to 60 (`handler returns failure, max_retries 3`).
-pub fn backoff(current_retry: i64) -> i64 {
-    match current_retry {
-        ..=0 => 1,
-        1..6 => 1 << current_retry,
-        6.. => LONGEST_PAUSE.into(),
-    }
-}
 
 /// The property `expiration`: milliseconds as text. An error when the task expired already: the broker would close the channel.
 pub fn expiration(expire_at: i64, now: i64) -> Result<String> {
@@ -48,15 +40,31 @@ pub enum Next {
     },
 }
 
-/// Decides after a failed execution. `max_retries` counts executions: 3 means three; 0 and 1 both mean one.
-pub fn next(current_retry: i64, max_retries: i64, expire_at: i64, now: i64) -> Next {
+/// What limits the executions of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskLimits {
+    /// Executions at most: 3 means three; 0 and 1 both mean one.
+    pub executions: i64,
+    /// The unix second at which it expires.
+    pub expire_at: i64,
+    /// The pauses between executions: by default 2, 4, 8 up to 60 s.
+    pub backoff: Backoff,
+}
+
+/// Decides after a failed execution. `random` is drawn from 0.0 to 1.0, for jitter.
+pub fn next(current_retry: i64, limits: &TaskLimits, now: i64, random: f64) -> Next {
     let count = current_retry.saturating_add(1);
-    if count >= max_retries {
+    if count >= limits.executions {
         return Next::Dead { count, too_late: false };
     }
-    let pause = backoff(count);
+    let attempts = u32::try_from(count.max(0)).unwrap_or(u32::MAX);
+    let pause = limits.backoff.seconds(attempts, random);
     // The broker would throw it away on its way.
-    if now.saturating_add(pause) >= expire_at { Next::Dead { count, too_late: true } } else { Next::Retry { count, pause } }
+    if now.saturating_add(pause) >= limits.expire_at {
+        Next::Dead { count, too_late: true }
+    } else {
+        Next::Retry { count, pause }
+    }
 }
 
 /// What to do with a task that the broker delivered.
@@ -95,10 +103,28 @@ mod tests {
         Task::decode(body.as_bytes(), None, 0).unwrap()
     }
 
+    /// With the pauses of a task whose handler names none.
+    fn next(current_retry: i64, executions: i64, expire_at: i64, now: i64) -> Next {
+        super::next(current_retry, &TaskLimits { executions, expire_at, backoff: Backoff::RABBITMQ_TASK }, now, 1.0)
+    }
+
     #[test]
     fn pauses_double_up_to_a_minute() {
-        assert_eq!([1, 2, 3, 4, 5, 6, 7, 1000].map(backoff), [2, 4, 8, 16, 32, 60, 60, 60]);
-        assert_eq!(backoff(i64::MIN), 1);
+        let pause = |count: i64| match next(count - 1, i64::MAX, i64::MAX, 0) {
+            Next::Retry { pause, .. } => pause,
+            Next::Dead { .. } => panic!("tries are left"),
+        };
+        assert_eq!([1, 2, 3, 4, 5, 6, 7, 1000].map(pause), [2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+
+    #[test]
+    fn the_pauses_of_a_handler_replace_those_of_the_design() {
+        let pause = |count: i64, backoff: Backoff| {
+            super::next(count - 1, &TaskLimits { executions: 9, expire_at: 1000, backoff }, 0, 0.0)
+        };
+        assert_eq!(pause(2, Backoff::List(vec![1, 90])), Next::Retry { count: 2, pause: 90 });
+        assert_eq!(pause(1, Backoff::Fixed(0)), Next::Retry { count: 1, pause: 0 });
+        assert_eq!(pause(1, Backoff::Fixed(1000)), Next::Dead { count: 1, too_late: true });
     }
 
     #[test]

@@ -91,6 +91,7 @@ impl Tasks {
                 found.extend(self.selected(delivery, selection, stamp));
                 if found.len() < limit { Visit::Keep } else { Visit::Pause }
             })?;
+            scan.finish(&self.connections, 0)?;
         }
         Ok(found)
     }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ferry_core::clock::{Clock, SystemClock};
 use ferry_core::config::AmqpConfig;
 use ferry_core::task::{DEAD_EXCHANGE, EXCHANGE, LONGEST_PAUSE, TaskLevel};
-use ferry_core::{Error, Result};
+use ferry_core::{Error, ErrorKind, Result};
 
 use crate::Settings;
 use crate::connections::{AmqpConnections, PublishRole};
@@ -44,6 +44,8 @@ pub struct TaskToPublish {
     pub priority: u8,
     /// Milliseconds as text.
     pub expiration: String,
+    /// Seconds until it is put into its queue; 0 is at once.
+    pub delay: i64,
     /// Whether the bytes are gzip.
     pub packed: bool,
 }
@@ -82,27 +84,26 @@ impl Tasks {
     }
 
     /// Declares what a consumer of `queues` needs and looks for missing rights, once: an error at the start is better than a task that
-    /// cannot be settled.
+    /// cannot be settled. A broker that blocks publishers answers nothing: then the next consumer looks.
     fn prepare_consumer(&self, queues: &[String]) -> Result<()> {
         if self.is_prepared.load(Ordering::Relaxed) {
             return Ok(());
         }
         let is_level = |queue: &&String| TaskLevel::named(queue).is_some();
         self.ensure(&[TopologyItem::Tasks, retry_delay()])?;
+        if self.connections.is_blocked() {
+            return Ok(());
+        }
         let by_name = queues.iter().any(|queue| !is_level(&queue)).then(String::new);
         let delays = DelaySpace::Tasks.name(delay::top_of(LONGEST_PAUSE));
         let exchanges = [EXCHANGE.to_owned(), DEAD_EXCHANGE.to_owned(), delays].into_iter().chain(by_name);
-        let refused: Vec<Error> = exchanges.filter_map(|exchange| self.connections.probe_write(&exchange).err()).collect();
-        let text = |error: &Error| error.to_string();
-        match refused.split_first() {
-            None => {
+        match missing_rights(exchanges.map(|exchange| self.connections.probe_write(&exchange))) {
+            Probed::Complete => {
                 self.is_prepared.store(true, Ordering::Relaxed);
                 Ok(())
             }
-            Some((first, more)) => {
-                let all = std::iter::once(first).chain(more).map(text).collect::<Vec<_>>().join("; ");
-                Err(Error::new(first.kind(), format!("a consumer of tasks cannot publish retries and dead letters: {all}")))
-            }
+            Probed::Unanswered => Ok(()),
+            Probed::Refused(error) => Err(error),
         }
     }
 
@@ -130,8 +131,66 @@ impl Tasks {
     }
 }
 
+/// What probing several exchanges showed.
+enum Probed {
+    /// All can be written to.
+    Complete,
+    /// The broker gave no answer.
+    Unanswered,
+    /// What is refused, as one error.
+    Refused(Error),
+}
+
+/// Probes exchanges until one gives no answer: each of the others would be waited for as long.
+fn missing_rights(probes: impl Iterator<Item = Result<()>>) -> Probed {
+    let mut refused: Option<Error> = None;
+    let mut texts = Vec::new();
+    for error in probes.filter_map(Result::err) {
+        match error.kind() {
+            ErrorKind::Uncertain => return Probed::Unanswered,
+            ErrorKind::Connection => return Probed::Refused(error),
+            _ => texts.push(error.to_string()),
+        }
+        refused.get_or_insert(error);
+    }
+    match refused {
+        None => Probed::Complete,
+        Some(first) => {
+            let all = texts.join("; ");
+            Probed::Refused(Error::new(
+                first.kind(),
+                format!("a consumer of tasks cannot publish retries and dead letters: {all}"),
+            ))
+        }
+    }
+}
+
 impl Drop for Tasks {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(kind: ErrorKind) -> Result<()> {
+        Err(Error::new(kind, format!("{kind:?}")))
+    }
+
+    #[test]
+    fn a_consumer_starts_beside_a_broker_that_blocks_publishers_and_not_without_its_rights() {
+        let probed = |probes: Vec<Result<()>>| missing_rights(probes.into_iter());
+        assert!(matches!(probed(vec![Ok(()), Ok(())]), Probed::Complete));
+        assert!(matches!(probed(vec![Ok(()), error(ErrorKind::Uncertain)]), Probed::Unanswered));
+        let Probed::Refused(both) = probed(vec![error(ErrorKind::Denied), error(ErrorKind::Denied)]) else {
+            panic!("both are refused")
+        };
+        assert_eq!(both.to_string().matches("Denied").count(), 2, "{both}");
+        let Probed::Refused(broken) = probed(vec![error(ErrorKind::Denied), error(ErrorKind::Connection)]) else {
+            panic!("the connection broke")
+        };
+        assert_eq!(broken.kind(), ErrorKind::Connection);
     }
 }

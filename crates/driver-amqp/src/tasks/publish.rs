@@ -97,10 +97,27 @@ fn route<'a>(exchange: &str, key: &str, body: Cow<'a, [u8]>, properties: BasicPr
     Ok(Route { exchange: exchange.to_owned(), key: key.to_owned(), body, properties, need })
 }
 
-/// A new task.
+/// A new task. A delayed one has no expiration property, which would end its delay; its body has one.
 pub fn new_task(task: &TaskToPublish, now: i64) -> Result<Route<'_>> {
-    let properties = of_task(&task.id, task.priority, now, task.packed).with_expiration(task.expiration.as_str().into());
-    route(EXCHANGE, TaskLevel::of(task.priority.into()).queue(), Cow::Borrowed(&task.body), properties)
+    let (level, body) = (TaskLevel::of(task.priority.into()), Cow::Borrowed(task.body.as_slice()));
+    let properties = of_task(&task.id, task.priority, now, task.packed);
+    if task.delay > 0 {
+        return delayed(level, body, properties, task.delay, now);
+    }
+    route(EXCHANGE, level.queue(), body, properties.with_expiration(task.expiration.as_str().into()))
+}
+
+/// A message that goes to the queue of a level in `pause` seconds, which it spends in the delay levels.
+fn delayed<'a>(level: TaskLevel, body: Cow<'a, [u8]>, properties: BasicProperties, pause: i64, now: i64) -> Result<Route<'a>> {
+    let names = names_of(level)?;
+    let due = now.saturating_add(pause);
+    let Some(pass) = delay::pass(pause.saturating_mul(1000), due, &names.address(QueueRole::Main)?) else {
+        return route(EXCHANGE, level.queue(), body, properties);
+    };
+    // Never fewer levels than retries need: those are declared already when a consumer runs.
+    let top = pass.top.max(delay::top_of(LONGEST_PAUSE));
+    let need = QueueTopology { names, item: TopologyItem::TaskDelay(top) };
+    Ok(Route { exchange: DelaySpace::Tasks.name(pass.top), key: pass.key, body, properties, need })
 }
 
 /// A task of a dead letter, published like a new one. One that expires later than RabbitMQ can carry lives as long as its queue allows.
@@ -134,17 +151,8 @@ fn place(queue: &str) -> (&str, &str) {
 /// would end the pause; its body has one.
 pub fn later<'a>(delivered: DeliveredTask<'_>, body: Cow<'a, [u8]>, pause: i64, now: i64) -> Result<Route<'a>> {
     let DeliveredTask { task, packed, properties } = delivered;
-    let level = task.level();
     let properties = with_headers(of_task(&task.id, task.priority, now, packed), properties, CrashMark::None);
-    let names = names_of(level)?;
-    let due = now.saturating_add(pause);
-    let Some(pass) = delay::pass(pause.saturating_mul(1000), due, &names.address(QueueRole::Main)?) else {
-        return route(EXCHANGE, level.queue(), body, properties);
-    };
-    // Never fewer levels than retries need: those are declared already when a consumer runs.
-    let top = pass.top.max(delay::top_of(LONGEST_PAUSE));
-    let need = QueueTopology { names, item: TopologyItem::TaskDelay(top) };
-    Ok(Route { exchange: DelaySpace::Tasks.name(pass.top), key: pass.key, body, properties, need })
+    delayed(task.level(), body, properties, pause, now)
 }
 
 /// A dead letter in the recorded format; `reason` where it is not a failure.
@@ -196,12 +204,16 @@ mod tests {
             body: BODY.into(),
             priority: 9,
             expiration: "10000".into(),
+            delay: 0,
             packed: false,
         };
         let route = new_task(&outgoing, 7).unwrap();
         assert_eq!((route.exchange.as_str(), route.key.as_str()), ("task.exchange", "task.high"));
         assert!(route.properties.headers().is_none() && route.properties.content_encoding().is_none());
         assert_eq!((*route.properties.timestamp(), *route.properties.priority()), (Some(7), Some(9)));
+        let later = TaskToPublish { delay: 300, ..outgoing };
+        let route = new_task(&later, 7).unwrap();
+        assert!(route.exchange.starts_with("task.delay.") && route.properties.expiration().is_none(), "{}", route.exchange);
     }
 
     #[test]
