@@ -41,6 +41,11 @@ $cycles = [
         $worker->dynamic = [$worker];
         $worker->on('ready', [$worker, 'stop']);
     },
+    'a listener of a worker of plain tasks' => function () {
+        $worker = new Ferry\RedisTask\Worker(new Ferry\RedisTask\QueueManager);
+        $watched = new Watched;
+        $worker->on('ready', function () use ($worker, $watched) { $worker->stop(); });
+    },
     'a logger' => function () {
         $logger = new Watched;
         $logger->held = new Ferry\Worker(['log' => $logger]);

@@ -64,6 +64,7 @@ pub fn show_to_collector() {
     gc::show::<worker::PhpWorker>();
     gc::show::<job::PhpJob>();
     gc::show::<call_queued_handler::CallQueuedHandler>();
+    gc::show::<redis_task_worker::PlainWorker>();
     #[cfg(feature = "amqp")]
     {
         gc::show::<task_consumer::TaskConsumer>();

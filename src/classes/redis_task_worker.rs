@@ -17,6 +17,7 @@ use crate::convert::errors::{exception, invalid, pending};
 use crate::convert::worker;
 use crate::handler::PLAIN_TASK_NAMES;
 use crate::zend::call;
+use crate::zend::gc::HoldsValues;
 use crate::zend::objects::{self, PropertyKey};
 
 /// A worker of plain tasks.
@@ -32,6 +33,22 @@ pub struct PlainWorker {
 
 /// Statistics come after 100 tasks, not after a time.
 const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+impl HoldsValues for PlainWorker {
+    fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
+        visit(&self.options);
+        if let Ok(listeners) = self.listeners.try_borrow() {
+            listeners.iter().for_each(|(_, listener)| visit(listener));
+        }
+        // The worker of a run holds the listener that prints statistics, and with it this object. While it runs the run shares it.
+        if let Ok(run) = self.run.try_borrow()
+            && let Some((worker, _)) = run.as_ref()
+            && Rc::strong_count(worker) == 1
+        {
+            worker.each_value(visit);
+        }
+    }
+}
 
 #[php_impl]
 impl PlainWorker {

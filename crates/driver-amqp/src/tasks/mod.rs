@@ -97,7 +97,8 @@ impl Tasks {
         let by_name = queues.iter().any(|queue| !is_level(&queue)).then(String::new);
         let delays = DelaySpace::Tasks.name(delay::top_of(LONGEST_PAUSE));
         let exchanges = [EXCHANGE.to_owned(), DEAD_EXCHANGE.to_owned(), delays].into_iter().chain(by_name);
-        match missing_rights(exchanges.map(|exchange| self.connections.probe_write(&exchange))) {
+        match missing_rights(exchanges.map(|exchange| self.connections.probe_write(&exchange)), || self.connections.is_blocked())
+        {
             Probed::Complete => {
                 self.is_prepared.store(true, Ordering::Relaxed);
                 Ok(())
@@ -141,13 +142,15 @@ enum Probed {
     Refused(Error),
 }
 
-/// Probes exchanges until one gives no answer: each of the others would be waited for as long.
-fn missing_rights(probes: impl Iterator<Item = Result<()>>) -> Probed {
+/// Probes exchanges until one gives no answer: each of the others would be waited for as long. RabbitMQ takes the first publish of a
+/// connection that it is going to block, and answers no request behind it.
+fn missing_rights(probes: impl Iterator<Item = Result<()>>, is_blocked: impl Fn() -> bool) -> Probed {
     let mut refused: Option<Error> = None;
     let mut texts = Vec::new();
     for error in probes.filter_map(Result::err) {
         match error.kind() {
             ErrorKind::Uncertain => return Probed::Unanswered,
+            ErrorKind::Connection if is_blocked() => return Probed::Unanswered,
             ErrorKind::Connection => return Probed::Refused(error),
             _ => texts.push(error.to_string()),
         }
@@ -181,9 +184,11 @@ mod tests {
 
     #[test]
     fn a_consumer_starts_beside_a_broker_that_blocks_publishers_and_not_without_its_rights() {
-        let probed = |probes: Vec<Result<()>>| missing_rights(probes.into_iter());
+        let probed_while = |probes: Vec<Result<()>>, blocked: bool| missing_rights(probes.into_iter(), || blocked);
+        let probed = |probes: Vec<Result<()>>| probed_while(probes, false);
         assert!(matches!(probed(vec![Ok(()), Ok(())]), Probed::Complete));
         assert!(matches!(probed(vec![Ok(()), error(ErrorKind::Uncertain)]), Probed::Unanswered));
+        assert!(matches!(probed_while(vec![Ok(()), error(ErrorKind::Connection)], true), Probed::Unanswered));
         let Probed::Refused(both) = probed(vec![error(ErrorKind::Denied), error(ErrorKind::Denied)]) else {
             panic!("both are refused")
         };
