@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ext_php_rs::types::{ZendObject, Zval};
+use ext_php_rs::types::Zval;
 use ferry_core::policy::{HandlerLimits, Tries};
 use ferry_worker::InFlightJob;
 
@@ -22,7 +22,7 @@ pub fn of_class(class: &str) -> Called<HandlerLimits> {
 
 /// Reads the properties of a handler of tasks. May run PHP code (`__get`).
 #[cfg(feature = "amqp")]
-pub fn of_object(handler: &ZendObject) -> HandlerLimits {
+pub fn of_object(handler: &ext_php_rs::types::ZendObject) -> HandlerLimits {
     of_properties(|name| objects::property(handler, name))
 }
 
