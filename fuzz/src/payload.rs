@@ -3,7 +3,7 @@
 use ferry_core::clock::LONGEST;
 use ferry_core::failed::class_of;
 use ferry_core::payload::Payload;
-use ferry_core::{Due, ErrorKind};
+use ferry_core::{Due, ErrorKind, redis_task};
 use serde_json::{Map, Value};
 
 use crate::whole;
@@ -18,7 +18,10 @@ pub fn check(body: &[u8]) {
         }
         Err(error) => assert_eq!(error.kind(), ErrorKind::Poison, "{error}"),
     }
-    assert_eq!(class_of(body).is_some(), decoded.is_ok(), "a job has a class, poison has none");
+    let task = redis_task::decode(body);
+    assert!(decoded.is_err() || task.is_err(), "a job and a plain task");
+    task.iter().for_each(is_bounded);
+    assert_eq!(class_of(body).is_some(), decoded.is_ok() || task.is_ok(), "a job and a task have a class, poison has none");
     if let Some(fields) = whole(body) {
         agrees_with_the_parser(decoded.ok(), &fields, body);
     }

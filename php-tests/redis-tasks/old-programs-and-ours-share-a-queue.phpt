@@ -1,7 +1,7 @@
 --TEST--
 Old producers and old workers of plain Redis tasks beside ours: 2,000 tasks, pushed and worked by both, each done once
 --SKIPIF--
-<?php require __DIR__ . '/../support/skip.php'; needs('redis-server', 'ext-redis'); ?>
+<?php require __DIR__ . '/../support/skip.php'; needs('redis-server'); ?>
 --FILE--
 <?php
 require __DIR__ . '/../support/redis.php';
