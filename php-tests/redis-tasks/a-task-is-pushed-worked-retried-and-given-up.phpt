@@ -101,6 +101,25 @@ $connection = new Ferry\Connection(['type' => 'redis', 'port' => $server->port, 
 holds('Queue::push', 'plain Redis tasks', thrown(fn () => $connection->push('Mail', [], 'email')));
 holds('another family', 'redis-task', thrown(fn () => new QueueManager(new Ferry\Connection($server->dsn()))));
 
+// A worker runs once at a time.
+class Again extends Task
+{
+    public static ?Worker $worker = null;
+    public static string $said = '';
+    public function handle(): bool
+    {
+        self::$said = thrown(fn () => self::$worker->start('other'));
+        return true;
+    }
+    public function failed(Exception $e)
+    {
+    }
+}
+Again::$worker = $worker();
+$manager->push(new Again(), 'email');
+same('the outer run', 0, Again::$worker->start('email'));
+holds('start() inside start()', 'this worker is running already', Again::$said);
+
 // pop takes a task for good, as in the original.
 $manager->push(new Mail(['n' => 1]), 'email');
 same('pop', ['n' => 1], $manager->pop('email')->data);

@@ -1,7 +1,5 @@
 //! `Ferry\RedisTask\Task`: a plain Redis task. It knows its bytes, and `handle()` runs it.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use ext_php_rs::args::Arg;
 use ext_php_rs::builders::{ClassBuilder, ClassProperty, FunctionBuilder};
 use ext_php_rs::class::RegisteredClass;
@@ -113,10 +111,9 @@ pub fn delay(task: &ZendObject) -> i64 {
     number(task, "delay")
 }
 
-fn new_id() -> String {
-    // The standard library seeds its hashers randomly; the time does the rest.
-    let random = RandomState::new().build_hasher().finish();
-    task_id(dates::microseconds(), random as f64 / u64::MAX as f64)
+fn new_id() -> PhpResult<String> {
+    let random = u64::from_ne_bytes(ferry_client::random().map_err(|error| exception(&error))?);
+    Ok(task_id(dates::microseconds(), random as f64 / u64::MAX as f64))
 }
 
 #[php_impl]
@@ -131,7 +128,7 @@ impl PlainTask {
                 Some(data) if data.is_null() => objects::list(),
                 Some(_) => return Err(invalid("the data of a task is an array")),
             };
-            set(object, "id", objects::text(new_id().as_bytes()))?;
+            set(object, "id", objects::text(new_id()?.as_bytes()))?;
             set(object, "data", data)?;
             set(object, "createdAt", objects::number(dates::now()))?;
             Ok(Self)

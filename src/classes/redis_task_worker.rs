@@ -70,6 +70,9 @@ impl PlainWorker {
 
     /// Works until somebody asks it to stop, or a limit is reached. Answers the exit code.
     pub fn start(&self, queue: Maybe<'_>) -> PhpResult<i64> {
+        if self.run.borrow().as_ref().is_some_and(|(worker, _)| worker.is_running()) {
+            return Err(invalid("this worker is running already"));
+        }
         let worker = Rc::new(self.worker(queue.0)?);
         for (event, listener) in self.listeners.borrow().iter() {
             worker.listen(event, listener.shallow_clone());

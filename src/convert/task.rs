@@ -50,7 +50,7 @@ impl TaskFields {
     /// Those of a new task.
     pub fn new(kind: Vec<u8>, payload: Zval, priority: i64, max_retries: i64, ttl: i64) -> PhpResult<Self> {
         let now = dates::now();
-        let random = tasks::random().map_err(|error| exception(&error))?;
+        let random = ferry_client::random().map_err(|error| exception(&error))?;
         Ok(Self {
             id: task::id(&dates::formatted(b"YmdHis", now), random),
             kind: word(kind, "task type")?,

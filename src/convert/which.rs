@@ -131,8 +131,8 @@ fn second(name: &str, value: &Zval) -> PhpResult<i64> {
 #[cfg(feature = "amqp")]
 const LETTER_CONDITIONS: [&str; 4] = ["type", "reason", "before", "after"];
 
-#[cfg(feature = "amqp")]
 /// `'all'`, an id or a type, a list of ids, or conditions: `type`, `reason`, `before`, `after`. As with [`filter`], an empty array means none.
+#[cfg(feature = "amqp")]
 pub fn letters(which: &Zval) -> PhpResult<LetterSelection> {
     if let Some(text) = which.zend_str() {
         let name = String::from_utf8_lossy(text.as_bytes()).into_owned();
@@ -148,8 +148,8 @@ pub fn letters(which: &Zval) -> PhpResult<LetterSelection> {
     }
 }
 
-#[cfg(feature = "amqp")]
 /// An array of conditions; an empty one selects all.
+#[cfg(feature = "amqp")]
 pub fn letter_conditions(array: &Zval) -> PhpResult<LetterSelection> {
     let mut selection = LetterSelection::all();
     objects::each(array, |key, value| {

@@ -22,22 +22,11 @@ pub const NAMES: [&str; 13] = [
 ];
 
 /// Those of a worker of plain tasks, whose `printStats()` takes the place of a summary in the log.
-pub const PLAIN_TASK_NAMES: [&str; 14] = [
-    "ready",
-    "looping",
-    "processing",
-    "processed",
-    "exception",
-    "failed",
-    "released",
-    "lost",
-    "settle_lost",
-    "timeout",
-    "paused",
-    "resumed",
-    "stopping",
-    "status",
-];
+pub const PLAIN_TASK_NAMES: [&str; NAMES.len() + 1] = {
+    let mut names = ["status"; NAMES.len() + 1];
+    names.split_at_mut(NAMES.len()).0.copy_from_slice(&NAMES);
+    names
+};
 
 /// Listeners by event, in the order in which they were added.
 pub struct Listeners {

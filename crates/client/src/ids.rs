@@ -17,6 +17,14 @@ struct Pool {
     used: usize,
 }
 
+/// Random bytes for the id of a task.
+pub fn random() -> Result<[u8; 8]> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::new(ErrorKind::Refused, "draw random bytes for an id").with_source(error.to_string()))?;
+    Ok(bytes)
+}
+
 impl Ids {
     /// An empty pool: nothing is drawn before the first id.
     pub(crate) fn new() -> Self {

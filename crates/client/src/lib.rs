@@ -27,4 +27,5 @@ mod tracking;
 pub use connection::{BuiltPayload, Connection, JobSpec};
 pub use drivers::drivers;
 pub use handle::Handle;
+pub use ids::random;
 pub use tracking::Tracked;

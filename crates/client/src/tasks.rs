@@ -15,14 +15,6 @@ pub use ferry_driver_amqp::{Requeued, StoredDeadLetter, TaskToPublish, Tasks};
 use crate::connection::Connection;
 use crate::tracking::Tracked;
 
-/// Random bytes for the id of a task.
-pub fn random() -> Result<[u8; 8]> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Error::new(ErrorKind::Refused, "draw random bytes for an id").with_source(error.to_string()))?;
-    Ok(bytes)
-}
-
 impl Connection {
     /// The tasks that lie there. [`ErrorKind::Config`] where there are none.
     pub fn tasks(&self) -> Result<Arc<Tasks>> {

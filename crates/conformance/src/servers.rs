@@ -6,6 +6,9 @@ use std::time::Duration;
 use ferry_core::config::{Address, AmqpConfig, Declare, QueueType, RedisConfig, Secret, SqlServerConfig};
 use ferry_testkit::{AmqpNode, Link, RedisAddress, RedisServer};
 
+/// How long a server may take in a test that is about something else. A busy machine is no fault; tests of timeouts set their own.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// This port of the loopback.
 pub fn local(port: u16) -> Address {
     Address::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port }
@@ -53,8 +56,8 @@ pub fn redis_config(address: Address) -> RedisConfig {
         username: None,
         password: None,
         database: 0,
-        connect_timeout: Duration::from_secs(5),
-        io_timeout: Duration::from_secs(10),
+        connect_timeout: PATIENCE,
+        io_timeout: PATIENCE,
     }
 }
 
@@ -86,8 +89,8 @@ pub fn amqp_config(vhost: &str, address: Address) -> AmqpConfig {
         password: Secret::new("guest"),
         vhost: vhost.to_owned(),
         heartbeat: 60,
-        connect_timeout: Duration::from_secs(20),
-        io_timeout: Duration::from_secs(20),
+        connect_timeout: PATIENCE,
+        io_timeout: PATIENCE,
         consumer_timeout: 1800,
         exchange: String::new(),
         exchange_type: "direct".into(),
@@ -108,8 +111,8 @@ pub fn mysql_config(address: Address, database: &str) -> SqlServerConfig {
         database: database.to_owned(),
         table: "jobs".into(),
         failed_table: "failed_jobs".into(),
-        connect_timeout: Duration::from_secs(20),
-        io_timeout: Duration::from_secs(20),
+        connect_timeout: PATIENCE,
+        io_timeout: PATIENCE,
         poll_interval: Duration::from_millis(250),
     }
 }

@@ -33,6 +33,12 @@ impl Polling {
         self.pause = (pause * 2).min(self.longest);
         pause
     }
+
+    /// How long to wait when so much time is left, and what follows.
+    fn next_wait(&mut self, left: Duration) -> (Duration, Wakeup) {
+        let pause = self.next_pause();
+        if pause < left { (pause, Wakeup::QueryAgain) } else { (left, Wakeup::TimeOver) }
+    }
 }
 
 impl CommitWaiter for Polling {
@@ -41,13 +47,11 @@ impl CommitWaiter for Polling {
     fn before_query(&mut self) {}
 
     fn wait(&mut self, deadline: Instant) -> Wakeup {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let pause = self.next_pause();
+        let (pause, next) = self.next_wait(deadline.saturating_duration_since(Instant::now()));
         // Not a thread sleep: that one goes on after a signal.
-        match ppoll(&mut [], Some(TimeSpec::from(pause.min(left))), None) {
+        match ppoll(&mut [], Some(TimeSpec::from(pause)), None) {
             Err(Errno::EINTR) => Wakeup::Interrupted,
-            _ if pause < left => Wakeup::QueryAgain,
-            _ => Wakeup::TimeOver,
+            _ => next,
         }
     }
 
@@ -76,14 +80,16 @@ mod tests {
     #[test]
     fn an_idle_second_has_four_looks() {
         let mut polling = Polling { longest: Duration::from_millis(250), pause: Duration::from_millis(250) };
-        let (began, mut looks) = (Instant::now(), 0);
+        let (mut left, mut looks) = (Duration::from_secs(1), 0);
         // A call looks first, and waits then.
         loop {
             looks += 1;
-            if polling.wait(began + Duration::from_secs(1)) == Wakeup::TimeOver {
+            let (pause, next) = polling.next_wait(left);
+            left -= pause;
+            if next == Wakeup::TimeOver {
                 break;
             }
         }
-        assert_eq!(looks, 4);
+        assert_eq!((looks, left), (4, Duration::ZERO));
     }
 }

@@ -1,10 +1,11 @@
 //! One deadline for everything that a worker does when it stops, whatever its broker does: supervisors kill after ten seconds.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ferry_core::Broker;
 use ferry_core::broker::WaitLimit;
+use ferry_support::sync;
 
 use crate::control::RunningUnit;
 use crate::watchdog::{Interrupter, StopRequest};
@@ -44,22 +45,18 @@ impl ShutdownDeadline {
     /// The worker closes. What was spent since somebody asked counts, but something is left in any case.
     pub fn begin(&self) {
         let now = Instant::now();
-        let mut state = self.lock();
+        let mut state = sync::lock(&self.state);
         let asked = state.asked.unwrap_or(now);
         state.deadline.get_or_insert((asked + TOTAL).max(now + TOTAL.saturating_sub(RESERVING)));
     }
 
     /// What is left. Everything, until the worker closes.
     pub fn time_left(&self) -> Duration {
-        self.lock().deadline.map_or(TOTAL, |deadline| deadline.saturating_duration_since(Instant::now()))
+        sync::lock(&self.state).deadline.map_or(TOTAL, |deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     fn is_asked(&self) -> bool {
         self.interrupter.as_ref().is_some_and(|interrupter| interrupter.stop_request() != StopRequest::No)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,7 +65,7 @@ impl WaitLimit for ShutdownDeadline {
         // Asked without our lock: both take their own.
         let is_leaving = self.is_asked() && self.running.name().is_none();
         let now = Instant::now();
-        let mut state = self.lock();
+        let mut state = sync::lock(&self.state);
         let end = match state.deadline {
             Some(deadline) => deadline,
             // A job that runs has its own time, and its lease is renewed.
@@ -136,12 +133,12 @@ mod tests {
         let (shutdown, asked, _) = asked(None);
         *asked.0.lock().unwrap() = true;
         shutdown.left();
-        shutdown.lock().asked = Instant::now().checked_sub(Duration::from_secs(3));
+        sync::lock(&shutdown.state).asked = Instant::now().checked_sub(Duration::from_secs(3));
         assert!(between(0, 1, shutdown.left()), "a request for jobs");
         shutdown.begin();
         assert!(between(4, 5, shutdown.left()), "what follows");
         assert!(between(4, 5, Some(shutdown.time_left())));
-        shutdown.lock().deadline = Some(Instant::now());
+        sync::lock(&shutdown.state).deadline = Some(Instant::now());
         shutdown.begin();
         assert_eq!(shutdown.left(), Some(Duration::ZERO), "it begins once");
     }
@@ -151,7 +148,7 @@ mod tests {
         let (shutdown, asked, running) = asked(None);
         *asked.0.lock().unwrap() = true;
         shutdown.left();
-        shutdown.lock().asked = Instant::now().checked_sub(Duration::from_secs(60));
+        sync::lock(&shutdown.state).asked = Instant::now().checked_sub(Duration::from_secs(60));
         shutdown.begin();
         assert!(between(3, 4, shutdown.left()), "a job whose run nobody saw");
 

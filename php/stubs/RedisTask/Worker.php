@@ -20,6 +20,7 @@ class Worker
      *
      * @param mixed $queue queue names between commas, or a list of them
      * @return int the exit code
+     * @throws \Ferry\InvalidArgumentException when this worker is running already
      */
     public function start(mixed $queue = null): int
     {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_conformance::servers::local;
+use ferry_conformance::servers::{PATIENCE, local};
 use ferry_conformance::suite::{Driver, Store, Terms};
 use ferry_core::Broker;
 use ferry_core::config::{Address, FailedStore, SqlServerConfig};
@@ -47,8 +47,8 @@ fn config(address: Address, database: &str) -> SqlServerConfig {
         database: database.into(),
         table: "jobs".into(),
         failed_table: "failed_jobs".into(),
-        connect_timeout: Duration::from_secs(20),
-        io_timeout: Duration::from_secs(20),
+        connect_timeout: PATIENCE,
+        io_timeout: PATIENCE,
         poll_interval: Duration::from_millis(250),
     }
 }

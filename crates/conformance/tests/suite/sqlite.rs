@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
+use ferry_conformance::servers::PATIENCE;
 use ferry_conformance::suite::{Driver, Store, Terms};
 use ferry_core::Broker;
 use ferry_core::config::{FailedStore, SqliteConfig};
@@ -60,7 +60,7 @@ fn config(folder: &Path) -> SqliteConfig {
         path: folder.join("queue.db"),
         table: "jobs".into(),
         failed_table: "failed_jobs".into(),
-        busy_timeout: Duration::from_secs(10),
+        busy_timeout: PATIENCE,
     }
 }
 
