@@ -77,6 +77,8 @@ pub fn of_answer(error: &lapin::Error, address: &Address) -> Error {
 /// What a caller can do about a refusal, by reply code and text.
 pub fn kind_of(code: u16, text: &str) -> ErrorKind {
     match code {
+        // The queue is there, but has no leader at present.
+        NOT_FOUND if text.contains("due to timeout") => ErrorKind::Connection,
         NOT_FOUND | 406 => ErrorKind::Config,
         CONNECTION_FORCED | INTERNAL_ERROR => ErrorKind::Connection,
         // A queue that another connection uses exclusively has the same code, and that one ends.
@@ -103,6 +105,7 @@ pub fn advice(code: u16, text: &str) -> Option<String> {
         }
         406 if text.contains("larger than") => "raise `max_message_size` in rabbitmq.conf, or push less data".into(),
         NOT_FOUND if text.contains("no exchange") => "create the exchange, correct `exchange`, or set `declare` => 'yes'".into(),
+        NOT_FOUND if text.contains("due to timeout") => return None,
         NOT_FOUND => "create the queue, or set `declare` => 'yes'".into(),
         ACCESS_REFUSED if text.contains("'task.") => {
             "tasks need the rights `rabbitmqctl set_permissions -p VHOST USER '^task\\.' '^task\\.' '^task\\.'`".into()
@@ -145,5 +148,7 @@ mod tests {
         assert_eq!(of("ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user 'u'"), ErrorKind::Denied);
         assert_eq!(of("ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use"), ErrorKind::Refused);
         assert_eq!((kind_of(404, ""), kind_of(320, "")), (ErrorKind::Config, ErrorKind::Connection));
+        let busy = "NOT_FOUND - failed to perform operation on queue 'q' in vhost '/' due to timeout";
+        assert_eq!((kind_of(404, busy), advice(404, busy)), (ErrorKind::Connection, None));
     }
 }

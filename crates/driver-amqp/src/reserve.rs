@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ferry_core::job::Reservation;
@@ -17,6 +18,8 @@ use crate::unacked::{ConsumerChannel, UnackedRegistry};
 
 /// The longest wait of one call.
 const MAX_WAIT: Duration = Duration::from_secs(1);
+/// How long to wait before a reservation that was cut goes on. A broker that is down answers none of these: that is the worker's to wait for.
+const PAUSES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(100)];
 /// The most jobs of one call.
 const MAX_JOBS: usize = 10_000;
 
@@ -35,8 +38,9 @@ struct ReserveRequest {
 }
 
 impl JobDeliveries {
-    /// Takes up to `max` jobs from the first of `queues` that has any. When the broker ends the connection meanwhile (a shutdown, an
-    /// operator, an internal error), this goes on with a new one once: nothing of this call is lost with it.
+    /// Takes up to `max` jobs from the first of `queues` that has any. When the broker ends the connection or a channel meanwhile (a
+    /// shutdown, an operator, an internal error, a queue that has no leader for a moment), this goes on with a new one: nothing of this
+    /// call is lost with it.
     pub fn reserve(
         &mut self,
         connections: &AmqpConnections,
@@ -45,12 +49,18 @@ impl JobDeliveries {
         max: usize,
         wait: Duration,
     ) -> Result<Vec<Reservation>> {
-        match self.try_reserve(connections, registry, queues, max, wait) {
-            Err(error) if error.kind() == ErrorKind::Connection && connections.consumer_broke() => {
-                self.try_reserve(connections, registry, queues, max, wait)
+        for pause in PAUSES {
+            match self.try_reserve(connections, registry, queues, max, wait) {
+                Err(error) if error.kind() == ErrorKind::Connection && self.was_cut(connections) => thread::sleep(pause),
+                answer => return answer,
             }
-            answer => answer,
         }
+        self.try_reserve(connections, registry, queues, max, wait)
+    }
+
+    /// Whether the connection or a channel has ended. A broker that does not answer is no such case: asking again takes as long.
+    fn was_cut(&self, connections: &AmqpConnections) -> bool {
+        connections.consumer_broke() || self.queues.values().any(|queue| !queue.deliveries.channel.is_alive())
     }
 
     fn try_reserve(
