@@ -51,7 +51,7 @@ use crate::family_check::FamilyCheck;
 use crate::link::RedisLink;
 use crate::reserve::ProbeRest;
 use crate::silence::Silence;
-use crate::wait::WaitLink;
+use crate::wait::WaitLinks;
 use crate::wait_limits::WaitLimits;
 
 /// Settings of a broker besides the address of its server.
@@ -89,8 +89,8 @@ impl Default for Settings {
 
 /// Queues on one Redis server.
 ///
-/// Five connections, each behind its own lock and opened when first needed, so that no operation delays another: push, reserve,
-/// wait, status, and settle with everything else.
+/// Connections, each behind its own lock and opened when first needed, so that no operation delays another: push, reserve, status, and
+/// settle with everything else; and one that waits for each of up to four queues.
 pub struct RedisBroker {
     config: Arc<RedisConfig>,
     settings: Settings,
@@ -98,7 +98,7 @@ pub struct RedisBroker {
     clock_skew: ClockSkew,
     push: RedisLink,
     reserve: RedisLink,
-    wait: WaitLink,
+    wait: WaitLinks,
     settle: RedisLink,
     status: RedisLink,
     wait_limits: WaitLimits,
@@ -118,7 +118,7 @@ impl RedisBroker {
             settings,
             push: link(),
             reserve: link(),
-            wait: WaitLink::default(),
+            wait: WaitLinks::default(),
             settle: link(),
             status: link(),
             wait_limits,

@@ -51,7 +51,9 @@ fn push_run(broker: &RedisBroker, queue: &QueueName, run: &[NewJob<'_>], doubt: 
         args.push(Cow::Borrowed(&*job.payload));
     }
     let call = Call { script: &script::LATER, keys: vec![&keys.delayed], args };
-    script::run(&broker.push, vec![call], Effect::Once, doubt).map(drop)
+    let stored = script::run(&broker.push, vec![call], Effect::Once, doubt).map(drop);
+    broker.wait.note_change();
+    stored
 }
 
 fn due_argument(due: Due) -> String {

@@ -16,7 +16,7 @@ use crate::link::Effect;
 use crate::receipt::receipt;
 use crate::reply::integer;
 use crate::script::{self, Call};
-use crate::wait::{ServerClock, Waiter};
+use crate::wait::{EmptyLook, ServerClock, Waiter};
 
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// So many queues behind the first are tried one by one.
@@ -60,17 +60,26 @@ pub fn reserve(broker: &RedisBroker, queues: &[QueueName], max: usize, wait: Dur
     }
     let until = Instant::now() + wait.min(LONGEST_WAIT);
     let mut waiter = Waiter::new(broker, queues);
+    let mut idle = if wait.is_zero() { None } else { broker.wait.still_idle(queues) };
     loop {
-        let reserved = reserve_now(broker, queues, max, !wait.is_zero())?;
-        if !reserved.jobs.is_empty() {
-            broker.family_check.settle();
-            return Ok(reserved.jobs);
-        }
-        broker.check_family(queues)?;
+        let changes = broker.wait.changes();
+        let look = match idle.take() {
+            Some(look) => look,
+            None => {
+                let reserved = reserve_now(broker, queues, max, !wait.is_zero())?;
+                if !reserved.jobs.is_empty() {
+                    broker.family_check.settle();
+                    return Ok(reserved.jobs);
+                }
+                broker.check_family(queues)?;
+                EmptyLook { clock: reserved.clock, changes }
+            }
+        };
         if Instant::now() >= until {
             return Ok(Vec::new());
         }
-        waiter.pause(&reserved.clock, until);
+        waiter.pause(look, until);
+        idle = broker.wait.still_idle(queues);
     }
 }
 

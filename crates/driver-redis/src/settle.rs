@@ -48,8 +48,9 @@ pub fn settle(broker: &RedisBroker, batch: &[Settle]) -> Result<Vec<SettleResult
         part.items.push(index);
         part.args.extend(arguments);
     }
-    let marks = run_parts(broker, &parts, batch.len(), Effect::Once, SETTLE_IN_DOUBT)?;
-    Ok(marks.into_iter().map(|ours| if ours { SettleResult::Applied } else { SettleResult::Lost }).collect())
+    let marks = run_parts(broker, &parts, batch.len(), Effect::Once, SETTLE_IN_DOUBT);
+    broker.wait.note_change();
+    Ok(marks?.into_iter().map(|ours| if ours { SettleResult::Applied } else { SettleResult::Lost }).collect())
 }
 
 /// Renews leases.

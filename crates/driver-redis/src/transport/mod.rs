@@ -90,9 +90,11 @@ impl RedisSocket {
         })
     }
 
-    /// Waits until a reply to what was sent begins to arrive, or the connection ends. False when `until` came first.
-    pub fn wait_readable(&mut self, until: Instant) -> io::Result<bool> {
-        self.stream.wait_readable(until)
+    /// Waits until a reply to what was sent begins to arrive on one of `sockets`, or one ends, and answers which. `None` when `until` came
+    /// first.
+    pub fn wait_any_readable(sockets: &mut [&mut Self], until: Instant) -> io::Result<Option<usize>> {
+        let mut streams: Vec<&mut RespStream> = sockets.iter_mut().map(|socket| &mut socket.stream).collect();
+        RespStream::wait_any_readable(&mut streams, until)
     }
 
     /// Reads one reply within `limit`.

@@ -48,18 +48,25 @@ impl RespStream {
         }
     }
 
-    /// Waits until a reply begins to arrive or the stream ends. False when `until` came first.
-    pub fn wait_readable(&mut self, until: Instant) -> Result<bool> {
-        match self {
-            RespStream::Plain(socket) => socket.wait_readable(until),
-            RespStream::Tls(socket, tls) => {
-                while socket.wait_readable(until)? {
-                    if !absorb(socket, tls, until)? {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
+    /// Waits until a reply begins to arrive on one of `streams`, or one ends, and answers which. `None` when `until` came first.
+    pub fn wait_any_readable(streams: &mut [&mut Self], until: Instant) -> Result<Option<usize>> {
+        loop {
+            let sockets: Vec<&ByteStream> = streams.iter().map(|stream| stream.socket()).collect();
+            let Some(index) = ByteStream::wait_any_readable(&sockets, until)? else { return Ok(None) };
+            // Session tickets and key updates are no replies.
+            let has_reply = match streams[index] {
+                RespStream::Plain(_) => true,
+                RespStream::Tls(socket, tls) => !absorb(socket, tls, until)?,
+            };
+            if has_reply {
+                return Ok(Some(index));
             }
+        }
+    }
+
+    fn socket(&self) -> &ByteStream {
+        match self {
+            RespStream::Plain(socket) | RespStream::Tls(socket, _) => socket,
         }
     }
 

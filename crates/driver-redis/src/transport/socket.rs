@@ -48,9 +48,14 @@ impl ByteStream {
         }
     }
 
-    /// Waits until there is something to read, or the end of the stream. False when `until` came first.
-    pub fn wait_readable(&self, until: Instant) -> Result<bool> {
-        self.wait(PollFlags::POLLIN, until)
+    /// Waits until one of `sockets` can be read, or ends, and answers which. `None` when `until` came first.
+    pub fn wait_any_readable(sockets: &[&Self], until: Instant) -> Result<Option<usize>> {
+        let mut polled: Vec<PollFd<'_>> =
+            sockets.iter().map(|socket| PollFd::new(socket.fd.as_fd(), PollFlags::POLLIN)).collect();
+        if !poll_until(&mut polled, until)? {
+            return Ok(None);
+        }
+        Ok(polled.iter().position(|polled| polled.any().unwrap_or(true)))
     }
 
     /// Reading and writing that ends at `deadline`.
@@ -64,14 +69,19 @@ impl ByteStream {
     }
 
     fn wait(&self, what: PollFlags, until: Instant) -> Result<bool> {
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match poll(&mut [PollFd::new(self.fd.as_fd(), what)], whole_milliseconds(left)) {
-                Ok(0) if Instant::now() >= until => return Ok(false),
-                Ok(0) | Err(Errno::EINTR) => {}
-                Ok(_) => return Ok(true),
-                Err(errno) => return Err(errno.into()),
-            }
+        poll_until(&mut [PollFd::new(self.fd.as_fd(), what)], until)
+    }
+}
+
+/// Whether one of these was ready before `until`.
+fn poll_until(polled: &mut [PollFd<'_>], until: Instant) -> Result<bool> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match poll(polled, whole_milliseconds(left)) {
+            Ok(0) if Instant::now() >= until => return Ok(false),
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(errno) => return Err(errno.into()),
         }
     }
 }

@@ -156,9 +156,14 @@ pub fn taken_soon_after_a_push(server: &Server, broker: &RedisBroker) {
 impl Inspector {
     /// Waits until some client blocks in `BLMOVE`.
     pub fn until_a_client_is_blocked(&mut self) {
+        self.until_clients_are_blocked(1);
+    }
+
+    /// Waits until so many clients do.
+    pub fn until_clients_are_blocked(&mut self, count: usize) {
         let give_up = Instant::now() + Duration::from_secs(5);
-        while !self.run::<String>(&["INFO", "clients"]).contains("blocked_clients:1") {
-            assert!(Instant::now() < give_up, "nobody waits");
+        while !self.run::<String>(&["INFO", "clients"]).contains(&format!("blocked_clients:{count}\r")) {
+            assert!(Instant::now() < give_up, "not {count} wait");
             thread::yield_now();
         }
     }
