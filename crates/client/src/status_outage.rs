@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use ferry_core::status::StatusUpdate;
-use ferry_core::{Broker, Error};
+use ferry_core::{Broker, Error, Result};
 use ferry_support::pause::GrowingPause;
 use ferry_support::sync;
 
@@ -24,11 +24,21 @@ struct Outage {
 impl StatusOutage {
     /// Writes, unless the status store did not answer a moment ago. Returns an error when it begins an outage.
     pub(crate) fn write(&self, statuses: &dyn Broker, updates: &[StatusUpdate], now: Instant) -> Option<Error> {
-        let mut outage = sync::lock(&self.0);
-        if outage.as_ref().is_some_and(|outage| now < outage.until) {
+        if self.goes_on(now) {
             return None;
         }
-        let Err(error) = statuses.status().map_or(Ok(()), |statuses| statuses.update(updates)) else {
+        self.note(statuses.status().map_or(Ok(()), |statuses| statuses.update(updates)), now)
+    }
+
+    /// Whether the status store did not answer a moment ago.
+    pub(crate) fn goes_on(&self, now: Instant) -> bool {
+        sync::lock(&self.0).as_ref().is_some_and(|outage| now < outage.until)
+    }
+
+    /// Notes how a write ended. Returns an error when it begins an outage.
+    pub(crate) fn note(&self, written: Result<()>, now: Instant) -> Option<Error> {
+        let mut outage = sync::lock(&self.0);
+        let Err(error) = written else {
             *outage = None;
             return None;
         };

@@ -47,9 +47,7 @@ impl Connection {
             check_due(due, &ferry_core::clock::SystemClock)?;
             let (payload, id) = self.build_tracked(spec)?;
             let updates = [self.queued(&id, spec, queue, due)];
-            let trouble = self.update_statuses(statuses, &updates);
-            let pushed = self.broker().push(queue, NewJob::due(payload, due));
-            pushed.inspect_err(|error| self.take_back(error, statuses, &updates))?;
+            let trouble = self.push_with_status(queue, &[NewJob::due(payload, due)], &updates, statuses)?;
             Ok(Tracked { answer: id, trouble })
         })
     }
@@ -69,11 +67,34 @@ impl Connection {
             if jobs.is_empty() {
                 return Ok(Tracked { answer: ids, trouble: None });
             }
-            let trouble = self.update_statuses(statuses, &updates);
-            let pushed = self.broker().push_many(queue, &jobs);
-            pushed.inspect_err(|error| self.take_back(error, statuses, &updates))?;
+            let trouble = self.push_with_status(queue, &jobs, &updates, statuses)?;
             Ok(Tracked { answer: ids, trouble })
         })
+    }
+
+    /// Stores jobs behind their statuses, in one write where one server keeps both. Returns why the statuses are not kept.
+    fn push_with_status(
+        &self,
+        queue: &QueueName,
+        jobs: &[NewJob<'_>],
+        updates: &[StatusUpdate],
+        statuses: &dyn Broker,
+    ) -> Result<Option<Error>> {
+        let own =
+            statuses.status().filter(|_| is_same(statuses, &**self.broker()) && !self.status_outage.goes_on(Instant::now()));
+        let (trouble, pushed) = match own.and_then(|own| own.update_and_push(updates, queue, jobs)) {
+            Some(both) => (self.status_trouble(both.updated), both.pushed),
+            None => {
+                let trouble = self.update_statuses(statuses, updates);
+                let pushed = match jobs {
+                    [job] => self.broker().push(queue, job.clone()).map(|_| 1),
+                    _ => self.broker().push_many(queue, jobs),
+                };
+                (trouble, pushed)
+            }
+        };
+        pushed.inspect_err(|error| self.take_back(error, statuses, updates))?;
+        Ok(trouble)
     }
 
     /// As [`Connection::retry_failed`]; the jobs count as queued again.
@@ -93,8 +114,15 @@ impl Connection {
 
     /// Updates statuses. Never fails; an error that begins an outage is returned, to be reported.
     pub fn update_statuses(&self, statuses: &dyn Broker, updates: &[StatusUpdate]) -> Option<Error> {
-        let trouble = self.status_outage.write(statuses, updates, Instant::now());
-        trouble.map(|error| error.within(format!("the status of jobs of `{}` cannot be kept", self.config().name)))
+        self.status_outage.write(statuses, updates, Instant::now()).map(|error| self.without_statuses(error))
+    }
+
+    fn status_trouble(&self, written: Result<()>) -> Option<Error> {
+        self.status_outage.note(written, Instant::now()).map(|error| self.without_statuses(error))
+    }
+
+    fn without_statuses(&self, error: Error) -> Error {
+        error.within(format!("the status of jobs of `{}` cannot be kept", self.config().name))
     }
 
     /// These jobs were not stored, unless the error leaves that open.
@@ -128,6 +156,10 @@ impl Connection {
     fn job_ref(&self, job: String, queue: &QueueName) -> JobRef {
         JobRef { job, queue: queue.as_str().to_owned(), connection: self.config().name.clone() }
     }
+}
+
+fn is_same(one: &dyn Broker, other: &dyn Broker) -> bool {
+    std::ptr::addr_eq(one, other)
 }
 
 /// Seconds until a job is due, about.
@@ -250,7 +282,7 @@ mod tests {
         let id = memory.push_tracked(&queue(), &SPEC, Due::Now, &statuses).unwrap().answer;
         let job = memory.reserve_one(&queue()).unwrap().unwrap();
         let ending = Ending { state: State::Failed, error: None, result: None };
-        let change = StatusChange::Ended { attempts: 1, ending };
+        let change = StatusChange::ended(1, ending);
         StatusStore::update(&statuses, &[StatusUpdate { change, ..memory.queued(&id, &SPEC, &queue(), Due::Now) }]).unwrap();
         let failure = Failure {
             connection: "c".into(),

@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 
-use ferry_core::dialect::ListEnd;
+use ferry_core::broker::PushedWithStatus;
+use ferry_core::dialect::{ListEnd, RedisKeys};
 use ferry_core::job::{Due, NewJob};
+use ferry_core::status::StatusUpdate;
 use ferry_core::{Error, QueueName, Result};
 
 use crate::RedisBroker;
 use crate::link::{Effect, RedisRequest};
-use crate::script::{self, Call};
+use crate::script::{self, Call, Operation};
+use crate::status::status_keys;
 
 /// A request holds at most so many jobs, and about so many bytes; the next waits for the answer to the one before. Pipelining
 /// them would gain little and could store later jobs although earlier ones were refused.
@@ -26,34 +29,85 @@ pub fn push(broker: &RedisBroker, queue: &QueueName, job: &NewJob<'_>) -> Result
 pub fn push_many(broker: &RedisBroker, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
     let mut stored = 0;
     for run in runs(jobs) {
-        let doubt = format!("the next {} may or may not be stored", run.len());
-        push_run(broker, queue, run, &doubt).map_err(|error| counted(error, stored, jobs.len()))?;
+        push_run(broker, queue, run, &many_in_doubt(run)).map_err(|error| counted(error, stored, jobs.len()))?;
         stored += run.len();
     }
     Ok(stored as u64)
 }
 
+/// Stores jobs in order, the status of each before it, both in one write.
+pub fn push_with_status(
+    broker: &RedisBroker,
+    updates: &[StatusUpdate],
+    queue: &QueueName,
+    jobs: &[NewJob<'_>],
+) -> PushedWithStatus {
+    let (mut updated, mut stored) = (Ok(()), 0);
+    for run in runs(jobs) {
+        let keys = status_keys(&updates[stored..stored + run.len()]);
+        let mut operations: Vec<Operation<'_>> =
+            broker.update_calls(&updates[stored..stored + run.len()], &keys).map(Operation::Call).collect();
+        let keys = broker.keys(queue);
+        operations.push(push_operation(broker, &keys, run));
+        let doubt = if jobs.len() == 1 { ONE_IN_DOUBT.to_owned() } else { many_in_doubt(run) };
+        let answered = script::exchange(&broker.push, &operations, Effect::Once, &doubt).and_then(|mut answers| {
+            let of_push = answers.split_off(operations.len() - 1);
+            updated = std::mem::replace(&mut updated, Ok(())).and(broker.push.accepted(answers).map(drop));
+            broker.push.accepted(of_push)
+        });
+        note_delayed(broker, run);
+        if let Err(error) = answered {
+            let error = if jobs.len() == 1 { error } else { counted(error, stored, jobs.len()) };
+            return PushedWithStatus { updated, pushed: Err(error) };
+        }
+        stored += run.len();
+    }
+    PushedWithStatus { updated, pushed: Ok(stored as u64) }
+}
+
 /// Stores jobs that are all ready or all delayed.
 fn push_run(broker: &RedisBroker, queue: &QueueName, run: &[NewJob<'_>], doubt: &str) -> Result<()> {
     let keys = broker.keys(queue);
-    if run.first().is_none_or(|job| job.due == Due::Now) {
+    let stored = match push_operation(broker, &keys, run) {
+        Operation::Packed(bytes) => {
+            broker.push.query(&RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Once, doubt }).map(drop)
+        }
+        operation => script::run_operations(&broker.push, &[operation], Effect::Once, doubt).map(drop),
+    };
+    note_delayed(broker, run);
+    stored
+}
+
+fn are_ready(run: &[NewJob<'_>]) -> bool {
+    run.first().is_none_or(|job| job.due == Due::Now)
+}
+
+/// Nobody is woken for a delayed job, which may be due at once.
+fn note_delayed(broker: &RedisBroker, run: &[NewJob<'_>]) {
+    if !are_ready(run) {
+        broker.wait.note_change();
+    }
+}
+
+fn push_operation<'a>(broker: &RedisBroker, keys: &'a RedisKeys, run: &'a [NewJob<'_>]) -> Operation<'a> {
+    if are_ready(run) {
         // The hot path: packed here, because redis-rs's `Cmd` would copy every payload once more.
         let command: &[u8] = match broker.settings.family.next_job() {
             ListEnd::Left => b"RPUSH",
             ListEnd::Right => b"LPUSH",
         };
-        let bytes = pack_push(command, keys.ready.as_bytes(), run.iter().map(|job| &*job.payload));
-        return broker.push.query(&RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Once, doubt }).map(drop);
+        return Operation::Packed(pack_push(command, keys.ready.as_bytes(), run.iter().map(|job| &*job.payload)));
     }
     let mut args = vec![broker.now_argument()];
     for job in run {
         args.push(Cow::Owned(due_argument(job.due).into_bytes()));
         args.push(Cow::Borrowed(&*job.payload));
     }
-    let call = Call { script: &script::LATER, keys: vec![&keys.delayed], args };
-    let stored = script::run(&broker.push, vec![call], Effect::Once, doubt).map(drop);
-    broker.wait.note_change();
-    stored
+    Operation::Call(Call { script: &script::LATER, keys: vec![&keys.delayed], args })
+}
+
+fn many_in_doubt(run: &[NewJob<'_>]) -> String {
+    format!("the next {} may or may not be stored", run.len())
 }
 
 fn due_argument(due: Due) -> String {

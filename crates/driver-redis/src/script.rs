@@ -77,13 +77,15 @@ pub enum Operation<'a> {
         /// The second argument of each command.
         args: Vec<Cow<'a, [u8]>>,
     },
+    /// One packed command, one answer.
+    Packed(Vec<u8>),
 }
 
 impl Operation<'_> {
     /// How many answers it has.
     pub fn replies(&self) -> usize {
         match self {
-            Self::Call(_) => 1,
+            Self::Call(_) | Self::Packed(_) => 1,
             Self::Each { args, .. } => args.len(),
         }
     }
@@ -91,6 +93,7 @@ impl Operation<'_> {
     fn pack_into(&self, out: &mut Vec<u8>) {
         match self {
             Self::Call(call) => call.pack_into(out, "EVALSHA", &call.script.sha),
+            Self::Packed(command) => out.extend_from_slice(command),
             Self::Each { command, key, args } => args.iter().for_each(|arg| pack([command.as_bytes(), key.as_bytes(), arg], out)),
         }
     }
@@ -118,6 +121,11 @@ pub fn run(link: &RedisLink, calls: Vec<Call<'_>>, effect: Effect, doubt: &str) 
 
 /// Runs operations as [`run`] does calls.
 pub fn run_operations(link: &RedisLink, operations: &[Operation<'_>], effect: Effect, doubt: &str) -> Result<Vec<Value>> {
+    link.accepted(exchange(link, operations, effect, doubt)?)
+}
+
+/// The same; refusals are among the answers.
+pub fn exchange(link: &RedisLink, operations: &[Operation<'_>], effect: Effect, doubt: &str) -> Result<Vec<Value>> {
     let mut bytes = Vec::with_capacity(256);
     operations.iter().for_each(|operation| operation.pack_into(&mut bytes));
     let replies = operations.iter().map(Operation::replies).sum();
@@ -132,7 +140,7 @@ pub fn run_operations(link: &RedisLink, operations: &[Operation<'_>], effect: Ef
             values[index] = value;
         }
     }
-    link.accepted(values)
+    Ok(values)
 }
 
 /// The calls whose script the server does not know, and which of the answers is theirs.
@@ -142,7 +150,7 @@ fn unknown_scripts<'s, 'a>(operations: &'s [Operation<'a>], values: &[Value]) ->
     for operation in operations {
         match operation {
             Operation::Call(call) if is_unknown_script(&values[index]) => unknown.push((index, call)),
-            Operation::Call(_) | Operation::Each { .. } => {}
+            Operation::Call(_) | Operation::Each { .. } | Operation::Packed(_) => {}
         }
         index += operation.replies();
     }

@@ -88,7 +88,7 @@ impl AbortSettler {
 
 fn status_after(job: &InFlightJob, settlement: &Settlement) -> Option<StatusChange> {
     let attempts = job.reservation.attempts.unwrap_or(1);
-    let ended = |state| StatusChange::Ended { attempts, ending: Ending { state, error: Some(KILLED.to_owned()), result: None } };
+    let ended = |state| StatusChange::ended(attempts, Ending { state, error: Some(KILLED.to_owned()), result: None });
     match settlement {
         Settlement::Leave | Settlement::Delete => None,
         Settlement::GiveBack => Some(StatusChange::GivenBack { attempts }),

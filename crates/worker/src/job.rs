@@ -158,7 +158,7 @@ impl HeldJob {
     /// Reports that this attempt is over.
     pub fn report_ending(&self, state: State, error: Option<String>) {
         let result = self.result.borrow().clone();
-        self.report(StatusChange::Ended { attempts: self.attempts(), ending: Ending { state, error, result } });
+        self.report(StatusChange::ended(self.attempts(), Ending { state, error, result }));
     }
 
     /// Reports how far it is, in percent.

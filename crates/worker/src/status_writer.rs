@@ -90,18 +90,8 @@ impl StatusQueue {
 
 impl StatusWriter for StatusQueue {
     fn write(&self, update: StatusUpdate) {
-        self.0.push(update, merge_progress);
+        self.0.push(update, StatusUpdate::merge);
     }
-}
-
-/// A handler may report its progress a million times: of what still waits, the newest counts.
-fn merge_progress(last: &mut StatusUpdate, update: StatusUpdate) -> Option<StatusUpdate> {
-    let are_progress = matches!((&last.change, &update.change), (StatusChange::Progress { .. }, StatusChange::Progress { .. }));
-    if are_progress && last.id == update.id && last.attempts() == update.attempts() {
-        *last = update;
-        return None;
-    }
-    Some(update)
 }
 
 struct StatusSink(Arc<dyn Broker>);
@@ -132,10 +122,6 @@ mod tests {
 
     fn update(id: &str, change: StatusChange) -> StatusUpdate {
         StatusUpdate { id: id.into(), job: JobRef::default(), change, ttl: 60 }
-    }
-
-    fn progress(id: &str, percent: u8) -> StatusUpdate {
-        update(id, StatusChange::Progress { attempts: 1, percent, message: None })
     }
 
     /// A memory broker whose status store does not answer while it is away.
@@ -214,17 +200,6 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_progress_of_one_attempt_replaces_the_one_before() {
-        let mut last = progress("a", 1);
-        assert_eq!(merge_progress(&mut last, progress("a", 2)), None);
-        assert_eq!(last, progress("a", 2));
-        for other in [progress("b", 3), update("a", StatusChange::Queued)] {
-            assert_eq!(merge_progress(&mut last, other.clone()), Some(other));
-        }
-        assert_eq!(last, progress("a", 2));
-    }
-
-    #[test]
     fn an_outage_delays_nobody_is_reported_once_and_loses_no_update() {
         let broker = FlakyStore::away();
         let (queue, thread) = start(broker.clone());
@@ -276,7 +251,7 @@ mod tests {
         let (queue, thread) = start(broker.clone());
         for id in 0..3000 {
             let ending = Ending { state: State::Succeeded, error: None, result: None };
-            queue.write(update(&id.to_string(), StatusChange::Ended { attempts: 1, ending }));
+            queue.write(update(&id.to_string(), StatusChange::ended(1, ending)));
         }
         queue.flush(Duration::from_secs(20));
         assert_eq!((broker.state("0"), broker.state("2999")), (Some(State::Succeeded), Some(State::Succeeded)));

@@ -90,7 +90,7 @@ impl TaskStatus {
     }
 
     fn ended(&self, state: State, error: Option<String>, result: Option<String>) {
-        self.report(StatusChange::Ended { attempts: self.attempts, ending: Ending { state, error, result } });
+        self.report(StatusChange::ended(self.attempts, Ending { state, error, result }));
     }
 
     fn report(&self, change: StatusChange) {

@@ -30,7 +30,7 @@ fn note(id: &str, change: StatusChange) -> StatusUpdate {
 }
 
 fn ended(attempts: u32, state: State) -> StatusChange {
-    StatusChange::Ended { attempts, ending: Ending { state, error: None, result: None } }
+    StatusChange::ended(attempts, Ending { state, error: None, result: None })
 }
 
 fn say(stores: Stores<'_>, change: &[StatusChange]) {
@@ -99,7 +99,7 @@ pub fn a_job_is_followed_from_its_push_to_its_end(fixture: &Fixture) {
     let result = Some(r#"{"a":[1,"ü"]}"#.to_owned());
     let ending = Ending { state: State::Succeeded, error: None, result: result.clone() };
     later!(ends, fixture, START + 9);
-    say(ends, &[StatusChange::Ended { attempts: 1, ending }]);
+    say(ends, &[StatusChange::ended(1, ending)]);
     let expected = Status {
         state: State::Succeeded,
         progress: 100,
@@ -231,7 +231,7 @@ pub fn texts_of_every_kind_and_of_the_longest_length_are_kept(fixture: &Fixture)
     let result = format!("\"{}\"", "x".repeat(MOST_RESULT - 2));
     let error = format!("{}\u{1F980}'\"\\\r\n{}", "ü".repeat(100), "e".repeat(MOST_ERROR));
     let ending = Ending { state: State::Failed, error: Some(error.clone()), result: Some(result.clone()) };
-    say(stores, &[running(1), StatusChange::Ended { attempts: 1, ending }]);
+    say(stores, &[running(1), StatusChange::ended(1, ending)]);
     let status = status(stores).unwrap();
     assert_eq!(status.result, Some(result));
     let kept = status.error.unwrap();

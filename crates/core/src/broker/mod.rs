@@ -19,7 +19,7 @@ pub mod tasks;
 pub use admin::{Admin, Fact, JobRow, RowValue, State};
 pub use control::WorkerControl;
 pub use idempotency::IdempotencyStore;
-pub use status::StatusStore;
+pub use status::{PushedWithStatus, StatusStore};
 
 use std::sync::Weak;
 use std::time::Duration;

@@ -78,7 +78,16 @@ pub enum StatusChange {
         attempts: u32,
         /// And how.
         ending: Ending,
+        /// Whether this reports its start too: see [`StatusUpdate::merge`].
+        with_start: bool,
     },
+}
+
+impl StatusChange {
+    /// The attempt is over; its start was reported before.
+    pub fn ended(attempts: u32, ending: Ending) -> Self {
+        Self::Ended { attempts, ending, with_start: false }
+    }
 }
 
 /// How an attempt ended.
@@ -122,7 +131,7 @@ impl Precondition {
         }
     }
 
-    /// Whether a word about attempt `attempts` may be written, where state and attempt are known. `lua/note.lua` repeats this.
+    /// Whether a word about attempt `attempts` may be written, where state and attempt are known. `lua/update.lua` of the Redis driver repeats this.
     pub fn admits(self, known: Option<(State, u32)>, attempts: u32) -> bool {
         let Some((state, last)) = known else {
             return match self {
@@ -194,6 +203,12 @@ impl FieldPatch {
         self
     }
 
+    /// What the start of that attempt would have changed, and this does not.
+    fn after_a_start(mut self) -> Self {
+        self.set.insert(0, ("progress", "0".to_owned()));
+        self.stamping("started_at").dropping(&["message"])
+    }
+
     /// Changes stored fields at `now`, in milliseconds.
     pub fn apply(&self, fields: &mut StatusFields, now: i64) {
         for name in &self.dropped {
@@ -212,6 +227,22 @@ impl StatusUpdate {
     /// Whether a job with this id can have a status. Others write ids of any kind.
     pub fn can_be_about(id: &str) -> bool {
         !id.is_empty() && id.len() <= MOST_KEY && !id.chars().any(char::is_control)
+    }
+
+    /// Takes in the update that follows, when one update says both. Returns it otherwise.
+    pub fn merge(&mut self, next: Self) -> Option<Self> {
+        if self.id != next.id || self.attempts() != next.attempts() {
+            return Some(next);
+        }
+        match (&self.change, next.change) {
+            // A handler may report its progress a million times.
+            (StatusChange::Progress { .. }, change @ StatusChange::Progress { .. }) => *self = Self { change, ..next },
+            (StatusChange::Running { .. }, StatusChange::Ended { attempts, ending, .. }) => {
+                *self = Self { change: StatusChange::Ended { attempts, ending, with_start: true }, ..next };
+            }
+            (_, change) => return Some(Self { change, ..next }),
+        }
+        None
     }
 
     /// When this is later than what is known.
@@ -257,7 +288,8 @@ impl StatusUpdate {
                 .attempts(attempts.saturating_sub(1))
                 .progress(0)
                 .dropping(&["message", "started_at"]),
-            StatusChange::Ended { attempts, ending } => self.ended(*attempts, ending),
+            StatusChange::Ended { attempts, ending, with_start: false } => self.ended(*attempts, ending),
+            StatusChange::Ended { attempts, ending, with_start: true } => self.ended(*attempts, ending).after_a_start(),
         }
     }
 
@@ -287,7 +319,7 @@ mod tests {
     }
 
     fn ended(attempts: u32, state: State) -> StatusChange {
-        StatusChange::Ended { attempts, ending: Ending { state, error: None, result: None } }
+        StatusChange::ended(attempts, Ending { state, error: None, result: None })
     }
 
     /// A status after these words, said one second apart.
@@ -303,6 +335,41 @@ mod tests {
             }
         }
         fields.and_then(|fields| Status::of("x", &fields))
+    }
+
+    #[test]
+    fn a_start_and_an_end_in_one_update_say_what_the_two_say() {
+        let before = [vec![], vec![Queued], vec![Queued, Running { attempts: 1 }, ended(1, Retrying)]];
+        for (attempts, before) in [1, 1, 2].into_iter().zip(before) {
+            for state in [Succeeded, Failed, Expired, Retrying] {
+                let mut merged = note(Running { attempts });
+                assert_eq!(merged.merge(note(ended(attempts, state))), None);
+                let one = after(&[&before[..], &[merged.change]].concat()).unwrap();
+                let two = after(&[&before[..], &[Running { attempts }, ended(attempts, state)]].concat()).unwrap();
+                // The second one was said a second later.
+                let seconds = |at: Option<i64>| at.map(|_| ());
+                assert_eq!((one.state, one.attempts, one.progress), (two.state, two.attempts, two.progress));
+                assert_eq!((&one.message, &one.error, &one.result), (&two.message, &two.error, &two.result));
+                assert_eq!(
+                    (seconds(one.started_at), seconds(one.finished_at)),
+                    (seconds(two.started_at), seconds(two.finished_at))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_follows_in_the_same_attempt_is_merged() {
+        let progress = |percent| StatusChange::Progress { attempts: 1, percent, message: None };
+        let mut last = note(progress(1));
+        assert_eq!(last.merge(note(progress(2))), None);
+        assert_eq!(last, note(progress(2)));
+        let mut running = note(Running { attempts: 1 });
+        let others = [note(ended(2, Succeeded)), StatusUpdate { id: "y".into(), ..note(ended(1, Succeeded)) }, note(progress(3))];
+        for other in others {
+            assert_eq!(running.merge(other.clone()), Some(other));
+        }
+        assert_eq!(last.merge(note(ended(1, Succeeded))), Some(note(ended(1, Succeeded))), "its message stays");
     }
 
     fn state_after(said: &[StatusChange]) -> (State, u32) {
@@ -366,10 +433,8 @@ mod tests {
 
     #[test]
     fn an_error_stays_until_the_job_succeeds_and_a_result_until_the_next_attempt() {
-        let failed = |state| StatusChange::Ended {
-            attempts: 1,
-            ending: Ending { state, error: Some("e".repeat(MOST_ERROR + 1)), result: Some("1".into()) },
-        };
+        let failed =
+            |state| StatusChange::ended(1, Ending { state, error: Some("e".repeat(MOST_ERROR + 1)), result: Some("1".into()) });
         let retrying = after(&[failed(Retrying), Running { attempts: 2 }]).unwrap();
         assert_eq!((retrying.error.unwrap().len(), retrying.result), (MOST_ERROR, None));
         assert_eq!(after(&[failed(Failed)]).unwrap().result.as_deref(), Some("1"));

@@ -1,54 +1,74 @@
--- Updates the status of one job, if the update is later than what is known.
+-- Updates statuses of jobs, each if the update is later than what is known.
 --
--- KEYS   1 hash of the status
--- ARGV   1 now in milliseconds, "" for the server's clock; 2 precondition: new, untouched, again, later, during, end;
---        3 the attempt it is about; 4 seconds until the status expires; 5 "1" removes the status; 6 how many fields get the
---        present time, 7 how many are removed; then the names of both, and names and values of the others
--- answer 1 written, 0 it came too late
+-- KEYS   for each update the hash of its status; the same one may come several times
+-- ARGV   1 now in milliseconds, "" for the server's clock; then for each update: precondition: new, untouched, again, later,
+--        during, end; the attempt it is about; seconds until the status expires; "1" removes the status; how many fields get the
+--        present time, how many are removed, how many get a value; then the names of the first, those of the second, names and
+--        values of the third
+-- answer how many were written; the others came too late
 
-local key, rule, attempts, ttl = KEYS[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = tonumber(ARGV[1])
-if not now then
+local own_clock = not now
+if own_clock then
   local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
-
-local known = redis.call('HMGET', key, 'state', 'attempts', 'expires_at')
-local state, last = known[1], tonumber(known[2] or '') or 0
-if state and (tonumber(known[3] or '') or 0) <= now then
-  redis.call('DEL', key)
-  state = false
-end
+local text = string.format('%.0f', now)
 
 -- As Precondition::admits in crates/core/src/status/update.rs.
 local admits = {
-  new = function() return not state end,
-  untouched = function() return state == 'queued' and last == 0 end,
-  again = function() return not state or state == 'failed' or state == 'expired' end,
-  later = function() return not state or attempts > last end,
-  during = function() return state == 'running' and attempts == last end,
-  ['end'] = function() return not state or attempts > last or (attempts == last and state == 'running') end,
+  new = function(state) return not state end,
+  untouched = function(state, last) return state == 'queued' and last == 0 end,
+  again = function(state) return not state or state == 'failed' or state == 'expired' end,
+  later = function(state, last, attempts) return not state or attempts > last end,
+  during = function(state, last, attempts) return state == 'running' and attempts == last end,
+  ['end'] = function(state, last, attempts)
+    return not state or attempts > last or (attempts == last and state == 'running')
+  end,
 }
-if not admits[rule]() then return 0 end
-if ARGV[5] == '1' then
-  redis.call('DEL', key)
-  return 1
+
+-- What is known, unless it expired. By its own clock the server removes that itself.
+local function known(key, rule)
+  if own_clock and rule == 'new' then
+    return redis.call('EXISTS', key) == 1, 0
+  end
+  local fields = redis.call('HMGET', key, 'state', 'attempts', 'expires_at')
+  local state = fields[1]
+  if state and not own_clock and (tonumber(fields[3] or '') or 0) <= now then
+    redis.call('DEL', key)
+    state = false
+  end
+  return state, tonumber(fields[2] or '') or 0
 end
 
-local text = string.format('%.0f', now)
-local LEADING = 7
-local stamped, dropped = tonumber(ARGV[6]), tonumber(ARGV[7])
-if dropped > 0 then
-  redis.call('HDEL', key, unpack(ARGV, LEADING + stamped + 1, LEADING + stamped + dropped))
+local LEADING = 7 -- arguments of an update before its fields
+local written, at = 0, 2
+for index = 1, #KEYS do
+  local key, rule, attempts, ttl = KEYS[index], ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local stamped, dropped, set = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
+  local removes, first = ARGV[at + 3] == '1', at + LEADING
+  local state, last = known(key, rule)
+  if admits[rule](state, last, attempts) then
+    written = written + 1
+    if removes then
+      redis.call('DEL', key)
+    else
+      -- What is not known has no fields to remove.
+      if state and dropped > 0 then
+        redis.call('HDEL', key, unpack(ARGV, first + stamped, first + stamped + dropped - 1))
+      end
+      local fields = { 'updated_at', text, 'expires_at', string.format('%.0f', now + ttl * 1000) }
+      for field = first, first + stamped - 1 do
+        fields[#fields + 1] = ARGV[field]
+        fields[#fields + 1] = text
+      end
+      for field = first + stamped + dropped, first + stamped + dropped + 2 * set - 1 do
+        fields[#fields + 1] = ARGV[field]
+      end
+      redis.call('HSET', key, unpack(fields))
+      redis.call('PEXPIRE', key, string.format('%.0f', ttl * 1000))
+    end
+  end
+  at = first + stamped + dropped + 2 * set
 end
-local fields = { 'updated_at', text, 'expires_at', string.format('%.0f', now + ttl * 1000) }
-for index = LEADING + 1, LEADING + stamped do
-  fields[#fields + 1] = ARGV[index]
-  fields[#fields + 1] = text
-end
-for index = LEADING + stamped + dropped + 1, #ARGV do
-  fields[#fields + 1] = ARGV[index]
-end
-redis.call('HSET', key, unpack(fields))
-redis.call('PEXPIRE', key, string.format('%.0f', ttl * 1000))
-return 1
+return written

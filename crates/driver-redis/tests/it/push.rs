@@ -1,7 +1,8 @@
 //! Storing jobs, against a real server.
 
 use ferry_core::job::{Due, NewJob};
-use ferry_core::{Broker, ErrorKind};
+use ferry_core::status::{JobRef, State, StatusChange, StatusUpdate};
+use ferry_core::{Broker, ErrorKind, StatusStore};
 use ferry_driver_redis::Settings;
 
 use crate::support::{DELAYED, NOW, READY, Server, body, q, queue};
@@ -82,4 +83,61 @@ fn an_error_in_the_middle_says_how_many_were_stored() {
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(error.to_string().contains("2 of 4 jobs were stored"), "{error}");
     assert_eq!(server.inspect().list(READY), ["a", "b"]);
+}
+
+fn queued(id: &str) -> StatusUpdate {
+    let job = JobRef { job: "J".into(), queue: "q".into(), connection: "c".into() };
+    StatusUpdate { id: id.into(), job, change: StatusChange::Queued, ttl: 60 }
+}
+
+fn commands_so_far(server: &Server) -> u64 {
+    let stats: String = server.inspect().run(&["INFO", "commandstats"]);
+    let calls = |line: &str| line.split_once("calls=").and_then(|(_, rest)| rest.split(',').next()?.parse::<u64>().ok());
+    stats.lines().filter(|line| line.starts_with("cmdstat_rpush") || line.starts_with("cmdstat_eval")).filter_map(calls).sum()
+}
+
+#[test]
+fn jobs_and_their_statuses_are_stored_in_one_write_for_many() {
+    let server = Server::start();
+    let broker = server.broker();
+    for (count, commands) in [(1_usize, 2), (120, 4)] {
+        let updates: Vec<StatusUpdate> = (0..count).map(|number| queued(&format!("{count}-{number}"))).collect();
+        let jobs: Vec<NewJob<'_>> = (0..count).map(|_| NewJob::ready(&b"x"[..])).collect();
+        // The script is known to the server after the first time.
+        broker.update(&[queued("another")]).unwrap();
+        let before = commands_so_far(&server);
+        let both = broker.update_and_push(&updates, &q(), &jobs).unwrap();
+        assert_eq!((both.updated.is_ok(), both.pushed.unwrap()), (true, count as u64));
+        assert_eq!(commands_so_far(&server) - before, commands);
+        let last = broker.find(&updates[count - 1].id).unwrap().unwrap();
+        assert_eq!((last.state, last.job.as_str(), last.queued_at), (State::Queued, "J", Some(NOW * 1000)));
+    }
+    assert_eq!(server.inspect().list(READY).len(), 121);
+    assert!(broker.update_and_push(&[], &q(), &[NewJob::ready(&b"x"[..])]).is_none(), "one update for each job");
+}
+
+#[test]
+fn delayed_jobs_have_their_statuses_in_the_same_write_and_an_unknown_script_is_sent_again() {
+    let server = Server::start();
+    let broker = server.broker();
+    for id in ["a", "b"] {
+        server.inspect().run::<()>(&["SCRIPT", "FLUSH"]);
+        let both = broker.update_and_push(&[queued(id)], &q(), &[NewJob::due(id.as_bytes(), Due::After(5))]).unwrap();
+        assert_eq!((both.updated.is_ok(), both.pushed.unwrap()), (true, 1));
+        assert_eq!(broker.find(id).unwrap().unwrap().state, State::Queued);
+    }
+    assert_eq!(server.inspect().set(DELAYED), [("a".to_owned(), NOW + 5), ("b".to_owned(), NOW + 5)]);
+}
+
+#[test]
+fn a_server_that_refuses_the_job_says_so_beside_the_status() {
+    let server = Server::start();
+    let broker = server.broker();
+    server.inspect().run::<()>(&["SET", READY, "a string"]);
+    let both = broker.update_and_push(&[queued("a")], &q(), &[NewJob::ready(&b"x"[..])]).unwrap();
+    assert!(both.updated.is_ok());
+    assert_eq!(both.pushed.unwrap_err().kind(), ErrorKind::Refused);
+    server.inspect().run::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let both = broker.update_and_push(&[queued("b")], &queue("other"), &[NewJob::ready(&b"x"[..])]).unwrap();
+    assert!(both.updated.is_err() && both.pushed.is_err());
 }
