@@ -9,6 +9,7 @@
 //! | `lua/*.lua`, `script` | the atomic steps, and how they are run |
 //! | `family_check`, `clock_skew` | whether a family that nobody configured, and the clocks, fit what is on the server |
 //! | `receipt` | the bytes that find a reservation again |
+//! | `packing` | commands of the hot path as bytes |
 //! | `link`, `silence`, `wait_limits` | a connection that is opened again after it broke; a server that does not answer |
 //! | `transport`, `reply`, `refusal` | the socket, what the server answers, and what its errors mean |
 //!
@@ -22,6 +23,7 @@ mod failed;
 mod family_check;
 mod idempotency;
 mod link;
+mod packing;
 mod push;
 mod receipt;
 mod refusal;

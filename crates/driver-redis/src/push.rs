@@ -10,6 +10,7 @@ use ferry_core::{Error, QueueName, Result};
 
 use crate::RedisBroker;
 use crate::link::{Effect, RedisRequest};
+use crate::packing;
 use crate::script::{self, Call, Operation};
 use crate::status::status_keys;
 
@@ -45,13 +46,12 @@ pub fn push_with_status(
     let (mut updated, mut stored) = (Ok(()), 0);
     for run in runs(jobs) {
         let keys = status_keys(&updates[stored..stored + run.len()]);
-        let mut operations: Vec<Operation<'_>> =
-            broker.update_calls(&updates[stored..stored + run.len()], &keys).map(Operation::Call).collect();
+        let mut operations = broker.queued_operations(&updates[stored..stored + run.len()], &keys);
         let keys = broker.keys(queue);
         operations.push(push_operation(broker, &keys, run));
         let doubt = if jobs.len() == 1 { ONE_IN_DOUBT.to_owned() } else { many_in_doubt(run) };
         let answered = script::exchange(&broker.push, &operations, Effect::Once, &doubt).and_then(|mut answers| {
-            let of_push = answers.split_off(operations.len() - 1);
+            let of_push = answers.split_off(answers.len() - 1);
             updated = std::mem::replace(&mut updated, Ok(())).and(broker.push.accepted(answers).map(drop));
             broker.push.accepted(of_push)
         });
@@ -69,8 +69,8 @@ pub fn push_with_status(
 fn push_run(broker: &RedisBroker, queue: &QueueName, run: &[NewJob<'_>], doubt: &str) -> Result<()> {
     let keys = broker.keys(queue);
     let stored = match push_operation(broker, &keys, run) {
-        Operation::Packed(bytes) => {
-            broker.push.query(&RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Once, doubt }).map(drop)
+        Operation::Packed { commands, replies } => {
+            broker.push.query(&RedisRequest { bytes: &commands, replies, effect: Effect::Once, doubt }).map(drop)
         }
         operation => script::run_operations(&broker.push, &[operation], Effect::Once, doubt).map(drop),
     };
@@ -96,7 +96,8 @@ fn push_operation<'a>(broker: &RedisBroker, keys: &'a RedisKeys, run: &'a [NewJo
             ListEnd::Left => b"RPUSH",
             ListEnd::Right => b"LPUSH",
         };
-        return Operation::Packed(pack_push(command, keys.ready.as_bytes(), run.iter().map(|job| &*job.payload)));
+        let commands = pack_push(command, keys.ready.as_bytes(), run.iter().map(|job| &*job.payload));
+        return Operation::Packed { commands, replies: 1 };
     }
     let mut args = vec![broker.now_argument()];
     for job in run {
@@ -141,34 +142,11 @@ fn counted(error: Error, stored: usize, all: usize) -> Error {
 fn pack_push<'a>(command: &[u8], key: &[u8], payloads: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
     let bytes: usize = payloads.clone().map(|payload| payload.len() + 16).sum();
     let mut out = Vec::with_capacity(bytes + key.len() + 48);
-    header(&mut out, b'*', payloads.len() + 2);
-    bulk(&mut out, command);
-    bulk(&mut out, key);
-    payloads.for_each(|payload| bulk(&mut out, payload));
+    packing::begin(&mut out, payloads.len() + 2);
+    packing::word(&mut out, command);
+    packing::word(&mut out, key);
+    payloads.for_each(|payload| packing::word(&mut out, payload));
     out
-}
-
-fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
-    header(out, b'$', bytes.len());
-    out.extend_from_slice(bytes);
-    out.extend_from_slice(b"\r\n");
-}
-
-fn header(out: &mut Vec<u8>, sign: u8, mut number: usize) {
-    let mut digits = [0; 20];
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        // One decimal digit always fits a byte.
-        digits[first] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.push(sign);
-    out.extend_from_slice(&digits[first..]);
-    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

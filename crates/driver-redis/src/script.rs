@@ -7,6 +7,7 @@ use once_cell::sync::Lazy;
 use redis::{ServerErrorKind, Value, cmd};
 
 use crate::link::{Effect, RedisLink, RedisRequest};
+use crate::packing;
 
 /// A script and its hash.
 pub struct Script {
@@ -77,15 +78,21 @@ pub enum Operation<'a> {
         /// The second argument of each command.
         args: Vec<Cow<'a, [u8]>>,
     },
-    /// One packed command, one answer.
-    Packed(Vec<u8>),
+    /// Packed commands, an answer for each.
+    Packed {
+        /// Their bytes.
+        commands: Vec<u8>,
+        /// How many they are.
+        replies: usize,
+    },
 }
 
 impl Operation<'_> {
     /// How many answers it has.
     pub fn replies(&self) -> usize {
         match self {
-            Self::Call(_) | Self::Packed(_) => 1,
+            Self::Call(_) => 1,
+            Self::Packed { replies, .. } => *replies,
             Self::Each { args, .. } => args.len(),
         }
     }
@@ -93,21 +100,11 @@ impl Operation<'_> {
     fn pack_into(&self, out: &mut Vec<u8>) {
         match self {
             Self::Call(call) => call.pack_into(out, "EVALSHA", &call.script.sha),
-            Self::Packed(command) => out.extend_from_slice(command),
-            Self::Each { command, key, args } => args.iter().for_each(|arg| pack([command.as_bytes(), key.as_bytes(), arg], out)),
+            Self::Packed { commands, .. } => out.extend_from_slice(commands),
+            Self::Each { command, key, args } => {
+                args.iter().for_each(|arg| packing::command(out, &[command.as_bytes(), key.as_bytes(), arg]));
+            }
         }
-    }
-}
-
-/// Packs a short command. redis-rs's `Cmd` would copy its arguments once more.
-fn pack(words: [&[u8]; 3], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"*3\r\n");
-    for word in words {
-        out.push(b'$');
-        out.extend_from_slice(word.len().to_string().as_bytes());
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(word);
-        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -150,7 +147,7 @@ fn unknown_scripts<'s, 'a>(operations: &'s [Operation<'a>], values: &[Value]) ->
     for operation in operations {
         match operation {
             Operation::Call(call) if is_unknown_script(&values[index]) => unknown.push((index, call)),
-            Operation::Call(_) | Operation::Each { .. } | Operation::Packed(_) => {}
+            Operation::Call(_) | Operation::Each { .. } | Operation::Packed { .. } => {}
         }
         index += operation.replies();
     }

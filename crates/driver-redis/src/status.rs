@@ -5,15 +5,16 @@
 use std::borrow::Cow;
 
 use ferry_core::broker::PushedWithStatus;
-use ferry_core::status::{Status, StatusFields, StatusUpdate};
+use ferry_core::status::{JobRef, State, Status, StatusChange, StatusFields, StatusUpdate};
 use ferry_core::{NewJob, QueueName, Result, StatusStore};
-use redis::cmd;
+use redis::{Value, cmd};
 
 use crate::RedisBroker;
 use crate::link::Effect;
+use crate::packing;
 use crate::push;
-use crate::reply::{pairs, text};
-use crate::script::{self, Call};
+use crate::reply::{integer, pairs, text};
+use crate::script::{self, Call, Operation};
 
 const IN_DOUBT: &str = "the statuses may or may not be written";
 
@@ -46,9 +47,15 @@ impl StatusStore for RedisBroker {
 
     fn find(&self, id: &str) -> Result<Option<Status>> {
         // Without a fixed now the key itself expires in time.
-        let fields = self.status.read(&[cmd("HGETALL").arg(status_key(id)).clone()])?.pop().and_then(pairs);
-        let fields: StatusFields =
+        let key = status_key(id);
+        let commands = [cmd("HGETALL").arg(&key).clone(), cmd("PTTL").arg(&key).clone(), cmd("TIME")];
+        let mut answers = self.status.read(&commands)?.into_iter();
+        let (fields, left, time) = (answers.next().and_then(pairs), answers.next().and_then(integer), answers.next());
+        let mut fields: StatusFields =
             fields.ok_or_else(|| self.unexpected_answer())?.into_iter().map(|(n, v)| (text(n), text(v))).collect();
+        if let (Some(left), Some(now)) = (left, time.and_then(milliseconds)) {
+            fill_queued_at(&mut fields, now + left);
+        }
         let expires = fields.get("expires_at").and_then(|expires| expires.parse::<i64>().ok()).unwrap_or_default();
         let gone = self.settings.now.is_some_and(|now| expires <= now * 1000);
         Ok(if gone { None } else { Status::of(id, &fields) })
@@ -56,6 +63,18 @@ impl StatusStore for RedisBroker {
 }
 
 impl RedisBroker {
+    /// What writes `updates`, whose keys are `keys`, before their jobs are pushed. Nothing can be known of a job with a new id, so that takes
+    /// no script, which would cost the server three times as much.
+    pub fn queued_operations<'a>(&self, updates: &'a [StatusUpdate], keys: &'a [String]) -> Vec<Operation<'a>> {
+        let are_new = updates.iter().all(|update| update.change == StatusChange::Queued);
+        if self.settings.now.is_some() || !are_new {
+            return self.update_calls(updates, keys).map(Operation::Call).collect();
+        }
+        let mut commands = Vec::with_capacity(updates.len() * 256);
+        updates.iter().zip(keys).for_each(|(update, key)| pack_queued(update, key, &mut commands));
+        vec![Operation::Packed { commands, replies: 2 * updates.len() }]
+    }
+
     /// Calls that apply `updates`, whose keys are `keys`.
     pub fn update_calls<'a>(&self, updates: &'a [StatusUpdate], keys: &'a [String]) -> impl Iterator<Item = Call<'a>> {
         let parts = updates.chunks(SCRIPT_UPDATES).zip(keys.chunks(SCRIPT_UPDATES));
@@ -65,6 +84,33 @@ impl RedisBroker {
             Call { script: &script::UPDATE, keys: keys.iter().map(String::as_str).collect(), args }
         })
     }
+}
+
+fn pack_queued(update: &StatusUpdate, key: &str, commands: &mut Vec<u8>) {
+    let JobRef { job, queue, connection } = &update.job;
+    let (ttl, milliseconds) = (update.ttl.to_string(), (u64::from(update.ttl) * 1000).to_string());
+    let fields = ["state", State::Queued.name(), "job", job, "queue", queue, "connection", connection, "ttl", &ttl];
+    packing::begin(commands, fields.len() + 2);
+    [&["HSET", key][..], &fields].concat().iter().for_each(|word| packing::word(commands, word.as_bytes()));
+    packing::command(commands, &[b"PEXPIRE", key.as_bytes(), milliseconds.as_bytes()]);
+}
+
+/// What was queued with its job has no times of its own. The key goes `ttl` seconds after it was written, by the clock of the server.
+fn fill_queued_at(fields: &mut StatusFields, expires: i64) {
+    let ttl = fields.get("ttl").and_then(|ttl| ttl.parse::<i64>().ok());
+    if let Some(ttl) = ttl.filter(|_| !fields.contains_key("queued_at")) {
+        let queued_at = (expires - ttl * 1000).to_string();
+        fields.entry("updated_at".to_owned()).or_insert_with(|| queued_at.clone());
+        fields.insert("queued_at".to_owned(), queued_at);
+    }
+}
+
+/// The answer of `TIME`, in milliseconds.
+fn milliseconds(time: Value) -> Option<i64> {
+    let Value::Array(parts) = time else { return None };
+    let mut parts =
+        parts.into_iter().map(|part| if let Value::BulkString(part) = part { text(part).parse::<i64>().ok() } else { None });
+    Some(parts.next()?? * 1000 + parts.next()?? / 1000)
 }
 
 fn push_arguments<'a>(update: &StatusUpdate, args: &mut Vec<Cow<'a, [u8]>>) {

@@ -27,18 +27,22 @@ local admits = {
   end,
 }
 
--- What is known, unless it expired. By its own clock the server removes that itself.
+-- State, attempts, and when it was queued unless that is written, of what is known and did not expire. By its own clock the server removes
+-- that itself.
 local function known(key, rule)
   if own_clock and rule == 'new' then
     return redis.call('EXISTS', key) == 1, 0
   end
-  local fields = redis.call('HMGET', key, 'state', 'attempts', 'expires_at')
-  local state = fields[1]
-  if state and not own_clock and (tonumber(fields[3] or '') or 0) <= now then
+  local state, last, queued_at, ttl, expires_at = unpack(redis.call('HMGET', key, 'state', 'attempts', 'queued_at', 'ttl', 'expires_at'))
+  if state and not own_clock and (tonumber(expires_at or '') or 0) <= now then
     redis.call('DEL', key)
     state = false
   end
-  return state, tonumber(fields[2] or '') or 0
+  local queued = nil
+  if state and not queued_at and ttl then
+    queued = string.format('%.0f', now + redis.call('PTTL', key) - ttl * 1000)
+  end
+  return state, tonumber(last or '') or 0, queued
 end
 
 local LEADING = 7 -- arguments of an update before its fields
@@ -47,17 +51,24 @@ for index = 1, #KEYS do
   local key, rule, attempts, ttl = KEYS[index], ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local stamped, dropped, set = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
   local removes, first = ARGV[at + 3] == '1', at + LEADING
-  local state, last = known(key, rule)
+  local state, last, queued = known(key, rule)
   if admits[rule](state, last, attempts) then
     written = written + 1
     if removes then
       redis.call('DEL', key)
     else
-      -- What is not known has no fields to remove.
-      if state and dropped > 0 then
+      -- What was never attempted has no fields to remove.
+      if state and last > 0 and dropped > 0 then
         redis.call('HDEL', key, unpack(ARGV, first + stamped, first + stamped + dropped - 1))
       end
-      local fields = { 'updated_at', text, 'expires_at', string.format('%.0f', now + ttl * 1000) }
+      local fields = { 'updated_at', text }
+      if not own_clock then
+        fields[3], fields[4] = 'expires_at', string.format('%.0f', now + ttl * 1000)
+      end
+      if queued then
+        fields[#fields + 1] = 'queued_at'
+        fields[#fields + 1] = queued
+      end
       for field = first, first + stamped - 1 do
         fields[#fields + 1] = ARGV[field]
         fields[#fields + 1] = text

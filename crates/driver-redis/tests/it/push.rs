@@ -141,3 +141,31 @@ fn a_server_that_refuses_the_job_says_so_beside_the_status() {
     let both = broker.update_and_push(&[queued("b")], &queue("other"), &[NewJob::ready(&b"x"[..])]).unwrap();
     assert!(both.updated.is_err() && both.pushed.is_err());
 }
+
+#[test]
+fn by_the_servers_clock_statuses_are_plain_commands_and_keep_when_they_were_queued() {
+    let server = Server::start();
+    let broker = server.broker_with(Settings::default());
+    let now = || {
+        let (second, micros): (i64, i64) = server.inspect().run(&["TIME"]);
+        second * 1000 + micros / 1000
+    };
+    let before = now();
+    let both = broker.update_and_push(&[queued("a"), queued("b")], &q(), &[NewJob::ready(&b"x"[..]), NewJob::ready(&b"y"[..])]);
+    assert_eq!(both.unwrap().pushed.unwrap(), 2);
+    let after = now();
+    assert_eq!(commands_so_far(&server), 1, "only the RPUSH");
+    let close = |at: Option<i64>| assert!(at.is_some_and(|at| (before - 2..=after + 2).contains(&at)), "{before} {at:?} {after}");
+    let status = broker.find("a").unwrap().unwrap();
+    assert_eq!((status.state, status.attempts, status.progress, status.queue.as_str()), (State::Queued, 0, 0, "q"));
+    close(status.queued_at);
+    close(Some(status.updated_at));
+
+    let running = StatusUpdate { change: StatusChange::Running { attempts: 1 }, ttl: 600, ..queued("a") };
+    let back = StatusUpdate { change: StatusChange::TakenBack, ..queued("b") };
+    broker.update(&[running, back]).unwrap();
+    let status = broker.find("a").unwrap().unwrap();
+    assert_eq!((status.state, status.attempts), (State::Running, 1));
+    close(status.queued_at);
+    assert_eq!(broker.find("b").unwrap(), None);
+}
