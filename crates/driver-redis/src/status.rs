@@ -5,15 +5,16 @@
 use std::borrow::Cow;
 
 use ferry_core::broker::PushedWithStatus;
-use ferry_core::status::{JobRef, State, Status, StatusChange, StatusFields, StatusUpdate};
+use ferry_core::status::{FieldPatch, JobRef, State, Status, StatusChange, StatusFields, StatusUpdate};
 use ferry_core::{NewJob, QueueName, Result, StatusStore};
 use redis::{Value, cmd};
+use serde_json::json;
 
 use crate::RedisBroker;
 use crate::link::Effect;
 use crate::packing;
 use crate::push;
-use crate::reply::{integer, pairs, text};
+use crate::reply::{self, bulks, integer, pairs, text};
 use crate::script::{self, Call, Operation};
 
 const IN_DOUBT: &str = "the statuses may or may not be written";
@@ -80,7 +81,7 @@ impl RedisBroker {
         let parts = updates.chunks(SCRIPT_UPDATES).zip(keys.chunks(SCRIPT_UPDATES));
         parts.map(|(updates, keys)| {
             let mut args = vec![self.now_ms_argument()];
-            updates.iter().for_each(|update| push_arguments(update, &mut args));
+            args.extend(updates.iter().map(argument));
             Call { script: &script::UPDATE, keys: keys.iter().map(String::as_str).collect(), args }
         })
     }
@@ -107,28 +108,17 @@ fn fill_queued_at(fields: &mut StatusFields, expires: i64) {
 
 /// The answer of `TIME`, in milliseconds.
 fn milliseconds(time: Value) -> Option<i64> {
-    let Value::Array(parts) = time else { return None };
-    let mut parts =
-        parts.into_iter().map(|part| if let Value::BulkString(part) = part { text(part).parse::<i64>().ok() } else { None });
-    Some(parts.next()?? * 1000 + parts.next()?? / 1000)
+    let parts = bulks(time)?;
+    Some(reply::number(parts.first()?) * 1000 + reply::number(parts.get(1)?) / 1000)
 }
 
-fn push_arguments<'a>(update: &StatusUpdate, args: &mut Vec<Cow<'a, [u8]>>) {
-    let patch = update.patch();
-    let count = |length: usize| Cow::Owned(length.to_string().into_bytes());
-    args.extend([
-        Cow::Borrowed(update.precondition().name().as_bytes()),
-        number(update.attempts()),
-        number(update.ttl),
-        Cow::Borrowed(if patch.removes { &b"1"[..] } else { b"0" }),
-        count(patch.stamped.len()),
-        count(patch.dropped.len()),
-        count(patch.set.len()),
-    ]);
-    args.extend(patch.stamped.iter().chain(&patch.dropped).map(|name| Cow::Borrowed(name.as_bytes())));
-    for (name, value) in patch.set {
-        args.extend([Cow::Borrowed(name.as_bytes()), Cow::Owned(value.into_bytes())]);
-    }
+/// An update as the script reads it, in one argument.
+fn argument(update: &StatusUpdate) -> Cow<'static, [u8]> {
+    let FieldPatch { removes, set, stamped, dropped } = update.patch();
+    let set: Vec<&str> = set.iter().flat_map(|(name, value)| [*name, value.as_str()]).collect();
+    let rule = update.precondition().name();
+    let text = json!([rule, update.attempts(), update.ttl, removes, stamped, dropped, set]).to_string();
+    Cow::Owned(text.into_bytes())
 }
 
 /// An argument of a script.

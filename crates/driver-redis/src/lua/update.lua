@@ -1,10 +1,9 @@
 -- Updates statuses of jobs, each if the update is later than what is known.
 --
 -- KEYS   for each update the hash of its status; the same one may come several times
--- ARGV   1 now in milliseconds, "" for the server's clock; then for each update: precondition: new, untouched, again, later,
---        during, end; the attempt it is about; seconds until the status expires; "1" removes the status; how many fields get the
---        present time, how many are removed, how many get a value; then the names of the first, those of the second, names and
---        values of the third
+-- ARGV   1 now in milliseconds, "" for the server's clock; then each update as a JSON array: precondition (new, untouched, again,
+--        later, during, end), the attempt it is about, seconds until the status expires, whether it removes the status, names
+--        of fields that get the present time, names of fields that are removed, names and values of the others
 -- answer how many were written; the others came too late
 
 local now = tonumber(ARGV[1])
@@ -45,12 +44,10 @@ local function known(key, rule)
   return state, tonumber(last or '') or 0, queued
 end
 
-local LEADING = 7 -- arguments of an update before its fields
-local written, at = 0, 2
+local written = 0
 for index = 1, #KEYS do
-  local key, rule, attempts, ttl = KEYS[index], ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local stamped, dropped, set = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
-  local removes, first = ARGV[at + 3] == '1', at + LEADING
+  local key = KEYS[index]
+  local rule, attempts, ttl, removes, stamped, dropped, fields = unpack(cjson.decode(ARGV[index + 1]))
   local state, last, queued = known(key, rule)
   if admits[rule](state, last, attempts) then
     written = written + 1
@@ -58,28 +55,26 @@ for index = 1, #KEYS do
       redis.call('DEL', key)
     else
       -- What was never attempted has no fields to remove.
-      if state and last > 0 and dropped > 0 then
-        redis.call('HDEL', key, unpack(ARGV, first + stamped, first + stamped + dropped - 1))
+      if state and last > 0 and #dropped > 0 then
+        redis.call('HDEL', key, unpack(dropped))
       end
-      local fields = { 'updated_at', text }
+      local count = #fields
+      fields[count + 1], fields[count + 2] = 'updated_at', text
+      for _, name in ipairs(stamped) do
+        fields[#fields + 1] = name
+        fields[#fields + 1] = text
+      end
       if not own_clock then
-        fields[3], fields[4] = 'expires_at', string.format('%.0f', now + ttl * 1000)
+        fields[#fields + 1] = 'expires_at'
+        fields[#fields + 1] = string.format('%.0f', now + ttl * 1000)
       end
       if queued then
         fields[#fields + 1] = 'queued_at'
         fields[#fields + 1] = queued
       end
-      for field = first, first + stamped - 1 do
-        fields[#fields + 1] = ARGV[field]
-        fields[#fields + 1] = text
-      end
-      for field = first + stamped + dropped, first + stamped + dropped + 2 * set - 1 do
-        fields[#fields + 1] = ARGV[field]
-      end
       redis.call('HSET', key, unpack(fields))
       redis.call('PEXPIRE', key, string.format('%.0f', ttl * 1000))
     end
   end
-  at = first + stamped + dropped + 2 * set
 end
 return written
