@@ -21,6 +21,8 @@ same('other types stay', ['type' => 'redis', 'host' => 'r'], $of(['type' => 'red
 same('an array of Laravel stays', ['driver' => 'redis', 'host' => 'r'], $of(['driver' => 'redis', 'host' => 'r']));
 $place = ['host' => 'db1', 'port' => '3307', 'username' => 'shop', 'password' => 'a,b', 'database' => 'shop'];
 same('the default database', ['type' => 'mysql', 'table' => 'tp_jobs', 'failed_table' => 'tp_failed_jobs'] + $place + ['queue' => 'q'], $of(['type' => 'ferry', 'queue' => 'q', 'table' => 'jobs', 'connection' => null]));
+same("think-queue's own connection to it, for the console", ['type' => 'mysql', 'table' => 'tp_jobs', 'failed_table' => 'tp_failed_jobs'] + $place + ['queue' => 'q'], $of(['type' => 'database', 'queue' => 'q', 'table' => 'jobs', 'connection' => null]));
+same('one that says its database itself', ['type' => 'database', 'driver' => 'mysql', 'host' => 'h'], $of(['type' => 'database', 'driver' => 'mysql', 'host' => 'h']));
 same('another one', ['type' => 'sqlite', 'table' => 'j', 'failed_table' => 'f', 'path' => '/data/q.sqlite'], $of(['type' => 'ferry', 'driver' => 'database', 'table' => 'j', 'connection' => 'lite'], ['failed' => ['table' => 'f']]));
 same('a host of its own', ['type' => 'postgres', 'host' => 'h', 'database' => 'd'], $of(['type' => 'ferry', 'driver' => 'pgsql', 'host' => 'h', 'database' => 'd']));
 

@@ -25,6 +25,13 @@ final class Settings
         return is_string($type) && (strtolower($type) === 'ferry' || is_a(ltrim($type, '\\'), Connector::class, true));
     }
 
+    /** The console looks at such a connection before anything is changed: its server is in config/database.php as well. */
+    private static function isDatabaseOfThink(mixed $connection): bool
+    {
+        $type = is_array($connection) ? $connection['type'] ?? null : null;
+        return is_string($type) && strtolower($type) === 'database' && isset($connection['table']) && !isset($connection['driver']) && !isset($connection['url']);
+    }
+
     /**
      * @param array<string, mixed> $queue config/queue.php, of any version
      * @param array<string, mixed> $databases config/database.php
@@ -37,7 +44,7 @@ final class Settings
             $queue = ['default' => self::ONLY, 'connections' => [self::ONLY => self::ofFlat($queue)]];
         }
         foreach ($queue['connections'] as $name => $connection) {
-            if (self::isOurs($connection)) {
+            if (self::isOurs($connection) || self::isDatabaseOfThink($connection)) {
                 $queue['connections'][$name] = self::converted($queue, $databases, $name) + ($family === null ? [] : ['family' => $family]);
             }
         }
