@@ -32,6 +32,12 @@ same('nothing to refuse', '', $refused(['type' => 'ferry']) . $refused(['type' =
 holds('a database that Ferry cannot use', 'type `oracle`', $refused(['type' => 'ferry', 'table' => 'jobs', 'connection' => 'ora']));
 holds('a database that is not there', 'no connection `nope`', $refused(['type' => 'ferry', 'table' => 'jobs', 'connection' => 'nope']));
 
+$sync = fn (string $name) => Settings::takenForSync(['connections' => ['a' => ['type' => 'sync'], 'laravel' => ['driver' => 'redis', 'queue' => 'q'], 'none' => ['host' => 'h']]], $name);
+same('sync that was asked for', null, $sync('a'));
+holds('a connection that is not there', 'has no connection `ferry` (it has `a`, `laravel`, `none`): think-queue takes it for `sync`', $sync('ferry'));
+holds("Laravel's array", 'no `type`, and think-queue takes it for `sync`, which has no jobs to work: write `type` in place of `driver`', $sync('laravel'));
+holds('no type', '`none` has no `type`', $sync('none'));
+
 // v1 and v2: one connection, of the older family.
 $flat = ['connector' => 'Ferry', 'expire' => null, 'default' => 'mails', 'host' => 'r'];
 same('the flat array', ['default' => 'default', 'connections' => ['default' => ['type' => 'redis', 'queue' => 'mails', 'retry_after' => 'never', 'host' => 'r', 'family' => 'think1']], 'failed' => ['type' => 'keep']], Settings::whole($flat, [], 'think1'));

@@ -72,6 +72,26 @@ final class Settings
         }
     }
 
+    /**
+     * Why think-queue v3 takes a connection for `sync`, which has no jobs to work; null when it does not.
+     *
+     * @param array<string, mixed> $queue config/queue.php
+     */
+    public static function takenForSync(array $queue, string $name): ?string
+    {
+        $connections = (array) ($queue['connections'] ?? []);
+        $connection = (array) ($connections[$name] ?? []);
+        if (isset($connection['type'])) {
+            return null;
+        }
+        $takes = 'think-queue takes it for `sync`, which has no jobs to work';
+        if ($connection === []) {
+            return "config/queue.php has no connection `$name` (it has `" . implode('`, `', array_keys($connections)) . "`): $takes";
+        }
+        $write = isset($connection['driver']) ? ': write `type` in place of `driver`' : '';
+        return "queue connection `$name` has no `type`, and $takes$write";
+    }
+
     private static function converted(array $queue, array $databases, string|int $name): array
     {
         try {
