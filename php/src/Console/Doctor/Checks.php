@@ -179,7 +179,7 @@ final class Checks
             return Finding::warn(
                 'Workers',
                 'unknown: this broker cannot store reports and flags, so `pause`, `restart` and `stop` do not work and `monitor` shows no workers',
-                'Set `control` of the connection to a Redis or SQLite connection.',
+                'Set `control` of the connection to a connection of Redis or a database.',
             );
         }
         $silent = array_filter($workers, fn ($worker) => $now - $worker['seen'] > self::SILENT);
