@@ -56,6 +56,11 @@ $ferry->run(['size', '--bootstrap=nowhere.php'])->refused('no bootstrap file', 2
 $ferry->run(['size', '--bootstrap=' . bootstrap('throw new Exception("no database");')])->refused('a bootstrap file that throws', 1, 'the bootstrap file failed: Exception: no database');
 $ferry->run(['size', '--bootstrap=' . bootstrap('no_such_function();')])->refused('a bootstrap file with a mistake', 2, 'the bootstrap file failed: Error: Call to undefined function no_such_function()');
 $ferry->run(['size', '--bootstrap='])->refused('no name', 2, '--bootstrap needs a file name');
+file_put_contents(temp_dir() . '/.rr.toml', "[jobs.pipelines.mail.config]\npassword = \"secret\"\n");
+foreach (['--config', '--bootstrap'] as $option) {
+    $size = $ferry->run(['size', "$option=.rr.toml"])->refused("a TOML as $option", 2, "is not a PHP file ($option); it looks like RoadRunner's configuration");
+    check('nothing of it is printed', !str_contains($size->out . $size->err, 'secret'), $size->out . $size->err);
+}
 foreach (['return "boot.php";' => 'string', 'return 7;' => 'int', 'return false;' => 'bool'] as $code => $type) {
     $ferry->run(['size', '--bootstrap=' . bootstrap($code)])->refused("a bootstrap file that returns $type", 2, "the bootstrap file returned a value of type $type");
 }

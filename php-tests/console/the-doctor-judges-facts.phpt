@@ -100,6 +100,8 @@ foreach ([[null, false, 'note'], [null, true, 'ok'], [[], false, 'ok'], [['A'], 
 
 $worker = fn (int $seen, string ...$queues) => ['id' => "host:1:$seen", 'seen' => $seen, 'queues' => $queues];
 $stats = ['ready' => 3, 'delayed' => 0, 'reserved' => 0, 'failed' => 0];
+same('extensions', ['ok', 'ok', 'bad'], array_map(fn ($version) => level(Checks::extension($version)), [phpversion('ferry'), '99.0.0', '0.1.9']));
+holds('an older one', 'older than the Composer package', Checks::extension('0.1.9')->means);
 same('worked', ['ok'], levels(Checks::queue('mail', $stats, [$worker(99, 'mail')], [], 100)));
 same('nobody works', ['warn'], levels(Checks::queue('mail', $stats, [$worker(99, 'other')], [], 100)));
 same('nothing to do', ['ok'], levels(Checks::queue('mail', ['ready' => 0] + $stats, [], [], 100)));

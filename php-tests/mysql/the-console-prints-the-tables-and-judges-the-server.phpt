@@ -21,6 +21,11 @@ foreach (['think1' => ['reserved', 'reserved_at', 'available_at', 'created_at'],
     $connection = new Ferry\Connection($server->dsn("family=$family"));
     same("$family: the connection takes them", [1, 1], [$connection->push('Send', 'x'), $connection->size()]);
 }
+// A client that stops at the first error has missed nothing when it runs them again, beside tables that exist.
+$statements = $ferry->run(['schema', 'mysql', '--json'])->json();
+$again = array_map(fn ($sql) => thrown(fn () => $pdo->exec($sql)), $statements);
+holds('the last one is refused', 'Duplicate key name', array_pop($again));
+same('and no other', array_fill(0, count($again), 'nothing'), $again);
 foreach (['sqlite', 'mysql'] as $database) {
     holds("$database without a connection", 'CREATE TABLE', $ferry->run(['schema', $database])->out);
 }

@@ -469,7 +469,7 @@ namespace think\queue\connector {
     {
         public array $pushed = [];
 
-        public static function __make(array $config): self
+        public static function __make(?array $config): self
         {
             return new self();
         }
@@ -496,6 +496,10 @@ namespace think\queue\connector {
         public function pop($queue = null)
         {
         }
+    }
+
+    class Sync extends Redis
+    {
     }
 }
 

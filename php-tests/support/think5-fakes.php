@@ -78,6 +78,11 @@ namespace think\console {
         {
             $this->lines[] = $line;
         }
+
+        public function fetch(): string
+        {
+            return implode('', array_map(fn ($line) => "$line\n", $this->lines));
+        }
     }
 }
 

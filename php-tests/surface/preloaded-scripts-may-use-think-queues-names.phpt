@@ -24,6 +24,15 @@ echo get_parent_class('PreHandler'), ' ', json_encode(is_a('think\Queue', 'Ferry
 PHP, $flags);
 same('exit code', 0, $child->wait());
 same('said', "32\nhandled\nFerry\CallQueuedHandler true\n", $child->out());
+
+// A preload script that loads the autoloader, whose files are required, and then compiles all of vendor/.
+$autoload = var_export(project('php/autoload.php'), true);
+$files = var_export(glob(project('php/src') . '/{,Think/}*.php', GLOB_BRACE), true);
+file_put_contents("$dir/preload-all.php", "<?php require $autoload; array_map('opcache_compile_file', $files);");
+$flags[array_search("opcache.preload=$dir/preload.php", $flags, true)] = "opcache.preload=$dir/preload-all.php";
+$child = Child::php("require $autoload;" . ' Ferry\Queue::configure("memory:"); echo strlen(Ferry\queue("Anything")), json_encode(function_exists("queue")), "\n";', $flags);
+same('exit code', 0, $child->wait());
+same('all of the library preloaded', "32false\n", $child->out());
 // An alias of an internal class must not get into the table of classes that opcache keeps.
 same('not while preloading', 'false', file_get_contents("$dir/known"));
 done();

@@ -33,6 +33,10 @@ holds('why', 'could not start', $worker->err());
 $worker = $child('$app->queue->connection("mail")->push("Say", "big"); $work("mail", memory: 1);');
 same('memory', 12, $worker->wait());
 
+$worker = $child('$app->make(think\\queue\\Worker::class)->runNextJob("mial", "default", 0, 0);');
+same('a misspelt connection', 0, $worker->wait());
+holds('is named', 'config/queue.php has no connection `mial`', $worker->err());
+
 if (!getenv('FERRY_THINK_AUTOLOAD')) {
     same('other connections', "think-queue's own loop\n", (fn ($child) => [$child->wait(), $child->out()][1])($child('$work("own");')));
 }

@@ -21,6 +21,8 @@ same('other types stay', ['type' => 'redis', 'host' => 'r'], $of(['type' => 'red
 same('an array of Laravel stays', ['driver' => 'redis', 'host' => 'r'], $of(['driver' => 'redis', 'host' => 'r']));
 $place = ['host' => 'db1', 'port' => '3307', 'username' => 'shop', 'password' => 'a,b', 'database' => 'shop'];
 same('the default database', ['type' => 'mysql', 'table' => 'tp_jobs', 'failed_table' => 'tp_failed_jobs'] + $place + ['queue' => 'q'], $of(['type' => 'ferry', 'queue' => 'q', 'table' => 'jobs', 'connection' => null]));
+same("think-queue's own connection to it, for the console", ['type' => 'mysql', 'table' => 'tp_jobs', 'failed_table' => 'tp_failed_jobs'] + $place + ['queue' => 'q'], $of(['type' => 'database', 'queue' => 'q', 'table' => 'jobs', 'connection' => null]));
+same('one that says its database itself', ['type' => 'database', 'driver' => 'mysql', 'host' => 'h'], $of(['type' => 'database', 'driver' => 'mysql', 'host' => 'h']));
 same('another one', ['type' => 'sqlite', 'table' => 'j', 'failed_table' => 'f', 'path' => '/data/q.sqlite'], $of(['type' => 'ferry', 'driver' => 'database', 'table' => 'j', 'connection' => 'lite'], ['failed' => ['table' => 'f']]));
 same('a host of its own', ['type' => 'postgres', 'host' => 'h', 'database' => 'd'], $of(['type' => 'ferry', 'driver' => 'pgsql', 'host' => 'h', 'database' => 'd']));
 
@@ -29,6 +31,12 @@ $refused = fn (array $connection) => (string) Settings::problem(['connections' =
 same('nothing to refuse', '', $refused(['type' => 'ferry']) . $refused(['type' => 'redis']));
 holds('a database that Ferry cannot use', 'type `oracle`', $refused(['type' => 'ferry', 'table' => 'jobs', 'connection' => 'ora']));
 holds('a database that is not there', 'no connection `nope`', $refused(['type' => 'ferry', 'table' => 'jobs', 'connection' => 'nope']));
+
+$sync = fn (string $name) => Settings::takenForSync(['connections' => ['a' => ['type' => 'sync'], 'laravel' => ['driver' => 'redis', 'queue' => 'q'], 'none' => ['host' => 'h']]], $name);
+same('sync that was asked for', null, $sync('a'));
+holds('a connection that is not there', 'has no connection `ferry` (it has `a`, `laravel`, `none`): think-queue takes it for `sync`', $sync('ferry'));
+holds("Laravel's array", 'no `type`, and think-queue takes it for `sync`, which has no jobs to work: write `type` in place of `driver`', $sync('laravel'));
+holds('no type', '`none` has no `type`', $sync('none'));
 
 // v1 and v2: one connection, of the older family.
 $flat = ['connector' => 'Ferry', 'expire' => null, 'default' => 'mails', 'host' => 'r'];

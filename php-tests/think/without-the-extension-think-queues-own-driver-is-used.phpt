@@ -26,6 +26,11 @@ $load = sprintf('require %s; require %s;', var_export(__DIR__ . '/../support/thi
     echo get_class($app->queue->connection()), ' ', $app->queue->connection('b')->push('Job'), "\n";
     echo get_class($app->make(think\queue\Worker::class)), ' ', get_class($app->make('queue.failer')), "\n";
     try {
+        Ferry\queue('Job');
+    } catch (RuntimeException $e) {
+        echo $e->getMessage(), "\n";
+    }
+    try {
         $app->queue->connection('bus');
     } catch (RuntimeException $e) {
         echo $e->getMessage(), "\n";
@@ -34,6 +39,7 @@ $load = sprintf('require %s; require %s;', var_export(__DIR__ . '/../support/thi
 same('ThinkPHP 8', <<<'TEXT'
     think\queue\connector\Redis pushed by think-queue
     think\queue\Worker think\queue\failed\None
+    the extension ferry is not loaded (add `extension=ferry` to php.ini; `php --ri ferry` shows whether this PHP has it)
     the extension ferry is not loaded, and think-queue has no driver `amqp` to take its place: load the extension, or use `'type' => 'sync'` here
 
     TEXT, $out);

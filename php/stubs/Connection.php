@@ -41,7 +41,7 @@ class Connection implements QueueInterface
      * @param mixed $data anything `json_encode()` can encode, at most 511 levels deep; `''` without (`redis/push-data-empty-string`)
      * @param string|null $queue 1 to 255 bytes of UTF-8 without control characters; null, `''` and `'0'` mean the connection's
      *     own queue (`redis/push-queue-"0"`)
-     * @return string|int the id: 32 letters on Redis and in memory, the row number on SQLite, 0 on `sync`; with `track` 32 letters on each
+     * @return string|int the id: 32 letters on Redis and in memory, the row number in a database, 0 on `sync`; with `track` 32 letters on each
      * @throws InvalidArgumentException data, job, queue name or size is invalid; nothing was sent
      * @throws ConfigException no usable connection is configured
      * @throws ConnectionException the broker could not be reached; nothing was stored, retrying is safe

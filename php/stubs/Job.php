@@ -119,7 +119,7 @@ class Job
     }
 
     /**
-     * The id: from the payload (`redis/pop-one`), or the row number (`sqlite/pop-one`); with `track` always the one that push returned.
+     * The id: from the payload (`redis/pop-one`), or the row number in a database (`sqlite/pop-one`); with `track` always the one that push returned.
      *
      * @return string|int|null
      */

@@ -54,7 +54,7 @@ impl Control {
 pub fn nowhere(config: &ConnectionConfig) -> Error {
     let context = format!("connection `{}`: {} has no place for flags of workers", config.name, config.driver.name());
     Error::new(ErrorKind::Unsupported, context)
-        .with_advice("set `control` to the name of a redis or sqlite connection, for workers and callers alike")
+        .with_advice("set `control` to the name of a redis or database connection, for workers and callers alike")
 }
 
 /// There is no place for statuses and claims.
@@ -62,5 +62,5 @@ fn no_status_store(config: &ConnectionConfig) -> Error {
     let context =
         format!("connection `{}`: {} has no place for the status of jobs and for guards", config.name, config.driver.name());
     Error::new(ErrorKind::Unsupported, context)
-        .with_advice("set `control` to the name of a redis or sqlite connection, for producers, workers and callers alike")
+        .with_advice("set `control` to the name of a redis or database connection, for producers, workers and callers alike")
 }

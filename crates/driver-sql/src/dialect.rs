@@ -71,8 +71,8 @@ pub trait Dialect: Sync {
     /// Creates an index, unless there is one of this name.
     fn create_index(&self, index: &str, table: &str, columns: &[&str]) -> String;
 
-    /// Creates a table of our own, unless there is one.
-    fn create_own(&self, table: &OwnTable) -> String;
+    /// Creates a table of our own and its index, unless they are there.
+    fn create_own(&self, table: &OwnTable) -> Vec<String>;
 }
 
 /// A table of our own. Its first column is the key.
@@ -148,10 +148,15 @@ impl OwnTable {
         self.columns.iter().map(|(name, _)| *name).collect()
     }
 
-    /// Its index beside the key, when its rows expire.
-    pub(crate) fn create_expiry_index(&self, dialect: &dyn Dialect) -> Option<String> {
+    /// The name of its index on `expires`, when its rows expire.
+    pub(crate) fn expiry_index(&self) -> Option<String> {
         let expires = self.columns.iter().any(|(name, _)| *name == "expires");
-        expires.then(|| dialect.create_index(&format!("{}_expires", self.name), self.name, &["expires"]))
+        expires.then(|| format!("{}_expires", self.name))
+    }
+
+    /// Creates the index on `expires`, in a statement of its own.
+    pub(crate) fn create_expiry_index(&self, dialect: &dyn Dialect) -> Option<String> {
+        self.expiry_index().map(|index| dialect.create_index(&index, self.name, &["expires"]))
     }
 
     /// Parameter: the key.

@@ -40,22 +40,17 @@ pub(crate) fn ensure(session: &mut impl Session, tables: &Tables) -> Result<(), 
     })
 }
 
-/// The statements that make a new store, for those who run them themselves: on a server, all tables.
+/// The statements that make a new store, for those who run them themselves: on a server, all tables. The index of the jobs is last: MySQL
+/// refuses to make it again, and a client that stops there has missed nothing.
 pub(crate) fn statements(tables: &Tables) -> Vec<String> {
-    let failed = tables.create_failed();
-    let of_think_queue = [tables.create_jobs(), tables.create_due_index()].into_iter().chain(failed);
-    if tables.dialect().creates_tables() {
-        return of_think_queue.collect();
-    }
-    of_think_queue.chain(OWN_TABLES.iter().flat_map(|table| creation(tables.dialect(), table))).collect()
+    let of_think_queue = [Some(tables.create_jobs()), tables.create_failed()].into_iter().flatten();
+    let own: &[&OwnTable] = if tables.dialect().creates_tables() { &[] } else { &OWN_TABLES };
+    let own = own.iter().flat_map(|table| tables.dialect().create_own(table));
+    of_think_queue.chain(own).chain([tables.create_due_index()]).collect()
 }
 
 /// The tables of our own.
 const OWN_TABLES: [&OwnTable; 4] = [&control::FLAGS, &control::WORKERS, &status::TABLE, &idempotency::TABLE];
-
-fn creation(dialect: &dyn Dialect, table: &OwnTable) -> impl Iterator<Item = String> {
-    [Some(dialect.create_own(table)), table.create_expiry_index(dialect)].into_iter().flatten()
-}
 
 /// Before a write to a table of our own: makes it where it is missing.
 pub(crate) fn ensure_own(session: &mut impl Session, dialect: &dyn Dialect, table: &OwnTable) -> Result<(), SqlError> {
@@ -65,7 +60,7 @@ pub(crate) fn ensure_own(session: &mut impl Session, dialect: &dyn Dialect, tabl
     if !dialect.creates_tables() {
         return Err(SqlError::MissingTable(table.name.to_owned()));
     }
-    creation(dialect, table).try_for_each(|sql| session.execute(sql, SqlValues::new()).map(|_| ()))
+    dialect.create_own(table).into_iter().try_for_each(|sql| session.execute(sql, SqlValues::new()).map(|_| ()))
 }
 
 /// Whether there is such a table.

@@ -22,6 +22,7 @@ final class PhpFile
         if (!is_file($this->path)) {
             throw new Refusal($name === '' ? "$this->option needs a file name" : "there is no file $name ($this->option)", ExitCode::WRONG);
         }
+        $this->mustBePhp();
         self::watch();
         self::$running = $this;
         try {
@@ -32,6 +33,16 @@ final class PhpFile
             // exit() and fatal errors do not come by here.
             self::$running = null;
         }
+    }
+
+    /** Anything else would be printed, with the passwords in it. */
+    private function mustBePhp(): void
+    {
+        if (str_contains((string) file_get_contents($this->path), '<?')) {
+            return;
+        }
+        $looksLike = preg_match('/\.(toml|ya?ml)$/i', $this->path) ? '; it looks like RoadRunner\'s configuration, which Ferry does not read' : '';
+        throw new Refusal("$this->path is not a PHP file ($this->option)$looksLike", ExitCode::WRONG);
     }
 
     /** The argument has no name: the file could overwrite it, or take it for its own. */

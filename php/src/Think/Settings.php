@@ -25,6 +25,13 @@ final class Settings
         return is_string($type) && (strtolower($type) === 'ferry' || is_a(ltrim($type, '\\'), Connector::class, true));
     }
 
+    /** The console looks at such a connection before anything is changed: its server is in config/database.php as well. */
+    private static function isDatabaseOfThink(mixed $connection): bool
+    {
+        $type = is_array($connection) ? $connection['type'] ?? null : null;
+        return is_string($type) && strtolower($type) === 'database' && isset($connection['table']) && !isset($connection['driver']) && !isset($connection['url']);
+    }
+
     /**
      * @param array<string, mixed> $queue config/queue.php, of any version
      * @param array<string, mixed> $databases config/database.php
@@ -37,7 +44,7 @@ final class Settings
             $queue = ['default' => self::ONLY, 'connections' => [self::ONLY => self::ofFlat($queue)]];
         }
         foreach ($queue['connections'] as $name => $connection) {
-            if (self::isOurs($connection)) {
+            if (self::isOurs($connection) || self::isDatabaseOfThink($connection)) {
                 $queue['connections'][$name] = self::converted($queue, $databases, $name) + ($family === null ? [] : ['family' => $family]);
             }
         }
@@ -63,6 +70,26 @@ final class Settings
         } catch (\InvalidArgumentException $problem) {
             return $problem->getMessage();
         }
+    }
+
+    /**
+     * Why think-queue v3 takes a connection for `sync`, which has no jobs to work; null when it does not.
+     *
+     * @param array<string, mixed> $queue config/queue.php
+     */
+    public static function takenForSync(array $queue, string $name): ?string
+    {
+        $connections = (array) ($queue['connections'] ?? []);
+        $connection = (array) ($connections[$name] ?? []);
+        if (isset($connection['type'])) {
+            return null;
+        }
+        $takes = 'think-queue takes it for `sync`, which has no jobs to work';
+        if ($connection === []) {
+            return "config/queue.php has no connection `$name` (it has `" . implode('`, `', array_keys($connections)) . "`): $takes";
+        }
+        $write = isset($connection['driver']) ? ': write `type` in place of `driver`' : '';
+        return "queue connection `$name` has no `type`, and $takes$write";
     }
 
     private static function converted(array $queue, array $databases, string|int $name): array

@@ -14,6 +14,7 @@ class Worker extends \think\queue\Worker
     {
         $connector = $this->queue->connection($connection);
         if (!$connector instanceof Connector) {
+            $this->warnOfSync((string) $connection);
             parent::daemon($connection, $queue, $delay, $sleep, $maxTries, $memory, $timeout);
             return;
         }
@@ -24,6 +25,7 @@ class Worker extends \think\queue\Worker
     {
         $connector = $this->queue->connection($connection);
         if (!$connector instanceof Connector) {
+            $this->warnOfSync((string) $connection);
             parent::runNextJob($connection, $queue, $delay, $sleep, $maxTries);
             return;
         }
@@ -48,6 +50,15 @@ class Worker extends \think\queue\Worker
             $worker->on($name, $listener);
         }
         return $worker->run();
+    }
+
+    /** think-queue's worker waits without a word for jobs of a connection that runs them at once. */
+    private function warnOfSync(string $name): void
+    {
+        $problem = Settings::takenForSync(Framework::current()->config('queue'), $name);
+        if ($problem !== null) {
+            fwrite(STDERR, "ferry: $problem\n");
+        }
     }
 
     /** The command's own default is the number 0, what somebody typed is a text: without --delay the pause grows from 1 to 60 s. */

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::Value;
 use super::keys::Kind;
+use super::lookalike;
 use super::words::{error, listed, nearest};
 use crate::error::{Error, Result};
 
@@ -51,9 +52,9 @@ const SCHEMES: &[(&str, Kind, bool, Shape)] = &[
 /// Takes a DSN apart.
 pub(super) fn take_apart(dsn: &str) -> Result<Dsn> {
     let dsn = dsn.trim();
-    let (scheme, rest) = dsn.split_once(':').ok_or_else(|| unknown_scheme(dsn))?;
+    let (scheme, rest) = dsn.split_once(':').ok_or_else(|| unknown_scheme(dsn, dsn))?;
     let known = SCHEMES.iter().find(|(known, ..)| known.eq_ignore_ascii_case(scheme));
-    let &(scheme, kind, tls, shape) = known.ok_or_else(|| unknown_scheme(scheme))?;
+    let &(scheme, kind, tls, shape) = known.ok_or_else(|| unknown_scheme(dsn, scheme))?;
     let pairs = match shape {
         Shape::Server(name) => server(dsn, rest, name)?,
         Shape::Socket => socket(dsn, rest)?,
@@ -76,11 +77,12 @@ pub fn masked(dsn: &str) -> String {
 }
 
 /// The scheme is not repeated: in `user:password@host` it would be the user.
-fn unknown_scheme(scheme: &str) -> Error {
+fn unknown_scheme(dsn: &str, scheme: &str) -> Error {
     let known = || SCHEMES.iter().map(|(scheme, ..)| *scheme);
-    let advice = match nearest(scheme, known()) {
-        Some(near) => format!("did you mean `{near}:`?"),
-        None => format!("known are {}", listed(known())),
+    let advice = match (lookalike::of_text(dsn), nearest(scheme, known())) {
+        (Some(looks_like), _) => looks_like,
+        (None, Some(near)) => format!("did you mean `{near}:`?"),
+        (None, None) => format!("known are {}", listed(known())),
     };
     error("the DSN does not begin with a known scheme").with_advice(advice)
 }

@@ -32,6 +32,17 @@ pub(super) fn of_connection(pairs: &[(String, Value)]) -> Option<String> {
     Some(format!("this looks like Laravel's config/queue.php: {write}"))
 }
 
+/// What a text that is no DSN looks like, and what to pass instead.
+pub(super) fn of_text(text: &str) -> Option<String> {
+    let ends = |ending: &str| !text.contains('\n') && text.to_lowercase().ends_with(ending);
+    if ends(".php") {
+        return Some("this looks like the name of a PHP file: pass the array that it returns, with `require`".to_owned());
+    }
+    let is_file = [".toml", ".yaml", ".yml"].into_iter().any(ends);
+    let is_content = text.contains('\n') && text.contains("jobs") && text.contains("pipelines");
+    (is_file || is_content).then(|| ROAD_RUNNER.to_owned())
+}
+
 const ROAD_RUNNER: &str = "this looks like RoadRunner's configuration, whose jobs go over its own server: write `type` and the \
                            address of a broker, for example 'redis' with `host` and `port`";
 

@@ -92,9 +92,12 @@ impl Dialect for MysqlDialect {
         format!("CREATE INDEX {} ON {} ({})", self.quoted(index), self.quoted(table), columns.join(", "))
     }
 
-    fn create_own(&self, table: &OwnTable) -> String {
-        let columns: Vec<String> = table.columns.iter().map(|(name, kind)| format!("{name} {}", type_of(*kind))).collect();
-        format!("CREATE TABLE IF NOT EXISTS {} ({}) ENGINE=InnoDB", table.name, columns.join(", "))
+    /// With its index inside, so that the statement can be run again.
+    fn create_own(&self, table: &OwnTable) -> Vec<String> {
+        let columns = table.columns.iter().map(|(name, kind)| format!("{name} {}", type_of(*kind)));
+        let index = table.expiry_index().map(|index| format!("INDEX {} (expires)", self.quoted(&index)));
+        let parts: Vec<String> = columns.chain(index).collect();
+        vec![format!("CREATE TABLE IF NOT EXISTS {} ({}) ENGINE=InnoDB", table.name, parts.join(", "))]
     }
 }
 

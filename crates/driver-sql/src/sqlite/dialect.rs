@@ -71,9 +71,10 @@ impl Dialect for SqliteDialect {
         format!("CREATE INDEX IF NOT EXISTS {} ON {} ({})", self.quoted(index), self.quoted(table), columns.join(", "))
     }
 
-    fn create_own(&self, table: &OwnTable) -> String {
+    fn create_own(&self, table: &OwnTable) -> Vec<String> {
         let columns: Vec<String> = table.columns.iter().map(|(name, kind)| format!("{name} {}", type_of(*kind))).collect();
-        format!("CREATE TABLE IF NOT EXISTS {} ({})", table.name, columns.join(", "))
+        let create = format!("CREATE TABLE IF NOT EXISTS {} ({})", table.name, columns.join(", "));
+        [Some(create), table.create_expiry_index(self)].into_iter().flatten().collect()
     }
 }
 

@@ -74,7 +74,7 @@ final class Doctor extends Base
         $input->getOption('queue') === null || Connections::names($input->getOption('queue'));
         $old = $this->oldWorkers($input);
         $retry_after = $this->retryAfter($input);
-        $php = [Finding::ok('Ferry', (string) phpversion('ferry')), ...Checks::php(self::ofPhp()), $this->objectJobs($input)];
+        $php = [Checks::extension((string) phpversion('ferry')), ...Checks::php(self::ofPhp()), $this->objectJobs($input)];
         $connection = $this->connection($input);
         // An older extension has no notices: it refuses such a configuration.
         $php = [...$php, ...(method_exists(Queue::class, 'notices') ? Checks::configuration(Queue::notices()) : [])];

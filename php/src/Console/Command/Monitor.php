@@ -38,7 +38,7 @@ final class Monitor extends Base
                 <comment>done/s</comment> and <comment>failed/s</comment> are what Ferry's workers report; workers of think-queue do not report.
 
                 On a narrow terminal long names are cut and columns are left out. `-` is what the broker does not report: on RabbitMQ delayed and
-                reserved jobs and the oldest job; and workers, unless `control` names a Redis or SQLite connection.
+                reserved jobs and the oldest job; and workers, unless `control` names a connection of Redis or a database.
 
                 Exit codes: 0 done, 1 the broker did not answer the first query, 2 wrong usage.
                 TEXT);

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace Ferry\Console\Doctor;
 
 use Ferry\Console\Text;
+use Ferry\Think\Extension;
 
 /** Checks of any connection, of its workers and of this PHP. Pure functions. */
 final class Checks
@@ -14,6 +15,13 @@ final class Checks
 
     /** A worker reports every second, on SQLite every five. */
     private const SILENT = 30;
+
+    /** @param string $version of the extension; this library needs one of an age */
+    public static function extension(string $version): Finding
+    {
+        $problem = Extension::problem($version);
+        return $problem === null ? Finding::ok('Ferry', $version) : Finding::bad('Ferry', $problem, 'Install the extension and ferry/php of one release.');
+    }
 
     public static function clock(?float $skew): ?Finding
     {
@@ -171,7 +179,7 @@ final class Checks
             return Finding::warn(
                 'Workers',
                 'unknown: this broker cannot store reports and flags, so `pause`, `restart` and `stop` do not work and `monitor` shows no workers',
-                'Set `control` of the connection to a Redis or SQLite connection.',
+                'Set `control` of the connection to a connection of Redis or a database.',
             );
         }
         $silent = array_filter($workers, fn ($worker) => $now - $worker['seen'] > self::SILENT);

@@ -24,7 +24,7 @@ final class View
     /** What the columns beside the bar take: six numbers and the name of a queue. */
     private const BESIDE_BAR = 68;
 
-    private const NO_WORKERS = 'Workers: unknown. Set `control` to a Redis or SQLite connection to see them.';
+    private const NO_WORKERS = 'Workers: unknown. Set `control` to a connection of Redis or a database to see them.';
 
     /** @param array<string, mixed> $report @return list<string> */
     public static function lines(array $report): array

@@ -163,6 +163,19 @@ fn arrays_of_other_queue_systems_are_recognised() {
     of(map([("driver", "redis".into())]), "Laravel");
     of(map([("type", "redis".into())]), "array of one connection");
     of(map([("queue", shipped()), ("app", map([]))]), "under `queue`");
+    // Texts in place of a DSN.
+    for (text, words) in [
+        ("config/queue.php", "name of a PHP file"),
+        ("/etc/app/.rr.toml", "RoadRunner"),
+        ("C:\\app\\rr.YAML", "RoadRunner"),
+        ("[jobs]\nconsume = [\"mail\"]\n[jobs.pipelines.mail]\ndriver = \"redis\"\n", "RoadRunner"),
+        ("jobs:\n  pipelines:\n    mail: { driver: memory }\n", "RoadRunner"),
+        ("redsi://h", "did you mean `redis:`"),
+        ("kafka://h", "known are"),
+    ] {
+        let error = connection_from_dsn("c", text).unwrap_err().to_string();
+        assert!(error.contains(words), "{words} in: {error}");
+    }
     // Laravel's whole file: said when a connection is used.
     let laravel = map([
         ("default", "redis".into()),
