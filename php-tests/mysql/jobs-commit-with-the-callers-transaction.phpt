@@ -5,6 +5,9 @@ A row in the caller's own transaction becomes a job at its commit and none at it
 --FILE--
 <?php
 require __DIR__ . '/../support/mariadb.php';
+require project('php/autoload.php');
+
+use function Ferry\push_with;
 
 function insert(PDO $pdo, array $row): void
 {
@@ -39,10 +42,30 @@ foreach (['mariadb' => [$server->dsn(), $server->pdo()], 'sqlite' => ["sqlite:$p
     $rows = $pdo->query('SELECT queue, payload, attempts FROM jobs ORDER BY id')->fetchAll(PDO::FETCH_NUM);
     same("$name: just as push writes them", $rows[0], $rows[2]);
 
+    // As docs/databases.md shows it.
+    foreach ([true, false] as $commits) {
+        $pdo->beginTransaction();
+        $pdo->exec('INSERT INTO orders VALUES (3)');
+        $id = push_with($pdo, 'Ship', ['order' => 3], 'own', connection: $connection);
+        check("$name: returns the row number", $id > 0 && $id === (int) $pdo->query("SELECT max(id) FROM jobs WHERE queue = 'own'")->fetchColumn());
+        $commits ? $pdo->commit() : $pdo->rollBack();
+        same("$name: the commit made it a job, the rollback none", 1, $connection->size('own'));
+    }
+    $pdo->setAttribute(PDO::ATTR_ERRMODE, PDO::ERRMODE_SILENT);
+    push_with($pdo, 'Ship', ['order' => 3], 'own', 60, $connection);
+    same("$name: with a delay it waits", 1, $connection->stats('own')['delayed']);
+    same("$name: the error mode stays", PDO::ERRMODE_SILENT, $pdo->getAttribute(PDO::ATTR_ERRMODE));
+    $pdo->setAttribute(PDO::ATTR_ERRMODE, PDO::ERRMODE_EXCEPTION);
+    $connection->push('Ship', ['order' => 3], 'own');
+    $rows = $pdo->query("SELECT queue, payload, attempts, reserve_time FROM jobs WHERE queue = 'own' ORDER BY id")->fetchAll(PDO::FETCH_NUM);
+    same("$name: just as push writes it", $rows[2], $rows[0]);
+    $elsewhere = new PDO('sqlite::memory:', null, null, [PDO::ATTR_ERRMODE => PDO::ERRMODE_SILENT]);
+    holds("$name: a refusal is thrown in any error mode", 'no such table', thrown(fn () => push_with($elsewhere, 'Ship', connection: $connection)));
+
     $worker = Child::php('class Ship { public function fire($job, $data) { echo $data["order"]; $job->delete(); } }
         (new Ferry\Worker(["queue" => "ship", "max_jobs" => 1, "log" => "none"]))->run();', [], ['FERRY_URL' => $dsn]);
     $pdo->beginTransaction();
-    insert($pdo, $connection->row('Ship', ['order' => 4], 'ship'));
+    push_with($pdo, 'Ship', ['order' => 4], 'ship', connection: $connection);
     $pdo->commit();
     same("$name: a worker that waits works it", [0, '4', ''], [$worker->wait(), $worker->out(), $worker->err()]);
 }

@@ -1,10 +1,13 @@
 --TEST--
-On PostgreSQL a row in the caller's own transaction becomes a job at its commit and none at its rollback, and a NOTIFY in it wakes the worker then
+On PostgreSQL a row in the caller's own transaction becomes a job at its commit and none at its rollback, and push_with() in it wakes the worker then
 --SKIPIF--
 <?php require __DIR__ . '/../support/skip.php'; needs('postgres', 'posix'); ?>
 --FILE--
 <?php
 require __DIR__ . '/../support/postgres.php';
+require project('php/autoload.php');
+
+use function Ferry\push_with;
 
 function insert(PDO $pdo, array $row): void
 {
@@ -33,6 +36,22 @@ $connection->push('Ship', 2, 'mail');
 $rows = $pdo->query('SELECT queue, payload, attempts FROM jobs ORDER BY id')->fetchAll(PDO::FETCH_NUM);
 same('just as push writes them', $rows[0], $rows[2]);
 
+foreach ([true, false] as $commits) {
+    $pdo->beginTransaction();
+    $id = push_with($pdo, 'Ship', 3, 'own', connection: $connection);
+    same('returns the row number', (int) $pdo->query("SELECT max(id) FROM jobs")->fetchColumn(), $id);
+    $commits ? $pdo->commit() : $pdo->rollBack();
+    same('the commit made it a job, the rollback none', 1, $connection->size('own'));
+}
+$pdo->setAttribute(PDO::ATTR_ERRMODE, PDO::ERRMODE_SILENT);
+push_with($pdo, 'Ship', 3, 'own', 60, $connection);
+same('with a delay it waits', 1, $connection->stats('own')['delayed']);
+same('the error mode stays', PDO::ERRMODE_SILENT, $pdo->getAttribute(PDO::ATTR_ERRMODE));
+$pdo->setAttribute(PDO::ATTR_ERRMODE, PDO::ERRMODE_EXCEPTION);
+$connection->push('Ship', 3, 'own');
+$rows = $pdo->query("SELECT queue, payload, attempts, reserve_time FROM jobs WHERE queue = 'own' ORDER BY id")->fetchAll(PDO::FETCH_NUM);
+same('just as push writes it', $rows[2], $rows[0]);
+
 $worker = Child::php('class Ship { public function fire($job, $data) { file_put_contents(getenv("AT"), sprintf("%.6f\n", microtime(true)), FILE_APPEND); $job->delete(); } }
     (new Ferry\Worker(["queue" => "ship", "max_jobs" => 11, "log" => "none"]))->run();', [], ['FERRY_URL' => $server->dsn(), 'AT' => temp_dir() . '/at']);
 $waits = fn () => (int) $pdo->query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock'")->fetchColumn() === 1;
@@ -40,8 +59,7 @@ wait_until($waits, 'the worker waits');
 $late = [];
 for ($n = 1; $n <= 11; $n++) {
     $pdo->beginTransaction();
-    insert($pdo, $connection->row('Ship', $n, 'ship'));
-    $pdo->exec("NOTIFY ferry_jobs, 'ship'");
+    push_with($pdo, 'Ship', $n, 'ship', connection: $connection);
     usleep(30_000);
     $committed = microtime(true);
     $pdo->commit();

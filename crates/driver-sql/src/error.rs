@@ -72,3 +72,12 @@ impl From<sqlx::Error> for SqlError {
         SqlError::Database(error)
     }
 }
+
+/// Also what comes up while the socket is read: a certificate that is refused.
+pub(crate) fn is_of_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    }
+}

@@ -3,6 +3,7 @@
 //! It knows no crate of ours, so that each of them can test with it. A server is a process of ours on a free port with a folder of its
 //! own: started on demand, ended by its pid, and its files removed when dropped. Another kind of server is another file here.
 
+mod authority;
 mod link;
 mod mariadb;
 mod ports;
@@ -13,6 +14,7 @@ mod temp_dir;
 
 use std::io::Write;
 
+pub use authority::CertificateAuthority;
 pub use link::{Direction, Fault, Link};
 pub use mariadb::MariaDb;
 pub use ports::free_port;

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::ports::free_port;
-use crate::{TempDir, skip};
+use crate::{CertificateAuthority, TempDir, skip};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const PORTS_TO_TRY: usize = 5;
@@ -62,6 +62,30 @@ impl PostgresServer {
             }
         }
         panic!("postgres ended {PORTS_TO_TRY} times before it was ready; start it by hand to see why");
+    }
+
+    /// Starts one that lets nobody in by TCP without TLS and a password, which is `secret`.
+    pub fn with_tls(authority: &CertificateAuthority) -> Option<Self> {
+        let (certificate, key) = authority.issue("server");
+        let own = TempDir::new();
+        let (owner, group) = ids_of_server();
+        let mine = |name: &str| own.path().join(name);
+        fs::copy(certificate, mine("server.pem")).expect("our own folder can be written");
+        fs::copy(key, mine("server.key")).expect("our own folder can be written");
+        fs::write(mine("hba"), "local all all trust\nhostssl all all all scram-sha-256\n")
+            .expect("our own folder can be written");
+        // It takes no key that others can read.
+        fs::set_permissions(mine("server.key"), fs::Permissions::from_mode(0o600)).expect("the file is ours");
+        for path in [own.path().to_owned(), mine("server.pem"), mine("server.key"), mine("hba")] {
+            chown(path, owner, group).expect("root may give a file away, and our own we own");
+        }
+        let file = |setting: &str, name: &str| format!("{setting}={}", mine(name).display());
+        let files = [file("ssl_cert_file", "server.pem"), file("ssl_key_file", "server.key"), file("hba_file", "hba")];
+        let settings: Vec<&str> = files.iter().map(String::as_str).chain(["ssl=on"]).collect();
+        let server = Self::with(&settings)?;
+        server.sql(USER, &format!("ALTER ROLE {USER} PASSWORD 'secret'"));
+        // Its files were read at the start, so they may go.
+        Some(server)
     }
 
     fn try_start(settings: &[String]) -> Option<Self> {

@@ -1,56 +1,22 @@
 //! TLS, against a real server with certificates of our own making.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ferry_core::config::{Address, RedisConfig, TlsConfig};
 use ferry_core::job::NewJob;
 use ferry_core::{Broker, ErrorKind};
 use ferry_driver_redis::{RedisBroker, Settings};
-use ferry_testkit::{TempDir, free_port};
+use ferry_testkit::{CertificateAuthority, free_port};
 
 use crate::support::{Server, body, config_for, push, q, reserve};
 
-struct Authority(TempDir);
-
-impl Authority {
-    fn new() -> Self {
-        let authority = Self(TempDir::new());
-        authority.openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ferry-test-ca -keyout ca.key -out ca.pem");
-        authority
-    }
-
-    /// A certificate `name`.pem with `name`.key, for `localhost`.
-    fn issue(&self, name: &str) {
-        std::fs::write(self.path("ext"), "subjectAltName=DNS:localhost\n").unwrap();
-        self.openssl(&format!("req -newkey rsa:2048 -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"));
-        self.openssl(&format!(
-            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out {name}.pem"
-        ));
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn openssl(&self, arguments: &str) {
-        let status = Command::new("openssl")
-            .args(arguments.split(' '))
-            .current_dir(self.0.path())
-            .stderr(Stdio::null())
-            .status()
-            .expect("openssl is installed");
-        assert!(status.success(), "openssl {arguments}");
-    }
-
-    fn trusting(&self) -> TlsConfig {
-        TlsConfig { verify: true, ca_file: Some(self.path("ca.pem")), cert_file: None, key_file: None, server_name: None }
-    }
+fn trusting(authority: &CertificateAuthority) -> TlsConfig {
+    let ca_file = Some(authority.certificate());
+    TlsConfig { verify: true, ca_file, cert_file: None, key_file: None, server_name: None }
 }
 
 /// A server with a TLS port whose certificate `authority` issued.
-fn secured(authority: &Authority, wants_client: &str) -> (Server, u16) {
+fn secured(authority: &CertificateAuthority, wants_client: &str) -> (Server, u16) {
     authority.issue("server");
     let tls_port = free_port();
     let file = |name: &str| authority.path(name).to_str().unwrap().to_owned();
@@ -82,9 +48,9 @@ fn is_refused(broker: &RedisBroker, kind: ErrorKind, says: &str) {
 
 #[test]
 fn a_certificate_of_a_trusted_authority_opens_and_an_idle_link_stays_usable() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let (server, port) = secured(&authority, "no");
-    let broker = broker(port, "localhost", authority.trusting());
+    let broker = broker(port, "localhost", trusting(&authority));
     push(&broker, &[body("a", 0), "x".repeat(3 << 20)]);
     push(&broker, &[body("b", 0)]);
     assert_eq!(reserve(&broker, 1).len(), 1);
@@ -96,46 +62,46 @@ fn a_certificate_of_a_trusted_authority_opens_and_an_idle_link_stays_usable() {
 
 #[test]
 fn waiting_works_over_tls() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let (server, port) = secured(&authority, "no");
-    let broker = broker(port, "localhost", authority.trusting());
+    let broker = broker(port, "localhost", trusting(&authority));
     crate::support::taken_soon_after_a_push(&server, &broker);
 }
 
 #[test]
 fn an_unknown_authority_and_a_wrong_host_name_are_refused() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let (_server, port) = secured(&authority, "no");
-    let stranger = Authority::new();
-    is_refused(&broker(port, "localhost", stranger.trusting()), ErrorKind::Connection, "certificate");
-    is_refused(&broker(port, "127.0.0.1", authority.trusting()), ErrorKind::Connection, "server_name");
-    let renamed = TlsConfig { server_name: Some("other.example".into()), ..authority.trusting() };
+    let stranger = CertificateAuthority::new();
+    is_refused(&broker(port, "localhost", trusting(&stranger)), ErrorKind::Connection, "certificate");
+    is_refused(&broker(port, "127.0.0.1", trusting(&authority)), ErrorKind::Connection, "server_name");
+    let renamed = TlsConfig { server_name: Some("other.example".into()), ..trusting(&authority) };
     is_refused(&broker(port, "localhost", renamed), ErrorKind::Connection, "server_name");
-    let system = TlsConfig { ca_file: None, ..authority.trusting() };
+    let system = TlsConfig { ca_file: None, ..trusting(&authority) };
     let error = broker(port, "localhost", system).push(&q(), NewJob::ready(&b"x"[..])).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Connection | ErrorKind::Config), "{error}");
 }
 
 #[test]
 fn the_expected_name_can_be_given_and_checking_switched_off() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let (_server, port) = secured(&authority, "no");
-    let named = TlsConfig { server_name: Some("localhost".into()), ..authority.trusting() };
+    let named = TlsConfig { server_name: Some("localhost".into()), ..trusting(&authority) };
     push(&broker(port, "127.0.0.1", named), &[body("a", 0)]);
-    let unchecked = TlsConfig { verify: false, ca_file: None, ..authority.trusting() };
+    let unchecked = TlsConfig { verify: false, ca_file: None, ..trusting(&authority) };
     push(&broker(port, "127.0.0.1", unchecked), &[body("b", 0)]);
 }
 
 #[test]
 fn a_client_certificate_is_shown_where_one_is_wanted() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let (_server, port) = secured(&authority, "yes");
     authority.issue("client");
-    is_refused(&broker(port, "localhost", authority.trusting()), ErrorKind::Connection, "client certificate");
+    is_refused(&broker(port, "localhost", trusting(&authority)), ErrorKind::Connection, "client certificate");
     let with = |cert: &str, key: Option<&str>| TlsConfig {
         cert_file: Some(authority.path(cert)),
         key_file: key.map(|key| authority.path(key)),
-        ..authority.trusting()
+        ..trusting(&authority)
     };
     push(&broker(port, "localhost", with("client.pem", Some("client.key"))), &[body("a", 0)]);
     is_refused(&broker(port, "localhost", with("client.pem", None)), ErrorKind::Config, "key_file");
@@ -144,11 +110,11 @@ fn a_client_certificate_is_shown_where_one_is_wanted() {
 
 #[test]
 fn tls_and_plain_ports_that_are_mixed_up_are_found_out_before_anything_is_pushed() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let (server, port) = secured(&authority, "no");
     // Redis takes the hello for the beginning of a long line and waits for its end.
     let hasty =
-        RedisConfig { tls: Some(authority.trusting()), connect_timeout: Duration::from_millis(300), ..config_for(server.port()) };
+        RedisConfig { tls: Some(trusting(&authority)), connect_timeout: Duration::from_millis(300), ..config_for(server.port()) };
     is_refused(&RedisBroker::new(hasty, Settings::default()), ErrorKind::Connection, "whether this port speaks TLS");
     let plain = RedisBroker::new(config_for(port), Settings::default());
     is_refused(&plain, ErrorKind::Connection, "rediss://");

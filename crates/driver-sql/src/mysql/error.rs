@@ -4,13 +4,13 @@ use ferry_core::{Error, ErrorKind};
 use sqlx::mysql::MySqlDatabaseError;
 
 use super::server::MysqlServer;
-use crate::error::SqlError;
+use crate::error::{SqlError, is_of_tls};
 
 /// The error for the caller.
 pub(super) fn explain(error: SqlError, server: &MysqlServer) -> Error {
     let place = format!("database `{}` on {}", server.config.database, server.config.address);
     match error {
-        SqlError::Database(error) => of_server(error, &place),
+        SqlError::Database(error) => of_server(error, server, &place),
         SqlError::Uncertain(error) => {
             Error::new(ErrorKind::Uncertain, format!("{place}: the connection broke before the answer came"))
                 .with_source(error.to_string())
@@ -44,11 +44,18 @@ pub(super) fn explain(error: SqlError, server: &MysqlServer) -> Error {
     }
 }
 
-fn of_server(error: sqlx::Error, place: &str) -> Error {
+fn of_server(error: sqlx::Error, server: &MysqlServer, place: &str) -> Error {
     let Some(number) = number(&error) else {
-        return Error::new(ErrorKind::Connection, format!("{place} cannot be reached"))
-            .with_advice("check host, port and whether the server runs")
-            .with_source(error.to_string());
+        let (what, advice) = match &error {
+            // Without TLS there is no other setting that the library could refuse.
+            sqlx::Error::Configuration(_) if server.config.tls.is_none() => {
+                ("wants the password encrypted", "set `tls`: for caching_sha2_password, passwords are sent over TLS only")
+            }
+            sqlx::Error::Configuration(_) => ("cannot be reached", "check the files that `tls` names"),
+            _ if is_of_tls(&error) => ("cannot be reached", "check `tls` and the server's certificate"),
+            _ => ("cannot be reached", "check host, port and whether the server runs"),
+        };
+        return Error::new(ErrorKind::Connection, format!("{place} {what}")).with_advice(advice).with_source(error.to_string());
     };
     let (kind, what, advice) = meaning(number);
     let text = error.as_database_error().map_or_else(|| error.to_string(), ToString::to_string);
@@ -69,9 +76,12 @@ fn number(error: &sqlx::Error) -> Option<u16> {
 fn meaning(number: u16) -> (ErrorKind, &'static str, &'static str) {
     use ErrorKind::{Config, Connection, Refused};
     match number {
-        1044 | 1045 | 1698 => (Connection, "refused the login", "check `username`, `password` and the rights of that user"),
+        1044 | 1045 | 1698 => {
+            (Connection, "refused the login", "check `username`, `password` and the rights of that user; it may want `tls`")
+        }
         1049 => (Connection, "does not exist", "check `database`, or create it"),
         1040 | 1203 | 1226 => (Connection, "has no connection left", "raise `max_connections`, or run fewer workers"),
+        3159 => (Connection, "takes connections with TLS only", "set `tls`"),
         1129 | 1130 => (Connection, "does not let this host in", "grant the user access from this host"),
         1053 | 1152 | 1158..=1161 | 1184 | 1927 | 4031 => (Connection, "ended the connection", ""),
         1054 => (Config, "lacks a column", "migrate the table, or name another one"),

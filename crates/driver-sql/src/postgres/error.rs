@@ -5,7 +5,7 @@ use std::io;
 use ferry_core::{Error, ErrorKind};
 
 use super::server::PostgresServer;
-use crate::error::SqlError;
+use crate::error::{SqlError, is_of_tls};
 
 /// The error for the caller.
 pub(super) fn explain(error: SqlError, server: &PostgresServer) -> Error {
@@ -54,15 +54,6 @@ fn of_database(error: sqlx::Error, server: &PostgresServer, place: &str) -> Erro
         _ => (ErrorKind::Connection, "cannot be reached", "check host, port and that the server runs"),
     };
     put(Error::new(kind, format!("{place} {what}")), advice, text_of(&error, server))
-}
-
-/// Also what comes up while the socket is read: a certificate that is refused.
-fn is_of_tls(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Tls(_) => true,
-        sqlx::Error::Io(error) => error.kind() == io::ErrorKind::InvalidData,
-        _ => false,
-    }
 }
 
 fn put(error: Error, advice: &str, text: String) -> Error {

@@ -7,4 +7,5 @@ mod files;
 mod operations;
 mod postgres;
 mod processes;
+mod tls;
 mod vectors;

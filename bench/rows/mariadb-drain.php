@@ -1,0 +1,8 @@
+<?php
+
+// A full queue, on MariaDB.
+
+declare(strict_types=1);
+
+require __DIR__ . '/../lib/mariadb_row.php';
+require __DIR__ . '/../lib/sql_drain.php';

@@ -1,0 +1,8 @@
+<?php
+
+// One job a push, on MariaDB.
+
+declare(strict_types=1);
+
+require __DIR__ . '/../lib/mariadb_row.php';
+require __DIR__ . '/../lib/sql_push.php';
