@@ -246,3 +246,46 @@ fn a_task_that_its_program_gave_up_lies_among_the_failed_ones() {
     let failed = broker.failed_job(&email, "a").unwrap().unwrap();
     assert_eq!((failed.exception.as_str(), failed.attempts, failed.failed_at), ("smtp down", Some(2), NOW));
 }
+
+#[test]
+fn a_key_of_a_wrong_type_is_named_whatever_is_asked_of_its_queue_and_nothing_is_lost() {
+    let server = Server::start();
+    let (broker, email) = (broker(&server, NOW), queue("email"));
+    let job = |id: &str| NewJob::ready(body(id, 0, 3));
+    broker.push(&email, job("a")).unwrap();
+    let held = reserve(&broker, &email, 1).remove(0);
+    for key in ["email", "delayed_queue:email", "email:ferry:reserved", "failed_queue:email"] {
+        let mut look = server.inspect();
+        look.run::<()>(&["COPY", "email:ferry:reserved", "kept"]);
+        look.run::<()>(&["DEL", key]);
+        look.run::<()>(&["SET", key, "not a queue"]);
+        let release = [Settle { claim: held.claim.clone(), settlement: Settlement::Release { delay: 9 } }];
+        let bury = [Settle { claim: held.claim.clone(), settlement: failure(&held, "x", Reason::Exception) }];
+        let late = NewJob::due(body("b", 0, 3), Due::After(5));
+        let tried: Vec<Option<ferry_core::Error>> = vec![
+            broker.push(&email, job("b")).err(),
+            broker.push(&email, late).err(),
+            broker.reserve(std::slice::from_ref(&email), 1, Duration::ZERO).err(),
+            broker.settle(&release).err(),
+            broker.settle(&bury).err(),
+            broker.extend(std::slice::from_ref(&held.claim)).err(),
+            broker.size(&email).err(),
+            broker.failed(&email, 0, 9).err(),
+            broker.peek(&email, State::Ready, 0, 9).err(),
+        ];
+        let errors: Vec<String> = tried.into_iter().flatten().map(|error| error.to_string()).collect();
+        assert!(errors.len() >= 2, "{key}: {errors:?}");
+        for error in errors {
+            let (named, advised) =
+                (format!("the key `{key}` holds a string, where the queue needs a "), "rename or remove that key");
+            assert!(error.starts_with(&named) && error.contains(advised), "{error}");
+        }
+        for word in [
+            &["DEL", "email", "delayed_queue:email", "failed_queue:email", "email:ferry:reserved"][..],
+            &["RENAME", "kept", "email:ferry:reserved"],
+        ] {
+            look.run::<()>(word);
+        }
+    }
+    settle(&broker, &held, Settlement::Delete);
+}
