@@ -260,6 +260,8 @@ impl<'a> PhpHost<'a> {
 
 impl JobHost for PhpHost<'_> {
     fn prepare(&self, job: &InFlightJob) -> Result<HandlerLimits, CallEnd> {
+        // The task before this one: its `failed()` is not this one's. Dropped after the borrow, like what was thrown.
+        drop(self.task.take());
         if let Some(known) = self.known.borrow().get(&job.payload.job) {
             return Ok(known.limits.clone());
         }
@@ -278,8 +280,6 @@ impl JobHost for PhpHost<'_> {
     fn call(&self, job: &Rc<HeldJob>) -> CallEnd {
         self.keep_thrown(None);
         self.backoff.set(None);
-        // Dropped after the borrow, like what was thrown.
-        drop(self.task.take());
         self.php.handler_runs();
         let resolver = self.resolver.clone();
         let class = self.known.borrow().get(&job.payload().job).map(|known| known.class.clone());
@@ -311,6 +311,28 @@ impl JobHost for PhpHost<'_> {
 
     fn backoff(&self) -> Option<Backoff> {
         self.backoff.take()
+    }
+
+    fn can_retry(&self, job: &Rc<HeldJob>, made: u32) -> Result<Option<bool>, CallEnd> {
+        let resolver = self.resolver.clone();
+        match resolver.family {
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => return Ok(None),
+            Family::RedisTask => {}
+        }
+        let trouble = match guarded(|| plain_task::can_retry(&resolver, job, &self.task, made)) {
+            Ok(answer) => return Ok(answer),
+            Err(CallFailure::Threw(thrown)) => match describe(&thrown) {
+                Err(trouble @ (CallFailure::Exited | CallFailure::Died)) => trouble,
+                text => {
+                    let text = text.unwrap_or_default();
+                    self.log_error(&format!("canRetry() of {} threw, so max_attempts decides: {text}", job.payload().job));
+                    return Ok(None);
+                }
+            },
+            Err(CallFailure::Missing(_)) => return Ok(None),
+            Err(trouble @ (CallFailure::Exited | CallFailure::Died)) => trouble,
+        };
+        Err(self.end_of_call(trouble))
     }
 
     fn failed(&self, job: &Rc<HeldJob>, cause: &FailureCause) -> Result<CallEnd, Halt> {

@@ -56,10 +56,34 @@ pub fn handle(resolver: &Resolver, class: &str, job: &HeldJob, slot: &RefCell<Op
     slot.replace(Some(task.shallow_clone()));
     let Some(object) = task.object_mut() else { return Ok(CallEnd::Refused(format!("{class} is no object"))) };
     let answer = call::method(object, "handle", &mut [])?;
-    Ok(match answer.bool() {
-        Some(true) => CallEnd::Returned,
-        _ => CallEnd::Threw(format!("{class}::handle() returned false")),
-    })
+    if answer.bool() != Some(true) {
+        return Ok(CallEnd::Threw(format!("{class}::handle() returned false")));
+    }
+    // What its destructor throws is part of this job.
+    drop(slot.take());
+    Ok(CallEnd::Returned)
+}
+
+/// Asks the task that failed, or one that lies here again after `made` attempts, whether it may be tried again. `None` when there is no task
+/// to ask: its constructor threw, or its data cannot be read.
+pub fn can_retry(resolver: &Resolver, job: &HeldJob, slot: &RefCell<Option<Zval>>, made: u32) -> Called<Option<bool>> {
+    let known = slot.borrow().as_ref().map(Zval::shallow_clone);
+    let task = match known {
+        Some(task) => Ok(task),
+        None if made < job.attempts() => {
+            let class = resolver.class(job.payload().target().0)?;
+            build(resolver, &class, job.body(), job.data(), i64::from(made))?
+        }
+        None => return Ok(None),
+    };
+    let Ok(mut task) = task else { return Ok(None) };
+    let Some(object) = task.object_mut() else { return Ok(None) };
+    let answer = call::method(object, "canRetry", &mut [])?.bool();
+    if answer == Some(true) {
+        // It has no `failed()` to come.
+        drop(slot.take());
+    }
+    Ok(answer)
 }
 
 /// Calls `failed()` of the task that ran, or of one that was never started. It takes an `Exception`: an `Error` is wrapped in one.

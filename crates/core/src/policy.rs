@@ -88,6 +88,12 @@ impl RetryPolicy {
         late || (tried && attempts >= MISSING_CLASS_ATTEMPTS)
     }
 
+    /// The policy once the job itself said whether it is tried again: its answer takes the place of its tries.
+    pub fn answered(self, again: bool, attempts: u32) -> Self {
+        let tries = if again { Tries::Unlimited } else { Tries::Limit(i64::from(attempts)) };
+        Self { tries, ..self }
+    }
+
     /// Whether the job is given up when this attempt fails.
     pub fn exhausted(&self, attempts: u32, now: i64) -> bool {
         match self.exhaustion {
@@ -213,6 +219,16 @@ mod tests {
         assert!(!policy.may_start(1, 101));
         assert_eq!(after_failure(1, &RetryPolicy { deadline: Some(100), ..tries(0) }, 100), "bury boom");
         assert_eq!(after_failure(5, &RetryPolicy { deadline: Some(199), ..tries(3) }, 100), "bury boom");
+    }
+
+    #[test]
+    fn the_answer_of_a_job_takes_the_place_of_its_tries() {
+        assert_eq!(after_failure(1, &tries(3).answered(false, 1), 0), "bury boom");
+        assert_eq!(after_failure(3, &tries(3).answered(true, 3), 0), "release 5");
+        assert_eq!(
+            ends(Outcome::Returned, 1, &RetryPolicy { on_return: OnReturn::Delete, ..tries(1) }.answered(false, 1), 0),
+            "Delete"
+        );
     }
 
     #[test]

@@ -9,27 +9,27 @@ use redis::cmd;
 use crate::link::Effect;
 use crate::reply::{bulks, count};
 use crate::script::{self, Call};
-use crate::{RedisBroker, facts, failed};
+use crate::{RedisBroker, facts, failed, wrong_type};
 
 impl Admin for RedisBroker {
     fn failed(&self, queue: &QueueName, offset: u64, limit: u64) -> Result<Vec<FailedJob>> {
-        failed::failed(self, queue, offset, limit)
+        failed::failed(self, queue, offset, limit).map_err(|error| wrong_type::named(self, &[queue], error))
     }
 
     fn failed_job(&self, queue: &QueueName, id: &str) -> Result<Option<FailedJob>> {
-        failed::failed_job(self, queue, id)
+        failed::failed_job(self, queue, id).map_err(|error| wrong_type::named(self, &[queue], error))
     }
 
     fn retry(&self, queue: &QueueName, which: &Filter, before: &mut dyn FnMut(&[FailedJob])) -> Result<u64> {
-        failed::retry(self, queue, which, before)
+        failed::retry(self, queue, which, before).map_err(|error| wrong_type::named(self, &[queue], error))
     }
 
     fn forget(&self, queue: &QueueName, which: &Filter) -> Result<u64> {
-        failed::forget(self, queue, which)
+        failed::forget(self, queue, which).map_err(|error| wrong_type::named(self, &[queue], error))
     }
 
     fn add_failed(&self, queue: &QueueName, failure: &Failure) -> Result<()> {
-        failed::add_failed(self, queue, failure)
+        failed::add_failed(self, queue, failure).map_err(|error| wrong_type::named(self, &[queue], error))
     }
 
     /// `LRANGE` and `ZRANGE` count alike: first and last index, both included. From the right the last index is -1.
@@ -47,7 +47,8 @@ impl Admin for RedisBroker {
         let first = i64::try_from(offset).unwrap_or(i64::MAX);
         let from_right = state == State::Ready && self.settings.family.next_job() == ListEnd::Right;
         let (from, to) = if from_right { (-1 - last.min(i64::MAX - 1), -1 - first.min(i64::MAX - 1)) } else { (first, last) };
-        let mut values = self.settle.read(&[cmd(range).arg(key).arg(from).arg(to).clone()])?;
+        let read = self.settle.read(&[cmd(range).arg(key).arg(from).arg(to).clone()]);
+        let mut values = read.map_err(|error| wrong_type::named(self, &[queue], error))?;
         let mut bodies = values.pop().and_then(bulks).ok_or_else(|| self.unexpected_answer())?;
         if from_right {
             bodies.reverse();
@@ -59,7 +60,8 @@ impl Admin for RedisBroker {
         let keys = self.keys(queue);
         let call = Call { script: &script::CLEAR, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args: Vec::new() };
         let doubt = "the queue may or may not be cleared";
-        let mut values = script::run(&self.settle, vec![call], Effect::Once, doubt)?;
+        let cleared = script::run(&self.settle, vec![call], Effect::Once, doubt);
+        let mut values = cleared.map_err(|error| wrong_type::named(self, &[queue], error))?;
         values.pop().and_then(count).ok_or_else(|| self.unexpected_answer())
     }
 

@@ -11,7 +11,7 @@
 //! | `receipt` | the bytes that find a reservation again |
 //! | `packing` | commands of the hot path as bytes |
 //! | `link`, `silence`, `wait_limits` | a connection that is opened again after it broke; a server that does not answer |
-//! | `transport`, `reply`, `refusal` | the socket, what the server answers, and what its errors mean |
+//! | `transport`, `reply`, `refusal`, `wrong_type` | the socket, what the server answers, and what its errors mean |
 //!
 //! Key names and attempts accounting belong to `ferry_core::dialect`; retries of jobs belong to the worker.
 
@@ -36,6 +36,7 @@ mod status;
 mod transport;
 mod wait;
 mod wait_limits;
+mod wrong_type;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Weak};
@@ -167,27 +168,30 @@ fn number_or_empty(number: Option<i64>) -> Cow<'static, [u8]> {
 
 impl Broker for RedisBroker {
     fn push(&self, queue: &QueueName, job: NewJob<'_>) -> Result<Option<i64>> {
-        push::push(self, queue, &job)
+        push::push(self, queue, &job).map_err(|error| wrong_type::named(self, &[queue], error))
     }
 
     fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
-        push::push_many(self, queue, jobs)
+        push::push_many(self, queue, jobs).map_err(|error| wrong_type::named(self, &[queue], error))
     }
 
     fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {
         reserve::reserve(self, queues, max, wait)
+            .map_err(|error| wrong_type::named(self, &queues.iter().collect::<Vec<_>>(), error))
     }
 
     fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
-        settle::settle(self, batch)
+        let queues = || batch.iter().map(|item| &item.claim.queue).collect::<Vec<_>>();
+        settle::settle(self, batch).map_err(|error| wrong_type::named(self, &queues(), error))
     }
 
     fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
-        settle::extend(self, claims)
+        let queues = || claims.iter().map(|claim| &claim.queue).collect::<Vec<_>>();
+        settle::extend(self, claims).map_err(|error| wrong_type::named(self, &queues(), error))
     }
 
     fn size(&self, queue: &QueueName) -> Result<Sizes> {
-        admin::size(self, queue)
+        admin::size(self, queue).map_err(|error| wrong_type::named(self, &[queue], error))
     }
 
     fn notices(&self) -> Vec<String> {

@@ -70,6 +70,11 @@ pub fn is_misplaced(error: &ServerError) -> bool {
     ["READONLY", "NOAUTH", "MASTERDOWN", "LOADING"].iter().any(|code| contains_sign(&text, code))
 }
 
+/// Whether a refusal is about a key that holds something else.
+pub fn is_wrong_type(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| contains_sign(&cause.to_string(), "WRONGTYPE"))
+}
+
 /// Whether the server does not know the command at all.
 pub fn is_unknown_command(error: &ServerError) -> bool {
     full_text(error).contains("unknown command")
@@ -149,7 +154,8 @@ mod tests {
         let error = explained("ERR Error running script (call to f_6b): @user_script:1: -OOM command not allowed");
         assert!(error.to_string().contains("maxmemory"), "{error}");
         let error = explained("ERR Error running script (call to f_6b): @user_script: 7: WRONGTYPE Operation against");
-        assert!(error.to_string().contains("queue name"), "{error}");
+        assert!(error.to_string().contains("queue name") && is_wrong_type(&error), "{error}");
+        assert!(!is_wrong_type(&explained("OOM command not allowed")));
     }
 
     #[test]

@@ -74,19 +74,28 @@ impl JobExecution<'_> {
             Err(end) => return self.conclude(host, end, &HandlerLimits::default()),
         };
         let policy = self.policy(&limits);
-        if !policy.may_start(self.job.attempts(), self.job.now()) {
-            return self.fail(host, &exhausted(self.job));
+        match self.may_start(host, &policy) {
+            Ok(true) => {}
+            Ok(false) => return self.fail(host, &exhausted(self.job)),
+            Err(end) => return self.conclude(host, end, &limits),
         }
         if policy.is_last(self.job.attempts(), self.job.now()) {
             self.job.mark_last_attempt();
         }
         self.job.report(StatusChange::Running { attempts: self.job.attempts() });
         let end = self.call(host, &limits, &policy);
-        if self.job.is_inherited() {
-            // A fatal error ends the child, as it would have without us; PHP must not go on after one.
-            return Err(if matches!(end, CallEnd::Died(_)) { Halt::Died } else { Halt::Forked });
-        }
         self.conclude(host, end, &limits)
+    }
+
+    /// Whether this attempt may start. The job itself may allow one beyond its tries.
+    fn may_start(&self, host: &dyn JobHost, policy: &RetryPolicy) -> Result<bool, CallEnd> {
+        if policy.may_start(self.job.attempts(), self.job.now()) {
+            return Ok(true);
+        }
+        match self.threads {
+            Some(_) => Ok(host.can_retry(self.job, self.job.attempts().saturating_sub(1))? == Some(true)),
+            None => Ok(false),
+        }
     }
 
     /// Inside push there is one attempt: what the handler throws is the caller's.
@@ -120,15 +129,17 @@ impl JobExecution<'_> {
 
     /// Settles the job by how its handler ended, and reports it.
     fn conclude(&self, host: &dyn JobHost, end: CallEnd, limits: &HandlerLimits) -> Result<(), Halt> {
+        self.leave_child(matches!(end, CallEnd::Died(_)))?;
         if end == CallEnd::TimedOut {
             let timeout = self.job.timeout(limits, self.options.timeout).unwrap_or_default();
             self.emit(host, Event::TimedOut(self.job, timeout))?;
         }
-        let attempt = self.assess(end, limits);
+        let mut attempt = self.assess(end, limits);
         if attempt.cause.is_some() {
             self.job.mark_attempt_failed();
         }
-        let settlement = self.settlement(host, &attempt, limits);
+        let again = self.ask_to_retry(host, &mut attempt, limits)?;
+        let settlement = self.settlement(host, &attempt, limits, again);
         if let Some(halt) = attempt.halt {
             self.settle_silently(settlement, attempt.cause.as_ref());
             return Err(halt);
@@ -155,6 +166,30 @@ impl JobExecution<'_> {
         }
     }
 
+    /// A child that PHP code forked leaves the job to its parent. A fatal error ends it, as it would have without us; PHP must not go on
+    /// after one.
+    fn leave_child(&self, has_died: bool) -> Result<(), Halt> {
+        match self.job.is_inherited() {
+            true => Err(if has_died { Halt::Died } else { Halt::Forked }),
+            false => Ok(()),
+        }
+    }
+
+    /// What a job that failed says of another attempt. Where it ends the process instead, its tries decide.
+    fn ask_to_retry(&self, host: &dyn JobHost, attempt: &mut Attempt, limits: &HandlerLimits) -> Result<Option<bool>, Halt> {
+        let is_asked =
+            attempt.outcome == Outcome::Failed && attempt.halt.is_none() && self.threads.is_some() && self.job.is_held();
+        if !is_asked {
+            return Ok(None);
+        }
+        let answer = host.can_retry(self.job, self.job.attempts());
+        self.leave_child(matches!(answer, Err(CallEnd::Died(_))))?;
+        Ok(answer.unwrap_or_else(|end| {
+            attempt.halt = self.assess(end, limits).halt;
+            None
+        }))
+    }
+
     /// How the call counts, and why it failed if it did.
     fn assess(&self, end: CallEnd, limits: &HandlerLimits) -> Attempt {
         match end {
@@ -179,7 +214,13 @@ impl JobExecution<'_> {
     }
 
     /// How the reservation ends. `None` when it ended already: its handler settled the job, or it is somebody else's.
-    fn settlement(&self, host: &dyn JobHost, attempt: &Attempt, limits: &HandlerLimits) -> Option<Settlement> {
+    fn settlement(
+        &self,
+        host: &dyn JobHost,
+        attempt: &Attempt,
+        limits: &HandlerLimits,
+        again: Option<bool>,
+    ) -> Option<Settlement> {
         let asked = host.backoff();
         if !self.job.is_held() {
             return None;
@@ -187,6 +228,9 @@ impl JobExecution<'_> {
         let mut policy = self.policy(limits);
         if let Some(backoff) = asked {
             policy.backoff = backoff;
+        }
+        if let Some(again) = again {
+            policy = policy.answered(again, self.job.attempts());
         }
         let cause = || attempt.cause.clone().unwrap_or_else(|| exhausted(self.job));
         Some(self.decide(attempt.outcome, &policy, cause))

@@ -48,6 +48,10 @@ pub trait JobHost: Host {
     /// What `backoff()` of the handler that just failed returned.
     fn backoff(&self) -> Option<Backoff>;
 
+    /// Asks a job that failed, or one that used up its tries and lies here again, whether it may be tried again after `made` attempts.
+    /// `None` where jobs are not asked, or when it did not say: its tries decide.
+    fn can_retry(&self, job: &Rc<HeldJob>, made: u32) -> Result<Option<bool>, CallEnd>;
+
     /// Calls the `failed()` method of the handler, if it has one: its job failed for good.
     fn failed(&self, job: &Rc<HeldJob>, cause: &FailureCause) -> Result<CallEnd, Halt>;
 }

@@ -37,6 +37,7 @@ struct FakeHost {
     limits: HandlerLimits,
     /// No class is found.
     is_missing: bool,
+    again: fn(u32) -> Result<Option<bool>, CallEnd>,
 }
 
 impl FakeHost {
@@ -51,6 +52,7 @@ impl FakeHost {
             throw_at: None,
             limits: HandlerLimits::default(),
             is_missing: false,
+            again: |_| Ok(None),
         }
     }
 
@@ -66,6 +68,10 @@ impl JobHost for FakeHost {
 
     fn backoff(&self) -> Option<Backoff> {
         None
+    }
+
+    fn can_retry(&self, _job: &Rc<HeldJob>, made: u32) -> Result<Option<bool>, CallEnd> {
+        (self.again)(made)
     }
 
     fn call(&self, job: &Rc<HeldJob>) -> CallEnd {
@@ -212,6 +218,33 @@ fn an_exhausted_job_is_not_run() {
     let host = FakeHost::new(|_| panic!("must not run"));
     run(&broker, Options { tries: Tries::Limit(1), ..options() }, &host);
     assert_eq!(host.events()[..3], ["processing a", "failed() a max_attempts", "failed a max_attempts"]);
+}
+
+#[test]
+fn a_job_that_says_whether_it_is_tried_again_is_believed() {
+    let ended = |attempts, again: fn(u32) -> Result<Option<bool>, CallEnd>| {
+        let broker = broker_with(&[body("a", attempts)]);
+        let host = FakeHost { again, ..FakeHost::new(throws) };
+        let code = run(&broker, Options { tries: Tries::Limit(3), ..options() }, &host);
+        (host.events()[1].clone(), code)
+    };
+    assert_eq!(ended(0, |_| Ok(Some(false))).0, "failed() a exception");
+    assert_eq!(ended(0, |_| Ok(Some(true))).0, "exception a boom");
+    assert_eq!(ended(2, |made| Ok(Some(made < 9))).0, "exception a boom", "beyond its tries");
+    assert_eq!(ended(4, |made| Ok(Some(made == 4 || made == 5))).0, "exception a boom", "asked before it starts, and after");
+    assert_eq!(ended(3, |_| Ok(None)).0, "failed() a max_attempts");
+    assert_eq!(ended(3, |_| Ok(Some(false))).0, "failed() a max_attempts");
+}
+
+#[test]
+fn a_job_that_ends_the_process_when_it_is_asked_is_settled_by_its_tries() {
+    for (attempts, failed) in [(0, 0), (2, 1), (3, 1)] {
+        let broker = broker_with(&[body("a", attempts)]);
+        let host = FakeHost { again: |_| Err(CallEnd::Exited), ..FakeHost::new(throws) };
+        run(&broker, Options { tries: Tries::Limit(3), ..options() }, &host);
+        let sizes = broker.size(&queue()).unwrap();
+        assert_eq!((sizes.failed, sizes.reserved, sizes.total()), (failed, 0, 1 - failed), "after {attempts}");
+    }
 }
 
 #[test]

@@ -85,7 +85,8 @@ abstract class Task
     }
 
     /**
-     * Whether it may be tried again.
+     * Whether it may be tried again: while fewer attempts were made than allowed. Asked after each failed attempt, and before one beyond
+     * `$maxAttempts`. Override it to decide otherwise: false gives the task up at once, true has it tried again.
      */
     public function canRetry(): bool
     {

@@ -177,6 +177,7 @@ fn keys_of_a_wrong_type_lose_nothing() {
         let error = broker.reserve(&[q()], 8, Duration::ZERO).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused);
         assert!(error.to_string().contains("WRONGTYPE"), "{error}");
+        assert!(error.to_string().contains(&format!("the key `{wrong}` holds a string")), "{error}");
         assert_eq!(redis.snapshot(), before, "nothing moved with {wrong} broken");
     }
 }
