@@ -76,6 +76,19 @@ $publish();
 $ferry->run([...$work, '--max-jobs=1'])->well('a limit');
 wait_until(fn () => $node->ready('task.normal') === 1, 'one is left');
 
+// Messages of other programs.
+foreach (['decode' => 'return fn (string $body) => new Ferry\Task\TaskMessage("mail", ["n" => "of $body"]);', 'wrong-decode' => 'return 5;'] as $name => $code) {
+    file_put_contents(temp_dir() . "/$name.php", "<?php $code");
+}
+$ferry->run([...$work, '--decode=' . temp_dir() . '/wrong-decode.php'])->refused('no callback', 2, 'must return a callable that takes body, headers and properties of a message, not int');
+$ferry->run(['work', 'rabbit', '--decode=x.php', ...$words])->refused('a callback without tasks', 2, '--decode belongs to --tasks');
+$channel = $node->amqplib();
+$channel->queue_declare('foreign', false, true, false, false);
+$channel->basic_publish(new PhpAmqpLib\Message\AMQPMessage('another program'), '', 'foreign');
+$channel->getConnection()->close();
+$ferry->run([...$work, '--decode=' . temp_dir() . '/decode.php', '--queue=task.normal,foreign', '--processes=1', '--stop-when-empty'])->well('decoded');
+same('the task that it stands for', ['mail of another program from the container', 'listened to mail'], array_map(fn ($line) => explode(' by ', $line)[0], array_slice($book->lines(), -2)));
+
 // Several processes; killed ones are replaced, HUP renews them.
 $master = $ferry->start([...$work, '--processes=2']);
 $first = wait_for_children($master, 2);

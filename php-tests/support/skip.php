@@ -15,6 +15,7 @@ function available(string $need): bool
     return match ($need) {
         'rabbitmq' => glob('/usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server') !== [] && is_file('/usr/share/php/PhpAmqpLib/autoload.php'),
         'mariadb' => is_file('/usr/sbin/mariadbd') && extension_loaded('pdo_mysql'),
+        'messenger' => is_file('/usr/share/php/Symfony/Component/Messenger/Bridge/Amqp/autoload.php') && is_file('/usr/share/php/Symfony/Component/Serializer/autoload.php') && is_file('/usr/share/php/Symfony/Component/PropertyAccess/autoload.php'),
         'illuminate' => is_file('/usr/share/php/Illuminate/Queue/autoload.php') && is_file('/usr/share/php/Illuminate/Database/autoload.php'),
         'postgres' => glob('/usr/lib/postgresql/*/bin/postgres') !== [] && extension_loaded('pdo_pgsql'),
         'redis-server' => trim((string) shell_exec('command -v redis-server')) !== '' && extension_loaded('redis'),

@@ -30,7 +30,8 @@ use crate::zend::objects;
 use crate::zend::signals::SignalWatch;
 
 /// The names of all options, as `docs/tasks.md` lists them.
-const OPTIONS: [&str; 16] = [
+const OPTIONS: [&str; 17] = [
+    "decode",
     "prefetch_count",
     "queues",
     "max_tasks",
@@ -55,6 +56,8 @@ const OPTIONS: [&str; 16] = [
 pub struct TaskConsumer {
     handle: Rc<Handle>,
     registry: Zval,
+    /// Says what task a message of another program stands for.
+    decoder: Option<Zval>,
     prefetch: u16,
     options: Options,
     control: Control,
@@ -67,6 +70,7 @@ pub struct TaskConsumer {
 impl HoldsValues for TaskConsumer {
     fn each_value(&self, visit: &mut dyn FnMut(&Zval)) {
         visit(&self.registry);
+        self.decoder.iter().for_each(&mut *visit);
         self.listeners.each_value(visit);
     }
 }
@@ -95,6 +99,7 @@ impl TaskConsumer {
                 control: Control::of(handle.config())?,
                 handle,
                 registry: registry.0.shallow_clone(),
+                decoder: decoder(&given)?,
                 prefetch: given.number("prefetch_count", 1, 65_535)?.and_then(|count| u16::try_from(count).ok()).unwrap_or(10),
                 options,
                 log: Rc::new(given.log()?),
@@ -199,7 +204,7 @@ impl TaskConsumer {
         self.requests.stop(false);
         let hung = Hung::new(self.requests.clone());
         let (log, requests) = (self.log.clone(), self.requests.clone());
-        let host = PhpTaskHost::new(handlers, &self.listeners, log, requests, hung.interrupter());
+        let host = PhpTaskHost::new(handlers, self.decoder.as_ref(), &self.listeners, log, requests, hung.interrupter());
         let ended = self.consume_with(&host, options, prefetch, hung.interrupter());
         let late = host.take_late();
         let ending = host.take_ending();
@@ -238,7 +243,8 @@ impl TaskConsumer {
         let consumer = consumer.with_status_store(statuses, own.config().status_ttl);
         let open = |queues: &[QueueName]| {
             let names = queues.iter().map(|queue| queue.as_str().to_owned()).collect();
-            tasks::receive(&self.handle.get()?.tasks()?, names, prefetch)
+            let options = tasks::Options { queues: names, prefetch, has_decoder: self.decoder.is_some() };
+            tasks::receive(&self.handle.get()?.tasks()?, &options)
         };
         Ok(consumer.run(host, Box::new(open)))
     }
@@ -259,6 +265,14 @@ fn leave(halt: Halt) -> PhpResult<()> {
         // An exception is pending: the one that ends the process, or one that was thrown again.
         Halt::Exited | Halt::Threw => Err(pending()),
         Halt::Forked => Ok(()),
+    }
+}
+
+fn decoder(given: &Given) -> PhpResult<Option<Zval>> {
+    match given.get("decode") {
+        None => Ok(None),
+        Some(callback) if callback.is_callable() => Ok(Some(callback.shallow_clone())),
+        Some(_) => Err(given.wrong("decode", "a callable that takes body, headers and properties of a message")),
     }
 }
 

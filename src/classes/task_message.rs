@@ -8,10 +8,12 @@ use std::rc::Rc;
 
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::builders::{ClassBuilder, ClassProperty};
+use ext_php_rs::class::RegisteredClass;
 use ext_php_rs::exception::PhpResult;
 use ext_php_rs::flags::PropertyFlags;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, ZendObject, Zval};
+use ext_php_rs::zend::ClassEntry;
 use ferry_client::process;
 use ferry_core::task::{DEFAULT_MAX_RETRIES, DEFAULT_PRIORITY, DEFAULT_TTL};
 use ferry_worker::TaskStatus;
@@ -75,6 +77,11 @@ fn with_properties(builder: ClassBuilder) -> ClassBuilder {
             default_stub: None,
         })
     })
+}
+
+/// The class itself.
+pub fn class() -> &'static ClassEntry {
+    TaskMessage::get_metadata().ce()
 }
 
 fn this() -> PhpResult<&'static mut ZendObject> {

@@ -2,6 +2,8 @@
 //!
 //! Everything that changes lies in cells, and none of them is borrowed while PHP code runs: a handler may call back into its worker.
 
+#[cfg(feature = "amqp")]
+mod decode;
 mod fire;
 mod limits;
 mod listeners;

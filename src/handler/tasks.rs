@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use ext_php_rs::types::Zval;
 use ext_php_rs::zend::ce;
+use ferry_core::broker::tasks::ForeignMessage;
 use ferry_core::policy::HandlerLimits;
 use ferry_core::task::Task;
-use ferry_worker::{Event, Halt, Host, TaskEnd, TaskEvent, TaskHost, TaskStatus};
+use ferry_worker::{Decoded, Event, Halt, Host, TaskEnd, TaskEvent, TaskHost, TaskStatus};
 
+use super::decode;
 use super::fire::last_error;
 use super::limits;
 use super::listeners::Listeners;
@@ -64,6 +66,7 @@ struct OpenTask {
 pub struct PhpTaskHost<'a> {
     php: PhpLoop<'a>,
     handlers: &'a TaskHandlers,
+    decoder: Option<&'a Zval>,
     open: RefCell<Option<OpenTask>>,
     /// What closing the output buffers of a handler threw: it ends the run once the task is settled.
     deferred: RefCell<Option<CallFailure>>,
@@ -73,13 +76,14 @@ impl<'a> PhpTaskHost<'a> {
     /// The host of a consumer.
     pub fn new(
         handlers: &'a TaskHandlers,
+        decoder: Option<&'a Zval>,
         listeners: &'a Listeners,
         log: Rc<Log>,
         requests: Arc<StopRequests>,
         interrupter: Arc<PhpInterrupter>,
     ) -> Self {
         let php = PhpLoop::new(listeners, log, requests, interrupter);
-        Self { php, handlers, open: RefCell::default(), deferred: RefCell::default() }
+        Self { php, handlers, decoder, open: RefCell::default(), deferred: RefCell::default() }
     }
 
     /// Takes the exception that ended the run.
@@ -178,6 +182,32 @@ impl<'a> PhpTaskHost<'a> {
         }
     }
 
+    /// Closes the output buffers that user code left open. What that throws ends the run once the task is settled.
+    fn close_output(&self, level: i32) {
+        if let Err(trouble) = close_output(level) {
+            // Dropped after the borrow: its destructor is PHP code.
+            drop(self.deferred.replace(Some(trouble)));
+        }
+    }
+
+    /// How asking the decode callback ended.
+    fn decoded(&self, answer: Called<Decoded>) -> Decoded {
+        match answer {
+            // A `finally` block returned and dropped the exit.
+            Ok(_) if self.php.was_stopped() => Decoded::TimedOut,
+            Ok(decoded) => decoded,
+            Err(CallFailure::Exited) if self.php.cancel_exit() => Decoded::TimedOut,
+            Err(CallFailure::Exited) if interrupter::any_has_raised() => Decoded::Unwinding,
+            Err(CallFailure::Exited) => Decoded::Exited,
+            Err(CallFailure::Died) => Decoded::Died(last_error()),
+            Err(CallFailure::Threw(_)) if self.php.was_stopped() => Decoded::TimedOut,
+            Err(CallFailure::Threw(thrown)) => {
+                Decoded::Failed(format!("the decode callback threw {}: {}", class_of(&thrown), described(&thrown).0))
+            }
+            Err(CallFailure::Missing(what)) => Decoded::Failed(format!("the decode callback cannot be called: {what}")),
+        }
+    }
+
     fn emit_task_event(&self, event: TaskEvent<'_>) -> Result<(), Halt> {
         let php = &self.php;
         match event {
@@ -235,6 +265,20 @@ impl Host for PhpTaskHost<'_> {
 }
 
 impl TaskHost for PhpTaskHost<'_> {
+    fn decode(&self, message: &ForeignMessage) -> Decoded {
+        let Some(decoder) = self.decoder else { return Decoded::Unknown };
+        self.php.handler_runs();
+        let level = output_level();
+        let decoded = self.decoded(decode::decode(decoder, message));
+        if !matches!(decoded, Decoded::Exited | Decoded::Unwinding | Decoded::Died(_)) {
+            if decoded == Decoded::TimedOut {
+                self.php.restore_process_state();
+            }
+            self.close_output(level);
+        }
+        decoded
+    }
+
     fn open(&self, task: &Task, body: &[u8]) -> Result<Result<(), String>, Halt> {
         let before = match TaskFields::of_task(task, body) {
             Ok(fields) => Rc::new(fields),
@@ -330,7 +374,7 @@ impl TaskHost for PhpTaskHost<'_> {
             }
             self.php.restore_process_state();
         }
-        self.deferred.replace(close_output(level).err());
+        self.close_output(level);
         end
     }
 
@@ -408,13 +452,16 @@ fn failure_in(answer: &Zval, kind: &str) -> Option<(String, String)> {
             None => (lossy(error), String::new()),
         }),
         None => {
-            let what = answer.object().map_or_else(
-                || format!("{:?}", answer.get_type()).to_lowercase(),
-                |object| String::from_utf8_lossy(&objects::class_name(object)).into_owned(),
-            );
+            let what = class_or_type(answer);
             Some((format!("the handler of `{kind}` returned {what}, not a Ferry\\Task\\TaskResult"), String::new()))
         }
     }
+}
+
+/// What a value is, for an error.
+pub(super) fn class_or_type(value: &Zval) -> String {
+    let kind = || format!("{:?}", value.get_type()).to_lowercase();
+    value.object().map_or_else(kind, |object| String::from_utf8_lossy(&objects::class_name(object)).into_owned())
 }
 
 /// The bytes of the next execution: those that came with another count, or new ones when the handler changed the task.
@@ -446,7 +493,7 @@ fn class_of(exception: &Zval) -> String {
 }
 
 /// Message and trace of an exception. Both methods are final, so no code of a user runs.
-fn described(exception: &Zval) -> (String, String) {
+pub(super) fn described(exception: &Zval) -> (String, String) {
     let mut exception = exception.shallow_clone();
     let Some(object) = exception.object_mut() else { return (String::new(), String::new()) };
     let mut ask = |method: &str| {

@@ -9,8 +9,8 @@ use ferry_core::status::{JobRef, StatusChange, StatusUpdate};
 use ferry_core::task::{Task, TaskLevel};
 use ferry_core::{Broker, Error, ErrorKind, Result};
 
-use ferry_driver_amqp::{HeldTask, Incoming, Options, TaskDeliveries};
-pub use ferry_driver_amqp::{Requeued, StoredDeadLetter, TaskToPublish, Tasks};
+use ferry_driver_amqp::{HeldMessage, HeldTask, Incoming, TaskDeliveries};
+pub use ferry_driver_amqp::{Options, Requeued, StoredDeadLetter, TaskToPublish, Tasks};
 
 use crate::connection::Connection;
 use crate::tracking::Tracked;
@@ -60,38 +60,49 @@ impl Connection {
     }
 }
 
-/// Starts to take the tasks of `queues`, the highest first, and holds `prefetch` of each.
-pub fn receive(tasks: &Arc<Tasks>, queues: Vec<String>, prefetch: u16) -> Result<Box<dyn TaskReceiver>> {
-    let deliveries = Some(TaskDeliveries::open(tasks, &Options { queues, prefetch })?);
-    Ok(Box::new(AmqpTaskReceiver { deliveries, at_hand: None }))
+/// Starts to take tasks.
+pub fn receive(tasks: &Arc<Tasks>, options: &Options) -> Result<Box<dyn TaskReceiver>> {
+    Ok(Box::new(AmqpTaskReceiver { deliveries: Some(TaskDeliveries::open(tasks, options)?), at_hand: AtHand::Nothing }))
+}
+
+/// What was taken last and is not settled.
+enum AtHand {
+    Nothing,
+    Task(HeldTask),
+    Message(HeldMessage),
 }
 
 /// The deliveries of RabbitMQ, one at hand.
 struct AmqpTaskReceiver {
     /// `None` once closed.
     deliveries: Option<TaskDeliveries>,
-    at_hand: Option<HeldTask>,
+    at_hand: AtHand,
 }
 
 impl TaskReceiver for AmqpTaskReceiver {
     fn next(&mut self, wait: Duration, stamp: &dyn Fn() -> String) -> Result<Option<ReceivedTask>> {
         let Some(deliveries) = &mut self.deliveries else { return Ok(None) };
-        Ok(deliveries.next(wait, stamp)?.map(|incoming| match incoming {
-            Incoming::Task(held) => {
-                let (task, body) = (held.task.clone(), held.body.clone());
-                self.at_hand = Some(*held);
-                ReceivedTask::Run { task, body }
+        let incoming = deliveries.next(wait, stamp)?;
+        Ok(incoming.map(|incoming| self.hold(incoming)))
+    }
+
+    fn accept(&mut self, body: Vec<u8>, stamp: &dyn Fn() -> String) -> Result<ReceivedTask> {
+        match (&mut self.deliveries, std::mem::replace(&mut self.at_hand, AtHand::Nothing)) {
+            (Some(deliveries), AtHand::Message(held)) => {
+                let incoming = deliveries.accept(held, body, stamp)?;
+                Ok(self.hold(incoming))
             }
-            Incoming::Expired(task) => ReceivedTask::Expired(task),
-            Incoming::Poison { id, why } => ReceivedTask::Poison { id, why },
-            Incoming::Counted(task, count) => ReceivedTask::Counted(task, count),
-            Incoming::LastChance(task) => ReceivedTask::LastChance(task),
-            Incoming::CrashLoop(task) => ReceivedTask::CrashLoop(task),
-        }))
+            _ => Err(Error::new(ErrorKind::Lost, "the message that was decoded is not held any more")),
+        }
     }
 
     fn settle(&mut self, settlement: &TaskSettlement<'_>) -> Result<()> {
-        let (Some(deliveries), Some(held)) = (&self.deliveries, &self.at_hand) else { return Ok(()) };
+        let Some(deliveries) = &self.deliveries else { return Ok(()) };
+        let held = match &self.at_hand {
+            AtHand::Nothing => return Ok(()),
+            AtHand::Task(held) => held,
+            AtHand::Message(held) => return settle_message(deliveries, held, settlement),
+        };
         match *settlement {
             TaskSettlement::Done => deliveries.done(held),
             TaskSettlement::Retry { body, pause } => deliveries.retry(held, body, pause),
@@ -103,6 +114,38 @@ impl TaskReceiver for AmqpTaskReceiver {
 
     fn close(&mut self) -> Result<()> {
         self.deliveries.take().map_or(Ok(()), TaskDeliveries::close)
+    }
+}
+
+impl AmqpTaskReceiver {
+    fn hold(&mut self, incoming: Incoming) -> ReceivedTask {
+        match incoming {
+            Incoming::Task(held) => {
+                let (task, body) = (held.task.clone(), held.body.clone());
+                self.at_hand = AtHand::Task(*held);
+                ReceivedTask::Run { task, body }
+            }
+            Incoming::Foreign(held) => {
+                let message = held.message.clone();
+                self.at_hand = AtHand::Message(*held);
+                ReceivedTask::Foreign(message)
+            }
+            Incoming::Expired(task) => ReceivedTask::Expired(task),
+            Incoming::Poison { id, why } => ReceivedTask::Poison { id, why },
+            Incoming::Counted(task, count) => ReceivedTask::Counted(task, count),
+            Incoming::LastChance(task) => ReceivedTask::LastChance(task),
+            Incoming::CrashLoop(task) => ReceivedTask::CrashLoop(task),
+        }
+    }
+}
+
+/// A message that was not decoded has no body that could be tried again, so it is kept or given back.
+fn settle_message(deliveries: &TaskDeliveries, held: &HeldMessage, settlement: &TaskSettlement<'_>) -> Result<()> {
+    match *settlement {
+        TaskSettlement::Poison { why } => deliveries.poison_message(held, why),
+        TaskSettlement::GiveBack | TaskSettlement::Done | TaskSettlement::Retry { .. } | TaskSettlement::Dead { .. } => {
+            deliveries.give_back_message(held)
+        }
     }
 }
 

@@ -58,7 +58,9 @@ use crate::reserve::JobDeliveries;
 use crate::unacked::UnackedRegistry;
 
 pub use crate::link::Transport;
-pub use crate::tasks::{HeldTask, Incoming, Options, Requeued, StoredDeadLetter, TaskDeliveries, TaskToPublish, Tasks};
+pub use crate::tasks::{
+    HeldMessage, HeldTask, Incoming, Options, Requeued, StoredDeadLetter, TaskDeliveries, TaskToPublish, Tasks,
+};
 
 /// What a broker must know besides the server.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -198,7 +198,12 @@ pub fn first_death(properties: &BasicProperties) -> Option<i64> {
 }
 
 fn integer(properties: &BasicProperties, key: &str) -> Option<i64> {
-    Some(match header(properties, key)? {
+    whole(header(properties, key)?)
+}
+
+/// A header value that is a whole number.
+pub fn whole(value: &AMQPValue) -> Option<i64> {
+    Some(match value {
         AMQPValue::ShortShortInt(number) => i64::from(*number),
         AMQPValue::ShortShortUInt(number) => i64::from(*number),
         AMQPValue::ShortInt(number) => i64::from(*number),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ferry_core::Error;
 use ferry_core::backoff::Backoff;
+use ferry_core::broker::tasks::ForeignMessage;
 use ferry_core::failed::Reason;
 use ferry_core::policy::HandlerLimits;
 use ferry_core::task::Task;
@@ -58,6 +59,9 @@ pub trait JobHost: Host {
 
 /// The side that runs the handlers of tasks. It keeps the PHP object of the task at hand from `open` to `release`.
 pub trait TaskHost: Host {
+    /// What a message of another program stands for.
+    fn decode(&self, message: &ForeignMessage) -> Decoded;
+
     /// Makes the PHP object of a task. The inner error says why PHP cannot read it.
     fn open(&self, task: &Task, body: &[u8]) -> Result<Result<(), String>, Halt>;
 
@@ -90,6 +94,25 @@ pub trait TaskHost: Host {
 
     /// The time as `Y-m-d H:i:s`, in PHP's time zone.
     fn stamp(&self) -> String;
+}
+
+/// What a decoder says of a message of another program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decoded {
+    /// It stands for the task with these bytes.
+    Task(Vec<u8>),
+    /// It does not know such messages.
+    Unknown,
+    /// It threw, or what it returned is no task; the text says which.
+    Failed(String),
+    /// The watchdog stopped it.
+    TimedOut,
+    /// The job or task in which this consumer runs was stopped. No further PHP code may run.
+    Unwinding,
+    /// It ended the process in an orderly way: `exit()`. No further PHP code may run.
+    Exited,
+    /// A fatal error ended it.
+    Died(String),
 }
 
 /// How the handler of a task ended.

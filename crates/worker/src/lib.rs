@@ -54,7 +54,7 @@ mod worker;
 pub use delete_batcher::{DeleteBatcher, Deletion};
 pub use engine::{Engine, LoopAction, RunEnd, Source, UnitEnd};
 pub use fork_generation::ForkGeneration;
-pub use host::{CallEnd, Event, FailureCause, Halt, Host, JobHost, Summary, TaskEnd, TaskEvent, TaskHost};
+pub use host::{CallEnd, Decoded, Event, FailureCause, Halt, Host, JobHost, Summary, TaskEnd, TaskEvent, TaskHost};
 pub use in_flight::{InFlightJob, InFlightJobs};
 pub use job::{Direct, Discarding, HeldJob, Settler};
 pub use options::Options;

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ferry_core::backoff::Backoff;
-use ferry_core::broker::tasks::{ReceivedTask, TaskReceiver, TaskSettlement};
+use ferry_core::broker::tasks::{ForeignMessage, ReceivedTask, TaskReceiver, TaskSettlement};
 use ferry_core::policy::{HandlerLimits, Tries};
 use ferry_core::queue::QueueName;
 use ferry_core::status::State;
@@ -20,7 +20,7 @@ use crate::control::RunningUnit;
 use crate::engine::{Engine, LoopAction, SLICE, Source, UnitEnd};
 use crate::execution::random;
 use crate::fork_generation::ForkGeneration;
-use crate::host::{Event, Halt, TaskEnd, TaskEvent, TaskHost};
+use crate::host::{Decoded, Event, Halt, TaskEnd, TaskEvent, TaskHost};
 use crate::options::Options;
 use crate::shutdown::ShutdownDeadline;
 use crate::task_status::{TaskStatus, TaskStatuses};
@@ -142,6 +142,7 @@ impl<'a> TaskSource<'a> {
     fn run(&mut self, engine: &Engine<'_>, received: ReceivedTask) -> std::result::Result<UnitEnd, Halt> {
         match received {
             ReceivedTask::Run { task, body } => return self.run_task(engine, &task, &body),
+            ReceivedTask::Foreign(message) => return self.decode(engine, &message),
             ReceivedTask::Expired(task) => {
                 self.report_failure(&task, State::Expired, "the task expired");
                 self.emit(TaskEvent::Expired(&task))?;
@@ -172,6 +173,62 @@ impl<'a> TaskSource<'a> {
     fn report_failure(&self, task: &Task, state: State, why: &str) {
         if let Some(status) = self.status(task) {
             status.failed(state, why);
+        }
+    }
+
+    /// Asks what a message stands for, and runs that task. What is none becomes a dead letter, whatever ends the process meanwhile: it
+    /// would end the next one, too.
+    fn decode(&mut self, engine: &Engine<'_>, message: &ForeignMessage) -> std::result::Result<UnitEnd, Halt> {
+        self.limits = HandlerLimits::default();
+        self.arm_watchdog();
+        let decoded = self.host.decode(message);
+        if self.generation.is_forked() {
+            return Err(if matches!(decoded, Decoded::Died(_)) { Halt::Died } else { Halt::Forked });
+        }
+        let interrupted = self.disarm_watchdog();
+        let why = match decoded {
+            Decoded::Task(body) => return self.accept(engine, body),
+            Decoded::TimedOut if interrupted => {
+                self.settle(engine, &TaskSettlement::GiveBack)?;
+                return Ok(UnitEnd::Retried);
+            }
+            Decoded::Unwinding => {
+                self.settle_silently(&TaskSettlement::GiveBack);
+                return Err(Halt::Exited);
+            }
+            Decoded::Exited => {
+                self.settle_silently(&TaskSettlement::Poison { why: "the decode callback ended the process" });
+                return Err(Halt::Exited);
+            }
+            Decoded::Died(why) => {
+                self.settle_silently(&TaskSettlement::Poison { why: &format!("the decode callback ended the process: {why}") });
+                return Err(Halt::Died);
+            }
+            Decoded::Unknown => message.why.clone(),
+            Decoded::Failed(why) => why,
+            Decoded::TimedOut => "the decode callback ran longer than the timeout and was stopped".to_owned(),
+        };
+        if self.settle(engine, &TaskSettlement::Poison { why: &why })? {
+            let id = if message.id.is_empty() { "?" } else { &message.id };
+            self.emit(TaskEvent::Poison { id, why: &why })?;
+        }
+        self.host.release()?;
+        Ok(UnitEnd::Failed)
+    }
+
+    /// Runs what a message was decoded to. After an error the message comes again.
+    fn accept(&mut self, engine: &Engine<'_>, body: Vec<u8>) -> std::result::Result<UnitEnd, Halt> {
+        let Some((receiver, _)) = &mut self.receiver else { return Ok(UnitEnd::Retried) };
+        let host = self.host;
+        match receiver.accept(body, &|| host.stamp()) {
+            Ok(received) => self.run(engine, received),
+            Err(error) => {
+                if !is_still_held(&error) {
+                    self.receiver = None;
+                }
+                self.failure = Some(error);
+                Ok(UnitEnd::Retried)
+            }
         }
     }
 
@@ -217,6 +274,16 @@ impl<'a> TaskSource<'a> {
         }
     }
 
+    /// Returns whether it stopped what ran because the consumer is to stop.
+    fn disarm_watchdog(&self) -> bool {
+        let fired = self.watchdog.as_ref().and_then(|watched| {
+            let fired = watched.watchdog.disarm()?;
+            watched.interrupter.clear();
+            Some(fired)
+        });
+        fired.is_some_and(|fired| fired.interrupted)
+    }
+
     /// Finds the handler and runs it, watched. Returns whether it was interrupted because the consumer is to stop, too.
     fn call(&mut self, task: &Task, status: Option<&Rc<TaskStatus>>) -> (TaskEnd, bool) {
         *sync::lock(&self.running.0) = Some(task.kind.clone());
@@ -231,13 +298,9 @@ impl<'a> TaskSource<'a> {
         if self.generation.is_forked() {
             return (end, false);
         }
-        let fired = self.watchdog.as_ref().and_then(|watched| {
-            let fired = watched.watchdog.disarm()?;
-            watched.interrupter.clear();
-            Some(fired)
-        });
+        let interrupted = self.disarm_watchdog();
         *sync::lock(&self.running.0) = None;
-        (end, fired.is_some_and(|fired| fired.interrupted))
+        (end, interrupted)
     }
 
     /// Settles the task by how its handler ended, and reports it. Returns how it counts.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferry_core::backoff::Backoff;
-use ferry_core::broker::tasks::{ReceivedTask, TaskReceiver, TaskSettlement};
+use ferry_core::broker::tasks::{ForeignMessage, ReceivedTask, TaskReceiver, TaskSettlement};
 use ferry_core::clock::SystemClock;
 use ferry_core::control::WorkerControl;
 use ferry_core::memory::MemoryBroker;
@@ -17,7 +17,7 @@ use ferry_core::status::State;
 use ferry_core::task::Task;
 use ferry_core::{Broker, Error, ErrorKind, Result};
 use ferry_worker::{
-    Consumer, Event, Halt, Host, Interrupter, Options, RunEnd, StopRequest, TaskEnd, TaskEvent, TaskHost, TaskStatus,
+    Consumer, Decoded, Event, Halt, Host, Interrupter, Options, RunEnd, StopRequest, TaskEnd, TaskEvent, TaskHost, TaskStatus,
     TimeoutStage,
 };
 
@@ -69,6 +69,14 @@ impl TaskReceiver for Script {
         }
     }
 
+    fn accept(&mut self, body: Vec<u8>, _: &dyn Fn() -> String) -> Result<ReceivedTask> {
+        if let Some(error) = self.refusals.borrow_mut().pop_front() {
+            return Err(error);
+        }
+        let task = Task::decode(&body, None, NOW)?;
+        Ok(ReceivedTask::Run { task, body })
+    }
+
     fn settle(&mut self, settlement: &TaskSettlement<'_>) -> Result<()> {
         if let Some(error) = self.refusals.borrow_mut().pop_front() {
             return Err(error);
@@ -95,6 +103,7 @@ fn count_in(body: &[u8]) -> i64 {
 
 struct FakeHost {
     run: Box<dyn Fn(&Task) -> TaskEnd>,
+    decoded: Decoded,
     record: Record,
     unreadable: bool,
     limits: HandlerLimits,
@@ -110,6 +119,7 @@ impl FakeHost {
     fn new(script: &Script, run: impl Fn(&Task) -> TaskEnd + 'static) -> Self {
         Self {
             run: Box::new(run),
+            decoded: Decoded::Unknown,
             record: script.record.clone(),
             unreadable: false,
             limits: HandlerLimits::default(),
@@ -180,6 +190,11 @@ impl Host for FakeHost {
 }
 
 impl TaskHost for FakeHost {
+    fn decode(&self, message: &ForeignMessage) -> Decoded {
+        self.record.borrow_mut().push(format!("decode {}", message.id));
+        self.decoded.clone()
+    }
+
     fn open(&self, _: &Task, _: &[u8]) -> std::result::Result<std::result::Result<(), String>, Halt> {
         Ok(if self.unreadable { Err("no task".to_owned()) } else { Ok(()) })
     }
@@ -320,6 +335,66 @@ fn a_task_that_php_cannot_read_is_a_dead_letter() {
     let host = FakeHost { unreadable: true, ..FakeHost::new(&script, |_| panic!("must not run")) };
     run(&script, &host, &options());
     assert_eq!(script.record(), ["poison no task", "poison event a no task", "close", "stopping 0"]);
+}
+
+fn foreign(id: &str) -> ReceivedTask {
+    let (headers, properties) = (Vec::new(), Vec::new());
+    ReceivedTask::Foreign(ForeignMessage { id: id.into(), body: b"{}".to_vec(), headers, properties, why: "no type".into() })
+}
+
+#[test]
+fn a_message_is_run_as_the_task_that_it_is_decoded_to() {
+    let ReceivedTask::Run { body, .. } = task("a", 3, 0) else { panic!("a task to run") };
+    let script = Script::of(vec![foreign("m")]);
+    let fails = |_: &Task| TaskEnd::Failed { why: "no".into(), trace: String::new() };
+    let host = FakeHost { decoded: Decoded::Task(body), ..FakeHost::new(&script, fails) };
+    run(&script, &host, &options());
+    assert_eq!(script.record(), ["decode m", "starting a", "retry in 2: 1", "retry a 1/3 in 2: no", "close", "stopping 0"]);
+}
+
+#[test]
+fn a_message_that_no_decoder_knows_or_whose_decoder_fails_is_a_dead_letter() {
+    for (decoded, why) in [
+        (Decoded::Unknown, "no type"),
+        (Decoded::Failed("it threw".into()), "it threw"),
+        (Decoded::TimedOut, "the decode callback ran longer than the timeout and was stopped"),
+    ] {
+        let script = Script::of(vec![foreign("m")]);
+        let host = FakeHost { decoded, ..FakeHost::new(&script, |_| panic!("nothing runs")) };
+        run(&script, &host, &options());
+        let expected = format!("decode m, poison {why}, poison event m {why}, close, stopping 0");
+        assert_eq!(script.record().join(", "), expected);
+    }
+}
+
+#[test]
+fn a_decoder_that_ends_the_process_leaves_a_dead_letter_and_does_not_end_the_next_process() {
+    for (decoded, why, halt) in [
+        (Decoded::Exited, "the decode callback ended the process", Halt::Exited),
+        (Decoded::Died("fatal".into()), "the decode callback ended the process: fatal", Halt::Died),
+    ] {
+        let script = Script::of(vec![foreign("m")]);
+        let host = FakeHost { decoded, ..FakeHost::new(&script, |_| panic!("nothing runs")) };
+        assert!(matches!(run(&script, &host, &options()), RunEnd::Halted(ended) if ended == halt));
+        assert_eq!(script.record(), ["decode m".to_owned(), format!("poison {why}"), "close".to_owned()]);
+    }
+    let script = Script::of(vec![foreign("m")]);
+    let host = FakeHost { decoded: Decoded::Unwinding, ..FakeHost::new(&script, |_| panic!("nothing runs")) };
+    assert!(matches!(run(&script, &host, &options()), RunEnd::Halted(Halt::Exited)));
+    assert_eq!(script.record(), ["decode m", "give back", "close"]);
+}
+
+#[test]
+fn a_decoded_message_that_cannot_be_settled_comes_again() {
+    let ReceivedTask::Run { body, .. } = task("a", 3, 0) else { panic!("a task to run") };
+    let script = Script::of(vec![foreign("m"), foreign("m")]);
+    script.refusals.borrow_mut().push_back(Error::new(ErrorKind::Connection, "cut"));
+    let host = FakeHost { decoded: Decoded::Task(body), ..FakeHost::new(&script, succeeds) };
+    run(&script, &host, &options());
+    let record = script.record();
+    assert_eq!(record.iter().filter(|line| *line == "decode m").count(), 2, "{record:?}");
+    assert_eq!(record.iter().filter(|line| *line == "done").count(), 1, "{record:?}");
+    assert_eq!(script.opened.get(), 2);
 }
 
 #[test]

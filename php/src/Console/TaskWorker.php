@@ -17,7 +17,7 @@ final class TaskWorker
         'queue' => 'queues', 'prefetch' => 'prefetch_count', 'max_jobs' => 'max_tasks', 'max_time' => 'max_time', 'memory' => 'memory',
         'stop_when_empty' => 'stop_when_empty', 'timeout' => 'timeout', 'warn_before' => 'warn_before', 'grace' => 'grace',
         'stop_timeout' => 'stop_timeout', 'max_outage' => 'max_outage', 'health_file' => 'health_file', 'log' => 'log',
-        'log_level' => 'log_level', 'status' => 'status', 'parent' => 'parent',
+        'log_level' => 'log_level', 'status' => 'status', 'parent' => 'parent', 'decode' => 'decode',
     ];
 
     /** The events after which a worker has ended a job. */
@@ -65,6 +65,13 @@ final class TaskWorker
             $registry->register(is_string($handler) ? self::made($handler, $container, $file) : $handler);
         }
         return $registry;
+    }
+
+    /** @param mixed $answer what the file returned */
+    public static function decoder(mixed $answer, string $file): callable
+    {
+        return is_callable($answer) ? $answer
+            : throw new Refusal("$file must return a callable that takes body, headers and properties of a message, not " . get_debug_type($answer), ExitCode::WRONG);
     }
 
     private static function made(string $class, ?object $container, string $file): object

@@ -14,7 +14,9 @@ class TaskConsumer
      * @param TaskHandlerRegistry $registry
      * @param array<string, mixed> $config `prefetch_count` tasks held per queue (10); `queues`, highest priority first (`task.high`, `task.normal`,
      *     `task.low`); it stops after `max_tasks` (0: never), `max_time` seconds (0: never), `memory` MiB (0: no limit), or with `stop_when_empty`
-     *     when nothing is ready (false); `timeout` seconds that a task may run (0: no limit); `log` plain, json, none or a PSR-3 logger (plain);
+     *     when nothing is ready (false); `timeout` seconds that a task may run (0: no limit); `decode`, a callable
+     *     `(string $body, array $headers, array $properties): ?TaskMessage` that makes tasks of messages of other programs; null and exceptions make
+     *     them dead letters; `log` plain, json, none or a PSR-3 logger (plain);
      *     `warn_before`, `grace`, `stop_timeout`, `max_outage`, `health_file`, `log_level`, `status`, `parent` as {@see \Ferry\Worker}
      * @throws \Ferry\InvalidArgumentException an unknown option, a wrong value, no registry
      * @throws \Ferry\ConfigException there is no such connection, or it is not RabbitMQ

@@ -33,6 +33,42 @@ pub enum ReceivedTask {
     LastChance(Task),
     /// Its workers died too often: it is a dead letter now.
     CrashLoop(Task),
+    /// It is no task, but a decoder may know it. It is held until [`TaskReceiver::accept`] takes what it stands for, or it is settled.
+    Foreign(ForeignMessage),
+}
+
+/// A message of another program, for a decoder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForeignMessage {
+    /// What names it, if anything does.
+    pub id: String,
+    /// Its bytes, unpacked.
+    pub body: Vec<u8>,
+    /// Its headers.
+    pub headers: Vec<(String, HeaderValue)>,
+    /// Its other properties that are set, and the queue it came from.
+    pub properties: Vec<(&'static str, HeaderValue)>,
+    /// Why it is no task.
+    pub why: String,
+}
+
+/// What a header can hold.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HeaderValue {
+    /// Nothing, or what PHP has no type for.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number, or a time as its unix second.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// Text, any bytes.
+    Text(Vec<u8>),
+    /// Values in their order.
+    List(Vec<HeaderValue>),
+    /// Values under their names.
+    Table(Vec<(String, HeaderValue)>),
 }
 
 /// How the task at hand ends.
@@ -58,7 +94,7 @@ pub enum TaskSettlement<'a> {
         /// The time, as `Y-m-d H:i:s`.
         stamp: &'a str,
     },
-    /// PHP cannot read it: one dead letter, raw.
+    /// PHP cannot read it, or no decoder knows it: one dead letter, raw.
     Poison {
         /// What was wrong with it.
         why: &'a str,
@@ -74,7 +110,12 @@ pub trait TaskReceiver {
     /// What needs no run is settled already when it is returned. After an error of publishing it is still held and comes once more.
     fn next(&mut self, wait: Duration, stamp: &dyn Fn() -> String) -> Result<Option<ReceivedTask>>;
 
-    /// Settles the task that [`TaskReceiver::next`] returned last. After [`crate::ErrorKind::Uncertain`] or
+    /// The foreign message that [`TaskReceiver::next`] returned last stands for the task with these bytes, which is held from now on.
+    ///
+    /// Answers and fails as `next` does.
+    fn accept(&mut self, body: Vec<u8>, stamp: &dyn Fn() -> String) -> Result<ReceivedTask>;
+
+    /// Settles the task or message that [`TaskReceiver::next`] returned last. After [`crate::ErrorKind::Uncertain`] or
     /// [`crate::ErrorKind::Refused`] it is still held and can be settled again; after any other error it comes again by itself.
     fn settle(&mut self, settlement: &TaskSettlement<'_>) -> Result<()>;
 

@@ -26,7 +26,7 @@ pub use body::{CONTENT_TYPE, DEFAULT_MAX_RETRIES, DEFAULT_TTL, Draft, Task, id};
 pub use dead::{DeadLetter, dead_body};
 pub use gzip::{pack, unpack};
 pub use level::{DEFAULT_PRIORITY, LEVELS, TaskLevel, Turns, clamp};
-pub use rule::{Arrival, LONGEST_PAUSE, Next, TaskLimits, arrival, expiration, next};
+pub use rule::{Arrival, ForeignArrival, LONGEST_PAUSE, Next, TaskLimits, arrival, expiration, foreign_arrival, next};
 pub use selection::{LetterFacts, LetterSelection};
 pub use text::{quoted, quoted_raw};
 pub use topology::{

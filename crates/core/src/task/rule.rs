@@ -95,6 +95,29 @@ pub fn arrival(task: &Task, redelivered: bool, had_last_chance: bool, now: i64) 
     }
 }
 
+/// What to do with a message that only a decoder can read. Its count of executions is not known before it is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeignArrival {
+    /// Decode it.
+    Decode,
+    /// Whoever had it died, and the decoder may have killed it: it is published again with a mark, to be decoded alone.
+    Mark,
+    /// It is the marked one: decode it alone, and count what the task stands for as an execution that failed.
+    DecodeCounted,
+    /// Whoever decoded it alone died again.
+    CrashLoop,
+}
+
+/// Decides what to do with a delivery of such a message.
+pub fn foreign_arrival(redelivered: bool, is_marked: bool) -> ForeignArrival {
+    match (redelivered, is_marked) {
+        (false, false) => ForeignArrival::Decode,
+        (true, false) => ForeignArrival::Mark,
+        (false, true) => ForeignArrival::DecodeCounted,
+        (true, true) => ForeignArrival::CrashLoop,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +201,14 @@ mod tests {
         for wrong in [expiration(4, 5), expiration(4_294_968, 0), expiration(i64::MAX, i64::MIN)] {
             assert_eq!(wrong.unwrap_err().kind(), ErrorKind::InvalidArgument);
         }
+    }
+
+    #[test]
+    fn a_message_that_kills_its_decoder_ends_and_one_whose_worker_died_is_counted() {
+        assert_eq!(foreign_arrival(false, false), ForeignArrival::Decode);
+        assert_eq!(foreign_arrival(true, false), ForeignArrival::Mark, "it may have been held beside another one");
+        assert_eq!(foreign_arrival(false, true), ForeignArrival::DecodeCounted);
+        assert_eq!(foreign_arrival(true, true), ForeignArrival::CrashLoop);
     }
 
     #[test]

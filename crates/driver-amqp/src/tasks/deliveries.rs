@@ -4,13 +4,15 @@ use std::borrow::{Borrow, Cow};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ferry_core::broker::tasks::ForeignMessage;
 use ferry_core::clock::{Clock, SystemClock};
-use ferry_core::task::{self, Arrival, Task, TaskLevel, Turns};
+use ferry_core::task::{self, Arrival, ForeignArrival, Task, TaskLevel, Turns};
 use ferry_core::{Error, ErrorKind, QueueName, Result};
+use lapin::BasicProperties;
 use lapin::message::Delivery;
 
-use super::Tasks;
 use super::publish::{self, CrashMark, DeliveredTask};
+use super::{Tasks, foreign};
 use crate::connections::{AmqpConnections, PublishRole};
 use crate::deliveries::{Deliveries, wait_any};
 use crate::link::AmqpLink;
@@ -26,6 +28,8 @@ pub struct Options {
     pub queues: Vec<String>,
     /// Tasks held of each queue.
     pub prefetch: u16,
+    /// Whether a decoder is asked about messages that are no tasks.
+    pub has_decoder: bool,
 }
 
 /// A message that came.
@@ -48,6 +52,17 @@ pub enum Incoming {
     LastChance(Task),
     /// Its workers died too often: it is a dead letter now.
     CrashLoop(Task),
+    /// It is no task, but a decoder may know it.
+    Foreign(Box<HeldMessage>),
+}
+
+/// A message that is ours and no task.
+#[derive(Debug)]
+pub struct HeldMessage {
+    /// What a decoder is told.
+    pub message: ForeignMessage,
+    queue: usize,
+    delivery: Delivery,
 }
 
 /// A task that is ours.
@@ -58,6 +73,8 @@ pub struct HeldTask {
     /// Its bytes, unpacked.
     pub body: Vec<u8>,
     packed: bool,
+    /// A decoder made it of a message that was no task, so its bytes are not those of the delivery.
+    is_decoded: bool,
     queue: usize,
     delivery: Delivery,
 }
@@ -76,6 +93,7 @@ pub struct TaskDeliveries {
     sources: Vec<Source>,
     turns: Turns,
     prefetch: u16,
+    has_decoder: bool,
 }
 
 impl TaskDeliveries {
@@ -95,32 +113,85 @@ impl TaskDeliveries {
             deliveries.subscribe(options.prefetch).map_err(|error| error.within(format!("consume `{queue}`")))?;
             sources.push(Source { deliveries, is_drained: false });
         }
-        Ok(Self { tasks: Arc::clone(tasks), link, sources, turns: Turns::default(), prefetch: options.prefetch })
+        let Options { prefetch, has_decoder, .. } = *options;
+        Ok(Self { tasks: Arc::clone(tasks), link, sources, turns: Turns::default(), prefetch, has_decoder })
     }
 
     /// The next message, waiting up to `wait`. `stamp` gives the time as `Y-m-d H:i:s`.
     ///
     /// What needs no run is settled when it is returned. After an error of publishing it is still held and comes again.
     pub fn next(&mut self, wait: Duration, stamp: &dyn Fn() -> String) -> Result<Option<Incoming>> {
-        let Some((queue, delivery)) = self.take(wait)? else { return Ok(None) };
-        let now = SystemClock.now();
-        match self.read(&delivery, now) {
-            Ok((task, body, packed)) => {
-                let held = HeldTask { task, body, packed, queue, delivery };
-                match self.settle_unless_runnable(&held, now, stamp) {
-                    Ok(None) => Ok(Some(Incoming::Task(Box::new(held)))),
-                    Ok(incoming) => Ok(incoming),
-                    Err(error) => self.keep(queue, held.delivery, error),
+        while let Some((queue, delivery)) = self.take(wait)? {
+            let now = SystemClock.now();
+            match self.read(&delivery, now) {
+                Ok((task, body, packed)) => {
+                    let held = HeldTask { task, body, packed, is_decoded: false, queue, delivery };
+                    return self.hold(held, now, stamp).map(Some);
+                }
+                Err(error) => {
+                    if let Some(incoming) = self.unreadable(queue, delivery, error.to_string())? {
+                        return Ok(Some(incoming));
+                    }
                 }
             }
-            Err(error) => {
-                let (why, properties) = (error.to_string(), &delivery.properties);
-                let id = properties.message_id().as_ref().map_or_else(String::new, |id| id.as_str().to_owned());
-                match publish::poison(&delivery.data, properties, &why).and_then(|route| self.settle(queue, &delivery, route)) {
-                    Ok(()) => Ok(Some(Incoming::Poison { id, why })),
+        }
+        Ok(None)
+    }
+
+    /// The message stands for the task with these bytes.
+    pub fn accept(&mut self, held: HeldMessage, body: Vec<u8>, stamp: &dyn Fn() -> String) -> Result<Incoming> {
+        let (HeldMessage { queue, delivery, .. }, now) = (held, SystemClock.now());
+        match Task::decode(&body, None, now) {
+            Ok(task) => self.hold(HeldTask { task, body, packed: false, is_decoded: true, queue, delivery }, now, stamp),
+            Err(error) => self.bury(queue, delivery, error.to_string()),
+        }
+    }
+
+    /// Holds a task that is to be run, and settles any other.
+    fn hold(&mut self, held: HeldTask, now: i64, stamp: &dyn Fn() -> String) -> Result<Incoming> {
+        match self.settle_unless_runnable(&held, now, stamp) {
+            Ok(None) => Ok(Incoming::Task(Box::new(held))),
+            Ok(Some(incoming)) => Ok(incoming),
+            Err(error) => self.keep(held.queue, held.delivery, error),
+        }
+    }
+
+    /// What becomes of a message that is no task. `None`: it was published again, to come alone.
+    fn unreadable(&mut self, queue: usize, delivery: Delivery, why: String) -> Result<Option<Incoming>> {
+        // Nobody is asked about what cannot be unpacked, or is too large.
+        let Some(body) = Some(&delivery).filter(|_| self.has_decoder).and_then(|delivery| self.unpacked(delivery).ok()) else {
+            return self.bury(queue, delivery, why).map(Some);
+        };
+        let name = self.sources[queue].deliveries.channel.queue.clone();
+        let properties = &delivery.properties;
+        let prepared = match task::foreign_arrival(delivery.redelivered, CrashMark::of(properties) != CrashMark::None) {
+            ForeignArrival::Decode => Ok(()),
+            ForeignArrival::DecodeCounted => self.release_others(),
+            ForeignArrival::CrashLoop => {
+                let why = format!("every worker that held the message died before it was decoded ({why})");
+                return self.bury(queue, delivery, why).map(Some);
+            }
+            ForeignArrival::Mark => {
+                let marked = publish::marked(&delivery.data, properties, name.as_str());
+                return match marked.and_then(|route| self.settle(queue, &delivery, route)) {
+                    Ok(()) => Ok(None),
                     Err(error) => self.keep(queue, delivery, error),
-                }
+                };
             }
+        };
+        if let Err(error) = prepared {
+            return self.keep(queue, delivery, error);
+        }
+        let message = foreign::message(&delivery, name.as_str(), body.0, why);
+        Ok(Some(Incoming::Foreign(Box::new(HeldMessage { message, queue, delivery }))))
+    }
+
+    /// A message that is no task becomes a dead letter, unchanged.
+    fn bury(&mut self, queue: usize, delivery: Delivery, why: String) -> Result<Incoming> {
+        let poison = publish::poison(&delivery.data, &delivery.properties, &why);
+        match poison.and_then(|route| self.settle(queue, &delivery, route)) {
+            Ok(()) => Ok(Incoming::Poison { id: foreign::id(&delivery.properties), why }),
+            Err(error) => self.keep(queue, delivery, error),
         }
     }
 
@@ -152,13 +223,30 @@ impl TaskDeliveries {
 
     /// PHP cannot read the task after all: it becomes a dead letter, unchanged.
     pub fn poison(&self, held: &HeldTask, why: &str) -> Result<()> {
-        let delivery = &held.delivery;
-        self.settle(held.queue, delivery, publish::poison(&delivery.data, &delivery.properties, why)?)
+        self.poison_delivery(held.queue, &held.delivery, why)
+    }
+
+    /// No decoder knows the message: it becomes a dead letter, unchanged.
+    pub fn poison_message(&self, held: &HeldMessage, why: &str) -> Result<()> {
+        self.poison_delivery(held.queue, &held.delivery, why)
+    }
+
+    fn poison_delivery(&self, queue: usize, delivery: &Delivery, why: &str) -> Result<()> {
+        self.settle(queue, delivery, publish::poison(&delivery.data, &delivery.properties, why)?)
     }
 
     /// The task was not started: it goes back to its queue, and nothing is counted.
     pub fn give_back(&self, held: &HeldTask) -> Result<()> {
-        let (_, error) = self.put_back(held.queue, vec![&held.delivery]);
+        self.give_back_delivery(held.queue, &held.delivery)
+    }
+
+    /// The message was not decoded: it goes back to its queue.
+    pub fn give_back_message(&self, held: &HeldMessage) -> Result<()> {
+        self.give_back_delivery(held.queue, &held.delivery)
+    }
+
+    fn give_back_delivery(&self, queue: usize, delivery: &Delivery) -> Result<()> {
+        let (_, error) = self.put_back(queue, vec![delivery]);
         error.map_or(Ok(()), Err)
     }
 
@@ -221,9 +309,8 @@ impl TaskDeliveries {
 
     fn read(&self, delivery: &Delivery, now: i64) -> Result<(Task, Vec<u8>, bool)> {
         let properties = &delivery.properties;
-        let encoding = properties.content_encoding().as_ref().map_or("", |encoding| encoding.as_str());
-        let packed = encoding.eq_ignore_ascii_case("gzip");
-        if !packed && !matches!(encoding.to_ascii_lowercase().as_str(), "" | "identity" | "utf-8" | "utf8") {
+        let encoding = encoding_of(properties);
+        if !is_gzip(properties) && !matches!(encoding.to_ascii_lowercase().as_str(), "" | "identity" | "utf-8" | "utf8") {
             return Err(Error::new(ErrorKind::Poison, format!("its content encoding is `{encoding}`; gzip and none are read")));
         }
         if let Some(kind) = properties.content_type().as_ref().map(|kind| kind.as_str())
@@ -231,27 +318,37 @@ impl TaskDeliveries {
         {
             return Err(Error::new(ErrorKind::Poison, format!("its content type is `{kind}`, not {}", task::CONTENT_TYPE)));
         }
-        let body = if packed { task::unpack(&delivery.data, self.tasks.limit)? } else { delivery.data.clone() };
-        if body.len() > self.tasks.limit {
-            let context = format!("the body has {} bytes, more than `max_payload`, {}", body.len(), self.tasks.limit);
-            return Err(Error::new(ErrorKind::Poison, context));
-        }
+        let (body, packed) = self.unpacked(delivery)?;
         let id = properties.message_id().as_ref().map(|id| id.as_str());
         let task = Task::decode(&body, id, now)?;
         Ok((task, body, packed))
     }
 
+    /// The bytes of a message, and whether they came as gzip.
+    fn unpacked(&self, delivery: &Delivery) -> Result<(Vec<u8>, bool)> {
+        let packed = is_gzip(&delivery.properties);
+        let body = if packed { task::unpack(&delivery.data, self.tasks.limit)? } else { delivery.data.clone() };
+        if body.len() > self.tasks.limit {
+            let context = format!("the body has {} bytes, more than `max_payload`, {}", body.len(), self.tasks.limit);
+            return Err(Error::new(ErrorKind::Poison, context));
+        }
+        Ok((body, packed))
+    }
+
     /// Settles a task that is not to be run; `None` for one that is.
     fn settle_unless_runnable(&mut self, held: &HeldTask, now: i64, stamp: &dyn Fn() -> String) -> Result<Option<Incoming>> {
-        let HeldTask { task, body, packed: is_packed, queue, delivery } = held;
+        let HeldTask { task, body, packed: is_packed, is_decoded, queue, delivery } = held;
         let properties = &delivery.properties;
         let name = self.sources[*queue].deliveries.channel.queue.clone();
+        // The queue of another program is no place for a task in our format.
+        let place = if *is_decoded { task.level().queue() } else { name.as_str() };
         let again = |body: &[u8], mark: CrashMark| {
             let delivered = DeliveredTask { task, packed: *is_packed, properties };
-            publish::again(delivered, Cow::Owned(packed(body, *is_packed).into_owned()), name.as_str(), mark, now)
+            publish::again(delivered, Cow::Owned(packed(body, *is_packed).into_owned()), place, mark, now)
         };
         let mark = CrashMark::of(properties);
-        let (route, incoming) = match task::arrival(task, delivery.redelivered, mark == CrashMark::Last, now) {
+        let has_crashed = delivery.redelivered || (*is_decoded && mark != CrashMark::None);
+        let (route, incoming) = match task::arrival(task, has_crashed, mark == CrashMark::Last, now) {
             Arrival::Run => {
                 if mark != CrashMark::None {
                     self.release_others()?;
@@ -359,6 +456,14 @@ impl Source {
 
 fn packed(body: &[u8], packed: bool) -> Cow<'_, [u8]> {
     if packed { Cow::Owned(task::pack(body)) } else { Cow::Borrowed(body) }
+}
+
+fn encoding_of(properties: &BasicProperties) -> &str {
+    properties.content_encoding().as_ref().map_or("", |encoding| encoding.as_str())
+}
+
+fn is_gzip(properties: &BasicProperties) -> bool {
+    encoding_of(properties).eq_ignore_ascii_case("gzip")
 }
 
 /// `application/json`, with or without parameters, and its relatives.

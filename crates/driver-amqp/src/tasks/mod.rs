@@ -5,11 +5,13 @@
 //! | `declare` | the recorded topology |
 //! | `publish` | routes and properties of task messages |
 //! | `deliveries` | tasks of several queues, the highest first |
+//! | `foreign` | a message of another program, as a decoder sees it |
 //! | `dead_letters` | looking at dead letters, and publishing them again |
 
 mod dead_letters;
 mod declare;
 mod deliveries;
+mod foreign;
 mod publish;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +30,7 @@ use crate::topology::TopologyItem;
 
 pub use dead_letters::{Requeued, StoredDeadLetter};
 pub use declare::{declare, declare_kept};
-pub use deliveries::{HeldTask, Incoming, Options, TaskDeliveries};
+pub use deliveries::{HeldMessage, HeldTask, Incoming, Options, TaskDeliveries};
 pub use publish::names_of;
 
 /// A task on its way to its queue.

@@ -182,6 +182,15 @@ pub fn back<'a>(body: &'a [u8], original: &BasicProperties, queue: &str) -> Resu
     route(exchange, key, Cow::Borrowed(body), message::with_attempts(original, 0))
 }
 
+/// The same with the mark that their worker died.
+pub fn marked<'a>(body: &'a [u8], original: &BasicProperties, queue: &str) -> Result<Route<'a>> {
+    let mut route = back(body, original, queue)?;
+    let mut headers = message::foreign_headers(original);
+    headers.insert(ALONE.into(), message::text("yes"));
+    route.properties = route.properties.with_headers(headers);
+    Ok(route)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -90,6 +90,10 @@ abstract class Runs extends Base
     {
         $file = $input->getOption('registry') ?? throw new InvalidOptionException('--tasks needs --registry=FILE, a PHP file that returns the handlers');
         $answer = (new PhpFile($this->launch->path($file), 'the registry file', '--registry'))->load($file);
+        $decode = $input->getOption('decode');
+        if ($decode !== null) {
+            $options['decode'] = TaskWorker::decoder((new PhpFile($this->launch->path($decode), 'the decode file', '--decode'))->load($decode), $decode);
+        }
         $container = $this->bootstrapped[self::CONTAINER] ?? null;
         $registry = TaskWorker::registry($answer, is_object($container) ? $container : null, $file);
         return new TaskWorker(Queue::connection($options['connection'] ?? null), $registry, array_diff_key($options, ['connection' => null]));
@@ -155,7 +159,7 @@ abstract class Runs extends Base
         if (self::runsTasks($input)) {
             $words[] = '--tasks';
         }
-        foreach (['bootstrap', 'config', 'registry'] as $name) {
+        foreach (['bootstrap', 'config', 'registry', 'decode'] as $name) {
             $value = $input->hasOption($name) ? $input->getOption($name) : null;
             array_push($words, ...($value === null ? [] : ["--$name=$value"]));
         }

@@ -28,6 +28,7 @@ final class Work extends Runs
             ->addOption('processes', 'p', InputOption::VALUE_REQUIRED, 'Keep this many worker processes alive; without it this process is the worker')
             ->addOption('tasks', null, InputOption::VALUE_NONE, 'Run the tasks of `Ferry\Task` on RabbitMQ instead of jobs')
             ->addOption('registry', null, InputOption::VALUE_REQUIRED, 'For --tasks: PHP file that returns a TaskHandlerRegistry, or a list of handlers or their classes')
+            ->addOption('decode', null, InputOption::VALUE_REQUIRED, 'For --tasks: PHP file that returns the callable that makes tasks of messages of other programs')
             ->addOption('parent', null, InputOption::VALUE_REQUIRED, 'For masters: exit when the parent process is not this pid any more')
             ->addOption('control', null, InputOption::VALUE_REQUIRED, 'For masters: file descriptor for reports about this process')
             ->addOption('paused', null, InputOption::VALUE_NONE, 'Start paused; CONT resumes')
@@ -48,7 +49,7 @@ final class Work extends Runs
                 <comment>Tasks.</comment> ferry work rabbit --tasks --registry=tasks.php --processes=4
                 --tasks runs the tasks of RabbitMQ in the same way: processes, signals, limits, --timeout, logs and exit codes. Without --queue
                 these are task.high, task.normal and task.low. If the bootstrap file returns a PSR-11 `container`, it makes the classes in the
-                registry file that it knows.
+                registry file that it knows. --decode=FILE names the PHP file that returns the `decode` callback of TaskConsumer.
 
                 <comment>Signals.</comment> TERM, INT, QUIT: finish the running job and exit; a second one interrupts the job and gives it back. USR2 pauses,
                 CONT resumes. HUP: a worker exits; a master replaces its workers one by one, each after its successor is ready.
@@ -65,8 +66,10 @@ final class Work extends Runs
 
     protected function execute(InputInterface $input, OutputInterface $output): int
     {
-        if ($input->getOption('registry') !== null && !$input->getOption('tasks')) {
-            throw new InvalidOptionException('--registry belongs to --tasks');
+        foreach (['registry', 'decode'] as $name) {
+            if ($input->getOption($name) !== null && !$input->getOption('tasks')) {
+                throw new InvalidOptionException("--$name belongs to --tasks");
+            }
         }
         $processes = $input->getOption('processes');
         return $processes === null
