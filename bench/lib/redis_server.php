@@ -6,45 +6,26 @@ declare(strict_types=1);
 
 namespace Bench;
 
+require_once __DIR__ . '/server_process.php';
+
 final class RedisServer
 {
-    private function __construct(public readonly int $port, public readonly int $pid, private $process, private string $dir)
+    private function __construct(public readonly int $port, public readonly int $pid, private ServerProcess $process, private string $dir)
     {
     }
 
     public static function start(string $dir, bool $bound): self
     {
         mkdir($dir, 0700);
-        $port = self::free_port();
+        $port = free_port();
         $command = ['redis-server', '--port', (string) $port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', $dir];
-        $log = ['file', "$dir/log", 'w'];
-        $process = proc_open(placed($bound, $command), [1 => $log, 2 => $log], $pipes);
-        if ($process === false) {
-            throw new \RuntimeException('cannot start redis-server');
-        }
-        // taskset replaces itself by the server, so this is the server's own id.
-        $server = new self($port, proc_get_status($process)['pid'], $process, $dir);
-        try {
-            wait_until(fn () => @fsockopen('127.0.0.1', $port) !== false, 'redis-server to listen');
-        } catch (\RuntimeException $e) {
-            $server->stop();
-            throw $e;
-        }
-        return $server;
+        $process = ServerProcess::start('redis-server', $command, $bound, "$dir/log", fn () => @fsockopen('127.0.0.1', $port) !== false);
+        return new self($port, $process->pid, $process, $dir);
     }
 
     public function stop(): void
     {
-        proc_terminate($this->process);
-        proc_close($this->process);
+        $this->process->stop();
         remove_directory($this->dir);
-    }
-
-    private static function free_port(): int
-    {
-        $listener = stream_socket_server('tcp://127.0.0.1:0');
-        $name = stream_socket_get_name($listener, false);
-        fclose($listener);
-        return (int) substr($name, strrpos($name, ':') + 1);
     }
 }
