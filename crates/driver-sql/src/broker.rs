@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes, StatusStore, WorkerControl};
@@ -39,6 +40,8 @@ pub struct SqlBroker<D: Database> {
     pub(crate) database: D,
     /// When rows were reserved whose attempts cannot rise any more, by id: that tells their reservations apart.
     pub(crate) at_limit: Mutex<HashMap<i64, i64>>,
+    /// Whether the table of control flags was there when it was last read.
+    pub(crate) has_flags: AtomicBool,
     slots: [ConnectionSlot<D::Session>; Role::COUNT],
     reserve: ConnectionSlot<D::Session, D::Waiter>,
 }
@@ -54,6 +57,7 @@ impl<D: Database> SqlBroker<D> {
             tables,
             database,
             at_limit: Mutex::default(),
+            has_flags: AtomicBool::new(false),
             slots,
             reserve: ConnectionSlot::new(),
         }

@@ -1,6 +1,8 @@
 //! Flags and reports of a fleet, in two tables of our own. They are made when the first flag or report is written, so a database that
 //! has neither costs a look into the catalogue and no write.
 
+use std::sync::atomic::Ordering;
+
 use ferry_core::broker::WorkerControl;
 use ferry_core::control::{ControlCommand, FleetFlags, GONE_AFTER, WorkerReport};
 use ferry_core::{QueueName, Result};
@@ -27,10 +29,14 @@ pub(crate) const WORKERS: OwnTable = OwnTable {
 impl<D: Database> WorkerControl for SqlBroker<D> {
     fn flags(&self) -> Result<FleetFlags> {
         self.run(Role::Control, |session| {
-            if !table_exists(session, self.database.dialect(), FLAGS.name)? {
+            // Asked every second: once it was there, one statement is enough.
+            if !self.has_flags.load(Ordering::Relaxed) && !table_exists(session, self.database.dialect(), FLAGS.name)? {
                 return Ok(FleetFlags::default());
             }
-            let rows = session.query("SELECT name, value FROM ferry_flags", SqlValues::new())?;
+            let rows = session.query("SELECT name, value FROM ferry_flags", SqlValues::new());
+            // After an error that question comes first again.
+            self.has_flags.store(rows.is_ok(), Ordering::Relaxed);
+            let rows = rows?;
             Ok(FleetFlags::from_pairs(rows.iter().map(|row| (row.text(0), row.int(1).unwrap_or_default()))))
         })
     }

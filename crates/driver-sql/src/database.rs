@@ -37,6 +37,12 @@ pub trait CommitWaiter {
     /// A call of `reserve` begins, for these queues.
     fn begin(&mut self, queues: &[QueueName]);
 
+    /// Whether a call that may wait goes on with the wait of the last one before it queries. Workers wait in short calls; without this, each of
+    /// them would cost a query.
+    fn resumes(&self) -> bool {
+        false
+    }
+
     /// Before each query, so that whatever is committed from here on may end the next wait.
     fn before_query(&mut self);
 
@@ -52,7 +58,7 @@ pub trait CommitWaiter {
 pub enum Wakeup {
     /// It is time to query again.
     QueryAgain,
-    /// The deadline has come, and a query was made shortly before.
+    /// The deadline has come, and no query is due yet.
     TimeOver,
     /// A signal arrived.
     Interrupted,

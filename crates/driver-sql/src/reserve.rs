@@ -40,12 +40,15 @@ fn reserve_before(
     max: usize,
 ) -> Result<Vec<Reservation>, SqlError> {
     waiter.begin(queues);
+    let mut resumes = waiter.resumes() && Instant::now() < deadline;
     loop {
-        waiter.before_query();
-        let jobs = reserve_first(session, broker, queues, max)?;
-        if !jobs.is_empty() || Instant::now() >= deadline {
-            waiter.end(!jobs.is_empty());
-            return Ok(jobs);
+        if !std::mem::take(&mut resumes) {
+            waiter.before_query();
+            let jobs = reserve_first(session, broker, queues, max)?;
+            if !jobs.is_empty() || Instant::now() >= deadline {
+                waiter.end(!jobs.is_empty());
+                return Ok(jobs);
+            }
         }
         match waiter.wait(deadline) {
             Wakeup::QueryAgain => {}

@@ -144,6 +144,65 @@ fn an_idle_worker_asks_four_times_a_second_for_all_its_queues() {
     assert!((9..=13).contains(&looks), "{looks} looks in 3 s");
 }
 
+#[test]
+fn a_deadlock_with_another_program_is_retried_and_never_told() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    let config = prepared(&server);
+    let broker = at(&config, None);
+    broker.push_many(&queue(), &[NewJob::ready(&b"1"[..]), NewJob::ready(&b"2"[..])]).unwrap();
+    let held = broker.reserve(&[queue()], 2, Duration::ZERO).unwrap();
+    let (first, second) = (held[0].number.unwrap(), held[1].number.unwrap());
+    // The other side has changed more rows, so the server chooses us to roll back.
+    // It looks at the waits with pauses: the server shows what it showed before to those who look again within 100 ms.
+    let touch = |id: i64| format!("UPDATE jobs SET create_time = create_time + 1 WHERE id = {id}");
+    let others = format!(
+        "USE {}; CREATE TABLE others (number INT PRIMARY KEY) ENGINE=InnoDB; DELIMITER //\n\
+         BEGIN NOT ATOMIC START TRANSACTION; INSERT INTO others SELECT seq FROM seq_1_to_1000; {}; \
+         WHILE (SELECT COUNT(*) FROM information_schema.innodb_lock_waits) = 0 DO DO SLEEP(0.15); END WHILE; {}; COMMIT; END//\n",
+        config.database,
+        touch(second),
+        touch(first)
+    );
+    let settled = std::thread::scope(|scope| {
+        let other = scope.spawn(|| server.sql(&others));
+        while server.sql("SELECT COUNT(*) FROM information_schema.processlist WHERE info = 'DO SLEEP(0.15)'").trim() != "1" {
+            assert!(!other.is_finished(), "the other side did not begin");
+        }
+        let batch: Vec<Settle> =
+            held.iter().map(|job| Settle { claim: job.claim.clone(), settlement: Settlement::Delete }).collect();
+        let settled = broker.settle(&batch).unwrap();
+        other.join().unwrap();
+        settled
+    });
+    assert_eq!(settled, [SettleResult::Applied; 2]);
+    assert_ne!(server.sql("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'").split_whitespace().last(), Some("0"));
+}
+
+#[test]
+fn a_full_disk_is_said_and_nothing_is_stored() {
+    // A tablespace that may not grow is what a full disk is to a table.
+    let Some(server) = MariaDb::start(&["--innodb-data-file-path=ibdata1:12M:autoextend:max:14M", "--innodb-file-per-table=0"])
+    else {
+        return;
+    };
+    let config = prepared(&server);
+    let broker = at(&config, None);
+    let payload = vec![b'x'; 1 << 20];
+    let (stored, error) = push_until_refused(&broker, &payload);
+    assert!(error.kind() == ErrorKind::Refused && error.to_string().contains("is full"), "{error}");
+    assert_eq!(server.sql(&format!("SELECT COUNT(*) FROM {}.jobs", config.database)).trim(), stored.to_string());
+}
+
+/// Pushes until the server refuses: how many were stored, and what it said.
+fn push_until_refused(broker: &MysqlBroker, payload: &[u8]) -> (u32, ferry_core::Error) {
+    for stored in 0..100 {
+        if let Err(error) = broker.push(&queue(), NewJob::ready(payload)) {
+            return (stored, error);
+        }
+    }
+    panic!("it took a hundred");
+}
+
 /// The greeting of a MySQL 8 whose users log in by caching_sha2_password.
 const GREETING: &[u8] =
     b"\n8.0.36\0\x01\0\0\0abcdefgh\0\xff\xf7\x21\x02\0\xff\xc7\x15\0\0\0\0\0\0\0\0\0\0abcdefghijkl\0caching_sha2_password\0";

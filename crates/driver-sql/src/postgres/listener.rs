@@ -51,6 +51,8 @@ pub(super) fn announced(insert: &str, channel: &str) -> String {
 pub struct NotificationWaiter {
     listener: Option<Listener>,
     schedule: PollSchedule,
+    /// When the query comes that a wait has planned.
+    next_query: Option<Instant>,
     poll_interval: Duration,
     /// For which queues the listener was last asked to wait.
     queues: Vec<QueueName>,
@@ -85,7 +87,8 @@ impl NotificationWaiter {
     pub(super) fn new(server: &PostgresServer) -> Self {
         let listener = if server.is_pooled() { None } else { Listener::start(server) };
         let poll_interval = server.config().poll_interval;
-        Self { listener, schedule: PollSchedule::fresh(), poll_interval, queues: Vec::new(), waiting: false, busy_calls: 0 }
+        let (schedule, queues) = (PollSchedule::fresh(), Vec::new());
+        Self { listener, schedule, next_query: None, poll_interval, queues, waiting: false, busy_calls: 0 }
     }
 
     fn is_notified(&self) -> bool {
@@ -97,6 +100,12 @@ impl NotificationWaiter {
             // The thread is gone only after a panic; then we poll.
             let _ = commands.send(command);
         }
+    }
+
+    /// When the next query is due unless there is an announcement before.
+    fn plan(&self, now: Instant) -> Instant {
+        let second = until_next_second(SystemTime::now());
+        now + self.schedule.interval().map_or(second, |interval| interval.min(second))
     }
 
     /// Waits so long. Whether there was an announcement.
@@ -126,14 +135,21 @@ impl CommitWaiter for NotificationWaiter {
                 *sync::lock(&listener.shared.queues) = queues.to_vec();
             }
             self.waiting = false;
+            self.next_query = None;
         }
     }
 
+    fn resumes(&self) -> bool {
+        self.next_query.is_some()
+    }
+
     fn before_query(&mut self) {
+        self.next_query = None;
         self.drain();
     }
 
-    /// Ends at `deadline`, the next whole second, what the schedule plans, or an announcement.
+    /// Ends at `deadline`, the next whole second, what the schedule plans, or an announcement. What is planned is not forgotten at the
+    /// deadline.
     fn wait(&mut self, deadline: Instant) -> Wakeup {
         self.busy_calls = 0;
         if !self.waiting {
@@ -141,20 +157,18 @@ impl CommitWaiter for NotificationWaiter {
             self.schedule = PollSchedule::fresh();
             self.tell(Command::Wait);
         }
-        let end = deadline.min(Instant::now() + until_next_second(SystemTime::now()));
-        let rest = end.saturating_duration_since(Instant::now());
-        let time = self.schedule.interval().map_or(rest, |interval| interval.min(rest));
-        match self.wait_for_announcement(time) {
-            Ok(true) => {}
+        let now = Instant::now();
+        let next_query = self.next_query.take().unwrap_or_else(|| self.plan(now));
+        match self.wait_for_announcement(next_query.min(deadline).saturating_duration_since(now)) {
+            Ok(true) => return Wakeup::QueryAgain,
             Err(Errno::EINTR) => return Wakeup::Interrupted,
-            Ok(false) | Err(_) => {
-                self.schedule = self.schedule.slower(self.is_notified(), self.poll_interval);
-                if Instant::now() >= deadline {
-                    // The next call begins with a query.
-                    return Wakeup::TimeOver;
-                }
-            }
+            Ok(false) | Err(_) => {}
         }
+        if next_query > deadline {
+            self.next_query = Some(next_query);
+            return Wakeup::TimeOver;
+        }
+        self.schedule = self.schedule.slower(self.is_notified(), self.poll_interval);
         Wakeup::QueryAgain
     }
 

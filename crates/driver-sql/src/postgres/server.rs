@@ -88,18 +88,23 @@ impl PostgresServer {
             Err(error) if is_startup_refused(&error) => (options.connect().await?, true),
             Err(error) => return Err(error.into()),
         };
-        if let Some(version) = connection.server_version_num().filter(|version| *version < OLDEST) {
-            return Err(SqlError::Unsuitable(format!(
-                "its version is {}, and 10 is the oldest that can be used",
-                version / 10_000
-            )));
-        }
+        check_version(connection.server_version_num())?;
         if refused {
             return Ok((connection, true));
         }
         let zone = sqlx::raw_sql(BEGIN).fetch_one(&mut connection).await?;
         let pooled = zone.try_get_raw(0).is_ok_and(|zone| sqlx::ValueRef::is_null(&zone));
         Ok((connection, pooled))
+    }
+}
+
+/// A pooler may keep the version to itself.
+fn check_version(number: Option<u32>) -> Result<(), SqlError> {
+    match number.filter(|number| *number < OLDEST) {
+        Some(number) => {
+            Err(SqlError::Unsuitable(format!("its version is {}, and 10 is the oldest that can be used", number / 10_000)))
+        }
+        None => Ok(()),
     }
 }
 
@@ -143,4 +148,20 @@ fn with_tls(options: PgConnectOptions, tls: Option<&TlsConfig>) -> Result<PgConn
         options = options.ssl_client_cert(certificate).ssl_client_key(key);
     }
     Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_before_version_10_is_refused() {
+        for (number, refused) in [(Some(90_624), true), (Some(100_000), false), (Some(150_008), false), (None, false)] {
+            let checked = check_version(number);
+            assert_eq!(checked.is_err(), refused, "{number:?}");
+            if let Err(SqlError::Unsuitable(why)) = checked {
+                assert!(why.contains("version is 9"), "{why}");
+            }
+        }
+    }
 }

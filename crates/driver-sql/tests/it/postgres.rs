@@ -330,3 +330,40 @@ fn the_cost_of_a_reserve_does_not_grow_with_what_waits() {
     worker.close();
     assert_eq!(read(), before, "rows were read without the index");
 }
+
+#[test]
+fn a_deadlock_with_another_program_is_retried_and_never_told() {
+    let Some(database) = shared() else { return };
+    database.sql(&format!("ALTER DATABASE {} SET deadlock_timeout = '50ms'", database.name()));
+    let worker = broker(config(&database));
+    let (first, second) = (push(&worker, "mail", "1"), push(&worker, "mail", "2"));
+    let held = worker.reserve(&[queue("mail")], 2, Duration::ZERO).unwrap();
+    // Who finds the deadlock is rolled back, and we look for it sooner.
+    let touch = |id: i64| format!("UPDATE tp_jobs SET create_time = create_time + 1 WHERE id = {id}");
+    let waits = "(SELECT 1 FROM pg_locks WHERE NOT granted)";
+    let others = format!(
+        "BEGIN; SET LOCAL deadlock_timeout = '60s'; {}; SELECT pg_advisory_xact_lock(77); \
+         DO $$ BEGIN WHILE NOT EXISTS {waits} LOOP PERFORM pg_sleep(0.005); END LOOP; END $$; {}; COMMIT",
+        touch(second),
+        touch(first)
+    );
+    let settled = thread::scope(|scope| {
+        let other = scope.spawn(|| database.sql(&others));
+        while database.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 77") != "1" {
+            assert!(!other.is_finished(), "the other side did not begin");
+        }
+        let deletes =
+            held.iter().map(|job| ferry_core::broker::Settle { claim: job.claim.clone(), settlement: Settlement::Delete });
+        let settled = worker.settle(&deletes.collect::<Vec<_>>()).unwrap();
+        other.join().unwrap();
+        settled
+    });
+    assert_eq!(settled, [ferry_core::broker::SettleResult::Applied; 2]);
+    // A session reports what it counted when it ends.
+    worker.close();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while database.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == "0" {
+        assert!(Instant::now() < deadline, "there was no deadlock");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
