@@ -4,6 +4,7 @@ namespace Shop\Stage;
 
 use RuntimeException;
 use Shop\Catalogue;
+use Shop\Chart;
 use Shop\Database;
 use Shop\Handlers\MakePicture;
 use Shop\Handlers\SendOrderMail;
@@ -135,25 +136,41 @@ final class Checks
 
     public function chart(): string
     {
-        $path = $this->settings->path('report/sales.png');
-        [$width, $height, $type] = getimagesize($path) ?: [0, 0, 0];
-        $this->same('the size of the chart', [...Report::CHART, IMAGETYPE_PNG], [$width, $height, $type]);
-        $chart = imagecreatefrompng($path);
-        $heights = Report::heights(self::sales($this->orders));
-        $seen = array_map(fn ($index) => $this->bar($chart, Report::left($index, count($heights)) + 10), array_keys($heights));
-        $this->same('the bars of the chart', $heights, $seen);
-        return "PNG of $width x $height, " . count($heights) . ' bars as high as their sales';
+        return $this->chartIn(file_get_contents($this->settings->path('report/sales.svg')));
     }
 
-    /** How high the bar at `$x` is. */
-    private function bar(\GdImage $chart, int $x): int
+    private function chartIn(string $svg): string
     {
-        $colour = Report::BAR[0] << 16 | Report::BAR[1] << 8 | Report::BAR[2];
-        $height = 0;
-        while (imagecolorat($chart, $x, Report::FLOOR - 1 - $height) === $colour) {
-            $height++;
+        $sales = self::sales($this->orders);
+        preg_match_all('/<rect class="bar"[^>]* height="(\d+)"/', $svg, $bars);
+        $heights = Chart::heights($sales);
+        $this->same('the bars of the chart', $heights, array_map('intval', $bars[1]));
+        $texts = [Chart::TITLE, 'EUR', ...array_map(fn ($one) => Chart::value($one[1]), array_values($sales)), ...array_map([Catalogue::class, 'name'], array_keys($sales))];
+        foreach ($texts as $text) {
+            $this->holds("the chart says $text", preg_match('/<text[^>]*>' . preg_quote($text, '/') . '<\/text>/', $svg) === 1);
         }
-        return $height;
+        $this->same('the axes of the chart', 2, substr_count($svg, 'class="axis"'));
+        return 'SVG with a title, two axes and ' . count($heights) . ' bars as high as their sales, with their values';
+    }
+
+    /** What a browser made of the page. */
+    public function page(string $document, array $console): string
+    {
+        $this->same('the console of the browser', [], $console);
+        $this->chartIn($document);
+        preg_match('/<b id="shown">(\w+)<\/b>/', $document, $shown);
+        $this->same('pictures that the browser shows', (string) count($this->orders), $shown[1] ?? '');
+        preg_match_all('/<tr id="(\w+)">(.*?)<\/tr>/s', $document, $rows);
+        $this->same('orders of the page', array_map(fn (Order $order) => $order->number, $this->orders), $rows[1]);
+        $escaped = fn (string $text) => htmlspecialchars($text, ENT_NOQUOTES);
+        foreach ($this->orders as $index => $order) {
+            $pieces = [$order->email, Order::money($order->total()), SendOrderMail::subject($order), SendOrderMail::body($order), SendSms::text($order)];
+            foreach (array_map($escaped, $pieces) as $piece) {
+                $this->holds("the page says of order {$order->number}: $piece", str_contains($rows[2][$index], $piece));
+            }
+            $this->holds("the page shows the picture of order {$order->number}", str_contains($rows[2][$index], "<img src=\"pictures/{$order->number}.jpg\""));
+        }
+        return count($this->orders) . ' orders with their mails, SMS, pictures, and the chart, in a browser; its console is empty';
     }
 
     /** @param list<Order> $old */
