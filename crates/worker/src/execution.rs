@@ -75,7 +75,7 @@ impl JobExecution<'_> {
         };
         let policy = self.policy(&limits);
         if !policy.may_start(self.job.attempts(), self.job.now()) {
-            return self.fail(host, &exhausted(self.job));
+            return self.exhaust(host, &limits);
         }
         if policy.is_last(self.job.attempts(), self.job.now()) {
             self.job.mark_last_attempt();
@@ -87,6 +87,18 @@ impl JobExecution<'_> {
             return Err(if matches!(end, CallEnd::Died(_)) { Halt::Died } else { Halt::Forked });
         }
         self.conclude(host, end, &limits)
+    }
+
+    /// No attempt is left. A job whose class a factory does not know was never run, and waits for its class longer than its tries last.
+    fn exhaust(&self, host: &dyn JobHost, limits: &HandlerLimits) -> Result<(), Halt> {
+        match host.lacks_handler(self.job.in_flight()) {
+            Ok(false) => self.fail(host, &exhausted(self.job)),
+            Ok(true) => {
+                let text = format!("class {} does not exist", self.job.payload().target().0);
+                self.conclude(host, CallEnd::NoHandler(text), limits)
+            }
+            Err(end) => self.conclude(host, end, limits),
+        }
     }
 
     /// Inside push there is one attempt: what the handler throws is the caller's.
