@@ -181,6 +181,9 @@ namespace {
     };
     same('a factory', 'make Any\Thing of {"a":1}, made', work('Any\Thing', ['handler' => $factory], ['a' => 1]));
     same('a factory that knows no such class', ' and left', work('X', ['handler' => fn () => null]));
+    Queue::pushRaw('{"job":"X","maxTries":2,"timeout":null,"data":1,"id":"x","attempts":5}', 'waiting');
+    (new Worker(['once' => true, 'queue' => 'waiting', 'log' => 'none', 'handler' => fn () => null]))->run();
+    same('its job waits longer than its tries', ['ready' => 0, 'delayed' => 1, 'reserved' => 0, 'failed' => 0], Queue::stats('waiting'));
     check('a factory that makes no object', str_starts_with(work('X', ['handler' => fn () => 'X']), 'no_handler: the handler of X is not an object'), work('X', ['handler' => fn () => 'X']));
     same('a factory that throws', 'exception: RuntimeException: no', substr(work('X', ['handler' => fn () => throw new RuntimeException('no')]), 0, 31));
 

@@ -279,6 +279,11 @@ impl JobHost for PhpHost<'_> {
         Ok(limits)
     }
 
+    fn lacks_handler(&self, job: &InFlightJob) -> Result<bool, CallEnd> {
+        let resolver = self.resolver.clone();
+        guarded(|| factory_lacks(&resolver, job)).map_err(|trouble| self.end_of_call(trouble))
+    }
+
     fn call(&self, job: &Rc<HeldJob>) -> CallEnd {
         self.keep_thrown(None);
         self.backoff.set(None);
@@ -426,6 +431,16 @@ impl Host for PhpHost<'_> {
     fn memory(&self) -> usize {
         self.php.memory()
     }
+}
+
+/// Whether the factory makes nothing of a class that PHP does not know either.
+fn factory_lacks(resolver: &Resolver, job: &InFlightJob) -> Called<bool> {
+    let class = resolver.class(job.payload.target().0)?;
+    if resolver.options.factory.is_none() || resolver.family == Family::RedisTask || call::class(&class)?.is_some() {
+        return Ok(false);
+    }
+    let Ok(data) = fire::decoded(job.data()) else { return Ok(false) };
+    Ok(resolver.handler(&class, &data)?.is_null())
 }
 
 /// Finds the handler class of a job and reads its limits. `None` when the class does not exist.

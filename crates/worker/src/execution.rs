@@ -76,7 +76,7 @@ impl JobExecution<'_> {
         let policy = self.policy(&limits);
         match self.may_start(host, &policy) {
             Ok(true) => {}
-            Ok(false) => return self.fail(host, &exhausted(self.job)),
+            Ok(false) => return self.exhaust(host, &limits),
             Err(end) => return self.conclude(host, end, &limits),
         }
         if policy.is_last(self.job.attempts(), self.job.now()) {
@@ -85,6 +85,18 @@ impl JobExecution<'_> {
         self.job.report(StatusChange::Running { attempts: self.job.attempts() });
         let end = self.call(host, &limits, &policy);
         self.conclude(host, end, &limits)
+    }
+
+    /// No attempt is left. A job whose class a factory does not know was never run, and waits for its class longer than its tries last.
+    fn exhaust(&self, host: &dyn JobHost, limits: &HandlerLimits) -> Result<(), Halt> {
+        match host.lacks_handler(self.job.in_flight()) {
+            Ok(false) => self.fail(host, &exhausted(self.job)),
+            Ok(true) => {
+                let text = format!("class {} does not exist", self.job.payload().target().0);
+                self.conclude(host, CallEnd::NoHandler(text), limits)
+            }
+            Err(end) => self.conclude(host, end, limits),
+        }
     }
 
     /// Whether this attempt may start. The job itself may allow one beyond its tries.

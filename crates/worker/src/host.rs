@@ -43,6 +43,9 @@ pub trait JobHost: Host {
     /// Finds the job's handler class and the limits that it sets. `Err` when there is none, or when finding it failed.
     fn prepare(&self, job: &InFlightJob) -> Result<HandlerLimits, CallEnd>;
 
+    /// Whether a factory of handlers does not know the job's class. Asked for a job that has no attempt left; `Err` when the factory failed.
+    fn lacks_handler(&self, job: &InFlightJob) -> Result<bool, CallEnd>;
+
     /// Runs the job's handler.
     fn call(&self, job: &Rc<HeldJob>) -> CallEnd;
 

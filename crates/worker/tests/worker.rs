@@ -37,6 +37,8 @@ struct FakeHost {
     limits: HandlerLimits,
     /// No class is found.
     is_missing: bool,
+    /// A factory knows no class.
+    factory_lacks_it: bool,
     again: fn(u32) -> Result<Option<bool>, CallEnd>,
 }
 
@@ -52,6 +54,7 @@ impl FakeHost {
             throw_at: None,
             limits: HandlerLimits::default(),
             is_missing: false,
+            factory_lacks_it: false,
             again: |_| Ok(None),
         }
     }
@@ -64,6 +67,10 @@ impl FakeHost {
 impl JobHost for FakeHost {
     fn prepare(&self, _job: &InFlightJob) -> Result<HandlerLimits, CallEnd> {
         if self.is_missing { Err(CallEnd::NoHandler("class J does not exist".into())) } else { Ok(self.limits.clone()) }
+    }
+
+    fn lacks_handler(&self, _job: &InFlightJob) -> Result<bool, CallEnd> {
+        Ok(self.factory_lacks_it)
     }
 
     fn backoff(&self) -> Option<Backoff> {
@@ -652,6 +659,16 @@ fn a_job_whose_class_is_missing_waits_for_it_and_is_buried_in_the_end() {
     let sizes = broker.size(&queue()).unwrap();
     assert_eq!((sizes.delayed, sizes.failed), (1, 1), "{:?}", host.events());
     assert!(host.events().contains(&"released young 1".to_owned()), "{:?}", host.events());
+    assert_eq!(broker.failed(&queue(), 0, 9).unwrap()[0].reason, "no_handler");
+}
+
+#[test]
+fn a_job_whose_class_a_factory_does_not_know_waits_longer_than_its_tries() {
+    let broker = broker_with(&[body("waiting", 5), body("old", 9)]);
+    let host = FakeHost { factory_lacks_it: true, ..FakeHost::new(|_| panic!("must not run")) };
+    run(&broker, Options { tries: Tries::Limit(2), backoff: Backoff::Fixed(0), ..options() }, &host);
+    let sizes = broker.size(&queue()).unwrap();
+    assert_eq!((sizes.delayed, sizes.failed), (1, 1), "{:?}", host.events());
     assert_eq!(broker.failed(&queue(), 0, 9).unwrap()[0].reason, "no_handler");
 }
 
