@@ -11,6 +11,7 @@ use ferry_core::{Admin, ErrorKind, NewJob, QueueName, Reservation};
 use ferry_testkit::MariaDb;
 
 use super::MysqlBroker;
+use super::session::MysqlSession;
 use crate::broker::Role;
 use crate::session::{Row, Session};
 use crate::settings::Settings;
@@ -146,36 +147,48 @@ fn an_idle_worker_asks_four_times_a_second_for_all_its_queues() {
 
 #[test]
 fn a_deadlock_with_another_program_is_retried_and_never_told() {
-    let Some(server) = MariaDb::start(&[]) else { return };
-    let config = prepared(&server);
+    let Some(server) = &MariaDb::start(&[]) else { return };
+    let config = prepared(server);
     let broker = at(&config, None);
     broker.push_many(&queue(), &[NewJob::ready(&b"1"[..]), NewJob::ready(&b"2"[..])]).unwrap();
     let held = broker.reserve(&[queue()], 2, Duration::ZERO).unwrap();
     let (first, second) = (held[0].number.unwrap(), held[1].number.unwrap());
-    // The other side has changed more rows, so the server chooses us to roll back.
-    // It looks at the waits with pauses: the server shows what it showed before to those who look again within 100 ms.
-    let touch = |id: i64| format!("UPDATE jobs SET create_time = create_time + 1 WHERE id = {id}");
-    let others = format!(
-        "USE {}; CREATE TABLE others (number INT PRIMARY KEY) ENGINE=InnoDB; DELIMITER //\n\
-         BEGIN NOT ATOMIC START TRANSACTION; INSERT INTO others SELECT seq FROM seq_1_to_1000; {}; \
-         WHILE (SELECT COUNT(*) FROM information_schema.innodb_lock_waits) = 0 DO DO SLEEP(0.15); END WHILE; {}; COMMIT; END//\n",
-        config.database,
-        touch(second),
-        touch(first)
-    );
+    server.sql(&format!("CREATE TABLE {}.others (number INT PRIMARY KEY) ENGINE=InnoDB", config.database));
+    let other = at(&config, None);
+    let touch = |id: i64| (format!("UPDATE jobs SET create_time = create_time + 1 WHERE id = {id}"), SqlValues::new());
+    let (begun, begins) = std::sync::mpsc::channel();
     let settled = std::thread::scope(|scope| {
-        let other = scope.spawn(|| server.sql(&others));
-        while server.sql("SELECT COUNT(*) FROM information_schema.processlist WHERE info = 'DO SLEEP(0.15)'").trim() != "1" {
-            assert!(!other.is_finished(), "the other side did not begin");
-        }
+        scope.spawn(|| {
+            let work = |session: &mut MysqlSession| {
+                // Who has changed more rows is not chosen to roll back.
+                session.execute("INSERT INTO others SELECT seq FROM seq_1_to_1000", SqlValues::new())?;
+                let (sql, none) = touch(second);
+                session.execute(sql, none)?;
+                begun.send(()).unwrap();
+                wait_for_a_lock_wait(server);
+                let (sql, none) = touch(first);
+                session.execute(sql, none)
+            };
+            other.run(Role::Query, |session| session.transaction(work)).unwrap();
+        });
+        begins.recv_timeout(Duration::from_secs(60)).expect("the other side begins");
         let batch: Vec<Settle> =
             held.iter().map(|job| Settle { claim: job.claim.clone(), settlement: Settlement::Delete }).collect();
-        let settled = broker.settle(&batch).unwrap();
-        other.join().unwrap();
-        settled
+        broker.settle(&batch).unwrap()
     });
     assert_eq!(settled, [SettleResult::Applied; 2]);
     assert_ne!(server.sql("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'").split_whitespace().last(), Some("0"));
+}
+
+/// Waits until somebody waits for a row. The server shows what it showed before to those who look again within 100 ms.
+fn wait_for_a_lock_wait(server: &MariaDb) {
+    for _ in 0..400 {
+        if server.sql("SELECT COUNT(*) FROM information_schema.innodb_lock_waits").trim() != "0" {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    panic!("nobody waits for a row");
 }
 
 #[test]
