@@ -266,7 +266,7 @@ fn a_key_of_a_wrong_type_is_named_whatever_is_asked_of_its_queue_and_nothing_is_
         let release = [Settle { claim: held.claim.clone(), settlement: Settlement::Release { delay: 9 } }];
         let bury = [Settle { claim: held.claim.clone(), settlement: failure(&held, "x", Reason::Exception) }];
         let late = NewJob::due(body("b", 0, 3), Due::After(5));
-        let tried: Vec<Option<ferry_core::Error>> = vec![
+        let tried = [
             broker.push(&email, job("b")).err(),
             broker.push(&email, late).err(),
             broker.reserve(std::slice::from_ref(&email), 1, Duration::ZERO).err(),
