@@ -285,6 +285,23 @@ function sync(): void
     }
 }
 
+/** Task messages that no constructor saw, and forged ones. */
+function task_messages(): void
+{
+    if (!class_exists(Ferry\Task\TaskMessage::class)) {
+        return;
+    }
+    $task = new Ferry\Task\TaskMessage('t', ['o' => new stdClass()]);
+    must('a copy', unserialize(serialize($task)) == $task);
+    foreach (['0:{}', '1:{s:6:"taskId";r:1;}', '2:{s:6:"taskId";s:1:"i";s:7:"payload";a:1:{i:0;r:1;}}'] as $fields) {
+        $forged = unserialize('O:22:"Ferry\Task\TaskMessage":' . $fields);
+        refused(fn () => $forged->toArray());
+        serialize(clone $forged);
+        unset($forged);
+    }
+    gc_collect_cycles();
+}
+
 [, $directory, $socket] = $argv;
 $brokers = [
     'memory' => 'memory:',
@@ -310,5 +327,6 @@ foreach ($brokers as $name => $config) {
 }
 mistakes();
 sync();
+task_messages();
 config_errors();
 echo "every path was walked\n";

@@ -41,6 +41,8 @@ extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
 /// At the start of a request.
 extern "C" fn request_startup(_kind: i32, _module_number: i32) -> i32 {
     let _ = std::panic::catch_unwind(zend::sensitive::mark);
+    #[cfg(feature = "amqp")]
+    let _ = std::panic::catch_unwind(classes::allow_serialization);
     let _ = std::panic::catch_unwind(zend::url_setting::hide);
     zend::call::revive();
     0

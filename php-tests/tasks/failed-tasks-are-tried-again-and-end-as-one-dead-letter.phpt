@@ -121,7 +121,7 @@ holds('why', 'the body is no task', $headers['x-ferry-error']);
 
 // Lines and events.
 $id = $ids['handler returns failure, max_retries 3'];
-same('lines of a retried task', ["[Task] Starting: $id", "[Task] Retry 1/3: $id - smtp down", "[Task] Starting: $id", "[Task] Retry 2/3: $id - smtp down", "[Task] Starting: $id", "[Task] Failed: $id (smtp down)"],
+same('lines of a retried task', ["[Task] Starting: $id (fails)", "[Task] Retry 1/3: $id - smtp down", "[Task] Starting: $id (fails)", "[Task] Retry 2/3: $id - smtp down", "[Task] Starting: $id (fails)", "[Task] Failed: $id (smtp down)"],
     array_values(array_filter($said, fn ($line) => str_contains($line, $id))));
 check('success', in_array("[Task] Success: {$ids['success']}", $said, true));
 check('expired', in_array("[Task] Expired: {$ids['expired task reaching the consumer']}", $said, true));

@@ -41,6 +41,8 @@ use ext_php_rs::flags::ClassFlags;
 use ext_php_rs::zend::{ClassEntry, ce};
 
 use crate::zend::gc;
+#[cfg(feature = "amqp")]
+use crate::zend::unserialize;
 
 static SHOULD_QUEUE: AtomicPtr<ClassEntry> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -71,6 +73,12 @@ pub fn show_to_collector() {
         gc::show::<task_registry::TaskHandlerRegistry>();
         gc::show::<task_result::TaskResult>();
     }
+}
+
+/// Lets PHP serialize the objects that hold nothing but their properties.
+#[cfg(feature = "amqp")]
+pub fn allow_serialization() {
+    unserialize::allow::<task_message::TaskMessage>();
 }
 
 /// `Ferry\Queue`.

@@ -21,6 +21,7 @@ use ferry_worker::TaskStatus;
 use crate::convert::arguments::{List, Number, OptionalText, Text, Whole};
 use crate::convert::errors::{invalid, pending};
 use crate::convert::task::{PROPERTIES, TaskFields};
+use crate::zend::unserialize::PlainObject;
 use crate::zend::{dates, objects};
 
 /// A task.
@@ -29,6 +30,10 @@ use crate::zend::{dates, objects};
 #[php(modifier = "with_properties")]
 #[derive(Clone)]
 pub struct TaskMessage;
+
+impl PlainObject for TaskMessage {
+    const VALUE: Self = Self;
+}
 
 thread_local! {
     /// The tasks whose handlers run, with the statuses that they report to: more than one where a handler runs a consumer.
@@ -93,11 +98,13 @@ impl TaskMessage {
     /// A new task, with an id of its own.
     #[php(defaults(priority = Whole(DEFAULT_PRIORITY), maxRetries = Whole(DEFAULT_MAX_RETRIES), ttl = Whole(DEFAULT_TTL)))]
     pub fn __construct(taskType: Text, payload: List<'_>, priority: Whole, maxRetries: Whole, ttl: Whole) -> PhpResult<Self> {
-        objects::construct(|| {
-            let fields = TaskFields::new(taskType.0, payload.0.shallow_clone(), priority.0, maxRetries.0, ttl.0)?;
-            fields.write_to(this()?)?;
-            Ok(Self)
-        })
+        let object = this()?;
+        // Every object has its Rust value from the beginning; this one tells whether it holds a task.
+        if objects::property(object, "createdAt").is_some() {
+            return Err(objects::constructed_already::<Self>());
+        }
+        TaskFields::new(taskType.0, payload.0.shallow_clone(), priority.0, maxRetries.0, ttl.0)?.write_to(object)?;
+        Ok(Self)
     }
 
     /// Counts a failed execution, and answers the task itself.

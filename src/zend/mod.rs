@@ -17,4 +17,6 @@ pub mod objects;
 pub mod sensitive;
 pub mod signals;
 pub mod signature;
+#[cfg(feature = "amqp")]
+pub mod unserialize;
 pub mod url_setting;

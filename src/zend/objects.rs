@@ -4,7 +4,7 @@ use std::ptr;
 
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::class::RegisteredClass;
-use ext_php_rs::exception::PhpResult;
+use ext_php_rs::exception::{PhpException, PhpResult};
 use ext_php_rs::ffi::{
     ZEND_ACC_PUBLIC, executor_globals, zend_hash_get_current_data_ex, zend_hash_get_current_key_zval_ex,
     zend_hash_move_forward_ex, zend_read_property,
@@ -148,13 +148,18 @@ pub fn this() -> Option<&'static mut ZendObject> {
 /// PHP code, which may construct the object meanwhile, so it is looked at again.
 pub fn construct<T: RegisteredClass>(make: impl FnOnce() -> PhpResult<T>) -> PhpResult<T> {
     let refuse_second = || match this().and_then(|this| ZendClassObject::<T>::from_zend_obj(this)) {
-        Some(_) => Err(invalid(format!("this {} is constructed already; make another one with `new`", T::CLASS_NAME))),
+        Some(_) => Err(constructed_already::<T>()),
         None => Ok(()),
     };
     refuse_second()?;
     let value = make()?;
     refuse_second()?;
     Ok(value)
+}
+
+/// The error of a second `__construct`.
+pub fn constructed_already<T: RegisteredClass>() -> PhpException {
+    invalid(format!("this {} is constructed already; make another one with `new`", T::CLASS_NAME))
 }
 
 /// Whether the object's class has such a method.

@@ -18,6 +18,7 @@ pub fn text_of(error: &lapin::Error) -> String {
     match error.kind() {
         lapin::ErrorKind::ProtocolError(refusal) => refusal.get_message().to_string(),
         lapin::ErrorKind::IOError(io) => io.to_string(),
+        lapin::ErrorKind::ParsingError(_) => "what it sent is not AMQP".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -46,6 +47,10 @@ pub fn of_login(error: &lapin::Error, config: &AmqpConfig, address: &Address) ->
         Some(530) => {
             Some(format!("grant it with `rabbitmqctl set_permissions -p {} {} '.*' '.*' '.*'`", config.vhost, config.username))
         }
+        None if matches!(error.kind(), lapin::ErrorKind::ParsingError(_)) && config.tls.is_none() => {
+            Some("is this its AMQP port? A port for TLS needs the key `tls`, or amqps://".into())
+        }
+        None if matches!(error.kind(), lapin::ErrorKind::ParsingError(_)) => Some("is this its AMQP port?".into()),
         _ if text.contains("certificate") => Some("check `tls`: `ca_file`, `server_name`".into()),
         _ => None,
     };

@@ -5,7 +5,7 @@ namespace Ferry\Task;
 /**
  * A task: its type, payload, priority, number of executions and expiry.
  *
- * All fields are public properties. A handler may change them; the next retry of the task then carries the change.
+ * All fields are public properties. A handler may change them; the next retry of the task then carries the change. Tasks can be serialized.
  */
 class TaskMessage
 {

@@ -197,7 +197,7 @@ fn of_task(event: TaskEvent<'_>) -> Entry<'_> {
     use TaskEvent::{Error, Expired, Failed, GivenBack, Poison, Retry, Starting, Succeeded, TimedOut};
     let because = |why: &str| format!(" ({})", first_line(why));
     let (level, name, word, task, more) = match event {
-        Starting(task) => (LogLevel::Info, "starting", "Starting", task, String::new()),
+        Starting(task) => (LogLevel::Info, "starting", "Starting", task, because(&task.kind)),
         Succeeded(task) => (LogLevel::Info, "success", "Success", task, String::new()),
         Error(task, line) => (LogLevel::Warning, "error", "Error", task, because(line)),
         Failed(task, why) => (LogLevel::Error, "failed", "Failed", task, because(why)),

@@ -57,6 +57,11 @@ fn a_certificate_of_our_own_is_trusted_by_ca_file_and_refused_without() {
     let other = with(TlsConfig { server_name: Some("elsewhere".into()), ..trusting.clone() });
     assert!(other.push(&mail, NewJob::ready(b"{}".as_slice())).is_err(), "the name is checked too");
 
+    let plain = AmqpBroker::new(node.config_at(&vhost, Address::Tcp { host: "localhost".into(), port }), Settings::default());
+    let error = plain.push(&mail, NewJob::ready(b"{}".as_slice())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection);
+    assert!(error.to_string().contains("is not AMQP") && error.to_string().contains("`tls`"), "{error}");
+
     let broker = with(trusting.clone());
     // More than one TLS record, and more than the system takes at once.
     let large = vec![b'x'; 3 << 20];
