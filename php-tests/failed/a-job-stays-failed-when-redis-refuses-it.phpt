@@ -22,7 +22,8 @@ Queue::configure($server->dsn());
 $redis->set('{queues:default}', 'somebody else\'s');
 $error = thrown(fn () => Queue::retryFailed());
 holds('refused', 'Ferry\\BrokerException: retry failed jobs of `default`', $error);
-holds('what to do', 'remove that key or choose another queue name', $error);
+holds('which key', 'the key `{queues:default}` holds a string', $error);
+holds('what to do', 'rename or remove that key, or choose another queue name', $error);
 same('all are still failed', $jobs, $redis->lLen('{queues:default}:ferry:failed'));
 $redis->del('{queues:default}');
 
