@@ -334,13 +334,14 @@ fn the_cost_of_a_reserve_does_not_grow_with_what_waits() {
 #[test]
 fn a_deadlock_with_another_program_is_retried_and_never_told() {
     let Some(database) = shared() else { return };
-    database.sql(&format!("ALTER DATABASE {} SET deadlock_timeout = '50ms'", database.name()));
-    let worker = broker(config(&database));
+    // A session that waits looks for a deadlock once, after this time, and who finds one is rolled back. The other side has begun to wait by
+    // then, and looks much later.
+    database.sql(&format!("ALTER DATABASE {} SET deadlock_timeout = '4s'", database.name()));
+    let worker = broker(SqlServerConfig { io_timeout: Duration::from_secs(60), ..config(&database) });
     let (first, second) = (push(&worker, "mail", "1"), push(&worker, "mail", "2"));
     let held = worker.reserve(&[queue("mail")], 2, Duration::ZERO).unwrap();
-    // Who finds the deadlock is rolled back, and we look for it sooner.
     let touch = |id: i64| format!("UPDATE tp_jobs SET create_time = create_time + 1 WHERE id = {id}");
-    let waits = "(SELECT 1 FROM pg_locks WHERE NOT granted)";
+    let waits = "(SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database())";
     let others = format!(
         "BEGIN; SET LOCAL deadlock_timeout = '60s'; {}; SELECT pg_advisory_xact_lock(77); \
          DO $$ BEGIN WHILE NOT EXISTS {waits} LOOP PERFORM pg_sleep(0.005); END LOOP; END $$; {}; COMMIT",
