@@ -2,7 +2,7 @@
 
 namespace Ferry;
 
-// Conditional: a script of opcache.preload that loads Composer's autoloader and then compiles all files would declare it twice.
+// Conditional: a script of opcache.preload that loads Composer's autoloader and then compiles all files would declare them twice.
 if (!function_exists(__NAMESPACE__ . '\queue')) {
     /**
      * Pushes a job, as think-queue's helper `queue()` does. An object with a public `$connection`, `$queue` or `$delay` ({@see Queueable}) says with
@@ -23,46 +23,48 @@ if (!function_exists(__NAMESPACE__ . '\queue')) {
     }
 }
 
-/**
- * Pushes a job through a PDO of your own: it exists when your transaction commits, and never when that rolls back. On PostgreSQL the
- * commit wakes waiting workers; elsewhere they find the job at their next query.
- *
- * The table is found as your PDO finds it, so it has to be connected to the database of the connection.
- *
- * @param string|object $job as for {@see Queue::push()}
- * @param mixed $data as for {@see Queue::push()}
- * @param int|float|string|\DateTimeInterface|\DateInterval|null $delay as for {@see Queue::later()}; null is ready at once
- * @param Connection|null $connection the default one without
- * @return int the row number, as {@see Queue::push()} returns it without `track`
- * @throws \PDOException your database refused, whatever the error mode of your PDO is
- * @throws ConfigException the connection keeps no rows, or as for {@see Queue::push()}
- * @throws BrokerException or a subclass: the table could not be looked at
- */
-function push_with(\PDO $pdo, string|object $job, mixed $data = '', ?string $queue = null, mixed $delay = null, ?Connection $connection = null): int
-{
-    ['table' => $table, 'values' => $values] = ($connection ?? Queue::connection())->row($job, $data, $queue, $delay);
-    $driver = $pdo->getAttribute(\PDO::ATTR_DRIVER_NAME);
-    $is_postgres = $driver === 'pgsql';
-    $quote = $driver === 'mysql' ? '`' : '"';
-    $sql = sprintf(
-        "INSERT INTO $quote%s$quote (%s) VALUES (%s)%s",
-        $table,
-        implode(', ', array_keys($values)),
-        implode(', ', array_fill(0, count($values), '?')),
-        $is_postgres ? ' RETURNING id' : '',
-    );
-    $mode = $pdo->getAttribute(\PDO::ATTR_ERRMODE);
-    $pdo->setAttribute(\PDO::ATTR_ERRMODE, \PDO::ERRMODE_EXCEPTION);
-    try {
-        $insert = $pdo->prepare($sql);
-        $insert->execute(array_values($values));
-        if (!$is_postgres) {
-            return (int) $pdo->lastInsertId();
+if (!function_exists(__NAMESPACE__ . '\push_with')) {
+    /**
+     * Pushes a job through a PDO of your own: it exists when your transaction commits, and never when that rolls back. On PostgreSQL the
+     * commit wakes waiting workers; elsewhere they find the job at their next query.
+     *
+     * The table is found as your PDO finds it, so it has to be connected to the database of the connection.
+     *
+     * @param string|object $job as for {@see Queue::push()}
+     * @param mixed $data as for {@see Queue::push()}
+     * @param int|float|string|\DateTimeInterface|\DateInterval|null $delay as for {@see Queue::later()}; null is ready at once
+     * @param Connection|null $connection the default one without
+     * @return int the row number, as {@see Queue::push()} returns it without `track`
+     * @throws \PDOException your database refused, whatever the error mode of your PDO is
+     * @throws ConfigException the connection keeps no rows, or as for {@see Queue::push()}
+     * @throws BrokerException or a subclass: the table could not be looked at
+     */
+    function push_with(\PDO $pdo, string|object $job, mixed $data = '', ?string $queue = null, mixed $delay = null, ?Connection $connection = null): int
+    {
+        ['table' => $table, 'values' => $values] = ($connection ?? Queue::connection())->row($job, $data, $queue, $delay);
+        $driver = $pdo->getAttribute(\PDO::ATTR_DRIVER_NAME);
+        $is_postgres = $driver === 'pgsql';
+        $quote = $driver === 'mysql' ? '`' : '"';
+        $sql = sprintf(
+            "INSERT INTO $quote%s$quote (%s) VALUES (%s)%s",
+            $table,
+            implode(', ', array_keys($values)),
+            implode(', ', array_fill(0, count($values), '?')),
+            $is_postgres ? ' RETURNING id' : '',
+        );
+        $mode = $pdo->getAttribute(\PDO::ATTR_ERRMODE);
+        $pdo->setAttribute(\PDO::ATTR_ERRMODE, \PDO::ERRMODE_EXCEPTION);
+        try {
+            $insert = $pdo->prepare($sql);
+            $insert->execute(array_values($values));
+            if (!$is_postgres) {
+                return (int) $pdo->lastInsertId();
+            }
+            // Names of PostgreSQL end after 63 bytes.
+            $pdo->prepare('SELECT pg_notify(?, ?)')->execute([substr("ferry_$table", 0, 63), $values['queue']]);
+            return (int) $insert->fetchColumn();
+        } finally {
+            $pdo->setAttribute(\PDO::ATTR_ERRMODE, $mode);
         }
-        // Names of PostgreSQL end after 63 bytes.
-        $pdo->prepare('SELECT pg_notify(?, ?)')->execute([substr("ferry_$table", 0, 63), $values['queue']]);
-        return (int) $insert->fetchColumn();
-    } finally {
-        $pdo->setAttribute(\PDO::ATTR_ERRMODE, $mode);
     }
 }
