@@ -75,7 +75,7 @@ function clock(): float
 }
 
 /** Waits until something holds. A test fails here rather than wait for ever. */
-function wait_until(callable $holds, string $what, float $seconds = 15): void
+function wait_until(callable $holds, string $what, float $seconds = 45): void
 {
     $end = microtime(true) + $seconds;
     while (!$holds()) {

@@ -105,7 +105,7 @@ final class RabbitNode
     private function isUp(): bool
     {
         $log = fn () => (string) @file_get_contents("{$this->folder}/log/node.log");
-        wait_until(fn () => !$this->node->isRunning() || str_contains($log(), 'Server startup complete'), 'rabbitmq-server is up', 55);
+        wait_until(fn () => !$this->node->isRunning() || str_contains($log(), 'Server startup complete'), 'rabbitmq-server is up', 150);
         return $this->node->isRunning();
     }
 
