@@ -1,15 +1,17 @@
 //! When to query again while a queue is empty.
 //!
-//! A commit causes an event at its first write to the `-wal`, but becomes visible only when it is complete, a flush to disk later,
-//! without a further event. So after every event there are a few queries at growing intervals. They are a millisecond apart at
-//! least, however often other queues are written.
+//! A commit causes an event at each of its writes to the `-wal`, but becomes visible only when it is complete, a flush to disk later,
+//! without a further event. So after an event there are a few queries at growing intervals, the first ones close together. While events
+//! go on, queries are a millisecond apart at least, however often other queues are written.
 
 use std::time::Duration;
 
 /// The first interval.
 const FIRST: Duration = Duration::from_micros(250);
-/// The shortest interval between queries that are caused by events.
+/// The shortest interval between queries while events go on.
 const SHORTEST: Duration = Duration::from_millis(1);
+/// An event after so long an interval is the first of a new commit: about 8 ms have passed since the last one.
+const NEW_COMMIT_AFTER: Duration = Duration::from_millis(8);
 /// The longest interval.
 const LONGEST: Duration = Duration::from_millis(50);
 
@@ -61,7 +63,10 @@ impl PollInterval {
 
     /// There was an event.
     pub(super) fn commit_seen(&mut self) {
-        self.interval = Some(if self.interval.is_none() { FIRST } else { SHORTEST });
+        self.interval = Some(match self.interval {
+            Some(interval) if interval < NEW_COMMIT_AFTER => SHORTEST.min(interval * 2),
+            _ => FIRST,
+        });
     }
 
     /// There was no event. Without notifications, queries never end.
@@ -103,5 +108,34 @@ mod tests {
         let mut interval = PollInterval::new(true);
         (0..100).for_each(|_| interval.commit_seen());
         assert_eq!(interval.plan().ignoring, SHORTEST);
+    }
+
+    #[test]
+    fn the_first_queries_after_a_pause_are_close_together_though_a_commit_causes_several_events() {
+        for pause in [5, 8, 100] {
+            let mut interval = PollInterval::new(true);
+            (0..pause).for_each(|_| interval.nothing_seen());
+            interval.commit_seen();
+            let begun = interval.interval;
+            interval.commit_seen();
+            assert_eq!((begun, interval.interval), (Some(FIRST), Some(FIRST * 2)), "after {pause} intervals");
+        }
+    }
+
+    #[test]
+    fn commits_a_few_milliseconds_apart_cause_one_query_a_millisecond_at_most() {
+        for apart in [2, 5, 8, 9, 12, 20] {
+            let (mut interval, mut queries, mut waited) = (PollInterval::new(true), 0, Duration::ZERO);
+            for commit in 1..=1000 {
+                while let Some(next) = interval.interval.filter(|next| waited + *next < Duration::from_millis(apart) * commit) {
+                    (queries, waited) = (queries + 1, waited + next);
+                    interval.nothing_seen();
+                }
+                waited = waited.max(Duration::from_millis(apart) * commit);
+                interval.commit_seen();
+                queries += 1;
+            }
+            assert!(queries <= waited.as_millis() + 10, "{queries} queries in {waited:?}");
+        }
     }
 }
