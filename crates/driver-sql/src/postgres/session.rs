@@ -19,7 +19,7 @@ use super::server::PostgresServer;
 use super::socket;
 use super::text::{inlined, numbered};
 use crate::error::SqlError;
-use crate::session::{Row, Session, repeat_after_conflicts};
+use crate::session::{JobWork, Row, Session, repeat_after_conflicts};
 use crate::values::{SqlValue, SqlValues};
 
 /// How long the farewell to the server may take.
@@ -35,6 +35,7 @@ pub struct PostgresSession {
     channel: String,
     in_transaction: bool,
     relaxed: bool,
+    tuned: bool,
     io_timeout: Duration,
     /// Our end of the connection, where it can be told from others.
     socket: Option<RawFd>,
@@ -54,8 +55,17 @@ impl PostgresSession {
         let (connection, pooled) = runtime.block_on(server.connect())?;
         let joined = socket::joined(&before, &socket::all_to(address));
         let (channel, io_timeout) = (server.channel().to_owned(), server.config().io_timeout);
-        let mut session =
-            Self { runtime, connection, pooled, channel, in_transaction: false, relaxed: false, io_timeout, socket: None };
+        let mut session = Self {
+            runtime,
+            connection,
+            pooled,
+            channel,
+            in_transaction: false,
+            relaxed: false,
+            tuned: false,
+            io_timeout,
+            socket: None,
+        };
         session.socket = session.own_socket(&joined)?;
         Ok(session)
     }
@@ -145,6 +155,10 @@ impl Session for PostgresSession {
         self.repeating(|session| session.changed(&sql, &values))
     }
 
+    fn answers_deletes(&self) -> bool {
+        true
+    }
+
     /// Announces the insert to the workers that wait for its queue, which is the first value.
     fn insert(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<i64, SqlError> {
         let sql = announced(&sql.into(), &self.channel);
@@ -170,6 +184,15 @@ impl Session for PostgresSession {
         Ok(())
     }
 
+    /// Behind a pooler each statement is planned by itself, and settings would go on to others.
+    fn tune(&mut self, work: JobWork) -> Result<(), SqlError> {
+        if !self.tuned && !self.pooled {
+            self.query(tuning(work, self.io_timeout), SqlValues::new())?;
+            self.tuned = true;
+        }
+        Ok(())
+    }
+
     /// A server that ends a session (restart, pg_terminate_backend, idle_session_timeout) has written why and closed its end by now.
     fn is_alive(&self) -> bool {
         self.socket.is_none_or(socket::is_silent)
@@ -179,6 +202,19 @@ impl Session for PostgresSession {
         // There is nothing to do about a close that fails: the socket is gone either way.
         let _ = answer(&self.runtime, CLOSE_WITHIN, self.connection.close());
     }
+}
+
+/// Sets what the server knows of these, which came with different versions: plans without scans and sorts, and for a reserve the time
+/// it may take. A shorter limit of the administrator stays.
+fn tuning(work: JobWork, io_timeout: Duration) -> String {
+    // The answer must be under way before nobody waits for it any more.
+    let most = (io_timeout * 9 / 10).as_millis().max(1);
+    let limit = if work == JobWork::Reserve { "statement_timeout" } else { "" };
+    format!(
+        "SELECT set_config(name, CASE WHEN name <> 'statement_timeout' THEN 'off' \
+         WHEN CAST(setting AS bigint) BETWEEN 1 AND {most} THEN setting ELSE '{most}' END, false) FROM pg_settings \
+         WHERE name IN ('enable_seqscan', 'enable_bitmapscan', 'enable_sort', 'jit', '{limit}')"
+    )
 }
 
 fn answer<T>(runtime: &Runtime, most: Duration, future: impl Future<Output = sqlx::Result<T>>) -> Result<T, SqlError> {
