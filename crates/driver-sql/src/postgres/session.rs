@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::os::fd::RawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -14,7 +14,7 @@ use sqlx::{Arguments, AssertSqlSafe, Connection, Encode, Executor, Postgres, Row
 use tokio::runtime::Runtime;
 
 use super::error::{not_utf8, of_sent, timed_out};
-use super::listener::announced;
+use super::listener::{Quiet, announced, silent};
 use super::server::PostgresServer;
 use super::socket;
 use super::text::{inlined, numbered};
@@ -33,6 +33,7 @@ pub struct PostgresSession {
     pooled: bool,
     /// Where jobs that are stored are announced.
     channel: String,
+    quiet: Quiet,
     in_transaction: bool,
     relaxed: bool,
     tuned: bool,
@@ -60,6 +61,7 @@ impl PostgresSession {
             connection,
             pooled,
             channel,
+            quiet: Quiet::default(),
             in_transaction: false,
             relaxed: false,
             tuned: false,
@@ -161,9 +163,15 @@ impl Session for PostgresSession {
 
     /// Announces the insert to the workers that wait for its queue, which is the first value.
     fn insert(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<i64, SqlError> {
-        let sql = announced(&sql.into(), &self.channel);
-        let rows = self.query(sql, values)?;
-        Ok(rows.first().and_then(|row| row.int(0)).unwrap_or_default())
+        let (insert, values): (String, Vec<_>) = (sql.into(), values.into_iter().collect());
+        let (queue, now) = (queue_of(&values), Instant::now());
+        let is_quiet = self.quiet.holds(queue, now);
+        let sql = if is_quiet { silent(&insert) } else { announced(&insert, &self.channel) };
+        let rows = self.repeating(|session| session.rows(&sql, &values))?;
+        if !is_quiet {
+            self.quiet.note(queue, rows.first().is_some_and(|row| row.bytes(1) == b"true"), now);
+        }
+        Ok(rows.iter().filter_map(|row| row.int(0)).max().unwrap_or_default())
     }
 
     fn transaction<T>(&mut self, mut work: impl FnMut(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
@@ -215,6 +223,14 @@ fn tuning(work: JobWork, io_timeout: Duration) -> String {
          WHEN CAST(setting AS bigint) BETWEEN 1 AND {most} THEN setting ELSE '{most}' END, false) FROM pg_settings \
          WHERE name IN ('enable_seqscan', 'enable_bitmapscan', 'enable_sort', 'jit', '{limit}')"
     )
+}
+
+/// The queue of an insert.
+fn queue_of<'a>(values: &[SqlValue<'a>]) -> &'a str {
+    match values.first() {
+        Some(SqlValue::Text(queue)) => queue,
+        _ => "",
+    }
 }
 
 fn answer<T>(runtime: &Runtime, most: Duration, future: impl Future<Output = sqlx::Result<T>>) -> Result<T, SqlError> {
