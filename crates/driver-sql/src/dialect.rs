@@ -41,6 +41,11 @@ pub trait Dialect: Sync {
         None
     }
 
+    /// The rows with ids out of a list, as a condition of an UPDATE or a DELETE, and what stands in front of that statement.
+    fn rows_by_id(&self, _table: &str, ids: &str) -> (String, String) {
+        (String::new(), format!("id IN ({ids})"))
+    }
+
     /// A name as an identifier.
     fn quoted(&self, name: &str) -> String;
 
@@ -163,6 +168,12 @@ impl OwnTable {
     pub(crate) fn delete(&self) -> String {
         format!("DELETE FROM {} WHERE {} = ?1", self.name, self.key())
     }
+}
+
+/// PostgreSQL: the rows at the places (`ctid`) that an expression names. Partitions number their places each for itself, so the id is
+/// compared too, in a way that asks for no index.
+pub(crate) fn at_places(expression: &str) -> String {
+    format!("ctid = ANY (ARRAY(SELECT place FROM {expression})) AND id + 0 = ANY (ARRAY(SELECT id FROM {expression}))")
 }
 
 /// `count` parameters from number `first` on.

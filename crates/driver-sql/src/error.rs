@@ -56,6 +56,14 @@ impl SqlError {
         }
     }
 
+    /// The same error of a statement behind one that was carried out: of the whole, nobody knows what became.
+    pub(crate) fn behind_a_change(self) -> Self {
+        match self {
+            SqlError::Database(error) => SqlError::Uncertain(error),
+            error => error,
+        }
+    }
+
     /// Whether the connection is gone or cannot be trusted any more.
     pub(crate) fn is_disconnection(&self) -> bool {
         match self {

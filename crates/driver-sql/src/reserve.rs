@@ -10,7 +10,7 @@ use crate::broker::SqlBroker;
 use crate::database::{CommitWaiter, Database, Wakeup};
 use crate::error::SqlError;
 use crate::receipt::ReservedRow;
-use crate::session::{Row, Session};
+use crate::session::{JobWork, Row, Session};
 use crate::statements::{Tables, padded};
 use crate::values::SqlValues;
 
@@ -28,7 +28,10 @@ pub(crate) fn reserve(
     wait: Duration,
 ) -> Result<Vec<Reservation>> {
     let deadline = Instant::now() + wait.min(LONGEST_WAIT);
-    broker.run_waiting(|session, waiter| reserve_before(deadline, session, waiter, broker, queues, max))
+    broker.run_waiting(|session, waiter| {
+        session.tune(JobWork::Reserve)?;
+        reserve_before(deadline, session, waiter, broker, queues, max)
+    })
 }
 
 fn reserve_before(

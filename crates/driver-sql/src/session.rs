@@ -18,6 +18,16 @@ pub trait Session: Sized {
     /// Runs one statement that changes rows, and returns how many.
     fn execute(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<u64, SqlError>;
 
+    /// Whether [`Session::delete`] works here.
+    fn answers_deletes(&self) -> bool {
+        false
+    }
+
+    /// Runs one statement that removes rows and answers with them (`RETURNING`).
+    fn delete(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<Vec<Self::Row>, SqlError> {
+        self.query(sql, values)
+    }
+
     /// Runs one statement that inserts rows, and returns the id of the last.
     fn insert(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<i64, SqlError>;
 
@@ -37,6 +47,12 @@ pub trait Session: Sized {
     /// of workers. They must not hold up whoever renews a lease.
     fn relax_durability(&mut self) -> Result<(), SqlError>;
 
+    /// From now on, this connection reserves jobs (`Reserve`) or settles them. Its statements find rows by an index, whatever
+    /// size the planner takes the tables for. A reserve that would outlast the wait for its answer changes nothing.
+    fn tune(&mut self, _work: JobWork) -> Result<(), SqlError> {
+        Ok(())
+    }
+
     /// Before each operation: whether the other side has kept the connection. One that it has closed is replaced.
     fn is_alive(&self) -> bool {
         true
@@ -49,6 +65,15 @@ pub trait Session: Sized {
 
     /// Closes the connection and waits until it is closed.
     fn close(self);
+}
+
+/// What a connection does with jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobWork {
+    /// It reserves them.
+    Reserve,
+    /// It settles them and renews their reservations.
+    Settle,
 }
 
 /// One row of an answer. Columns are read as what they should be, whatever another program stored.

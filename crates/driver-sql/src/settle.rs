@@ -1,6 +1,6 @@
 //! Ending and prolonging reservations, each batch behind one check of the fence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement};
 use ferry_core::failed::Failure;
@@ -11,8 +11,8 @@ use crate::broker::{Role, SqlBroker};
 use crate::database::Database;
 use crate::error::SqlError;
 use crate::receipt::{Fence, ReservedRow};
-use crate::session::{Row, Session};
-use crate::statements::{Tables, padded};
+use crate::session::{JobWork, Row, Session};
+use crate::statements::{CHUNK, Tables, padded};
 use crate::trailer;
 use crate::values::SqlValues;
 
@@ -23,6 +23,7 @@ pub(crate) fn settle(broker: &SqlBroker<impl Database>, batch: &[Settle]) -> Res
     let (burials, others): (Vec<_>, Vec<_>) =
         batch.iter().enumerate().partition(|(_, item)| matches!(item.settlement, Settlement::Bury(_)));
     broker.run(Role::Settle, |session| {
+        session.tune(JobWork::Settle)?;
         let failed_at = broker.zone.get().to_local(broker.settings.failed_at());
         for part in [others, burials] {
             for index in settle_part(session, broker, &part, failed_at)? {
@@ -43,6 +44,7 @@ pub(crate) fn extend(broker: &SqlBroker<impl Database>, claims: &[Claim]) -> Res
     }
     let tables = &broker.tables;
     broker.run(Role::Settle, |session| {
+        session.tune(JobWork::Settle)?;
         session.transaction(|session| {
             let mut fence = fence(session, broker, claims.iter())?;
             let kept: Vec<Option<ReservedRow>> = claims.iter().map(|claim| fence.pass(&claim.receipt)).collect();
@@ -66,20 +68,53 @@ fn settle_part<D: Database>(
     broker: &SqlBroker<D>,
     items: &[Indexed<'_>],
     failed_at: i64,
-) -> Result<Vec<usize>, SqlError> {
-    let changes = items.iter().any(|(_, item)| !matches!(item.settlement, Settlement::Leave));
+) -> Result<HashSet<usize>, SqlError> {
+    let mut done = delete_at_once(session, broker, items)?;
+    let rest: Vec<Indexed<'_>> = items.iter().filter(|(index, _)| !done.contains(index)).copied().collect();
+    let changes = rest.iter().any(|(_, item)| !matches!(item.settlement, Settlement::Leave));
     let work = |session: &mut D::Session| {
-        let mut fence = fence(session, broker, items.iter().map(|(_, item)| &item.claim))?;
+        let mut fence = fence(session, broker, rest.iter().map(|(_, item)| &item.claim))?;
         let ours: Vec<(ReservedRow, Indexed<'_>)> =
-            items.iter().filter_map(|(index, item)| Some((fence.pass(&item.claim.receipt)?, (*index, *item)))).collect();
+            rest.iter().filter_map(|(index, item)| Some((fence.pass(&item.claim.receipt)?, (*index, *item)))).collect();
         apply(session, broker, &ours, failed_at)?;
         Ok(ours.iter().map(|(_, (index, _))| *index).collect())
     };
-    match (items.is_empty(), changes) {
+    let settled = match (rest.is_empty(), changes) {
         (true, _) => Ok(Vec::new()),
         (false, true) => session.transaction(work),
         (false, false) => work(session),
+    };
+    let settled: Vec<usize> = settled.map_err(|error| if done.is_empty() { error } else { error.behind_a_change() })?;
+    done.extend(settled);
+    Ok(done)
+}
+
+/// Removes jobs in one statement that is its own fence, where the database can and all were reserved with the same attempts, as almost
+/// all are. Returns the indexes of those that were there; the others have to be looked at.
+fn delete_at_once<D: Database>(
+    session: &mut D::Session,
+    broker: &SqlBroker<D>,
+    items: &[Indexed<'_>],
+) -> Result<HashSet<usize>, SqlError> {
+    let deletion = |item: &Settle| match item.settlement {
+        Settlement::Delete => ReservedRow::of(&item.claim.receipt),
+        _ => None,
+    };
+    let held: Option<Vec<ReservedRow>> = items.iter().map(|(_, item)| deletion(item)).collect();
+    let Some((attempts, held)) = held.filter(|_| session.answers_deletes()).and_then(|held| Some((held.first()?.attempts, held)))
+    else {
+        return Ok(HashSet::new());
+    };
+    if broker.tables.is_at_limit(attempts) || held.iter().any(|row| row.attempts != attempts) || held.len() > CHUNK {
+        return Ok(HashSet::new());
     }
+    let ids: Vec<i64> = held.iter().map(|row| row.id).collect();
+    let mut removed = HashSet::with_capacity(ids.len());
+    for ids in padded(&ids) {
+        let rows = session.delete(broker.tables.delete_reserved(ids.len()), SqlValues::new().int(attempts).ints(&ids))?;
+        removed.extend(rows.iter().filter_map(|row| row.int(0)));
+    }
+    Ok(items.iter().zip(&held).filter(|(_, row)| removed.remove(&row.id)).map(|((index, _), _)| *index).collect())
 }
 
 /// Rows whose attempts cannot rise any more are told apart by the second of their reservation, which has just changed.

@@ -16,7 +16,7 @@ use ferry_core::QueueName;
 use ferry_core::broker::{JobRow, RowValue, State};
 use ferry_core::dialect::{Counting, Family, JobColumns};
 
-use crate::dialect::{Dialect, marks};
+use crate::dialect::{Dialect, at_places, marks};
 use crate::error::SqlError;
 
 /// Columns that every table of jobs has.
@@ -322,29 +322,35 @@ impl Tables {
     /// Reserves the first `most` rows at once, where the dialect can: those whose reservations expired among the ready ones, and only the
     /// first where the first stands alone. Answers with id, tries so far, due second, payload and now. Parameters: queue, now, and the
     /// second before which reservations have expired.
+    ///
+    /// The rows that were locked are marked by their places (`ctid`): no plan for that reads other rows, while a join by id was carried out
+    /// as 64 walks through the table or an index after a plan for an empty table. A row that was changed in between has another place,
+    /// and is left to the next reserve.
     pub(crate) fn reserve_at_once(&self, most: usize) -> Option<String> {
         let one_try = self.dialect.says_one_try("payload")?;
         let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
         let (jobs, tried, lock) = (self.jobs(), self.tried(), self.dialect.row_lock_skipping());
         let candidates = |condition: String, order: String| {
             format!(
-                "SELECT id, {tried} AS tried, coalesce({available_at}, 0) AS due, payload FROM {jobs} WHERE {condition} \
-                 ORDER BY {order} LIMIT {most}{lock}"
+                "SELECT ctid AS place, id, {tried} AS tried, coalesce({available_at}, 0) AS due, payload FROM {jobs} \
+                 WHERE {condition} ORDER BY {order} LIMIT {most}{lock}"
             )
         };
         let ready = candidates(self.is_ready(), self.order_of_ready());
         let expired = candidates(self.has_expired("?1", "?3"), self.order_of_index());
         let reserved = reserved.map(|reserved| format!(", {reserved} = 1")).unwrap_or_default();
-        let attempts = self.within_limit(format!("taken.tried + {}", self.attempts_held(0)));
+        let raise = self.attempts_held(0);
+        let attempts = self.within_limit(format!("{tried} + {raise}"));
+        let rows = at_places("taken");
         Some(format!(
-            "WITH ready AS MATERIALIZED ({ready}), expired AS MATERIALIZED ({expired}), \
-             found AS (SELECT id, tried, due, CASE WHEN tried > 0 THEN true ELSE {one_try} END AS alone \
+            "WITH ready AS ({ready}), expired AS ({expired}), \
+             found AS (SELECT place, id, tried, due, CASE WHEN tried > 0 THEN true ELSE {one_try} END AS alone \
              FROM (SELECT * FROM ready UNION ALL SELECT * FROM expired) AS candidates), \
-             ranked AS (SELECT id, tried, due, row_number() OVER line AS place, bool_or(alone) OVER line AS ends \
+             ranked AS (SELECT place, id, tried, due, row_number() OVER line AS rank, bool_or(alone) OVER line AS ends \
              FROM found WINDOW line AS (ORDER BY due, tried, id)), \
-             taken AS (SELECT id, tried, due FROM ranked WHERE place = 1 OR (place <= {most} AND NOT ends)) \
-             UPDATE {jobs} AS job SET {reserved_at} = ?2, attempts = {attempts}{reserved} FROM taken WHERE job.id = taken.id \
-             RETURNING job.id, taken.tried, taken.due, job.payload, job.{reserved_at}"
+             taken AS (SELECT place, id FROM ranked WHERE rank = 1 OR (rank <= {most} AND NOT ends)) \
+             UPDATE {jobs} SET {reserved_at} = ?2, attempts = {attempts}{reserved} WHERE {rows} \
+             RETURNING id, attempts - {raise}, coalesce({available_at}, 0), payload, {reserved_at}"
         ))
     }
 
@@ -378,11 +384,23 @@ impl Tables {
     pub(crate) fn reserved(&self, ids: usize) -> String {
         let (jobs, marks, reserved) = (self.jobs(), marks(1, ids), self.is_reserved());
         let reserved_at = self.columns().reserved_at;
-        format!("SELECT id, attempts, {reserved_at} FROM {jobs} WHERE id IN ({marks}) AND {reserved}{}", self.dialect.row_lock())
+        format!(
+            "SELECT id, attempts, {reserved_at} FROM {jobs} WHERE id IN ({marks}) AND {reserved} ORDER BY id{}",
+            self.dialect.row_lock()
+        )
+    }
+
+    /// Removes those that are still reserved with these attempts and answers with their ids. Parameters: attempts, ids.
+    pub(crate) fn delete_reserved(&self, ids: usize) -> String {
+        let (held, rows) = self.rows(2, ids);
+        // No index answers this: one on reserved rows would be worse than the ids.
+        let fence = format!("CASE WHEN {} THEN attempts END = ?1", self.is_reserved());
+        format!("{held}DELETE FROM {} WHERE {rows} AND {fence} RETURNING id", self.jobs())
     }
 
     pub(crate) fn delete(&self, ids: usize) -> String {
-        format!("DELETE FROM {} WHERE id IN ({})", self.jobs(), marks(1, ids))
+        let (held, rows) = self.rows(1, ids);
+        format!("{held}DELETE FROM {} WHERE {rows}", self.jobs())
     }
 
     /// Parameters: due second, ids.
@@ -391,10 +409,10 @@ impl Tables {
         let reserved = reserved.map(|reserved| format!(", {reserved} = 0")).unwrap_or_default();
         // Tried once more, whenever the family counts it.
         let attempts = self.within_limit(format!("attempts + {}", 1 - self.attempts_held(0)));
+        let (held, rows) = self.rows(2, ids);
         format!(
-            "UPDATE {} SET {reserved_at} = NULL, attempts = {attempts}, {available_at} = ?1{reserved} WHERE id IN ({})",
-            self.jobs(),
-            marks(2, ids)
+            "{held}UPDATE {} SET {reserved_at} = NULL, attempts = {attempts}, {available_at} = ?1{reserved} WHERE {rows}",
+            self.jobs()
         )
     }
 
@@ -403,17 +421,23 @@ impl Tables {
         let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
         let reserved = reserved.map(|reserved| format!(", {reserved} = 0")).unwrap_or_default();
         let raise = self.attempts_held(0);
+        let (held, rows) = self.rows(2, ids);
         format!(
-            "UPDATE {} SET {reserved_at} = NULL, attempts = attempts - {raise}, \
-             {available_at} = CASE WHEN {available_at} > ?1 THEN ?1 ELSE {available_at} END{reserved} WHERE id IN ({})",
-            self.jobs(),
-            marks(2, ids)
+            "{held}UPDATE {} SET {reserved_at} = NULL, attempts = attempts - {raise}, \
+             {available_at} = CASE WHEN {available_at} > ?1 THEN ?1 ELSE {available_at} END{reserved} WHERE {rows}",
+            self.jobs()
         )
     }
 
     /// Parameters: now, ids.
     pub(crate) fn extend(&self, ids: usize) -> String {
-        format!("UPDATE {} SET {} = ?1 WHERE id IN ({})", self.jobs(), self.columns().reserved_at, marks(2, ids))
+        let (held, rows) = self.rows(2, ids);
+        format!("{held}UPDATE {} SET {} = ?1 WHERE {rows}", self.jobs(), self.columns().reserved_at)
+    }
+
+    /// The rows whose ids are the parameters from number `first` on.
+    fn rows(&self, first: usize, ids: usize) -> (String, String) {
+        self.dialect.rows_by_id(&self.jobs(), &marks(first, ids))
     }
 
     /// Parameters: connection, queue, payload, exception, the local second. `None` when failed jobs are discarded.

@@ -38,17 +38,45 @@ const BUSY_AFTER: u32 = 16;
 /// How soon a connection that broke is made again.
 const RECONNECT_AFTER: Duration = Duration::from_secs(2);
 
-/// An insert of jobs that announces itself on `channel` while somebody waits for the queue, its first parameter.
+/// An insert of jobs that announces itself on `channel` while somebody waits for the queue, its first parameter. Answers with the ids and
+/// `true` when nobody waits.
 pub(super) fn announced(insert: &str, channel: &str) -> String {
     let lock = format!("{LOCK_SPACE}, hashtext(?1)");
     format!(
-        "WITH job AS ({insert} RETURNING id) SELECT max(id), (SELECT CASE WHEN pg_try_advisory_lock({lock}) \
-         THEN CAST(pg_advisory_unlock({lock}) AS text) ELSE CAST(pg_notify('{channel}', ?1) AS text) END) FROM job"
+        "{insert} RETURNING id, (SELECT CASE WHEN pg_try_advisory_lock({lock}) \
+         THEN CAST(pg_advisory_unlock({lock}) AS text) ELSE CAST(pg_notify('{channel}', ?1) AS text) END)"
     )
+}
+
+/// An insert of jobs that nobody waits for. Answers with the ids.
+pub(super) fn silent(insert: &str) -> String {
+    format!("{insert} RETURNING id")
+}
+
+/// How long a session takes it that still nobody waits for a queue. A worker that begins to wait meanwhile is not told of the push; it
+/// finds the job by the queries with which it begins, after 2, 4 and 8 ms.
+const QUIET_FOR: Duration = Duration::from_millis(5);
+
+/// What a session remembers of the queue that it pushed to last.
+#[derive(Debug, Default)]
+pub(super) struct Quiet(Option<(String, Instant)>);
+
+impl Quiet {
+    /// Whether nobody waited for this queue a moment ago.
+    pub(super) fn holds(&self, queue: &str, now: Instant) -> bool {
+        self.0.as_ref().is_some_and(|(quiet, asked)| quiet == queue && now.saturating_duration_since(*asked) < QUIET_FOR)
+    }
+
+    /// Remembers what the server answered at `asked`.
+    pub(super) fn note(&mut self, queue: &str, nobody_waits: bool, asked: Instant) {
+        self.0 = nobody_waits.then(|| (queue.to_owned(), asked));
+    }
 }
 
 /// How the thread that reserves waits.
 pub struct NotificationWaiter {
+    /// How to listen, until the first wait: a worker that finds jobs whenever it asks needs no connection for that.
+    unstarted: Option<ListenerOptions>,
     listener: Option<Listener>,
     schedule: PollSchedule,
     /// When the query comes that a wait has planned.
@@ -85,10 +113,10 @@ enum Command {
 
 impl NotificationWaiter {
     pub(super) fn new(server: &PostgresServer) -> Self {
-        let listener = if server.is_pooled() { None } else { Listener::start(server) };
+        let unstarted = if server.is_pooled() { None } else { ListenerOptions::of(server) };
         let poll_interval = server.config().poll_interval;
         let (schedule, queues) = (PollSchedule::fresh(), Vec::new());
-        Self { listener, schedule, next_query: None, poll_interval, queues, waiting: false, busy_calls: 0 }
+        Self { unstarted, listener: None, schedule, next_query: None, poll_interval, queues, waiting: false, busy_calls: 0 }
     }
 
     fn is_notified(&self) -> bool {
@@ -155,6 +183,9 @@ impl CommitWaiter for NotificationWaiter {
         if !self.waiting {
             self.waiting = true;
             self.schedule = PollSchedule::fresh();
+            if let Some(options) = self.unstarted.take() {
+                self.listener = Listener::start(options, &self.queues);
+            }
             self.tell(Command::Wait);
         }
         let now = Instant::now();
@@ -189,18 +220,11 @@ impl CommitWaiter for NotificationWaiter {
 
 impl Listener {
     /// `None` when no thread can be had: then the queue is polled.
-    fn start(server: &PostgresServer) -> Option<Self> {
+    fn start(options: ListenerOptions, queues: &[QueueName]) -> Option<Self> {
         let wake = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).ok()?;
-        let shared = Arc::new(Shared { wake, listening: AtomicBool::new(false), queues: Mutex::default() });
+        let shared = Arc::new(Shared { wake, listening: AtomicBool::new(false), queues: Mutex::new(queues.to_vec()) });
         let (commands, received) = unbounded_channel();
-        let task = ListenerTask {
-            options: server.options().ok()?,
-            connect_timeout: server.config().connect_timeout,
-            channel: server.channel().to_owned(),
-            shared: Arc::clone(&shared),
-            commands: received,
-            waiting: false,
-        };
+        let task = ListenerTask { options, shared: Arc::clone(&shared), commands: received, waiting: false };
         let gone = Arc::clone(&shared);
         let on_panic = move |_| gone.listening.store(false, Ordering::Release);
         let thread = threads::spawn("ferry-pg-listen", move || task.run(), on_panic).ok()?;
@@ -218,11 +242,24 @@ impl Drop for Listener {
     }
 }
 
+/// Where and for what to listen.
+#[derive(Clone)]
+struct ListenerOptions {
+    connect: PgConnectOptions,
+    timeout: Duration,
+    channel: String,
+}
+
+impl ListenerOptions {
+    fn of(server: &PostgresServer) -> Option<Self> {
+        let (connect, timeout) = (server.options().ok()?, server.config().connect_timeout);
+        Some(Self { connect, timeout, channel: server.channel().to_owned() })
+    }
+}
+
 /// What the thread owns.
 struct ListenerTask {
-    options: PgConnectOptions,
-    connect_timeout: Duration,
-    channel: String,
+    options: ListenerOptions,
     shared: Arc<Shared>,
     commands: UnboundedReceiver<Command>,
     waiting: bool,
@@ -250,10 +287,10 @@ impl ListenerTask {
 
     /// A connection that listens; `Some(None)` when there is none, after a pause; `None` at the end.
     async fn connected(&mut self) -> Option<Option<PgListener>> {
-        let (options, channel, timeout) = (self.options.clone(), self.channel.clone(), self.connect_timeout);
+        let ListenerOptions { connect, timeout, channel } = self.options.clone();
         let connect = async move {
             let pool = PoolOptions::new().max_connections(1).acquire_timeout(timeout).idle_timeout(None).max_lifetime(None);
-            let mut listener = PgListener::connect_with(&pool.connect_with(options).await?).await?;
+            let mut listener = PgListener::connect_with(&pool.connect_with(connect).await?).await?;
             listener.eager_reconnect(false);
             listener.listen(&channel).await?;
             Ok::<_, sqlx::Error>(listener)
@@ -340,4 +377,21 @@ async fn first<T>(commands: &mut UnboundedReceiver<Command>, mut work: std::pin:
 fn until_next_second(now: SystemTime) -> Duration {
     let past = now.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
     Duration::from_nanos(1_000_000_000 - u64::from(past)) + Duration::from_millis(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_quiet_for_moments_after_nobody_waited_and_no_other_queue_is() {
+        let (mut quiet, asked) = (Quiet::default(), Instant::now());
+        assert!(!quiet.holds("mail", asked));
+        quiet.note("mail", true, asked);
+        assert!(quiet.holds("mail", asked + QUIET_FOR / 2));
+        assert!(!quiet.holds("mail", asked + QUIET_FOR));
+        assert!(!quiet.holds("other", asked));
+        quiet.note("mail", false, asked);
+        assert!(!quiet.holds("mail", asked));
+    }
 }

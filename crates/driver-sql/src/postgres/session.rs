@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::os::fd::RawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -14,12 +14,12 @@ use sqlx::{Arguments, AssertSqlSafe, Connection, Encode, Executor, Postgres, Row
 use tokio::runtime::Runtime;
 
 use super::error::{not_utf8, of_sent, timed_out};
-use super::listener::announced;
+use super::listener::{Quiet, announced, silent};
 use super::server::PostgresServer;
 use super::socket;
 use super::text::{inlined, numbered};
 use crate::error::SqlError;
-use crate::session::{Row, Session, repeat_after_conflicts};
+use crate::session::{JobWork, Row, Session, repeat_after_conflicts};
 use crate::values::{SqlValue, SqlValues};
 
 /// How long the farewell to the server may take.
@@ -33,8 +33,10 @@ pub struct PostgresSession {
     pooled: bool,
     /// Where jobs that are stored are announced.
     channel: String,
+    quiet: Quiet,
     in_transaction: bool,
     relaxed: bool,
+    tuned: bool,
     io_timeout: Duration,
     /// Our end of the connection, where it can be told from others.
     socket: Option<RawFd>,
@@ -54,8 +56,18 @@ impl PostgresSession {
         let (connection, pooled) = runtime.block_on(server.connect())?;
         let joined = socket::joined(&before, &socket::all_to(address));
         let (channel, io_timeout) = (server.channel().to_owned(), server.config().io_timeout);
-        let mut session =
-            Self { runtime, connection, pooled, channel, in_transaction: false, relaxed: false, io_timeout, socket: None };
+        let mut session = Self {
+            runtime,
+            connection,
+            pooled,
+            channel,
+            quiet: Quiet::default(),
+            in_transaction: false,
+            relaxed: false,
+            tuned: false,
+            io_timeout,
+            socket: None,
+        };
         session.socket = session.own_socket(&joined)?;
         Ok(session)
     }
@@ -145,11 +157,21 @@ impl Session for PostgresSession {
         self.repeating(|session| session.changed(&sql, &values))
     }
 
+    fn answers_deletes(&self) -> bool {
+        true
+    }
+
     /// Announces the insert to the workers that wait for its queue, which is the first value.
     fn insert(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<i64, SqlError> {
-        let sql = announced(&sql.into(), &self.channel);
-        let rows = self.query(sql, values)?;
-        Ok(rows.first().and_then(|row| row.int(0)).unwrap_or_default())
+        let (insert, values): (String, Vec<_>) = (sql.into(), values.into_iter().collect());
+        let (queue, now) = (queue_of(&values), Instant::now());
+        let is_quiet = self.quiet.holds(queue, now);
+        let sql = if is_quiet { silent(&insert) } else { announced(&insert, &self.channel) };
+        let rows = self.repeating(|session| session.rows(&sql, &values))?;
+        if !is_quiet {
+            self.quiet.note(queue, rows.first().is_some_and(|row| row.bytes(1) == b"true"), now);
+        }
+        Ok(rows.iter().filter_map(|row| row.int(0)).max().unwrap_or_default())
     }
 
     fn transaction<T>(&mut self, mut work: impl FnMut(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
@@ -170,6 +192,15 @@ impl Session for PostgresSession {
         Ok(())
     }
 
+    /// Behind a pooler each statement is planned by itself, and settings would go on to others.
+    fn tune(&mut self, work: JobWork) -> Result<(), SqlError> {
+        if !self.tuned && !self.pooled {
+            self.query(tuning(work, self.io_timeout), SqlValues::new())?;
+            self.tuned = true;
+        }
+        Ok(())
+    }
+
     /// A server that ends a session (restart, pg_terminate_backend, idle_session_timeout) has written why and closed its end by now.
     fn is_alive(&self) -> bool {
         self.socket.is_none_or(socket::is_silent)
@@ -178,6 +209,27 @@ impl Session for PostgresSession {
     fn close(self) {
         // There is nothing to do about a close that fails: the socket is gone either way.
         let _ = answer(&self.runtime, CLOSE_WITHIN, self.connection.close());
+    }
+}
+
+/// Sets what the server knows of these, which came with different versions: plans without scans and sorts, and for a reserve the time
+/// it may take. A shorter limit of the administrator stays.
+fn tuning(work: JobWork, io_timeout: Duration) -> String {
+    // The answer must be under way before nobody waits for it any more.
+    let most = (io_timeout * 9 / 10).as_millis().max(1);
+    let limit = if work == JobWork::Reserve { "statement_timeout" } else { "" };
+    format!(
+        "SELECT set_config(name, CASE WHEN name <> 'statement_timeout' THEN 'off' \
+         WHEN CAST(setting AS bigint) BETWEEN 1 AND {most} THEN setting ELSE '{most}' END, false) FROM pg_settings \
+         WHERE name IN ('enable_seqscan', 'enable_bitmapscan', 'enable_sort', 'jit', '{limit}')"
+    )
+}
+
+/// The queue of an insert.
+fn queue_of<'a>(values: &[SqlValue<'a>]) -> &'a str {
+    match values.first() {
+        Some(SqlValue::Text(queue)) => queue,
+        _ => "",
     }
 }
 

@@ -3,8 +3,9 @@
 use crate::placeholders::translate;
 use crate::values::SqlValue;
 
-/// The unix second by the server's clock. It stands still within a statement, so an index on the second can be used.
-const NOW: &str = "CAST(floor(extract(epoch FROM statement_timestamp())) AS bigint)";
+/// The unix second by the server's clock. It stands still within a statement, so an index on the second can be used. `extract` would
+/// be a `numeric` since PostgreSQL 14, which takes a microsecond more.
+const NOW: &str = "CAST(floor(date_part('epoch', statement_timestamp())) AS bigint)";
 
 /// With parameters that are sent beside the text.
 pub(super) fn numbered(sql: &str, values: &[SqlValue<'_>]) -> String {

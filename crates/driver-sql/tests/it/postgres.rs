@@ -331,6 +331,72 @@ fn the_cost_of_a_reserve_does_not_grow_with_what_waits() {
     assert_eq!(read(), before, "rows were read without the index");
 }
 
+/// Ready jobs, inserted by another program.
+fn insert_ready(database: &PostgresDatabase<'_>, queue: &str, count: u32) {
+    database.sql(&format!(
+        "INSERT INTO tp_jobs (queue, payload, attempts, reserve_time, available_time, create_time) \
+         SELECT '{queue}', 'x', 0, NULL, 1700000000, 1700000000 FROM generate_series(1, {count})"
+    ));
+}
+
+/// Reserves so many jobs and deletes them.
+fn work(worker: &PostgresBroker, count: usize) {
+    let jobs = worker.reserve(&[queue("mail")], count, Duration::ZERO).unwrap();
+    let delete = |job: ferry_core::Reservation| ferry_core::broker::Settle { claim: job.claim, settlement: Settlement::Delete };
+    let settled = worker.settle(&jobs.into_iter().map(delete).collect::<Vec<_>>()).unwrap();
+    assert_eq!(settled, vec![ferry_core::broker::SettleResult::Applied; count]);
+}
+
+#[test]
+fn few_rows_are_read_when_many_jobs_come_after_the_server_took_the_table_for_empty() {
+    for look in ["VACUUM ANALYZE tp_jobs", "ANALYZE tp_jobs"] {
+        let Some(database) = shared() else { return };
+        database.sql("ALTER TABLE tp_jobs SET (autovacuum_enabled = off)");
+        for _ in 0..3 {
+            insert_ready(&database, "old", 10_000);
+            database.sql("UPDATE tp_jobs SET reserve_time = 1");
+            database.sql("DELETE FROM tp_jobs");
+        }
+        database.sql(look);
+        let worker = broker(config(&database));
+        // More often than the server plans anew, of an empty table and of one with a single page.
+        for _ in 0..8 {
+            assert!(worker.reserve(&[queue("mail")], 8, Duration::ZERO).unwrap().is_empty());
+        }
+        insert_ready(&database, "mail", 64);
+        (0..8).for_each(|_| work(&worker, 8));
+        insert_ready(&database, "mail", 50_000);
+        let sql = "SELECT seq_tup_read + idx_tup_fetch + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'tp_jobs') \
+                   FROM pg_stat_user_tables WHERE relname = 'tp_jobs'";
+        let read = || database.sql(sql).parse::<u64>().unwrap();
+        let before = read();
+        (0..20).for_each(|_| work(&worker, 8));
+        // And one whose first plan is made now.
+        worker.close();
+        (0..20).for_each(|_| work(&worker, 8));
+        worker.close();
+        let read = read() - before;
+        assert!(read < 20_000, "{look}: {read} rows and entries were read for 320 jobs");
+    }
+}
+
+#[test]
+fn a_reserve_that_takes_longer_than_its_answer_is_waited_for_reserves_nothing() {
+    let Some(database) = shared() else { return };
+    let worker = broker(SqlServerConfig { io_timeout: Duration::from_secs(1), ..config(&database) });
+    push(&worker, "mail", "1");
+    assert!(worker.reserve(&[queue("other")], 1, Duration::ZERO).unwrap().is_empty());
+    database.sql(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(3); RETURN new; END $$; \
+         CREATE TRIGGER slow BEFORE UPDATE ON tp_jobs FOR EACH ROW EXECUTE PROCEDURE slow()",
+    );
+    let error = worker.reserve(&[queue("mail")], 1, Duration::ZERO).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    assert_eq!(database.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'WITH%' AND state = 'active'"), "0");
+    database.sql("DROP TRIGGER slow ON tp_jobs");
+    assert_eq!(work_one(&worker, "mail"), "1");
+}
+
 #[test]
 fn a_deadlock_with_another_program_is_retried_and_never_told() {
     let Some(database) = shared() else { return };
