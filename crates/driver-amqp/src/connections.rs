@@ -145,7 +145,7 @@ impl AmqpConnections {
 
     /// Declares what is not known to be declared.
     pub fn ensure(&self, link: &AmqpLink, names: &Names, items: &[TopologyItem]) -> Result<()> {
-        self.topology.ensure(link, &self.config, names, items)
+        self.topology.ensure(link, None, &self.config, names, items)
     }
 
     /// Notes that the retry queue of this queue got a job.
@@ -214,15 +214,20 @@ impl AmqpConnections {
         let link = self.link(&self.producer, "publishes")?;
         wait_until_unblocked(&link, role.patience(self.config.io_timeout))?;
         let needs = Route::needs(routes);
-        self.ensure_all(&link, &needs)?;
-        let publisher = match slot.take().filter(Publisher::is_alive) {
+        let publisher = if slot.as_ref().is_some_and(|publisher| publisher.is_open_on(&link)) {
+            self.ensure_all(&link, None, &needs)?;
+            slot.take()
+        } else {
+            None
+        };
+        let publisher = match publisher {
             Some(publisher) => publisher,
-            None => Publisher::open(&link, self.config.io_timeout)?,
+            None => self.open_publisher(&link, &needs)?,
         };
         let mut outcomes = publisher.publish(routes);
         if self.config.declare == Declare::Yes && outcomes.iter().any(PublishOutcome::is_returned) {
             self.topology.forget();
-            self.ensure_all(&link, &needs)?;
+            self.ensure_all(&link, None, &needs)?;
             publisher.publish_again(routes, &mut outcomes, PublishOutcome::is_returned);
         }
         while outcomes.iter().any(PublishOutcome::is_nacked) && self.topology.may_elect_leader() {
@@ -250,8 +255,16 @@ impl AmqpConnections {
         first_error(&outcomes).filter(|_| !outcomes.iter().all(PublishOutcome::is_returned)).map_or(Ok(()), Err)
     }
 
-    fn ensure_all(&self, link: &AmqpLink, needs: &[QueueTopology]) -> Result<()> {
-        needs.iter().try_for_each(|need| self.ensure(link, &need.names, &[need.item]))
+    /// A publisher that declares on its own channel what the first messages need: that saves the round trip of another one.
+    fn open_publisher(&self, link: &Arc<AmqpLink>, needs: &[QueueTopology]) -> Result<Publisher> {
+        let publisher = Publisher::open(link, self.config.io_timeout)?;
+        self.ensure_all(link, Some(publisher.channel()), needs)?;
+        Ok(publisher)
+    }
+
+    fn ensure_all(&self, link: &AmqpLink, channel: Option<&Channel>, needs: &[QueueTopology]) -> Result<()> {
+        let mut needs = needs.iter();
+        needs.try_for_each(|need| self.topology.ensure(link, channel, &self.config, &need.names, &[need.item]))
     }
 
     /// Closes both connections.

@@ -148,6 +148,14 @@ impl Broker for AmqpBroker {
         settle::settle(&self.connections, &self.registry, batch)
     }
 
+    fn send_deletion(&self, claim: &Claim) -> bool {
+        settle::send_deletion(&self.registry, claim)
+    }
+
+    fn flush_deletions(&self, limit: Duration) -> Result<()> {
+        settle::flush_deletions(&self.registry, limit)
+    }
+
     fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {
         Ok(settle::extend(&self.registry, claims))
     }

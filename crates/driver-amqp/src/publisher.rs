@@ -79,9 +79,14 @@ impl Publisher {
         Ok(Self { link: Arc::clone(link), channel, io_timeout })
     }
 
-    /// Whether it can still be used.
-    pub fn is_alive(&self) -> bool {
-        self.link.is_alive() && self.channel.status().connected()
+    /// Whether it can be used on this connection, which is known to be alive.
+    pub fn is_open_on(&self, link: &Arc<AmqpLink>) -> bool {
+        Arc::ptr_eq(&self.link, link) && self.channel.status().connected()
+    }
+
+    /// Its channel.
+    pub fn channel(&self) -> &Channel {
+        &self.channel
     }
 
     /// Publishes `routes` and waits for the outcome of each.

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ferry_core::broker::{ExtendResult, Isolation, Settle, SettleResult, Settlement};
 use ferry_core::config::FailedStore;
@@ -74,6 +75,25 @@ pub fn settle(connections: &AmqpConnections, registry: &UnackedRegistry, batch: 
     }
     carry_out(connections, PublishRole::Settle, steps, &mut answers)?;
     Ok(answers)
+}
+
+/// Acks one job and waits for nothing. `false` when that is no matter of one ack, or another thread is sending acks.
+pub fn send_deletion(registry: &UnackedRegistry, claim: &Claim) -> bool {
+    let Some((channel, tag)) = registry.find(claim) else { return false };
+    let Some(job) = channel.take_for_settlement(tag) else { return false };
+    if job.unsettled.is_none() && channel.try_ack(tag) {
+        channel.end_settlement();
+        return true;
+    }
+    channel.put_back(tag, job);
+    false
+}
+
+/// Waits until the broker has read all acks. Those of a channel that has ended are lost with it, or were read.
+pub fn flush_deletions(registry: &UnackedRegistry, limit: Duration) -> Result<()> {
+    let begun = Instant::now();
+    let mut alive = registry.all().into_iter().filter(|channel| channel.is_alive());
+    alive.try_for_each(|channel| channel.sync_within(limit.saturating_sub(begun.elapsed())).map_err(in_doubt))
 }
 
 /// Settles again what could not be settled. A blocked broker is not waited for.

@@ -66,8 +66,16 @@ impl TopologyCache {
         self.known().keys.clear();
     }
 
-    /// Declares those of `items` that are not known yet, as far as `declare` allows.
-    pub fn ensure(&self, link: &AmqpLink, config: &AmqpConfig, names: &Names, items: &[TopologyItem]) -> Result<()> {
+    /// Declares those of `items` that are not known yet, as far as `declare` allows. A refusal closes the channel, so it has one of its own
+    /// unless `channel` is given.
+    pub fn ensure(
+        &self,
+        link: &AmqpLink,
+        channel: Option<&Channel>,
+        config: &AmqpConfig,
+        names: &Names,
+        items: &[TopologyItem],
+    ) -> Result<()> {
         if config.declare == Declare::No {
             return Ok(());
         }
@@ -78,8 +86,7 @@ impl TopologyCache {
         if missing.is_empty() {
             return Ok(());
         }
-        // A refusal closes the channel, so nothing else may use it.
-        let channel = link.channel()?;
+        let channel = channel.map_or_else(|| link.channel(), |channel| Ok(channel.clone()))?;
         let declarer = Declarer { link, channel, config };
         for (key, item) in missing {
             declarer.declare(names, item)?;

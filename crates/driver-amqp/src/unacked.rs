@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ferry_core::job::{Claim, Receipt};
 use ferry_core::{QueueName, Result};
@@ -171,6 +171,13 @@ impl ConsumerChannel {
         self.link.send(self.send_acks(tags))
     }
 
+    /// Acks a delivery without waiting until that is written. `false` when nothing was sent: another thread sends acks, a consumer ends, or
+    /// the channel has ended.
+    pub fn try_ack(&self, tag: u64) -> bool {
+        let Some(_gate) = sync::try_lock(&self.ack_gate) else { return false };
+        self.link.start(self.send_acks([tag]))
+    }
+
     /// Acks deliveries and waits until the broker has read the acks. They have no answer, but the request behind them has one.
     pub fn ack_and_wait(&self, tags: impl IntoIterator<Item = u64>) -> Result<()> {
         let _gate = self.hold_acks();
@@ -202,6 +209,11 @@ impl ConsumerChannel {
     /// Waits until the broker has read everything that was sent.
     pub fn sync(&self) -> Result<()> {
         self.link.request(self.round_trip())
+    }
+
+    /// The same, for at most `limit`.
+    pub fn sync_within(&self, limit: Duration) -> Result<()> {
+        self.link.request_within(limit, self.round_trip())
     }
 }
 

@@ -30,6 +30,14 @@ pub fn until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
     }
 }
 
+/// Polls `future` once. `None` when it is not ready then.
+pub fn once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
 struct Parker {
     thread: Thread,
     woken: AtomicBool,

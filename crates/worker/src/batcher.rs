@@ -215,6 +215,12 @@ impl<T> Batcher<T> {
         state
     }
 
+    /// Whether nothing waits and nothing is on its way.
+    pub fn is_empty(&self) -> bool {
+        let state = self.lock();
+        state.waiting.is_empty() && state.sending == 0
+    }
+
     /// Sends what waits without waiting for more.
     pub fn flush_soon(&self) {
         let mut state = self.lock();

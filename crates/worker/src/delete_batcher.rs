@@ -1,11 +1,15 @@
 //! Sends deletions in batches: within 1 ms, or 64 together, whichever is first.
 //!
+//! The last job in hand has no company to wait for: where the broker can send its deletion without waiting for an answer, that is done
+//! on PHP's thread, and no other thread is woken.
+//!
 //! A process that dies inside that millisecond runs those jobs again: at most 64 that wait and 64 on their way. A deletion that comes
 //! too late is reported, never silent.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferry_core::broker::{Broker, Settle, SettleResult, Settlement};
 use ferry_core::{Claim, ErrorKind, Result};
@@ -14,6 +18,7 @@ use ferry_support::sync;
 use ferry_support::threads::PanicSlot;
 
 use crate::batcher::{BatchLimits, BatchSink, Batcher, Sent};
+use crate::in_flight::InFlightJobs;
 use crate::job::{Settler, settle_one};
 
 /// A full queue blocks PHP's thread: on a busy machine the sending thread may get no turn for long, and what waits here runs again when
@@ -38,17 +43,20 @@ pub struct Deletion {
 /// Deletes jobs on a thread of its own.
 pub struct DeleteBatcher {
     broker: Arc<dyn Broker>,
+    jobs: Arc<InFlightJobs>,
     batcher: Arc<Batcher<Deletion>>,
     lost: Arc<Mutex<Vec<Deletion>>>,
+    /// Whether a deletion was sent on PHP's thread that the broker may not have read.
+    unread: AtomicBool,
 }
 
 impl DeleteBatcher {
-    /// Starts the thread.
-    pub fn start(broker: Arc<dyn Broker>, panics: &PanicSlot) -> Result<(Self, JoinHandle<()>)> {
+    /// Starts the thread. `jobs` are those in hand.
+    pub fn start(broker: Arc<dyn Broker>, jobs: Arc<InFlightJobs>, panics: &PanicSlot) -> Result<(Self, JoinHandle<()>)> {
         let lost = Arc::default();
         let sink = DeleteSink { broker: broker.clone(), lost: Arc::clone(&lost), items: Vec::new(), uncertain: false };
         let (batcher, thread) = Batcher::start("ferry-settle", LIMITS, sink, panics)?;
-        Ok((Self { broker, batcher, lost }, thread))
+        Ok((Self { broker, jobs, batcher, lost, unread: AtomicBool::new(false) }, thread))
     }
 
     /// Takes the deletions that came too late since the last call.
@@ -58,7 +66,25 @@ impl DeleteBatcher {
 
     /// Waits until everything is deleted, for at most `limit`. Returns how many jobs are left, and why the last batch failed.
     pub fn flush(&self, limit: Duration) -> (usize, Option<String>) {
-        self.batcher.flush(limit)
+        let begun = Instant::now();
+        let (left, failure) = self.batcher.flush(limit);
+        match self.flush_unread(limit.saturating_sub(begun.elapsed())) {
+            Ok(()) => (left, failure),
+            Err(error) => (left + 1, failure.or_else(|| Some(error.to_string()))),
+        }
+    }
+
+    fn flush_unread(&self, limit: Duration) -> Result<()> {
+        if self.unread.swap(false, Ordering::Relaxed) { self.broker.flush_deletions(limit) } else { Ok(()) }
+    }
+
+    /// Sends the deletion of the last job in hand at once, if the broker can do that without waiting.
+    fn send_last(&self, claim: &Claim) -> bool {
+        let sent = !self.jobs.has_waiting() && self.batcher.is_empty() && self.broker.send_deletion(claim);
+        if sent {
+            self.unread.store(true, Ordering::Relaxed);
+        }
+        sent
     }
 
     /// Sends what waits without waiting for more.
@@ -79,6 +105,9 @@ impl DeleteBatcher {
 
 impl Settler for DeleteBatcher {
     fn delete(&self, claim: &Claim, id: &str) -> Result<SettleResult> {
+        if self.send_last(claim) {
+            return Ok(SettleResult::Applied);
+        }
         self.batcher.push(Deletion { claim: claim.clone(), id: id.to_owned() }, |_, deletion| Some(deletion));
         Ok(SettleResult::Applied)
     }

@@ -84,7 +84,7 @@ impl WorkerThreads {
         let mut threads = vec![lease_renewer::start(broker.clone(), jobs.clone(), &panics)?];
         let mut deletions = None;
         if options.settle == SettleMode::Pipelined {
-            let (batcher, thread) = DeleteBatcher::start(broker.clone(), &panics)?;
+            let (batcher, thread) = DeleteBatcher::start(broker.clone(), jobs.clone(), &panics)?;
             threads.push(thread);
             deletions = Some(Arc::new(batcher));
         }

@@ -871,6 +871,74 @@ fn held_jobs_are_not_started_once_their_connection_broke() {
     assert_eq!(broker.size(&queue()).unwrap().reserved, 2, "they belong to whoever the broker gave them to");
 }
 
+/// A broker that sends deletions without waiting, and notes what it was asked.
+struct SendsDeletions {
+    inner: Arc<MemoryBroker<SystemClock>>,
+    answers: bool,
+    asked: Mutex<Vec<&'static str>>,
+}
+
+impl Broker for SendsDeletions {
+    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
+        self.inner.push(queue, job)
+    }
+
+    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> ferry_core::Result<u64> {
+        self.inner.push_many(queue, jobs)
+    }
+
+    fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> ferry_core::Result<Vec<Reservation>> {
+        self.inner.reserve(queues, max, wait)
+    }
+
+    fn settle(&self, batch: &[Settle]) -> ferry_core::Result<Vec<SettleResult>> {
+        self.asked.lock().unwrap().push("settle");
+        self.inner.settle(batch)
+    }
+
+    fn send_deletion(&self, claim: &Claim) -> bool {
+        self.asked.lock().unwrap().push("send");
+        let settle = Settle { claim: claim.clone(), settlement: Settlement::Delete };
+        self.inner.settle(&[settle]).unwrap() == [SettleResult::Applied]
+    }
+
+    fn flush_deletions(&self, _: Duration) -> ferry_core::Result<()> {
+        self.asked.lock().unwrap().push("flush");
+        if self.answers { Ok(()) } else { Err(Error::new(ErrorKind::Uncertain, "no answer")) }
+    }
+
+    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<ExtendResult>> {
+        self.inner.extend(claims)
+    }
+
+    fn size(&self, queue: &QueueName) -> ferry_core::Result<Sizes> {
+        self.inner.size(queue)
+    }
+
+    fn close(&self) {}
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+}
+
+#[test]
+fn the_deletion_of_the_last_job_in_hand_is_sent_at_once_and_awaited_at_the_end() {
+    for (answers, settle, asked) in [
+        (true, SettleMode::Pipelined, vec!["send", "send", "flush"]),
+        (false, SettleMode::Pipelined, vec!["send", "send", "flush"]),
+        (true, SettleMode::Immediate, vec!["settle", "settle"]),
+    ] {
+        let inner = broker_with(&[body("a", 0), body("b", 0)]);
+        let broker = Arc::new(SendsDeletions { inner, answers, asked: Mutex::default() });
+        let host = FakeHost::new(deletes);
+        Worker::new(broker.clone(), Options { prefetch: 1, settle, ..options() }, no_fork).run(&host);
+        assert_eq!(*broker.asked.lock().unwrap(), asked);
+        assert_eq!(broker.size(&queue()).unwrap().total(), 0);
+        assert_eq!(host.events().iter().any(|event| event.starts_with("broker lost")), !answers, "{:?}", host.events());
+    }
+}
+
 /// A broker whose deletions panic.
 struct PanicsOnDelete(Arc<MemoryBroker<SystemClock>>);
 

@@ -100,6 +100,38 @@ fn every_way_to_settle(job: &Reservation) -> [Settlement; 5] {
 }
 
 #[test]
+fn a_deletion_that_was_sent_without_waiting_is_read_by_the_broker_and_one_of_another_is_not_sent() {
+    let Some(node) = node() else { return };
+    let vhost = node.vhost();
+    let (first, second) = (broker(&node, &vhost), broker(&node, &vhost));
+    first.push_many(&mail(), &[NewJob::ready(body(0)), NewJob::ready(body(1))]).unwrap();
+    let (done, left) = (next(&first), next(&first));
+    assert!(first.send_deletion(&done.claim));
+    assert!(!first.send_deletion(&done.claim), "it is settled");
+    assert!(!second.send_deletion(&left.claim), "it is another's");
+    first.flush_deletions(Duration::from_secs(20)).unwrap();
+    // What is not acked is redelivered.
+    first.close();
+    assert_eq!(next(&second).body, left.body);
+    assert_eq!(second.reserve(&[mail()], 1, Duration::ZERO).unwrap().len(), 0);
+}
+
+#[test]
+fn a_deletion_that_the_broker_does_not_read_is_an_error_and_the_job_runs_again() {
+    let Some(node) = node() else { return };
+    let (vhost, link) = (node.vhost(), Link::to(node.port()));
+    let first = broker_at(&node, &vhost, Some(&link), |_| {});
+    first.push(&mail(), NewJob::ready(body(0))).unwrap();
+    let job = next(&first);
+    link.break_next(Fault::BeforeServer);
+    assert!(first.send_deletion(&job.claim));
+    let flushed = first.flush_deletions(Duration::from_secs(20));
+    // The cut may be noticed before the question: then its channel is gone, and the job with it.
+    assert!(flushed.is_err() || !first.may_hold(&job.claim));
+    assert_eq!(next(&broker(&node, &vhost)).body, job.body);
+}
+
+#[test]
 fn a_push_whose_link_breaks_is_stored_once_or_not_at_all_and_says_what_is_known() {
     let Some(node) = node() else { return };
     for fault in BOTH_SIDES {

@@ -57,6 +57,17 @@ pub trait Broker: Send + Sync {
     /// After an error some items may have been carried out; repeating the batch is safe and answers `Lost` for those.
     fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>>;
 
+    /// Sends the deletion of one job without waiting until the broker has read it, where that is a matter of one short write. `false`:
+    /// nothing was sent, and [`Broker::settle`] is to be asked.
+    fn send_deletion(&self, _claim: &Claim) -> bool {
+        false
+    }
+
+    /// Waits until the broker has read what [`Broker::send_deletion`] sent, for at most `limit`. After an error those jobs may run again.
+    fn flush_deletions(&self, _limit: Duration) -> Result<()> {
+        Ok(())
+    }
+
     /// Lets the leases run `retry_after` from now. The answer has one entry per claim, in order.
     fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>>;
 

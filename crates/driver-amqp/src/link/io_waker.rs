@@ -94,7 +94,10 @@ impl IoWaker {
         let mut future = pin!(future);
         let waking = poll_fn(|context| {
             let answer = future.as_mut().poll(context);
-            self.wake();
+            // One that is ready has sent nothing: lapin's futures wait at least until what they send is written.
+            if answer.is_pending() {
+                self.wake();
+            }
             answer
         });
         wait::until(deadline, waking)
@@ -106,7 +109,6 @@ impl IoWaker {
         let mut future = pin!(future);
         let before = self.reads.load(Ordering::SeqCst);
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            self.wake();
             return Some(output);
         }
         sync::lock(&self.waiting).push(thread::current());
@@ -176,6 +178,14 @@ mod tests {
         }
         io_thread.join().unwrap();
         drop(other);
+    }
+
+    #[test]
+    fn a_future_that_is_ready_wakes_no_io_thread() {
+        let waker = IoWaker::new().unwrap();
+        assert_eq!(waker.wait_for_answer(Instant::now() + LONG, std::future::ready(7)), Some(7));
+        assert_eq!(waker.wait(Instant::now() + LONG, std::future::ready(8)), Some(8));
+        assert!(!waker.requested.load(Ordering::SeqCst));
     }
 
     #[test]

@@ -137,7 +137,12 @@ impl AmqpLink {
 
     /// Waits for the answer to a request that may be repeated.
     pub fn request<T>(&self, request: impl Future<Output = lapin::Result<T>>) -> Result<T> {
-        let answered = self.io.wait_for_answer(Instant::now() + self.io_timeout, request);
+        self.request_within(self.io_timeout, request)
+    }
+
+    /// The same for at most `limit`, if that is shorter.
+    pub fn request_within<T>(&self, limit: Duration, request: impl Future<Output = lapin::Result<T>>) -> Result<T> {
+        let answered = self.io.wait_for_answer(Instant::now() + limit.min(self.io_timeout), request);
         self.result_of(answered)
     }
 
@@ -153,6 +158,11 @@ impl AmqpLink {
     pub fn send<T>(&self, frame: impl Future<Output = lapin::Result<T>>) -> Result<T> {
         let written = self.io.wait(Instant::now() + self.io_timeout, frame);
         self.result_of(written)
+    }
+
+    /// Sends something that has no answer and waits for nothing. Whether it was accepted: it goes out unless the connection breaks.
+    pub fn start<T>(&self, frame: impl Future<Output = lapin::Result<T>>) -> bool {
+        self.io.start(frame).is_none_or(|written| written.is_ok())
     }
 
     /// Waits until `deadline` for a future that ends with an answer of the broker.

@@ -66,6 +66,15 @@ impl ConnectionIo {
         }
     }
 
+    /// Polls `future` once, which queues what it sends.
+    pub fn start<F: Future>(&self, future: F) -> Option<F::Output> {
+        let output = wait::once(future);
+        if let Self::Blocking(waker) = self {
+            waker.wake();
+        }
+        output
+    }
+
     /// Runs `future`, which may send something, until `deadline`.
     pub fn wait<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
         match self {
