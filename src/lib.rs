@@ -45,11 +45,13 @@ extern "C" fn request_startup(_kind: i32, _module_number: i32) -> i32 {
     let _ = std::panic::catch_unwind(classes::allow_serialization);
     let _ = std::panic::catch_unwind(zend::url_setting::hide);
     zend::call::revive();
+    ferry_client::process::begin_request();
     0
 }
 
-/// At the end of a request: its configuration goes, the connections stay.
+/// At the end of a request: buffered jobs are stored, its configuration goes, the connections stay.
 extern "C" fn request_shutdown(_kind: i32, _module_number: i32) -> i32 {
+    let _ = std::panic::catch_unwind(request::store_buffered);
     let _ = std::panic::catch_unwind(request::end);
     let _ = std::panic::catch_unwind(zend::url_setting::end_request);
     0

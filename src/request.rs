@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ferry_client::Handle;
+use ferry_client::{Handle, process};
 use ferry_core::Result;
 use ferry_core::config::{self, Config, ConnectionConfig, Value};
 
 use crate::handler::HandlerOptions;
-use crate::zend::ini;
+use crate::zend::{error_log, ini};
 
 thread_local! {
     static REQUEST: RefCell<Request> = RefCell::default();
@@ -45,6 +45,11 @@ pub fn handlers() -> HandlerOptions {
 /// What the configuration holds that is not read or cannot be used.
 pub fn notices() -> Result<Vec<String>> {
     Ok(config()?.notices().map(str::to_owned).collect())
+}
+
+/// Stores the jobs that the request buffered, and warns of those that cannot be. Called when the request ends, before [`end`].
+pub fn store_buffered() {
+    process::end_request(ini::spool().as_deref()).iter().for_each(|warning| error_log::raise_warning(warning));
 }
 
 /// Forgets everything. Called when the request ends.

@@ -67,7 +67,8 @@ class Queue
      * @param mixed $data anything `json_encode()` can encode, at most 511 levels deep; `''` without (`redis/push-data-empty-string`)
      * @param string|null $queue 1 to 255 bytes of UTF-8 without control characters; null, `''` and `'0'` mean the connection's
      *     own queue (`redis/push-queue-"0"`)
-     * @return string|int the id: 32 letters on Redis and in memory, the row number in a database, 0 on `sync`; with `track` 32 letters on each
+     * @return string|int|null the id: 32 letters on Redis and in memory, the row number in a database, 0 on `sync`; with `track` 32 letters on each;
+     *     with `push_buffer` null in a database, where the row does not exist yet
      * @throws InvalidArgumentException data, job, queue name or size is invalid; nothing was sent
      * @throws ConfigException no usable connection is configured
      * @throws ConnectionException the broker could not be reached; nothing was stored, retrying is safe
@@ -151,6 +152,31 @@ class Queue
      * @throws BrokerException or a subclass, as for {@see push()}
      */
     public static function pushRaw(string $payload, ?string $queue = null, mixed $options = null): mixed
+    {
+    }
+
+    /**
+     * Pushes a payload as it is, ready after a delay. Like {@see pushRaw()} it is never buffered.
+     *
+     * @param int|float|numeric-string|\DateTimeInterface|\DateInterval|null $delay as for {@see later()}
+     * @param string $payload as for {@see pushRaw()}
+     * @return string|int|null as for {@see pushRaw()}
+     * @throws InvalidArgumentException the delay is not a valid time, or as for {@see pushRaw()}
+     * @throws ConfigException as for {@see push()}
+     * @throws BrokerException or a subclass, as for {@see push()}
+     */
+    public static function laterRaw(mixed $delay, string $payload, ?string $queue = null): mixed
+    {
+    }
+
+    /**
+     * Stores the jobs that `push()` and `later()` buffered on this connection (`push_buffer`), in order for each queue.
+     *
+     * @return int<0, max> how many were stored; 0 without `push_buffer`
+     * @throws ConfigException no usable connection is configured
+     * @throws BrokerException or a subclass; the jobs that are not known to be stored stay buffered, and the message counts them
+     */
+    public static function flush(): int
     {
     }
 

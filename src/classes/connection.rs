@@ -9,12 +9,12 @@ use ext_php_rs::exception::PhpResult;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use ferry_client::{Connection, Handle, JobSpec, process};
-use ferry_core::broker::{RowValue, State};
+use ferry_core::broker::{RowValue, SettleResult, Settlement, State};
 use ferry_core::config::{self, DriverConfig, Value};
 use ferry_core::control::ControlCommand;
 use ferry_core::payload::JobId;
-use ferry_core::{Due, QueueName, Result};
-use ferry_worker::{Direct, ForkGeneration, HeldJob, InFlightJob};
+use ferry_core::{Claim, Due, QueueName, Result};
+use ferry_worker::{Direct, ForkGeneration, HeldJob, InFlightJob, Settler};
 
 use crate::classes::job::PhpJob;
 use crate::classes::queue_interface;
@@ -37,6 +37,21 @@ use crate::zend::objects::{self, text};
 #[php(implements(ce = queue_interface::interface, stub = "\\Ferry\\QueueInterface"))]
 pub struct PhpConnection {
     link: ConnectionHandle,
+}
+
+/// Settles a popped job once the jobs that its handler pushed are stored.
+struct FlushFirst(Direct);
+
+impl Settler for FlushFirst {
+    fn delete(&self, claim: &Claim, id: &str) -> Result<SettleResult> {
+        process::flush()?;
+        self.0.delete(claim, id)
+    }
+
+    fn settle(&self, claim: &Claim, settlement: Settlement) -> Result<SettleResult> {
+        process::flush()?;
+        self.0.settle(claim, settlement)
+    }
 }
 
 /// What `Ferry\Connection` and `Ferry\Queue` share.
@@ -72,6 +87,11 @@ queue_methods!(PhpConnection, [&self,], self.link, {
     /// Its name in the configuration.
     pub fn get_name(&self) -> Zval {
         text(self.link.0.config().name.as_bytes())
+    }
+
+    /// Stores the buffered jobs, then closes the sockets.
+    pub fn close(&self) -> PhpResult<()> {
+        self.link.client()?.close().map_err(|error| exception(&error))
     }
 
     /// Payloads that lie in a queue, next first.
@@ -156,7 +176,9 @@ impl ConnectionHandle {
     /// Encodes first: that may run PHP code which pushes too, or forks. So the connection is asked for again after it. Then one
     /// round trip.
     pub fn push(&self, job: &Zval, data: Option<&Zval>, queue: Option<&[u8]>, due: Due) -> PhpResult<Zval> {
-        let (queue, recode) = (self.queue(queue)?, self.client()?.recodes_data());
+        let queue = self.queue(queue)?;
+        // Most families never do, whatever the broker.
+        let recode = self.0.config().family.recodes_data() && self.client()?.recodes_data();
         let job = EncodedJob::of(job, &SharedData::new(data, recode))?;
         if self.is_sync() {
             return self.run_sync(&queue, &job);
@@ -235,14 +257,25 @@ impl ConnectionHandle {
     }
 
     /// Stores bytes as they are.
-    pub fn push_raw(&self, payload: &[u8], queue: Option<&[u8]>) -> PhpResult<Zval> {
+    pub fn push_raw(&self, payload: &[u8], queue: Option<&[u8]>, due: Due) -> PhpResult<Zval> {
         let queue = self.queue(queue)?;
         if self.is_sync() {
             self.run_payload(&queue, payload.to_vec())?;
             return Ok(Zval::null());
         }
-        let pushed = self.client()?.push_raw(&queue, payload, Due::Now).map_err(|error| exception(&error))?;
+        let pushed = self.client()?.push_raw(&queue, payload, due).map_err(|error| exception(&error))?;
         Ok(pushed.map_or_else(Zval::null, shown))
+    }
+
+    /// The same, ready after a delay.
+    pub fn later_raw(&self, delay: &Zval, payload: &[u8], queue: Option<&[u8]>) -> PhpResult<Zval> {
+        self.push_raw(payload, queue, delay::due(delay, self.0.config().family)?)
+    }
+
+    /// Stores what the connection buffered; answers how many jobs that were.
+    pub fn flush(&self) -> PhpResult<i64> {
+        let stored = self.client()?.flush().map_err(|error| exception(&error))?;
+        Ok(i64::try_from(stored).unwrap_or(i64::MAX))
     }
 
     /// The next job, without waiting. It is not renewed: settle it within `retry_after`.
@@ -253,8 +286,12 @@ impl ConnectionHandle {
         let Some(reservation) = client.reserve_one(&queue).map_err(|error| exception(&error))? else { return Ok(None) };
         let name = Arc::from(self.0.config().name.as_str());
         let lease = InFlightJob::new(reservation, Instant::now(), self.0.config().family);
-        let job =
-            HeldJob::open(lease, name, Arc::new(Direct(client.broker().clone())), ForkGeneration::here(process::generation));
+        let job = HeldJob::open(
+            lease,
+            name,
+            Arc::new(FlushFirst(Direct(client.broker().clone()))),
+            ForkGeneration::here(process::generation),
+        );
         let job = job.with_status_unattended(self.status_reporter()?);
         Ok(Some(PhpJob::new(Rc::new(job), self.resolver(), None)))
     }

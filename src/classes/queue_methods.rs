@@ -44,7 +44,17 @@ macro_rules! queue_methods {
             pub fn push_raw($($receiver)* payload: Text, queue: OptionalText, options: Maybe<'_>) -> PhpResult<Zval> {
                 // think-queue takes options and reads none.
                 let _ = options;
-                $connection.push_raw(&payload.0, queue.bytes())
+                $connection.push_raw(&payload.0, queue.bytes(), Due::Now)
+            }
+
+            /// Pushes a payload as it is, ready after a delay.
+            pub fn later_raw($($receiver)* delay: Mixed<'_>, payload: Text, queue: OptionalText) -> PhpResult<Zval> {
+                $connection.later_raw(delay.0, &payload.0, queue.bytes())
+            }
+
+            /// Stores the buffered jobs.
+            pub fn flush($($receiver)*) -> PhpResult<i64> {
+                $connection.flush()
             }
 
             /// Reserves the next job.

@@ -201,6 +201,8 @@ impl TaskConsumer {
     /// Runs tasks. Returns the exit code and how many tasks came.
     fn run(&self, handlers: &TaskHandlers, options: &Options, prefetch: u16, signals: SignalWatch) -> PhpResult<(i64, u64)> {
         let running = RunningGuard::begin(&self.running)?;
+        // As in a worker of jobs.
+        let unbuffered = process::begin_worker().map_err(|error| exception(&error))?;
         self.requests.stop(false);
         let hung = Hung::new(self.requests.clone());
         let (log, requests) = (self.log.clone(), self.requests.clone());
@@ -211,6 +213,7 @@ impl TaskConsumer {
         drop(host);
         drop(hung);
         drop(signals);
+        drop(unbuffered);
         drop(running);
         call::die_if_dead();
         if let Some(thrown) = ending {

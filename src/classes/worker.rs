@@ -251,6 +251,8 @@ impl PhpWorker {
         work: impl FnOnce(&PhpHost<'_>, Arc<PhpInterrupter>) -> Result<T, Error>,
     ) -> PhpResult<T> {
         let running = RunningGuard::begin(&self.running)?;
+        // Jobs that were pushed before go first; those that handlers push are stored before their own job is settled.
+        let unbuffered = process::begin_worker().map_err(|error| exception(&error))?;
         dates::share_timezone();
         let hung = Hung::new(self.wishes.clone());
         let (resolver, log) = (self.resolver.clone(), self.log.clone());
@@ -264,6 +266,7 @@ impl PhpWorker {
         drop(host);
         drop(hung);
         drop(signals);
+        drop(unbuffered);
         drop(running);
         if call::is_dead() {
             self.leave(Halt::Died)?;

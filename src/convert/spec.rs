@@ -7,7 +7,7 @@ use ext_php_rs::exception::{PhpException, PhpResult};
 use ext_php_rs::types::{ZendObject, Zval};
 use ext_php_rs::zend::ClassEntry;
 use ferry_client::JobSpec;
-use ferry_core::payload::Limits;
+use ferry_core::payload::{Limits, json_of_name};
 
 use crate::convert::errors::{invalid, pending};
 use crate::zend::call::{self, CallFailure};
@@ -59,7 +59,10 @@ impl EncodedJob {
         }
         match job.zend_str() {
             Some(name) if name.as_bytes().is_empty() => Err(invalid("the job is an empty string; name a handler class")),
-            Some(_) => Ok(Self { job: encode(job)?, limits: None, data: data.text()? }),
+            Some(name) => {
+                let job = json_of_name(name.as_bytes()).map_or_else(|| encode(job), Ok)?;
+                Ok(Self { job, limits: None, data: data.text()? })
+            }
             None => Err(invalid("the job is neither a string (Class, Class@method) nor an object with handle()")),
         }
     }

@@ -1,6 +1,7 @@
 //! The ini entries and the phpinfo section.
 
 use std::ffi::CStr;
+use std::path::PathBuf;
 
 use ext_php_rs::ffi::{
     php_info_print_table_end, php_info_print_table_row, php_info_print_table_start, php_printf, zend_ini_entry,
@@ -12,9 +13,10 @@ use ferry_core::dialect::Family;
 use crate::zend::engine::{display_ini_entries, zend_ini_string_ex};
 use crate::zend::url_setting;
 
-static ENTRIES: IniEntryDefs<3> = IniEntryDefs::new([
+static ENTRIES: IniEntryDefs<4> = IniEntryDefs::new([
     masked(IniEntryDef::new(c"ferry.url", c"", IniEntryPermission::System)),
     IniEntryDef::new(c"ferry.think_names", c"1", IniEntryPermission::System),
+    IniEntryDef::new(c"ferry.spool", c"", IniEntryPermission::System),
     IniEntryDef::end(),
 ]);
 
@@ -47,6 +49,11 @@ pub fn url() -> Option<String> {
 pub fn think_names() -> bool {
     value(c"ferry.think_names")
         .is_none_or(|value| !matches!(value.to_ascii_lowercase().as_str(), "" | "0" | "off" | "no" | "false"))
+}
+
+/// The file for jobs that no broker took at the end of a request. `None` when it is not set.
+pub fn spool() -> Option<PathBuf> {
+    value(c"ferry.spool").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn value(name: &CStr) -> Option<String> {

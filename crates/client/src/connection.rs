@@ -1,7 +1,7 @@
 //! One connection: checks arguments and builds payloads before the driver is called, and adds queue and connection to errors.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ferry_core::broker::{Fact, JobRow, Sizes, State};
@@ -11,8 +11,9 @@ use ferry_core::dialect::Family;
 use ferry_core::failed::{FailedJob, Failure, Filter};
 use ferry_core::job::{Due, NewJob, Reservation};
 use ferry_core::payload::{Envelope, JobId, Limits, id_in};
-use ferry_core::{Admin, Broker, Error, ErrorKind, QueueName, Result};
+use ferry_core::{Admin, Broker, Error, ErrorKind, QueueName, Result, id};
 
+use crate::buffer::PushBuffer;
 use crate::ids::Ids;
 use crate::status_outage::StatusOutage;
 
@@ -41,6 +42,8 @@ pub struct Connection {
     config: Arc<ConnectionConfig>,
     broker: Arc<dyn Broker>,
     ids: Ids,
+    /// Jobs that wait to be sent. Used from PHP's thread only, as pushes are.
+    pub(crate) buffer: Mutex<PushBuffer>,
     /// Whether the status store of its jobs answers.
     pub(crate) status_outage: StatusOutage,
     /// The tasks of a RabbitMQ server, made at first use.
@@ -54,6 +57,7 @@ impl Connection {
             config,
             broker,
             ids: Ids::new(),
+            buffer: Mutex::default(),
             status_outage: StatusOutage::default(),
             #[cfg(feature = "amqp")]
             tasks: once_cell::sync::OnceCell::new(),
@@ -80,7 +84,7 @@ impl Connection {
 
     /// A new id for a job.
     pub fn new_id(&self) -> Result<String> {
-        Ok(self.ids.mint()?.map(char::from).iter().collect())
+        Ok(text_of(&self.ids.mint()?))
     }
 
     fn id_in_payload(&self) -> bool {
@@ -94,19 +98,31 @@ impl Connection {
 
     /// The payload of a job, with an id and fresh attempts where this broker's payloads carry them. Checks its length.
     pub fn build(&self, spec: &JobSpec<'_>) -> Result<BuiltPayload> {
-        self.config.family.check_takes_jobs()?;
-        let id = if self.id_in_payload() { Some(self.new_id()?) } else { None };
-        let counters = id.as_ref().map(|id| (id.as_bytes(), self.config.family.fresh_attempts()));
-        let envelope = Envelope { job: spec.job, limits: spec.limits, data: spec.data, counters };
-        let payload = envelope.to_bytes(self.config.family);
+        let id = self.id_for_payload()?;
+        let payload = self.envelope(spec, id.as_ref()).to_bytes(self.config.family);
         self.check_length(&payload)?;
-        Ok(BuiltPayload { payload, id })
+        Ok(BuiltPayload { payload, id: id.as_ref().map(text_of) })
     }
 
-    /// Stores one job. `None` where the original has no answer.
+    /// The id of a new job, where payloads carry one. An error where the family has no jobs.
+    pub(crate) fn id_for_payload(&self) -> Result<Option<[u8; id::LENGTH]>> {
+        self.config.family.check_takes_jobs()?;
+        if self.broker.capabilities().id_in_payload { self.ids.mint().map(Some) } else { Ok(None) }
+    }
+
+    pub(crate) fn envelope<'a>(&self, spec: &JobSpec<'a>, id: Option<&'a [u8; id::LENGTH]>) -> Envelope<'a> {
+        let counters = id.map(|id| (id.as_slice(), self.config.family.fresh_attempts()));
+        Envelope { job: spec.job, limits: spec.limits, data: spec.data, counters }
+    }
+
+    /// Stores one job, or buffers it where that is configured. `None` where the original has no answer, and for a job that has no number yet.
     pub fn push(&self, queue: &QueueName, spec: &JobSpec<'_>, due: Due) -> Result<Option<JobId>> {
         self.in_place("push to", queue, || {
             check_due(due, &SystemClock)?;
+            if self.is_buffering() {
+                let id = self.push_to_buffer(queue, spec, due)?;
+                return Ok(id.and_then(|id| self.answer_id(text_of(&id), due)));
+            }
             let BuiltPayload { payload, id } = self.build(spec)?;
             let number = self.broker.push(queue, NewJob::due(payload, due))?;
             Ok(match id {
@@ -133,19 +149,21 @@ impl Connection {
         })
     }
 
-    /// Stores jobs in order and returns how many. They are all checked first; an error says how many were stored.
+    /// Stores jobs in order, behind those that are buffered, and returns how many. They are all checked first; an error says how many were stored.
     pub fn push_many(&self, queue: &QueueName, specs: &[JobSpec<'_>]) -> Result<u64> {
         self.in_place("push to", queue, || {
             let jobs = specs.iter().map(|spec| Ok(NewJob::ready(self.build(spec)?.payload))).collect::<Result<Vec<_>>>()?;
+            self.flush()?;
             if jobs.is_empty() { Ok(0) } else { self.broker.push_many(queue, &jobs) }
         })
     }
 
-    /// Stores a payload as it is. Returns its own id, or the number the broker gave it.
+    /// Stores a payload as it is, behind what is buffered. Returns its own id, or the number the broker gave it.
     pub fn push_raw(&self, queue: &QueueName, payload: &[u8], due: Due) -> Result<Option<JobId>> {
         self.in_place("push to", queue, || {
             check_due(due, &SystemClock)?;
             self.check_length(payload)?;
+            self.flush()?;
             let number = self.broker.push(queue, NewJob::due(payload, due))?;
             Ok(if self.id_in_payload() { id_in(payload) } else { number.map(|number| self.answer_number(number)) })
         })
@@ -158,13 +176,18 @@ impl Connection {
 
     /// Reserves the next job, if there is one now.
     pub fn reserve_one(&self, queue: &QueueName) -> Result<Option<Reservation>> {
-        let reserve = || Ok(self.broker.reserve(std::slice::from_ref(queue), 1, Duration::ZERO)?.into_iter().next());
-        self.in_place("reserve from", queue, reserve)
+        self.in_place("reserve from", queue, || {
+            self.flush()?;
+            Ok(self.broker.reserve(std::slice::from_ref(queue), 1, Duration::ZERO)?.into_iter().next())
+        })
     }
 
     /// Counts the jobs of a queue by state.
     pub fn size(&self, queue: &QueueName) -> Result<Sizes> {
-        self.in_place("size of", queue, || self.broker.size(queue))
+        self.in_place("size of", queue, || {
+            self.flush()?;
+            self.broker.size(queue)
+        })
     }
 
     /// Failed jobs, newest first.
@@ -191,12 +214,25 @@ impl Connection {
 
     /// Payloads of a queue in one state, next first. Changes nothing.
     pub fn peek(&self, queue: &QueueName, state: State, offset: u64, limit: u64) -> Result<Vec<Vec<u8>>> {
-        self.in_place("peek into", queue, || self.admin()?.peek(queue, state, offset, limit))
+        self.in_place("peek into", queue, || {
+            self.flush()?;
+            self.admin()?.peek(queue, state, offset, limit)
+        })
     }
 
     /// Removes every ready, delayed and reserved job and returns how many.
     pub fn clear(&self, queue: &QueueName) -> Result<u64> {
-        self.in_place("clear", queue, || self.admin()?.clear(queue))
+        self.in_place("clear", queue, || {
+            self.flush()?;
+            self.admin()?.clear(queue)
+        })
+    }
+
+    /// Stores what is buffered, then closes the sockets. The next operation opens them again. After an error nothing is closed.
+    pub fn close(&self) -> Result<()> {
+        self.flush()?;
+        self.broker.close();
+        Ok(())
     }
 
     /// Facts about the server.
@@ -248,6 +284,10 @@ impl Connection {
             .and_then(|()| operation())
             .map_err(|error| error.within(format!("{action} `{queue}` on `{}`", self.config.name)))
     }
+}
+
+fn text_of(id: &[u8; id::LENGTH]) -> String {
+    String::from_utf8_lossy(id).into_owned()
 }
 
 impl fmt::Debug for Connection {

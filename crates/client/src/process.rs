@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
@@ -14,8 +15,10 @@ use ferry_core::{Broker, Result};
 use ferry_support::sync;
 use once_cell::sync::OnceCell;
 
+use crate::buffer::{self, UnbufferedGuard};
 use crate::connection::Connection;
 use crate::drivers::{self, broker_of};
+use crate::request_end;
 
 /// More connections than this are not kept when nobody holds them: an application may configure one for each of its tenants.
 const KEPT: usize = 64;
@@ -24,6 +27,8 @@ static PROCESS: Process = Process::new();
 
 /// The process is about to be forked. Called from the handler given to `pthread_atfork`, on the thread that forks.
 pub fn before_fork() {
+    // Before operations are held up. What cannot be stored stays with the parent, whose next flush tells.
+    let _ = PROCESS.flush();
     drivers::before_fork();
     PROCESS.before_fork();
 }
@@ -49,6 +54,29 @@ pub fn generation() -> u64 {
 pub fn timezone() -> &'static SharedTimeZone {
     static ZONE: LazyLock<SharedTimeZone> = LazyLock::new(SharedTimeZone::default);
     &ZONE
+}
+
+/// Stores what every connection buffered. The first error; the others are flushed all the same.
+pub fn flush() -> Result<()> {
+    PROCESS.flush()
+}
+
+/// A worker begins: stores what was buffered before, and lets pushes of this thread be stored at once while the guard lives.
+pub fn begin_worker() -> Result<UnbufferedGuard> {
+    PROCESS.flush()?;
+    Ok(UnbufferedGuard::begin())
+}
+
+/// A request begins: its pushes may be buffered.
+pub fn begin_request() {
+    buffer::set_in_request(true);
+}
+
+/// A request ends: stores what it buffered. Answers a warning for each connection whose jobs could not be stored; they are in the file
+/// `spool`, or lost. Later pushes of this request are stored at once.
+pub fn end_request(spool: Option<&Path>) -> Vec<String> {
+    buffer::set_in_request(false);
+    PROCESS.buffering().iter().filter_map(|connection| request_end::flush(connection, spool)).collect()
 }
 
 /// Lets go of every connection, at the end of the process. A child that never used one lets go of nothing: they are its parent's.
@@ -116,6 +144,20 @@ impl Process {
         Ok(connection)
     }
 
+    /// The connections that hold jobs.
+    fn buffering(&self) -> Vec<Arc<Connection>> {
+        if self.registry.get().is_none() {
+            return Vec::new();
+        }
+        self.lock().connections.values().filter(|connection| connection.has_buffered()).cloned().collect()
+    }
+
+    pub(crate) fn flush(&self) -> Result<()> {
+        // All are flushed, whatever becomes of the first.
+        let outcomes: Vec<Result<u64>> = self.buffering().iter().map(|connection| connection.flush()).collect();
+        outcomes.into_iter().try_for_each(|outcome| outcome.map(drop))
+    }
+
     pub(crate) fn shutdown(&self) {
         if self.registry.get().is_some() {
             self.lock().connections.clear();
@@ -144,12 +186,12 @@ impl Registry {
         }
     }
 
-    /// Lets go of connections that nobody holds, when there are many. Memory connections stay: their jobs are nowhere else.
+    /// Lets go of connections that nobody holds, when there are many. Those with jobs in memory stay: they are nowhere else.
     fn make_room(&mut self) {
         if self.connections.len() >= KEPT {
             let used = |connection: &Arc<Connection>| Arc::strong_count(connection) > 1;
             let memory = |config: &ConnectionConfig| matches!(config.driver, DriverConfig::Memory);
-            self.connections.retain(|config, connection| used(connection) || memory(config));
+            self.connections.retain(|config, connection| used(connection) || memory(config) || connection.has_buffered());
         }
     }
 }
@@ -157,10 +199,11 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use ferry_core::config::connection_from_dsn;
-    use ferry_core::{Error, ErrorKind};
+    use ferry_core::{Due, Error, ErrorKind};
 
     use super::*;
-    use crate::testing::{Counted, config};
+    use crate::connection::JobSpec;
+    use crate::testing::{Counted, config, queue};
 
     #[test]
     fn equal_configurations_share_a_connection_and_others_do_not() {
@@ -227,6 +270,29 @@ mod tests {
         let process = Process::new();
         process.shutdown();
         assert!(process.registry.get().is_none());
+    }
+
+    #[test]
+    fn a_connection_with_buffered_jobs_stays_until_they_are_stored_and_a_child_has_none_of_them() {
+        let process = Process::new();
+        let counted = Counted::default();
+        let connection = process.connection_with(&config("redis://h?push_buffer=9"), |_| Ok(counted.broker())).unwrap();
+        connection.push(&queue(), &JobSpec { job: b"\"J\"", limits: None, data: b"1" }, Due::Now).unwrap();
+        let held = Arc::downgrade(&connection);
+        drop(connection);
+        for number in 0..KEPT {
+            let config = Arc::new(connection_from_dsn("c", &format!("redis://h{number}")).unwrap());
+            process.connection_with(&config, |_| Ok(counted.broker())).unwrap();
+        }
+        assert!(held.upgrade().is_some_and(|held| held.has_buffered()));
+        process.flush().unwrap();
+        let held = held.upgrade().unwrap();
+        assert!(!held.has_buffered());
+
+        held.push(&queue(), &JobSpec { job: b"\"J\"", limits: None, data: b"1" }, Due::Now).unwrap();
+        process.forked();
+        process.flush().unwrap();
+        assert!(held.has_buffered() && process.buffering().is_empty());
     }
 
     #[test]

@@ -46,7 +46,9 @@ mod wait;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Isolation, Settle, SettleResult, Sizes};
+use ferry_core::broker::{
+    Admin, BatchPush, Broker, Capabilities, ExtendResult, Isolation, QueuedJob, Settle, SettleResult, Sizes,
+};
 use ferry_core::config::{AmqpConfig, FailedStore};
 use ferry_core::job::{Claim, NewJob, Reservation};
 use ferry_core::{QueueName, Result};
@@ -137,6 +139,10 @@ impl Broker for AmqpBroker {
 
     fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
         push::push_many(&self.connections, queue, jobs)
+    }
+
+    fn push_batch(&self, jobs: &[QueuedJob<'_>]) -> BatchPush {
+        push::push_batch(&self.connections, jobs)
     }
 
     fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {

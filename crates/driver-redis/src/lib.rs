@@ -42,7 +42,9 @@ use std::borrow::Cow;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Settle, SettleResult, Sizes, WaitLimit};
+use ferry_core::broker::{
+    Admin, BatchPush, Broker, Capabilities, ExtendResult, QueuedJob, Settle, SettleResult, Sizes, WaitLimit,
+};
 use ferry_core::config::{FailedStore, RedisConfig};
 use ferry_core::dialect::{Family, ListEnd, RedisKeys};
 use ferry_core::job::{Claim, NewJob, Reservation};
@@ -173,6 +175,10 @@ impl Broker for RedisBroker {
 
     fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64> {
         push::push_many(self, queue, jobs).map_err(|error| wrong_type::named(self, &[queue], error))
+    }
+
+    fn push_batch(&self, jobs: &[QueuedJob<'_>]) -> BatchPush {
+        push::push_batch(self, jobs)
     }
 
     fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {

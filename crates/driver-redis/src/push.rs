@@ -1,8 +1,8 @@
-//! `Broker::push` and `push_many`: `RPUSH` for ready ones (`LPUSH` for plain tasks), one script for delayed ones.
+//! `Broker::push`, `push_many` and `push_batch`: `RPUSH` for ready ones (`LPUSH` for plain tasks), one script for delayed ones.
 
 use std::borrow::Cow;
 
-use ferry_core::broker::PushedWithStatus;
+use ferry_core::broker::{BatchPush, JobGroup, PushedWithStatus, QueuedJob, groups};
 use ferry_core::dialect::{ListEnd, RedisKeys};
 use ferry_core::job::{Due, NewJob};
 use ferry_core::status::StatusUpdate;
@@ -13,6 +13,7 @@ use crate::link::{Effect, RedisRequest};
 use crate::packing;
 use crate::script::{self, Call, Operation};
 use crate::status::status_keys;
+use crate::wrong_type;
 
 /// A request holds at most so many jobs, and about so many bytes; the next waits for the answer to the one before. Pipelining
 /// them would gain little and could store later jobs although earlier ones were refused.
@@ -34,6 +35,60 @@ pub fn push_many(broker: &RedisBroker, queue: &QueueName, jobs: &[NewJob<'_>]) -
         stored += run.len();
     }
     Ok(stored as u64)
+}
+
+/// A group of a batch on its way.
+struct GroupPush<'a> {
+    group: JobGroup,
+    keys: RedisKeys,
+    jobs: Vec<NewJob<'a>>,
+    stored: usize,
+}
+
+impl GroupPush<'_> {
+    /// What one command stores next; empty at the end.
+    fn next_run(&self) -> &[NewJob<'_>] {
+        runs(&self.jobs[self.stored..]).next().unwrap_or_default()
+    }
+
+    fn missing(&self) -> impl Iterator<Item = usize> {
+        self.group.positions[self.stored..].iter().copied()
+    }
+}
+
+/// Stores jobs of several queues. One write takes a run of each group; the next run of a group waits for the answer, so a refusal leaves no gap.
+pub fn push_batch(broker: &RedisBroker, batch: &[QueuedJob<'_>]) -> BatchPush {
+    let mut report = BatchPush::default();
+    let of_group = |group: JobGroup| {
+        let (keys, jobs) = (broker.keys(&group.queue), group.jobs(batch));
+        GroupPush { group, keys, jobs, stored: 0 }
+    };
+    let mut left: Vec<GroupPush<'_>> = groups(batch).into_iter().map(of_group).collect();
+    while !left.is_empty() {
+        let operations: Vec<_> = left.iter().map(|push| push_operation(broker, &push.keys, push.next_run())).collect();
+        let doubt = "they may or may not be stored";
+        let answers = match script::exchange(&broker.push, &operations, Effect::Once, doubt) {
+            Ok(answers) => answers,
+            Err(error) => {
+                report.fail(left.iter().flat_map(GroupPush::missing), error);
+                return report;
+            }
+        };
+        drop(operations);
+        for (push, answer) in left.iter_mut().zip(answers) {
+            note_delayed(broker, push.next_run());
+            match broker.push.accepted(vec![answer]) {
+                Ok(_) => push.stored += push.next_run().len(),
+                Err(error) => {
+                    let error = wrong_type::named(broker, &[&push.group.queue], error);
+                    report.fail(push.missing(), error.within(format!("push to `{}`", push.group.queue)));
+                    push.stored = push.jobs.len();
+                }
+            }
+        }
+        left.retain(|push| push.stored < push.jobs.len());
+    }
+    report
 }
 
 /// Stores jobs in order, the status of each before it, both in one write.

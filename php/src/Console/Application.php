@@ -57,6 +57,7 @@ final class Application extends Base
             'size' => fn () => new Command\Size($connections),
             'peek' => fn () => new Command\Peek($connections),
             'clear' => fn () => new Command\Clear($connections),
+            'spool' => fn () => new Command\Spool($launch, $connections),
             'monitor' => fn () => new Command\Monitor($connections),
             'schema' => fn () => new Command\Schema($connections),
             'status' => fn () => new Command\Status($connections),

@@ -24,6 +24,7 @@ class Command extends \think\console\Command
         'size' => 'Count jobs', 'peek' => 'Show waiting jobs', 'clear' => 'Remove waiting jobs', 'monitor' => 'Show queues and workers live',
         'schema' => 'Print the statements that create the tables', 'status' => 'Show the status of a job', 'dead' => 'Show tasks that failed',
         'doctor' => 'Check connections and server settings',
+        'spool' => 'Store jobs that no broker took',
     ];
 
     /** The words of the command line after this command. */

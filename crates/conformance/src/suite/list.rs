@@ -22,6 +22,8 @@ behaviours! {
         pushing_many_of_nothing_stores_nothing
         thousands_pushed_at_once_arrive_in_order
         ready_and_delayed_jobs_may_be_pushed_together: Clock
+        a_batch_for_several_queues_keeps_the_order_of_each
+        a_batch_may_hold_delayed_jobs: Clock
         a_payload_arrives_byte_for_byte
     }
     reserving {

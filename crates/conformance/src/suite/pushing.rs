@@ -1,5 +1,6 @@
 //! What goes in comes out.
 
+use ferry_core::broker::QueuedJob;
 use ferry_core::{Due, NewJob};
 
 use super::Fixture;
@@ -62,6 +63,41 @@ pub fn ready_and_delayed_jobs_may_be_pushed_together(fixture: &Fixture) {
     assert_eq!(numbers(&take(&*worker, &mail, 10)), [1, 3]);
     assert_eq!(numbers(&take(&*fixture.at(START + 10), &mail, 10)), [2]);
     assert_eq!(numbers(&take(&*fixture.at(START + 20), &mail, 10)), [4]);
+}
+
+fn queued(name: &str, number: u32, due: Due) -> QueuedJob<'static> {
+    QueuedJob { queue: queue(name), job: NewJob::due(job(number), due) }
+}
+
+pub fn a_batch_for_several_queues_keeps_the_order_of_each(fixture: &Fixture) {
+    let worker = fixture.worker();
+    // The first queue takes more than one request.
+    let batch: Vec<QueuedJob<'_>> =
+        (0..2_400).map(|number| queued(if number % 6 == 5 { "news" } else { "mail" }, number, Due::Now)).collect();
+    let pushed = worker.push_batch(&batch);
+    assert!(pushed.missing.is_empty() && pushed.error.is_none(), "{pushed:?}");
+    for (name, expected) in [("mail", false), ("news", true)] {
+        let expected: Vec<u32> = (0..2_400).filter(|number| (number % 6 == 5) == expected).collect();
+        assert_eq!(numbers(&drain(&*worker, &queue(name))), expected, "{name}");
+    }
+    let nothing = worker.push_batch(&[]);
+    assert!(nothing.missing.is_empty() && nothing.error.is_none());
+}
+
+pub fn a_batch_may_hold_delayed_jobs(fixture: &Fixture) {
+    let worker = fixture.worker();
+    let batch = [
+        queued("mail", 1, Due::Now),
+        queued("mail", 2, Due::At(START + 10)),
+        queued("news", 3, Due::At(START + 10)),
+        queued("mail", 4, Due::Now),
+    ];
+    assert!(worker.push_batch(&batch).missing.is_empty());
+    assert_sizes!(&*worker, &queue("mail"), sizes(2, 1, 0, 0));
+    assert_eq!(numbers(&take(&*worker, &queue("mail"), 10)), [1, 4]);
+    assert_nothing_ready(&*worker, &queue("news"));
+    let later = fixture.at(START + 10);
+    assert_eq!([numbers(&take(&*later, &queue("mail"), 10)), numbers(&take(&*later, &queue("news"), 10))], [[2], [3]]);
 }
 
 pub fn a_payload_arrives_byte_for_byte(fixture: &Fixture) {

@@ -4,6 +4,7 @@
 //! | file | trait |
 //! |---|---|
 //! | `mod.rs` | `Broker`: push, reserve, settle |
+//! | `batch_push.rs` | pushing jobs of several queues together |
 //! | `admin.rs` | `Admin`: failed jobs, waiting payloads, facts about the server |
 //! | `control.rs` | `WorkerControl`: pause, resume, restart, stop, reports of workers |
 //! | `status.rs` | `StatusStore`: what became of a job |
@@ -11,12 +12,14 @@
 //! | `tasks.rs` | `TaskReceiver`: the tasks of one consumer |
 
 mod admin;
+mod batch_push;
 pub mod control;
 mod idempotency;
 mod status;
 pub mod tasks;
 
 pub use admin::{Admin, Fact, JobRow, RowValue, State};
+pub use batch_push::{BatchPush, JobGroup, QueuedJob, groups};
 pub use control::WorkerControl;
 pub use idempotency::IdempotencyStore;
 pub use status::{PushedWithStatus, StatusStore};
@@ -44,6 +47,11 @@ pub trait Broker: Send + Sync {
 
     /// Stores jobs in order and returns how many. An error says how many were stored before it.
     fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> Result<u64>;
+
+    /// Stores jobs of several queues; those of one queue in order. Tells which of them are not known to be stored.
+    fn push_batch(&self, jobs: &[QueuedJob<'_>]) -> BatchPush {
+        batch_push::one_by_one(jobs, |queue, jobs| self.push_many(queue, jobs))
+    }
 
     /// Takes up to `max` jobs, from the first of `queues` that has any; each queue's atomically. Where looking for that queue is expensive
     /// because they are many, a driver may go on with those behind it, in their order.

@@ -183,6 +183,7 @@ fn build(name: &str, kind: Kind, beside: &Pairs, url: Option<Dsn>, failed: &Fail
             Some(_) => FailedStore::Keep,
         },
         control: settings.text("control"),
+        push_buffer: push_buffer(&settings)?,
         track: settings.flag("track"),
         status_ttl: settings.required_number("status_ttl")?,
         family,
@@ -190,6 +191,17 @@ fn build(name: &str, kind: Kind, beside: &Pairs, url: Option<Dsn>, failed: &Fail
         driver: driver(kind, &settings, tls_by_scheme, failed)?,
     };
     Ok((connection, settings.ignored()))
+}
+
+/// A status would say `queued` of a job that no broker has.
+fn push_buffer(settings: &Settings<'_>) -> Result<usize> {
+    let jobs = settings.required_number("push_buffer")?;
+    if jobs > 0 && settings.flag("track") {
+        return Err(settings
+            .wrong("push_buffer", "cannot be used with `track`")
+            .with_advice("push jobs whose status is kept to a connection without `push_buffer`"));
+    }
+    Ok(jobs)
 }
 
 fn driver(kind: Kind, settings: &Settings<'_>, tls_by_scheme: bool, failed: &FailedSection) -> Result<DriverConfig> {

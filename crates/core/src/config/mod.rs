@@ -128,6 +128,8 @@ pub struct ConnectionConfig {
     pub settle: SettleMode,
     /// The connection that keeps flags and reports of workers. `None`: this one.
     pub control: Option<String>,
+    /// How many pushed jobs may wait in this process before they are sent together. Defaults to 0: each is sent at once.
+    pub push_buffer: usize,
     /// Whether the status of its jobs is kept. Defaults to not.
     pub track: bool,
     /// Seconds that a status is kept after its last word. Defaults to a day.

@@ -1,5 +1,7 @@
 //! The envelope around data that PHP encoded.
 
+use std::io::Write;
+
 use crate::dialect::Family;
 
 /// A payload to be written. Every field but the id is JSON text already; nothing is escaped here.
@@ -33,31 +35,64 @@ pub struct Limits<'a> {
 impl Envelope<'_> {
     /// The finished payload, as `family` writes it.
     pub fn to_bytes(&self, family: Family) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.job.len() + self.data.len() + 192);
-        let mut field = |name: &str, value: &[u8]| {
-            out.push(if out.is_empty() { b'{' } else { b',' });
-            out.push(b'"');
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"\":");
-            out.extend_from_slice(value);
-        };
-        field("job", self.job);
-        if family.names_limits() {
-            field("maxTries", self.limits.map_or(b"null", |limits| limits.max_tries));
-            field("timeout", self.limits.map_or(b"null", |limits| limits.timeout));
-            if let Some(limits) = self.limits {
-                field("timeoutAt", limits.timeout_at);
-            }
-        }
-        field("data", self.data);
-        if let Some((id, attempts)) = self.counters {
-            let quoted = [b"\"", id, b"\""].concat();
-            field("id", &quoted);
-            field("attempts", attempts.to_string().as_bytes());
-        }
-        out.push(b'}');
+        let mut out = Vec::with_capacity(self.most_bytes());
+        self.append_to(&mut out, family);
         out
     }
+
+    /// At least as many bytes as the finished payload has.
+    pub fn most_bytes(&self) -> usize {
+        let limits = self.limits.map_or(0, |limits| limits.max_tries.len() + limits.timeout.len() + limits.timeout_at.len());
+        self.job.len() + self.data.len() + limits + self.counters.map_or(0, |(id, _)| id.len()) + 128
+    }
+
+    /// Writes the finished payload behind what is there.
+    pub fn append_to(&self, out: &mut Vec<u8>, family: Family) {
+        out.extend_from_slice(b"{\"job\":");
+        out.extend_from_slice(self.job);
+        if family.names_limits() {
+            match self.limits {
+                None => out.extend_from_slice(b",\"maxTries\":null,\"timeout\":null"),
+                Some(limits) => {
+                    let fields = [("maxTries", limits.max_tries), ("timeout", limits.timeout), ("timeoutAt", limits.timeout_at)];
+                    fields.into_iter().for_each(|(name, value)| append_field(out, name, value));
+                }
+            }
+        }
+        out.extend_from_slice(b",\"data\":");
+        out.extend_from_slice(self.data);
+        if let Some((id, attempts)) = self.counters {
+            out.extend_from_slice(b",\"id\":\"");
+            out.extend_from_slice(id);
+            out.extend_from_slice(b"\",\"attempts\":");
+            // Writing to a vector cannot fail.
+            let _ = write!(out, "{attempts}");
+        }
+        out.push(b'}');
+    }
+}
+
+fn append_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    out.extend_from_slice(value);
+}
+
+/// The JSON text of a name that needs no more than its backslashes and slashes escaped, byte for byte as PHP's encoder writes it. `None` for any
+/// other text, which is PHP's to encode: a class name costs as much there as all data of a small job.
+pub fn json_of_name(name: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(name.len() + 10);
+    out.push(b'"');
+    for byte in name {
+        match byte {
+            b'\\' | b'/' => out.extend_from_slice(&[b'\\', *byte]),
+            byte if byte.is_ascii_alphanumeric() || b"_@.:-".contains(byte) => out.push(*byte),
+            _ => return None,
+        }
+    }
+    out.push(b'"');
+    Some(out)
 }
 
 #[cfg(test)]
@@ -71,6 +106,27 @@ mod tests {
             envelope.to_bytes(Family::Think3),
             br#"{"job":"Job1","maxTries":null,"timeout":null,"data":{"a":1,"b":"x"},"id":"ID","attempts":0}"#
         );
+    }
+
+    #[test]
+    fn a_payload_is_written_behind_what_is_there_and_is_no_longer_than_promised() {
+        let limits = Limits { max_tries: b"1234567890", timeout: b"30", timeout_at: b"1700003600" };
+        let envelope = Envelope { job: b"\"J\"", limits: Some(limits), data: b"{}", counters: Some((&[b'A'; 32], u32::MAX)) };
+        let mut out = b"before".to_vec();
+        envelope.append_to(&mut out, Family::Think3);
+        assert_eq!(out, [b"before".as_slice(), &envelope.to_bytes(Family::Think3)].concat());
+        assert!(out.len() - 6 <= envelope.most_bytes());
+    }
+
+    #[test]
+    fn a_class_name_is_encoded_as_php_does_and_other_text_is_left_to_it() {
+        let json = |name: &str| json_of_name(name.as_bytes()).map(|json| String::from_utf8(json).unwrap());
+        for name in ["App\\Job\\Send_2", "app\\Job@fire", "module/Name", "a.b:c-d", ""] {
+            assert_eq!(json(name).unwrap(), serde_json::to_string(name).unwrap().replace('/', "\\/"));
+        }
+        for name in ["a b", "\u{e9}", "a\"", "a\n", "\u{7f}", "<a>", "a'"] {
+            assert_eq!(json(name), None, "{name}");
+        }
     }
 
     #[test]
