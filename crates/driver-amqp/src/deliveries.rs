@@ -138,6 +138,7 @@ impl Deliveries {
 /// Waits until one of these has a delivery or loses its subscription, at most until `deadline`.
 pub fn wait_any<'a>(deliveries: impl Iterator<Item = &'a mut Deliveries>, deadline: Instant) {
     let mut watched: Vec<&mut Deliveries> = deliveries.collect();
+    let link = watched.first().map(|deliveries| Arc::clone(&deliveries.channel.link));
     let any = std::future::poll_fn(|context| {
         // Each of them is polled, so that each wakes us.
         let mut is_ready = false;
@@ -147,5 +148,8 @@ pub fn wait_any<'a>(deliveries: impl Iterator<Item = &'a mut Deliveries>, deadli
         if is_ready { Poll::Ready(()) } else { Poll::Pending }
     });
     // Nothing until the deadline is an answer too.
-    let _ = wait::until(deadline, any);
+    let _ = match link {
+        Some(link) => link.wait_for_delivery(deadline, any),
+        None => wait::until(deadline, any),
+    };
 }

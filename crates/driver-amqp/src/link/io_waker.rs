@@ -5,7 +5,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::AsFd;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -81,12 +81,11 @@ impl IoWaker {
         Ok(polled[0].revents().unwrap_or(wanted))
     }
 
-    /// Wakes the threads that wait for an answer: bytes were read and parsed.
+    /// Wakes the threads that wait for an answer: bytes were read and parsed, or the connection ended.
     pub fn announce(&self) {
         self.reads.fetch_add(1, Ordering::SeqCst);
-        for thread in std::mem::take(&mut *sync::lock(&self.waiting)) {
-            thread.unpark();
-        }
+        let waiting = std::mem::take(&mut *sync::lock(&self.waiting));
+        waiting.iter().for_each(Thread::unpark);
     }
 
     /// Runs `future`, which may have something to send, until `deadline`.
@@ -107,13 +106,32 @@ impl IoWaker {
     /// avoided: the future is polled again after bytes were read.
     pub fn wait_for_answer<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
-        let before = self.reads.load(Ordering::SeqCst);
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        let until = deadline.min(Instant::now() + READ_WAIT);
+        if let Poll::Ready(output) = self.poll_until_read(until, future.as_mut(), || self.wake()) {
             return Some(output);
         }
+        self.wait(deadline, future)
+    }
+
+    /// The same for a future that sends nothing. lapin would wake us for the first of several deliveries, and while it holds the lock that
+    /// we need to take it. The end of a connection counts as bytes, see [`IoWaker::announce`].
+    pub fn wait_for_delivery<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        if let Poll::Ready(output) = self.poll_until_read(deadline, future.as_mut(), || ()) {
+            return Some(output);
+        }
+        wait::until(deadline, future)
+    }
+
+    /// Polls `future`; when it is pending, does what `begin` says and waits until bytes were read, or the time is over.
+    fn poll_until_read<F: Future>(&self, until: Instant, future: Pin<&mut F>, begin: impl FnOnce()) -> Poll<F::Output> {
+        let before = self.reads.load(Ordering::SeqCst);
+        let answer = future.poll(&mut Context::from_waker(Waker::noop()));
+        if answer.is_ready() {
+            return answer;
+        }
         sync::lock(&self.waiting).push(thread::current());
-        self.wake();
-        let until = deadline.min(Instant::now() + READ_WAIT);
+        begin();
         while self.reads.load(Ordering::SeqCst) == before {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -121,7 +139,7 @@ impl IoWaker {
             }
             thread::park_timeout(left);
         }
-        self.wait(deadline, future)
+        Poll::Pending
     }
 }
 
@@ -178,6 +196,26 @@ mod tests {
         }
         io_thread.join().unwrap();
         drop(other);
+    }
+
+    #[test]
+    fn deliveries_are_waited_for_without_waking_the_io_thread_and_the_end_of_the_connection_ends_the_wait() {
+        let waker = Arc::new(IoWaker::new().unwrap());
+        let (sender, receiver) = tokio::sync::oneshot::channel::<u32>();
+        let io_thread = thread::spawn({
+            let waker = Arc::clone(&waker);
+            move || {
+                while sync::lock(&waker.waiting).is_empty() {
+                    thread::yield_now();
+                }
+                // As when the socket is dropped: what waited is told a moment later.
+                waker.announce();
+                drop(sender);
+            }
+        });
+        assert!(waker.wait_for_delivery(Instant::now() + LONG, receiver).unwrap().is_err());
+        assert!(!waker.requested.load(Ordering::SeqCst));
+        io_thread.join().unwrap();
     }
 
     #[test]

@@ -165,6 +165,11 @@ impl AmqpLink {
         self.io.start(frame).is_none_or(|written| written.is_ok())
     }
 
+    /// Waits until `deadline` for a future that sends nothing and ends with a delivery.
+    pub fn wait_for_delivery<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
+        self.io.wait_for_delivery(deadline, future)
+    }
+
     /// Waits until `deadline` for a future that ends with an answer of the broker.
     pub fn wait_for_answer<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
         self.io.wait_for_answer(deadline, future)

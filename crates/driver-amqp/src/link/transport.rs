@@ -83,6 +83,14 @@ impl ConnectionIo {
         }
     }
 
+    /// The same for a future that sends nothing and ends with a delivery.
+    pub fn wait_for_delivery<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
+        match self {
+            Self::Blocking(waker) => waker.wait_for_delivery(deadline, future),
+            Self::Tokio => wait::until(deadline, future),
+        }
+    }
+
     /// The same for a future that ends with an answer of the broker.
     pub fn wait_for_answer<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
         match self {
