@@ -52,7 +52,7 @@ use ferry_core::{Error, ErrorKind, IdempotencyStore, QueueName, Result, StatusSt
 use crate::clock_skew::ClockSkew;
 use crate::family_check::FamilyCheck;
 use crate::link::RedisLink;
-use crate::reserve::ProbeRest;
+use crate::reserve::{JobSize, ProbeRest};
 use crate::silence::Silence;
 use crate::wait::WaitLinks;
 use crate::wait_limits::WaitLimits;
@@ -106,6 +106,7 @@ pub struct RedisBroker {
     status: RedisLink,
     wait_limits: WaitLimits,
     probe_rest: ProbeRest,
+    job_size: JobSize,
 }
 
 impl RedisBroker {
@@ -126,6 +127,7 @@ impl RedisBroker {
             status: link(),
             wait_limits,
             probe_rest: ProbeRest::default(),
+            job_size: JobSize::default(),
             config,
         }
     }

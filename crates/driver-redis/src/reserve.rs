@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ferry_core::broker::{Broker, Settle, Settlement};
@@ -42,6 +43,29 @@ impl ProbeRest {
     /// Asking took `probing` and found nothing.
     fn begin(&self, probing: Duration) {
         *sync::lock(&self.0) = Some(Instant::now() + probing.saturating_mul(REST).min(LONGEST_REST));
+    }
+}
+
+/// A batch of jobs holds about so many bytes, so that the script that moves them does not hold up the server.
+const BATCH_BYTES: usize = 1 << 20;
+/// So many are asked for whatever their size: the next ones may be smaller.
+const FEW_JOBS: usize = 4;
+
+/// How big the jobs of the last batch were on average.
+#[derive(Default)]
+pub struct JobSize(AtomicUsize);
+
+impl JobSize {
+    fn note(&self, sizes: impl ExactSizeIterator<Item = usize>) {
+        let count = sizes.len();
+        if count > 0 {
+            self.0.store(sizes.sum::<usize>() / count, Ordering::Relaxed);
+        }
+    }
+
+    /// How many jobs of that size to ask for at once, `max` at most.
+    fn most(&self, max: usize) -> usize {
+        max.min((BATCH_BYTES / self.0.load(Ordering::Relaxed).max(1)).max(FEW_JOBS))
     }
 }
 
@@ -180,7 +204,7 @@ fn probe<'a>(broker: &RedisBroker, queues: &'a [QueueName], second: i64) -> Resu
 
 fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize) -> Result<Reserved> {
     let keys = broker.keys(queue);
-    let max = max.min(broker.settings.max_batch);
+    let max = broker.job_size.most(max.min(broker.settings.max_batch));
     let rise: &[u8] = match broker.settings.family.counting() {
         Counting::AtReserve => b"reserve",
         Counting::AtReturn => b"return",
@@ -193,7 +217,10 @@ fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize) -> Result<R
     let begun = Instant::now();
     let mut values = script::run(&broker.reserve, vec![call], Effect::Once, IN_DOUBT)?;
     let trip = begun.elapsed();
-    values.pop().and_then(|answer| read_answer(broker, queue, answer, trip)).ok_or_else(|| broker.unexpected_answer())
+    let reserved = values.pop().and_then(|answer| read_answer(broker, queue, answer, trip));
+    let reserved = reserved.ok_or_else(|| broker.unexpected_answer())?;
+    broker.job_size.note(reserved.jobs.iter().map(|job| job.body.len()));
+    Ok(reserved)
 }
 
 fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Duration) -> Option<Reserved> {

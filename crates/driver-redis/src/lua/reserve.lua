@@ -23,9 +23,10 @@ local tries_key = ARGV[6]
 local push_head, push_tail = 'LPUSH', 'RPUSH'
 if from_right then push_head, push_tail = 'RPUSH', 'LPUSH' end
 
-local MIGRATE = 500       -- most jobs made ready per set and call
-local LOOK_FURTHER = 1000 -- most jobs looked at behind ones that had to be skipped,
-local PAGE = 64           -- and how many at a time
+local MIGRATE = 500              -- most jobs made ready per set and call,
+local MIGRATE_BYTES = 512 * 1024 -- and about so many bytes of them
+local LOOK_FURTHER = 1000        -- most jobs looked at behind ones that had to be skipped,
+local PAGE = 64                  -- and how many at a time
 
 -- A server at its memory limit refuses the first write of a script if it might need memory, and then no other. Taking a
 -- job moves bytes and adds none, so it begins with a write that is never refused for memory: workers can drain a full server.
@@ -140,16 +141,21 @@ local function says_one_try(body)
   end
 end
 
+-- In steps that double, because nobody knows beforehand how long the bodies are, and the server does nothing else meanwhile.
 local function make_ready(set, raising)
-  local due = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, MIGRATE)
-  if #due > 0 then
-    for index = 1, raising and #due or 0 do
-      local _, _, raised = raise(due[index])
-      due[index] = raised
+  local moved, bytes, step = 0, 0, 4
+  while moved < MIGRATE and bytes < MIGRATE_BYTES do
+    local due = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, math.min(step, MIGRATE - moved))
+    if #due == 0 then return end
+    for index = 1, #due do
+      bytes = bytes + #due[index]
+      if raising then due[index] = select(3, raise(due[index])) end
     end
     begin_writing()
     call(push_tail, ready, unpack(due))
     call('ZREMRANGEBYRANK', set, 0, #due - 1)
+    if #due < step then return end
+    moved, step = moved + #due, step * 2
   end
 end
 
