@@ -141,11 +141,12 @@ local function says_one_try(body)
   end
 end
 
--- In steps that double, because nobody knows beforehand how long the bodies are, and the server does nothing else meanwhile.
+-- Beside a long ready list as many as are taken from it: more would lie before the jobs that are pushed meanwhile. In steps that double,
+-- because nobody knows beforehand how long the bodies are, and the server does nothing else meanwhile.
 local function make_ready(set, raising)
-  local moved, bytes, step = 0, 0, 4
-  while moved < MIGRATE and bytes < MIGRATE_BYTES do
-    local due = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, math.min(step, MIGRATE - moved))
+  local moved, bytes, step, most = 0, 0, math.min(4, max), MIGRATE
+  while moved < most and bytes < MIGRATE_BYTES do
+    local due = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, math.min(step, most - moved))
     if #due == 0 then return end
     for index = 1, #due do
       bytes = bytes + #due[index]
@@ -155,6 +156,7 @@ local function make_ready(set, raising)
     call(push_tail, ready, unpack(due))
     call('ZREMRANGEBYRANK', set, 0, #due - 1)
     if #due < step then return end
+    if moved == 0 and call('LLEN', ready) >= MIGRATE then most = math.min(max, MIGRATE) end
     moved, step = moved + #due, step * 2
   end
 end
