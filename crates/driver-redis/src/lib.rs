@@ -3,7 +3,7 @@
 //!
 //! | module | topic |
 //! |---|---|
-//! | `push`, `reserve`, `settle` | the operations of [`Broker`]; `wait`: waiting for a job inside `reserve` |
+//! | `push`, `reserve`, `settle` | the operations of [`Broker`]; `wait`, `handover`: waiting for a job inside `reserve` |
 //! | `admin`, `failed`, `facts` | [`Admin`](ferry_core::Admin) |
 //! | `control`, `status`, `idempotency` | `WorkerControl`, [`StatusStore`], [`IdempotencyStore`] |
 //! | `lua/*.lua`, `script` | the atomic steps, and how they are run |
@@ -21,6 +21,7 @@ mod control;
 mod facts;
 mod failed;
 mod family_check;
+mod handover;
 mod idempotency;
 mod link;
 mod packing;
@@ -198,6 +199,10 @@ impl Broker for RedisBroker {
 
     fn notices(&self) -> Vec<String> {
         self.clock_skew.take_notice().into_iter().collect()
+    }
+
+    fn release_prefetched(&self) {
+        self.wait.leave(self);
     }
 
     fn limit_waits(&self, limit: Weak<dyn WaitLimit>) {
