@@ -3,7 +3,7 @@
 //!
 //! | module | topic |
 //! |---|---|
-//! | `push`, `reserve`, `settle` | the operations of [`Broker`]; `wait`: waiting for a job inside `reserve` |
+//! | `push`, `reserve`, `settle` | the operations of [`Broker`]; `wait`, `handover`: waiting for a job inside `reserve` |
 //! | `admin`, `failed`, `facts` | [`Admin`](ferry_core::Admin) |
 //! | `control`, `status`, `idempotency` | `WorkerControl`, [`StatusStore`], [`IdempotencyStore`] |
 //! | `lua/*.lua`, `script` | the atomic steps, and how they are run |
@@ -21,6 +21,7 @@ mod control;
 mod facts;
 mod failed;
 mod family_check;
+mod handover;
 mod idempotency;
 mod link;
 mod packing;
@@ -54,7 +55,7 @@ use ferry_core::{Error, ErrorKind, IdempotencyStore, QueueName, Result, StatusSt
 use crate::clock_skew::ClockSkew;
 use crate::family_check::FamilyCheck;
 use crate::link::RedisLink;
-use crate::reserve::ProbeRest;
+use crate::reserve::{JobSize, ProbeRest};
 use crate::silence::Silence;
 use crate::wait::WaitLinks;
 use crate::wait_limits::WaitLimits;
@@ -108,6 +109,7 @@ pub struct RedisBroker {
     status: RedisLink,
     wait_limits: WaitLimits,
     probe_rest: ProbeRest,
+    job_size: JobSize,
 }
 
 impl RedisBroker {
@@ -128,6 +130,7 @@ impl RedisBroker {
             status: link(),
             wait_limits,
             probe_rest: ProbeRest::default(),
+            job_size: JobSize::default(),
             config,
         }
     }
@@ -202,6 +205,10 @@ impl Broker for RedisBroker {
 
     fn notices(&self) -> Vec<String> {
         self.clock_skew.take_notice().into_iter().collect()
+    }
+
+    fn release_prefetched(&self) {
+        self.wait.leave(self);
     }
 
     fn limit_waits(&self, limit: Weak<dyn WaitLimit>) {

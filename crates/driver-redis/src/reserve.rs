@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ferry_core::broker::{Broker, Settle, Settlement};
@@ -12,11 +13,12 @@ use ferry_support::sync;
 use redis::{Cmd, Value, cmd};
 
 use crate::RedisBroker;
+use crate::handover::{HandoverKeys, WaitRole};
 use crate::link::Effect;
 use crate::receipt::receipt;
 use crate::reply::integer;
 use crate::script::{self, Call};
-use crate::wait::{EmptyLook, ServerClock, Waiter};
+use crate::wait::{EmptyLook, LookResult, ReserveStart, ServerClock, Waiter};
 
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// So many queues behind the first are tried one by one.
@@ -45,12 +47,39 @@ impl ProbeRest {
     }
 }
 
+/// A batch of jobs holds about so many bytes, so that the script that moves them does not hold up the server.
+const BATCH_BYTES: usize = 1 << 20;
+/// So many are asked for whatever their size: the next ones may be smaller.
+const FEW_JOBS: usize = 4;
+
+/// How big the jobs of the last batch were on average.
+#[derive(Default)]
+pub struct JobSize(AtomicUsize);
+
+impl JobSize {
+    fn note(&self, sizes: impl ExactSizeIterator<Item = usize>) {
+        let count = sizes.len();
+        if let Some(average) = sizes.sum::<usize>().checked_div(count) {
+            self.0.store(average, Ordering::Relaxed);
+        }
+    }
+
+    /// How many jobs of that size to ask for at once, `max` at most.
+    fn most(&self, max: usize) -> usize {
+        max.min((BATCH_BYTES / self.0.load(Ordering::Relaxed).max(1)).max(FEW_JOBS))
+    }
+}
+
 /// What one script call answered.
 struct Reserved {
     jobs: Vec<Reservation>,
     /// The second in which this happened.
     second: i64,
     clock: ServerClock,
+    /// The handover that the script named.
+    handover: Vec<u8>,
+    /// There were fewer than asked for.
+    is_short: bool,
 }
 
 /// Reserves jobs of the first of `queues` that has any.
@@ -60,26 +89,40 @@ pub fn reserve(broker: &RedisBroker, queues: &[QueueName], max: usize, wait: Dur
     }
     let until = Instant::now() + wait.min(LONGEST_WAIT);
     let mut waiter = Waiter::new(broker, queues);
-    let mut idle = if wait.is_zero() { None } else { broker.wait.still_idle(queues) };
+    let may_wait = !wait.is_zero();
+    let mut start = if may_wait { broker.wait.start(queues) } else { ReserveStart::Look(None) };
     loop {
         let changes = broker.wait.changes();
-        let look = match idle.take() {
-            Some(look) => look,
-            None => {
-                let reserved = reserve_now(broker, queues, max, !wait.is_zero())?;
+        let look = match start {
+            ReserveStart::Wait(look) => look,
+            ReserveStart::Look(role) => {
+                let reserved = reserve_now(broker, queues, max, may_wait, role)?;
+                let look = EmptyLook { clock: reserved.clock, changes };
+                note_look(broker, queues, &reserved, role, may_wait.then_some(look));
                 if !reserved.jobs.is_empty() {
                     broker.family_check.settle();
                     return Ok(reserved.jobs);
                 }
                 broker.check_family(queues)?;
-                EmptyLook { clock: reserved.clock, changes }
+                look
             }
         };
         if Instant::now() >= until {
             return Ok(Vec::new());
         }
         waiter.pause(look, until);
-        idle = broker.wait.still_idle(queues);
+        start = broker.wait.start(queues);
+    }
+}
+
+/// Tells the wait what was found. `look` where the next call may wait.
+fn note_look(broker: &RedisBroker, queues: &[QueueName], reserved: &Reserved, role: Option<WaitRole>, look: Option<EmptyLook>) {
+    if role.is_some() {
+        broker.wait.note_look(queues, &LookResult { jobs: !reserved.jobs.is_empty(), handover: &reserved.handover });
+    }
+    // Whoever got fewer jobs than asked for need not look once more before waiting: a wait for a list with jobs ends at once.
+    if let Some(look) = look.filter(|_| reserved.is_short && !reserved.jobs.is_empty() && queues.len() == 1) {
+        broker.wait.note_emptied(queues, look);
     }
 }
 
@@ -87,8 +130,14 @@ pub fn reserve(broker: &RedisBroker, queues: &[QueueName], max: usize, wait: Dur
 ///
 /// The first queue is simply tried. Of many others it is asked in a few writes which of them have something due, so that a worker
 /// of thousands of queues does not need a round trip for each; and what was found out serves for a whole batch.
-fn reserve_now(broker: &RedisBroker, queues: &[QueueName], max: usize, may_rest: bool) -> Result<Reserved> {
-    let reserved = reserve_from(broker, &queues[0], max)?;
+fn reserve_now(
+    broker: &RedisBroker,
+    queues: &[QueueName],
+    max: usize,
+    may_rest: bool,
+    role: Option<WaitRole>,
+) -> Result<Reserved> {
+    let reserved = reserve_from(broker, &queues[0], max, role)?;
     let others = &queues[1..];
     if others.len() <= FEW_QUEUES {
         return reserve_first(broker, others, max, reserved);
@@ -110,7 +159,7 @@ fn reserve_first(broker: &RedisBroker, queues: &[QueueName], max: usize, mut res
         if !reserved.jobs.is_empty() {
             break;
         }
-        reserved = reserve_from(broker, queue, max)?;
+        reserved = reserve_from(broker, queue, max, None)?;
     }
     Ok(reserved)
 }
@@ -119,7 +168,7 @@ fn reserve_first(broker: &RedisBroker, queues: &[QueueName], max: usize, mut res
 fn reserve_probed(broker: &RedisBroker, queues: &[QueueName], max: usize, mut reserved: Reserved) -> Result<Reserved> {
     for queues in queues.chunks(PROBED_QUEUES) {
         for queue in probe(broker, queues, reserved.second)? {
-            let next = match reserve_from(broker, queue, max - reserved.jobs.len()) {
+            let next = match reserve_from(broker, queue, max - reserved.jobs.len(), None) {
                 Ok(next) => next,
                 // What was taken before is ours; the next call meets the same error.
                 Err(_) if !reserved.jobs.is_empty() => return Ok(reserved),
@@ -178,22 +227,30 @@ fn probe<'a>(broker: &RedisBroker, queues: &'a [QueueName], second: i64) -> Resu
     Ok(used.into_iter().zip(counts.chunks(3)).filter(|(_, counts)| has_any(counts)).map(|(queue, _)| queue).collect())
 }
 
-fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize) -> Result<Reserved> {
+fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize, role: Option<WaitRole>) -> Result<Reserved> {
     let keys = broker.keys(queue);
-    let max = max.min(broker.settings.max_batch);
+    let most = broker.job_size.most(max.min(broker.settings.max_batch));
     let rise: &[u8] = match broker.settings.family.counting() {
         Counting::AtReserve => b"reserve",
         Counting::AtReturn => b"return",
     };
-    let max = Cow::Owned(max.to_string().into_bytes());
+    let max = Cow::Owned(most.to_string().into_bytes());
     let tries_key = format!("\"{}\"", broker.settings.family.tries_key()).into_bytes();
     let (end, tries_key) = (broker.next_job_argument(), Cow::Owned(tries_key));
     let args = vec![broker.now_argument(), broker.retry_after_argument(), max, Cow::Borrowed(rise), end, tries_key];
-    let call = Call { script: &script::RESERVE, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args };
+    let mut call = Call { script: &script::RESERVE, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args };
+    let handover = HandoverKeys::of(&keys.ready);
+    if let Some(role) = role {
+        call.keys.extend([handover.list.as_str(), &handover.last]);
+        call.args.push(Cow::Borrowed(role.name()));
+    }
     let begun = Instant::now();
     let mut values = script::run(&broker.reserve, vec![call], Effect::Once, IN_DOUBT)?;
     let trip = begun.elapsed();
-    values.pop().and_then(|answer| read_answer(broker, queue, answer, trip)).ok_or_else(|| broker.unexpected_answer())
+    let reserved = values.pop().and_then(|answer| read_answer(broker, queue, answer, trip));
+    let reserved = reserved.ok_or_else(|| broker.unexpected_answer())?;
+    broker.job_size.note(reserved.jobs.iter().map(|job| job.body.len()));
+    Ok(Reserved { is_short: reserved.jobs.len() < most, ..reserved })
 }
 
 fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Duration) -> Option<Reserved> {
@@ -201,7 +258,12 @@ fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Dur
     let mut fields = fields.into_iter();
     let seconds = integer(fields.next()?)?;
     let microseconds = integer(fields.next()?)?;
-    let clock = ServerClock::read(microseconds);
+    let handover = match fields.next() {
+        Some(Value::BulkString(handover)) => handover,
+        Some(_) => return None,
+        None => Vec::new(),
+    };
+    let clock = ServerClock::read(seconds, microseconds);
     if broker.settings.now.is_none() {
         broker.clock_skew.check(&broker.config.address, seconds, microseconds, trip);
     }
@@ -219,5 +281,5 @@ fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Dur
         // The attempts in the reserved member are what the handler sees, in every family.
         jobs.push(Reservation { claim, body, attempts: offset.map(|_| attempts), number: None, reserved_at });
     }
-    Some(Reserved { jobs, second: reserved_at, clock })
+    Some(Reserved { jobs, second: reserved_at, clock, handover, is_short: false })
 }

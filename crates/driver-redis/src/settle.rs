@@ -49,7 +49,9 @@ pub fn settle(broker: &RedisBroker, batch: &[Settle]) -> Result<Vec<SettleResult
         part.args.extend(arguments);
     }
     let marks = run_parts(broker, &parts, batch.len(), Effect::Once, SETTLE_IN_DOUBT);
-    broker.wait.note_change();
+    if parts.iter().any(|part| part.kind != Kind::Delete) {
+        broker.wait.note_change();
+    }
     Ok(marks?.into_iter().map(|ours| if ours { SettleResult::Applied } else { SettleResult::Lost }).collect())
 }
 

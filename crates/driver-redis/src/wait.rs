@@ -6,7 +6,8 @@
 //! cannot pace us. With more queues, on older servers and on replicas we poll, fast at first.
 //!
 //! A caller waits for a moment, and calls again. What an earlier call found empty is not asked for again while the same `BLMOVE`s are
-//! outstanding and the second is not over: an idle worker asks once a second.
+//! outstanding and the second is not over: an idle worker asks once a second. Of several workers that wait for the same single queue, one
+//! waits like that and the others wait for it: see [`crate::handover`].
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,10 +21,14 @@ use ferry_support::sync;
 use redis::{Value, cmd};
 
 use crate::RedisBroker;
+use crate::handover::{HandoverKeys, WaitPosition, WaitRole};
+use crate::link::{Effect, RedisRequest};
+use crate::packing;
 use crate::refusal;
+use crate::reply::bulks;
 use crate::transport::{Broken, RedisSocket};
 
-/// Seconds the server keeps a `BLMOVE` blocked. Only bounds what a worker that went away leaves behind.
+/// Seconds the server keeps a `BLMOVE` or `BLPOP` blocked. Only bounds what a worker that went away leaves behind.
 const BLOCK_SECONDS: u64 = 3;
 /// How long after the server's whole second we reserve again, so that a clock that is read a little early does not miss it.
 const BEHIND_THE_SECOND: Duration = Duration::from_millis(2);
@@ -31,6 +36,8 @@ const BEHIND_THE_SECOND: Duration = Duration::from_millis(2);
 const SHORTEST: Duration = Duration::from_millis(1);
 /// So many queues are watched, each by a connection.
 const WATCHED_QUEUES: usize = 4;
+/// How much later than a watcher one on standby looks again.
+const STANDBY_LATER: Duration = Duration::from_secs(1);
 /// The longest pause between reserve calls on one queue and at several, where they are not watched.
 const LONGEST_POLL_ONE: Duration = Duration::from_secs(1);
 const LONGEST_POLL_MANY: Duration = Duration::from_millis(50);
@@ -41,13 +48,24 @@ const LONGEST_STEP_BACK: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy)]
 pub struct ServerClock {
     next_second: Instant,
+    /// Which second that is.
+    second: i64,
 }
 
 impl ServerClock {
-    /// From the microseconds of a `TIME` that was answered just now.
-    pub fn read(microseconds: i64) -> Self {
+    /// From a `TIME` that was answered just now.
+    pub fn read(second: i64, microseconds: i64) -> Self {
         let gone = u64::try_from(microseconds).unwrap_or(0).min(999_999);
-        Self { next_second: Instant::now() + Duration::from_micros(1_000_000 - gone) }
+        Self { next_second: Instant::now() + Duration::from_micros(1_000_000 - gone), second: second.saturating_add(1) }
+    }
+
+    /// The same after `second` has begun.
+    fn moved_to(self, second: i64) -> Self {
+        let later = u64::try_from(second.saturating_add(1).saturating_sub(self.second)).unwrap_or(0);
+        match self.next_second.checked_add(Duration::from_secs(later)) {
+            Some(next_second) => Self { next_second, second: self.second.saturating_add_unsigned(later) },
+            None => self,
+        }
     }
 
     /// When what becomes due with that second can be reserved.
@@ -65,11 +83,27 @@ pub struct EmptyLook {
     pub changes: u64,
 }
 
+/// What a `reserve` that may wait begins with.
+pub enum ReserveStart {
+    /// Waiting: the queues were empty a moment ago.
+    Wait(EmptyLook),
+    /// Looking, and as what.
+    Look(Option<WaitRole>),
+}
+
+/// What a look of a worker that had waited found.
+pub struct LookResult<'a> {
+    /// Whether it took jobs.
+    pub jobs: bool,
+    /// The handover that the script named.
+    pub handover: &'a [u8],
+}
+
 /// How a wait ended.
 enum WaitEnd {
     /// A job was pushed, perhaps.
     Woken,
-    /// `until` came.
+    /// `until` came, or another worker handed over to us.
     Over,
     /// This server or this connection cannot wake us.
     CannotWait,
@@ -100,17 +134,17 @@ impl<'a> Waiter<'a> {
 
     /// Waits until reserving again is worth while, at most until `until`.
     pub fn pause(&mut self, look: EmptyLook, until: Instant) {
-        let until = until.min(look.clock.due());
-        if std::mem::take(&mut self.woken) {
-            self.step_back(until);
+        let due = until.min(look.clock.due());
+        if std::mem::take(&mut self.woken) && !self.broker.wait.is_on_standby() {
+            self.step_back(due);
         }
         if self.queues.len() > WATCHED_QUEUES {
-            return self.poll(until);
+            return self.poll(due);
         }
         match self.broker.wait.wait(self.broker, self.queues, look, until) {
             WaitEnd::Woken => self.woken = true,
             WaitEnd::Over => {}
-            WaitEnd::CannotWait => self.poll(until),
+            WaitEnd::CannotWait => self.poll(due),
         }
     }
 
@@ -146,6 +180,16 @@ struct State {
     idle: Option<Idle>,
     /// This server refused to block for us: an old one, a replica, or a user without the right.
     refused: bool,
+    /// Where it waits for one queue.
+    queue_wait: Option<QueueWait>,
+}
+
+/// The place of a worker that waits for one queue.
+struct QueueWait {
+    queue: QueueName,
+    position: WaitPosition,
+    /// It waited since it took jobs last.
+    waited: bool,
 }
 
 /// Queues that were empty.
@@ -154,19 +198,73 @@ struct Idle {
     look: EmptyLook,
 }
 
-/// A connection with a `BLMOVE` outstanding, perhaps from an earlier `reserve`.
+/// A connection with a blocking command outstanding, perhaps from an earlier `reserve`.
 struct Waiting {
     socket: RedisSocket,
     /// The key it waits on, and since when. `None` after its answer was read.
     on: Option<(String, Instant)>,
 }
 
+/// A queue to wait for.
+struct Awaited {
+    ready: String,
+    /// The list of handovers, for one on standby.
+    handovers: Option<String>,
+}
+
+/// The first answer of a wait.
+enum Answer {
+    /// To a `BLMOVE`.
+    Ready(Value),
+    /// To a `BLPOP` in the list of handovers.
+    Handover(Value),
+}
+
 impl WaitLinks {
-    /// The look that found `queues` empty, when nothing can have changed since.
-    pub fn still_idle(&self, queues: &[QueueName]) -> Option<EmptyLook> {
-        let state = sync::try_lock(&self.state)?;
-        let Idle { queues: empty, look } = state.idle.as_ref()?;
-        (empty == queues && look.changes == self.changes() && Instant::now() < look.clock.due()).then_some(*look)
+    /// Whether `queues` were found empty and nothing can have changed since, or they are to be looked at.
+    pub fn start(&self, queues: &[QueueName]) -> ReserveStart {
+        let Some(state) = sync::try_lock(&self.state) else { return ReserveStart::Look(None) };
+        match &state.idle {
+            Some(Idle { queues: empty, look }) if empty == queues && self.is_current(*look, &state) => ReserveStart::Wait(*look),
+            _ => ReserveStart::Look(
+                state.wait_for_queue(queues).filter(|queue_wait| queue_wait.waited).map(|queue_wait| queue_wait.position.role),
+            ),
+        }
+    }
+
+    fn is_current(&self, look: EmptyLook, state: &State) -> bool {
+        look.changes == self.changes() && Instant::now() < state.next_look(look)
+    }
+
+    /// One that had waited for `queues` looked at them.
+    pub fn note_look(&self, queues: &[QueueName], found: &LookResult<'_>) {
+        let Some(mut state) = sync::try_lock(&self.state) else { return };
+        let Some(queue_wait) = state.queue_wait.as_mut().filter(|queue_wait| queues.len() == 1 && queues[0] == queue_wait.queue)
+        else {
+            return;
+        };
+        let role = queue_wait.position.role;
+        if found.jobs {
+            queue_wait.waited = false;
+            queue_wait.position.took(found.handover);
+        } else {
+            queue_wait.position.found_nothing(found.handover);
+        }
+        if role == WaitRole::Standby && (found.jobs || queue_wait.position.role == WaitRole::Watcher) {
+            // Nobody must hand over to one that is busy.
+            state.waiting.clear();
+        }
+    }
+
+    /// `look` took all there was of `queues`: the next call begins with waiting.
+    pub fn note_emptied(&self, queues: &[QueueName], look: EmptyLook) {
+        if let Some(mut state) = sync::try_lock(&self.state).filter(|state| !state.refused) {
+            state.idle = Some(Idle { queues: queues.to_vec(), look });
+        }
+    }
+
+    fn is_on_standby(&self) -> bool {
+        sync::try_lock(&self.state).is_some_and(|state| state.role() == WaitRole::Standby)
     }
 
     /// A number that grows with each change of ours that wakes nobody.
@@ -179,36 +277,46 @@ impl WaitLinks {
         self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Waits until the ready list of one of `queues` has something, or until `until`. They were empty.
+    /// Waits until the ready list of one of `queues` has something, or until `until` or the next look. They were empty.
     fn wait(&self, broker: &RedisBroker, queues: &[QueueName], look: EmptyLook, until: Instant) -> WaitEnd {
-        let config = &*broker.config;
         let Some(mut state) = sync::try_lock(&self.state) else { return WaitEnd::CannotWait };
         state.idle = None;
         if state.refused {
             return WaitEnd::CannotWait;
         }
-        let keys: Vec<String> = queues.iter().map(|queue| broker.keys(queue).ready).collect();
+        state.begin_wait(queues);
+        let until = until.min(state.next_look(look));
+        let awaited: Vec<Awaited> = queues.iter().map(|queue| Awaited::of(broker.keys(queue).ready, state.role())).collect();
         // Out of their slots while they are used: connections in an unknown state are simply not put back.
-        let Some(mut waiting) = connections(broker, std::mem::take(&mut state.waiting), &keys) else {
+        let Some(mut waiting) = connections(broker, std::mem::take(&mut state.waiting), &awaited) else {
             return WaitEnd::CannotWait;
         };
-        let (end, keep) = match wait_for_any(&mut waiting, &keys, until, config.io_timeout) {
-            Ok(Some(Value::ServerError(error))) => {
-                // A replica may become the primary and a busy server may recover: only these errors are final.
-                state.refused = refusal::is_unknown_command(&error) || error.code() == "NOPERM";
-                (WaitEnd::CannotWait, false)
-            }
-            Ok(Some(_)) => (WaitEnd::Woken, true),
-            Ok(None) => {
-                state.idle = Some(Idle { queues: queues.to_vec(), look });
-                (WaitEnd::Over, true)
-            }
-            Err(_) => (WaitEnd::CannotWait, false),
-        };
+        let answer = wait_for_any(&mut waiting, &awaited, until, broker.config.io_timeout);
+        let (end, keep) = state.note_answer(answer);
+        if matches!(end, WaitEnd::Over) {
+            state.idle = Some(Idle { queues: queues.to_vec(), look: state.inherited(look) });
+        }
         if keep {
             state.waiting = waiting;
         }
         end
+    }
+
+    /// Nobody will wait for a while: another worker takes over.
+    pub fn leave(&self, broker: &RedisBroker) {
+        let Some(mut state) = sync::try_lock(&self.state) else { return };
+        let queue_wait = std::mem::take(&mut *state).queue_wait.filter(|queue_wait| queue_wait.waited);
+        let Some((queue, handover)) = queue_wait.and_then(|queue_wait| Some((queue_wait.queue, queue_wait.position.leave()?)))
+        else {
+            return;
+        };
+        let list = HandoverKeys::of(&broker.keys(&queue).ready).list;
+        let mut bytes = Vec::new();
+        packing::command(&mut bytes, &[b"RPUSH", list.as_bytes(), &handover]);
+        // When nobody is on standby nothing stays behind.
+        packing::command(&mut bytes, &[b"DEL", list.as_bytes()]);
+        // One on standby notices without it, a little later.
+        let _ = broker.settle.exchange(&RedisRequest { bytes: &bytes, replies: 2, effect: Effect::Repeatable, doubt: "" });
     }
 
     /// Closes the connections, after the wait that is under way.
@@ -217,30 +325,93 @@ impl WaitLinks {
     }
 }
 
-/// A connection for each of `keys`, in their order: the `old` one that waits on it, or a new one.
-fn connections(broker: &RedisBroker, old: Vec<Waiting>, keys: &[String]) -> Option<Vec<Waiting>> {
-    let mut usable: Vec<Waiting> = old.into_iter().filter_map(|waiting| waiting.usable_for(keys, &broker.config)).collect();
-    let of_key = |key: &String| {
-        let index = usable.iter().position(|waiting| waiting.waits_on(key)).or_else(|| usable.iter().position(Waiting::is_free));
-        index.map(|index| usable.swap_remove(index)).or_else(|| open(broker))
-    };
-    keys.iter().map(of_key).collect()
+impl State {
+    fn wait_for_queue(&self, queues: &[QueueName]) -> Option<&QueueWait> {
+        self.queue_wait.as_ref().filter(|queue_wait| queues.len() == 1 && queues[0] == queue_wait.queue)
+    }
+
+    /// One that waits for several queues watches all of them.
+    fn begin_wait(&mut self, queues: &[QueueName]) {
+        if self.wait_for_queue(queues).is_none() {
+            let queue_wait =
+                |queue: &QueueName| QueueWait { queue: queue.clone(), position: WaitPosition::default(), waited: false };
+            self.queue_wait = (queues.len() == 1).then(|| queue_wait(&queues[0]));
+        }
+        if let Some(queue_wait) = &mut self.queue_wait {
+            queue_wait.waited = true;
+        }
+    }
+
+    fn role(&self) -> WaitRole {
+        self.queue_wait.as_ref().map(|queue_wait| queue_wait.position.role).unwrap_or_default()
+    }
+
+    /// When the queues are looked at again that `look` found empty.
+    fn next_look(&self, look: EmptyLook) -> Instant {
+        match self.role() {
+            WaitRole::Watcher => look.clock.due(),
+            WaitRole::Standby => look.clock.due() + STANDBY_LATER,
+        }
+    }
+
+    /// `look`, or a later one that found the queues empty: that of the worker that handed over to us.
+    fn inherited(&self, look: EmptyLook) -> EmptyLook {
+        let second = self.queue_wait.as_ref().and_then(|queue_wait| queue_wait.position.handover_second());
+        second.map_or(look, |second| EmptyLook { clock: look.clock.moved_to(second), ..look })
+    }
+
+    /// How a wait with this answer ended, and whether its connections can be used again.
+    fn note_answer(&mut self, answer: Result<Option<Answer>, Broken>) -> (WaitEnd, bool) {
+        match answer {
+            Ok(Some(Answer::Ready(Value::ServerError(error)))) => {
+                // A replica may become the primary and a busy server may recover: only these errors are final.
+                self.refused = refusal::is_unknown_command(&error) || error.code() == "NOPERM";
+                (WaitEnd::CannotWait, false)
+            }
+            Ok(Some(Answer::Ready(_))) => (WaitEnd::Woken, true),
+            Ok(Some(Answer::Handover(value))) => {
+                let name = bulks(value).and_then(|mut answer| answer.pop()).unwrap_or_default();
+                if let Some(queue_wait) = &mut self.queue_wait {
+                    queue_wait.position.received(name);
+                }
+                (WaitEnd::Over, true)
+            }
+            Ok(None) => (WaitEnd::Over, true),
+            Err(_) => (WaitEnd::CannotWait, false),
+        }
+    }
 }
 
-/// The first answer to a `BLMOVE` on one of `keys`; `None` when `until` came first and all are still outstanding.
-fn wait_for_any(waiting: &mut [Waiting], keys: &[String], until: Instant, io_timeout: Duration) -> Result<Option<Value>, Broken> {
+/// A connection for each of `awaited`, in their order: the `old` one that waits for it, or a new one.
+fn connections(broker: &RedisBroker, old: Vec<Waiting>, awaited: &[Awaited]) -> Option<Vec<Waiting>> {
+    let mut usable: Vec<Waiting> = old.into_iter().filter_map(|waiting| waiting.usable_for(awaited, &broker.config)).collect();
+    let of_queue = |queue: &Awaited| {
+        let index =
+            usable.iter().position(|waiting| waiting.waits_for(queue)).or_else(|| usable.iter().position(Waiting::is_free));
+        index.map(|index| usable.swap_remove(index)).or_else(|| open(broker))
+    };
+    awaited.iter().map(of_queue).collect()
+}
+
+/// The first answer for one of `awaited`; `None` when `until` came first and all commands are still outstanding.
+fn wait_for_any(
+    waiting: &mut [Waiting],
+    awaited: &[Awaited],
+    until: Instant,
+    io_timeout: Duration,
+) -> Result<Option<Answer>, Broken> {
     loop {
-        for (waiting, key) in waiting.iter_mut().zip(keys) {
-            waiting.ask(key)?;
+        for (waiting, queue) in waiting.iter_mut().zip(awaited) {
+            waiting.ask(queue)?;
         }
         let broken = |e: std::io::Error| Broken { request_out: true, timed_out: false, cause: e.to_string() };
         let mut sockets: Vec<&mut RedisSocket> = waiting.iter_mut().map(|waiting| &mut waiting.socket).collect();
         let Some(index) = RedisSocket::wait_any_readable(&mut sockets, until).map_err(broken)? else { return Ok(None) };
         let answer = waiting[index].socket.receive(io_timeout)?;
-        waiting[index].on = None;
+        let was_ready = waiting[index].on.take().is_none_or(|(on, _)| on == awaited[index].ready);
         // Nil is the server's own timeout: nothing came, ask again.
         if answer != Value::Nil {
-            return Ok(Some(answer));
+            return Ok(Some(if was_ready { Answer::Ready(answer) } else { Answer::Handover(answer) }));
         }
     }
 }
@@ -251,32 +422,65 @@ fn open(broker: &RedisBroker) -> Option<Waiting> {
     RedisSocket::open(&broker.config, limit, &broker.wait_limits).ok().map(|socket| Waiting { socket, on: None })
 }
 
+impl Awaited {
+    fn of(ready: String, role: WaitRole) -> Self {
+        let handovers = (role == WaitRole::Standby).then(|| HandoverKeys::of(&ready).list);
+        Self { ready, handovers }
+    }
+
+    fn is_at(&self, key: &str) -> bool {
+        self.ready == key || self.handovers.as_deref() == Some(key)
+    }
+}
+
 impl Waiting {
-    /// Itself, unless it waits on no key of these, its answer is overdue, or it was closed.
-    fn usable_for(mut self, keys: &[String], config: &RedisConfig) -> Option<Self> {
+    /// Itself, unless it waits for no queue of these, its answer is overdue, or it was closed.
+    fn usable_for(mut self, awaited: &[Awaited], config: &RedisConfig) -> Option<Self> {
         let overdue = Duration::from_secs(BLOCK_SECONDS) + config.io_timeout;
         let usable = match &self.on {
-            Some((on, since)) => keys.contains(on) && since.elapsed() < overdue,
+            Some((on, since)) => awaited.iter().any(|queue| queue.is_at(on)) && since.elapsed() < overdue,
             None => self.socket.is_idle(),
         };
         usable.then_some(self)
     }
 
-    fn waits_on(&self, key: &str) -> bool {
-        self.on.as_ref().is_some_and(|(on, _)| on == key)
+    fn waits_for(&self, queue: &Awaited) -> bool {
+        self.on.as_ref().is_some_and(|(on, _)| queue.is_at(on))
     }
 
     fn is_free(&self) -> bool {
         self.on.is_none()
     }
 
-    /// Sends a `BLMOVE` on `key`, unless one is outstanding.
-    fn ask(&mut self, key: &str) -> Result<(), Broken> {
+    /// Sends a blocking command for `queue`, unless one is outstanding.
+    fn ask(&mut self, queue: &Awaited) -> Result<(), Broken> {
         if self.is_free() {
-            let request = cmd("BLMOVE").arg(key).arg(key).arg("LEFT").arg("LEFT").arg(BLOCK_SECONDS).get_packed_command();
+            let (request, key) = match &queue.handovers {
+                Some(list) => (cmd("BLPOP").arg(list).arg(BLOCK_SECONDS).get_packed_command(), list),
+                None => {
+                    let key = &queue.ready;
+                    (cmd("BLMOVE").arg(key).arg(key).arg("LEFT").arg("LEFT").arg(BLOCK_SECONDS).get_packed_command(), key)
+                }
+            };
             self.socket.send(&request)?;
-            self.on = Some((key.to_owned(), Instant::now()));
+            self.on = Some((key.clone(), Instant::now()));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_of_another_worker_moves_the_next_one_by_whole_seconds_and_never_back() {
+        let clock = ServerClock::read(100, 250_000);
+        assert_eq!(clock.second, 101);
+        for (second, next) in [(99, 101), (100, 101), (101, 102), (103, 104)] {
+            let moved = clock.moved_to(second);
+            let later = Duration::from_secs(next - 101);
+            assert_eq!((moved.second, moved.next_second - clock.next_second), (next.cast_signed(), later));
+        }
     }
 }

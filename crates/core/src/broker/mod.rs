@@ -95,7 +95,8 @@ pub trait Broker: Send + Sync {
     /// Counts the jobs of a queue by state.
     fn size(&self, queue: &QueueName) -> Result<Sizes>;
 
-    /// Returns prefetched jobs to the broker, because the worker will not reserve for a while. Nothing to do where `reserve` prefetches nothing.
+    /// Returns prefetched jobs to the broker, because the worker will not reserve for a while, and lets others know. Nothing to do where
+    /// `reserve` prefetches nothing.
     fn release_prefetched(&self) {}
 
     /// What an operator should know and no call returned, in order. Each call removes what it returns; a worker logs it as warnings.

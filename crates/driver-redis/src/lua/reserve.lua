@@ -1,11 +1,13 @@
 -- Reserves jobs of one queue: due and expired ones are made ready first, then a batch moves from ready to reserved.
 --
--- KEYS   1 ready list, 2 delayed set, 3 reserved set
+-- KEYS   1 ready list, 2 delayed set, 3 reserved set; of a caller that waited for jobs also 4 the list of handovers, 5 the time of the
+--        last one, as in crates/driver-redis/src/handover.rs
 -- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever; 3 most jobs to take;
 --        4 when attempts rise: "reserve" (v3), or "return" (v1 and v2), where an expired reservation is raised on its way back;
---        5 the end of the list where the next job lies: "left", or "right" (plain tasks); 6 the key of the tries in a payload, in quotes
--- answer { the server's second, its microseconds, then for each job: body as it was ready, 0-based offset of its attempts
---          digits or -1, attempts in the member of the reserved set }
+--        5 the end of the list where the next job lies: "left", or "right" (plain tasks); 6 the key of the tries in a payload, in quotes;
+--        7 with KEYS 4 and 5, whether the caller is a "watcher" or on "standby"
+-- answer { the server's second, its microseconds, the name of a handover or "", then for each job: body as it was ready,
+--          0-based offset of its attempts digits or -1, attempts in the member of the reserved set }
 --
 -- A write that may be refused always comes before the removal it belongs to, so a refusal loses nothing.
 
@@ -23,9 +25,10 @@ local tries_key = ARGV[6]
 local push_head, push_tail = 'LPUSH', 'RPUSH'
 if from_right then push_head, push_tail = 'RPUSH', 'LPUSH' end
 
-local MIGRATE = 500       -- most jobs made ready per set and call
-local LOOK_FURTHER = 1000 -- most jobs looked at behind ones that had to be skipped,
-local PAGE = 64           -- and how many at a time
+local MIGRATE = 500              -- most jobs made ready per set and call,
+local MIGRATE_BYTES = 512 * 1024 -- and about so many bytes of them
+local LOOK_FURTHER = 1000        -- most jobs looked at behind ones that had to be skipped,
+local PAGE = 64                  -- and how many at a time
 
 -- A server at its memory limit refuses the first write of a script if it might need memory, and then no other. Taking a
 -- job moves bytes and adds none, so it begins with a write that is never refused for memory: workers can drain a full server.
@@ -140,16 +143,23 @@ local function says_one_try(body)
   end
 end
 
+-- Beside a long ready list as many as are taken from it: more would lie before the jobs that are pushed meanwhile. In steps that double,
+-- because nobody knows beforehand how long the bodies are, and the server does nothing else meanwhile.
 local function make_ready(set, raising)
-  local due = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, MIGRATE)
-  if #due > 0 then
-    for index = 1, raising and #due or 0 do
-      local _, _, raised = raise(due[index])
-      due[index] = raised
+  local moved, bytes, step, most = 0, 0, math.min(4, max), MIGRATE
+  while moved < most and bytes < MIGRATE_BYTES do
+    local due = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, math.min(step, most - moved))
+    if #due == 0 then return end
+    for index = 1, #due do
+      bytes = bytes + #due[index]
+      if raising then due[index] = select(3, raise(due[index])) end
     end
     begin_writing()
     call(push_tail, ready, unpack(due))
     call('ZREMRANGEBYRANK', set, 0, #due - 1)
+    if #due < step then return end
+    if moved == 0 and call('LLEN', ready) >= MIGRATE then most = math.min(max, MIGRATE) end
+    moved, step = moved + #due, step * 2
   end
 end
 
@@ -170,7 +180,7 @@ local function trim(count)
 end
 
 local to_member = raised_by_return and count or raise
-local answer = { tonumber(time[1]), tonumber(time[2]) }
+local answer = { tonumber(time[1]), tonumber(time[2]), '' }
 local lease_ends = string.format('%d', now + (retry_after or 0)) -- as text: the server writes a number slowly, for every job
 local taken, looked_at, skipped = 0, 0, {}
 
@@ -201,7 +211,8 @@ end
 -- Reserves all of `bodies` with three commands, or none: the usual case, in which none was tried before, none says one try, and none
 -- has the bytes of another one. Answers whether it did.
 local function take_all(bodies)
-  if raised_by_return or #bodies > 1000 then return false end -- unpack() has a limit
+  -- unpack() has a limit; and one job alone takes fewer commands below
+  if raised_by_return or #bodies > 1000 or #bodies == 1 then return false end
   local members, scored = {}, {}
   for index = 1, #bodies do
     local body = bodies[index]
@@ -220,7 +231,7 @@ local function take_all(bodies)
   end
   for index = 1, #bodies do
     local body = bodies[index]
-    answer[3 * index], answer[3 * index + 1], answer[3 * index + 2] = body, #body - 2, 1
+    answer[3 * index + 1], answer[3 * index + 2], answer[3 * index + 3] = body, #body - 2, 1
   end
   taken, looked_at = #bodies, #bodies
   return true
@@ -251,5 +262,40 @@ elseif taken > 0 then
   for index = #skipped, 1, -1 do
     call(push_head, ready, skipped[index])
   end
+end
+
+-- A handover is named by its time in microseconds. Where the server refuses a part of it (rights, a key of another type) there is none.
+local here = time[1] * 1000000 + time[2]
+local RECENT = 1000000   -- so old is a handover at most that tells a watcher of another one
+local WATCHED_FOR = 3000 -- milliseconds for which a look of a watcher shows that there is one
+
+-- The watcher leaves to run its jobs: one on standby takes over, and two while jobs are left.
+local function hand_over(list, last)
+  local name = string.format('%.0f', here)
+  local emptied, noted = redis.pcall('DEL', list), redis.pcall('ZADD', last, name, 'handover')
+  if type(emptied) ~= 'number' or type(noted) ~= 'number' then return '' end
+  if type(redis.pcall('PEXPIRE', last, WATCHED_FOR)) ~= 'number' then
+    call('DEL', last)
+    return ''
+  end
+  call('RPUSH', list, name)
+  if (taken < #head or #head == max) and call('LLEN', ready) > 0 then call('RPUSH', list, name) end
+  call('PEXPIRE', list, WATCHED_FOR)
+  return name
+end
+
+local function last_handover(last, oldest)
+  local at = redis.pcall('ZSCORE', last, 'handover')
+  at = type(at) == 'string' and tonumber(at)
+  return at and at > oldest and string.format('%.0f', at) or ''
+end
+
+if ARGV[7] == 'watcher' and taken > 0 then
+  answer[3] = hand_over(KEYS[4], KEYS[5])
+elseif ARGV[7] == 'watcher' then
+  redis.pcall('PEXPIRE', KEYS[5], WATCHED_FOR)
+  answer[3] = last_handover(KEYS[5], here - RECENT)
+elseif ARGV[7] == 'standby' then
+  answer[3] = last_handover(KEYS[5], 0)
 end
 return answer

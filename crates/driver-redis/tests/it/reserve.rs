@@ -152,6 +152,38 @@ fn one_call_makes_at_most_five_hundred_of_each_ready() {
 }
 
 #[test]
+fn beside_a_long_ready_list_as_many_due_jobs_are_made_ready_as_are_taken() {
+    let server = Server::start();
+    let broker = server.broker();
+    push(&broker, &names(0, 600));
+    due(&server, DELAYED, &names(1000, 1600).into_iter().map(|body| (body, NOW)).collect::<Vec<_>>());
+    for call in 1..=3 {
+        assert_eq!(bodies(&reserve(&broker, 32)), names(32 * (call - 1), 32 * call));
+        let sizes = broker.size(&q()).unwrap();
+        assert_eq!((sizes.ready, sizes.delayed), (600, 600 - 32 * call as u64));
+    }
+    assert_eq!(reserve(&broker, 10_000).len(), 600 + 500);
+}
+
+#[test]
+fn of_big_jobs_that_are_due_together_one_call_moves_a_few() {
+    let server = Server::start();
+    let broker = server.broker();
+    let big = |n: usize| body(&format!("{n}{}", "x".repeat(100_000)), 0);
+    due(&server, DELAYED, &(0..40).map(|n| (big(n), NOW)).collect::<Vec<_>>());
+    assert_eq!(reserve(&broker, 1).len(), 1);
+    let mut redis = server.inspect();
+    let left = redis.run::<usize>(&["ZCARD", DELAYED]);
+    assert!((25..40).contains(&left), "{left} are still delayed");
+    let mut taken = 1;
+    while taken < 40 {
+        let batch = reserve(&broker, 64).len();
+        assert!((1..=10).contains(&batch), "{batch} jobs of 100 KB in one batch");
+        taken += batch;
+    }
+}
+
+#[test]
 fn without_a_lease_reservations_stay_for_ever() {
     let server = Server::start();
     let settings = |now| Settings { now: Some(now), retry_after: None, ..Settings::default() };

@@ -159,6 +159,13 @@ impl Inspector {
         self.until_clients_are_blocked(1);
     }
 
+    /// How often the server carried out a command.
+    pub fn calls_of(&mut self, command: &str) -> u64 {
+        let stats: String = self.run(&["INFO", "commandstats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+    }
+
     /// Waits until so many clients do.
     pub fn until_clients_are_blocked(&mut self, count: usize) {
         let give_up = Instant::now() + Duration::from_secs(5);

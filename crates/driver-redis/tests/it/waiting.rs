@@ -1,5 +1,6 @@
 //! Waiting without taking, against a real server and its real clock.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,14 +11,11 @@ use ferry_driver_redis::{RedisBroker, Settings};
 
 use crate::support::{Inspector, READY, Server, body, q, queue, taken_soon_after_a_push};
 
+const HANDOVERS: &str = "{queues:q}:ferry:handover";
+const LAST_HANDOVER: &str = "{queues:q}:ferry:last-handover";
+
 fn live(server: &Server) -> RedisBroker {
     server.broker_with(Settings::default())
-}
-
-fn calls_of(redis: &mut Inspector, command: &str) -> u64 {
-    let stats: String = redis.run(&["INFO", "commandstats"]);
-    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
-    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
 }
 
 #[test]
@@ -49,9 +47,9 @@ fn an_idle_worker_asks_once_a_second_however_short_its_waits_are() {
             assert!(broker.reserve(&queues, 8, Duration::from_millis(50)).unwrap().is_empty());
         }
         // The first call, one behind each second, and one that the end of the time may cut.
-        let (asked, seconds) = (calls_of(&mut redis, "evalsha"), begun.elapsed().as_secs() + 2);
+        let (asked, seconds) = (redis.calls_of("evalsha"), begun.elapsed().as_secs() + 2);
         assert!(asked <= seconds * queues.len() as u64, "{asked} calls in {seconds} s with {queues:?}");
-        let (waits, blocks) = (calls_of(&mut redis, "blmove"), begun.elapsed().as_secs() / 3 + 1);
+        let (waits, blocks) = (redis.calls_of("blmove"), begun.elapsed().as_secs() / 3 + 1);
         assert!(waits <= blocks * queues.len() as u64, "{waits} waits with {queues:?}");
     }
 }
@@ -117,13 +115,13 @@ fn a_push_to_any_of_several_queues_wakes_a_waiting_reserve() {
         thread::scope(|scope| {
             let waiting = scope.spawn(|| until_some(|| broker.reserve(queues, 1, Duration::from_secs(1)).unwrap()));
             redis.until_clients_are_blocked(queues.len());
-            let asked = calls_of(&mut redis, "evalsha");
+            let asked = redis.calls_of("evalsha");
             redis.run::<i64>(&["RPUSH", READY, &body("a", 0)]);
             let jobs = waiting.join().unwrap();
             assert_eq!(jobs.len(), 1);
             broker.settle(&[Settle { claim: jobs[0].claim.clone(), settlement: Settlement::Delete }]).unwrap();
             // Behind a second it is asked too, so one more round may be among them.
-            assert!(calls_of(&mut redis, "evalsha") - asked <= 2 * queues.len() as u64);
+            assert!(redis.calls_of("evalsha") - asked <= 2 * queues.len() as u64);
         });
     }
 }
@@ -137,12 +135,12 @@ fn more_queues_than_are_watched_are_polled() {
     thread::scope(|scope| {
         let waiting = scope.spawn(|| until_some(|| broker.reserve(&five, 1, Duration::from_secs(1)).unwrap()));
         let give_up = Instant::now() + Duration::from_secs(5);
-        while calls_of(&mut redis, "evalsha") < 2 {
+        while redis.calls_of("evalsha") < 2 {
             assert!(Instant::now() < give_up);
         }
         redis.run::<i64>(&["RPUSH", READY, &body("a", 0)]);
         assert_eq!(waiting.join().unwrap().len(), 1);
-        assert_eq!(calls_of(&mut redis, "blmove"), 0);
+        assert_eq!(redis.calls_of("blmove"), 0);
     });
 }
 
@@ -164,6 +162,145 @@ fn of_a_crowd_that_one_push_wakes_one_takes_the_job_and_the_others_wait_on() {
         waiting.into_iter().map(|waiting| waiting.join().unwrap()).sum()
     });
     assert_eq!(taken, 1);
+}
+
+/// Workers that reserve and delete jobs until they are told to stop, each with a broker of its own.
+struct Crowd<'a> {
+    server: &'a Server,
+    stopping: AtomicBool,
+    taken: AtomicU64,
+}
+
+impl<'a> Crowd<'a> {
+    fn of(server: &'a Server) -> Self {
+        Self { server, stopping: AtomicBool::new(false), taken: AtomicU64::new(0) }
+    }
+
+    fn work(&self) {
+        let broker = live(self.server);
+        while !self.stopping.load(Ordering::SeqCst) {
+            for job in broker.reserve(&[q()], 8, Duration::from_millis(100)).unwrap() {
+                broker.settle(&[Settle { claim: job.claim, settlement: Settlement::Delete }]).unwrap();
+                self.taken.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        broker.release_prefetched();
+    }
+
+    /// Pushes a job and waits until it is deleted.
+    fn push(&self, redis: &mut Inspector) -> Duration {
+        let (before, begun) = (self.taken.load(Ordering::SeqCst), Instant::now());
+        redis.run::<i64>(&["RPUSH", READY, &body("a", 0)]);
+        while self.taken.load(Ordering::SeqCst) == before {
+            assert!(begun.elapsed() < Duration::from_secs(10), "nobody took the job");
+            thread::yield_now();
+        }
+        begun.elapsed()
+    }
+
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Stops a crowd also when an assertion fails.
+struct StopAtEnd<'a>(&'a Crowd<'a>);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+#[test]
+fn a_push_wakes_about_one_of_many_waiting_workers() {
+    let server = Server::start();
+    let (mut redis, crowd) = (server.inspect(), Crowd::of(&server));
+    thread::scope(|scope| {
+        let _stop = StopAtEnd(&crowd);
+        (0..16).for_each(|_| drop(scope.spawn(|| crowd.work())));
+        redis.until_clients_are_blocked(16);
+        // The first one wakes everybody.
+        crowd.push(&mut redis);
+        redis.until_clients_are_blocked(16);
+        let before = redis.calls_of("evalsha") + redis.calls_of("blmove") + redis.calls_of("blpop");
+        let begun = Instant::now();
+        for _ in 0..200 {
+            crowd.push(&mut redis);
+        }
+        let after = redis.calls_of("evalsha") + redis.calls_of("blmove") + redis.calls_of("blpop");
+        // Besides, everybody looks once a second at most, and is blocked for three at most.
+        let idle = 16 * 3 * (begun.elapsed().as_secs() + 1);
+        assert!(after - before <= 200 * 4 + idle, "{} commands for 200 jobs", after - before);
+    });
+    let give_up = Instant::now() + Duration::from_secs(10);
+    while !redis.run::<Vec<String>>(&["KEYS", "*"]).is_empty() {
+        assert!(Instant::now() < give_up, "a handover stays behind");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_job_that_another_program_takes_leaves_the_waiting_worker_awake() {
+    let server = Server::start();
+    let (mut redis, crowd) = (server.inspect(), Crowd::of(&server));
+    thread::scope(|scope| {
+        let _stop = StopAtEnd(&crowd);
+        scope.spawn(|| crowd.work());
+        redis.until_a_client_is_blocked();
+        crowd.push(&mut redis);
+        let quickest = (0..5).map(|_| {
+            redis.until_a_client_is_blocked();
+            // The server wakes the worker, which waited first, and then gives the job to the other.
+            let mut other = server.inspect();
+            let other = scope.spawn(move || other.run::<(String, String)>(&["BLPOP", READY, "5"]));
+            redis.until_clients_are_blocked(2);
+            redis.run::<i64>(&["RPUSH", READY, "x"]);
+            assert_eq!(other.join().unwrap().1, "x");
+            crowd.push(&mut redis)
+        });
+        let quickest = quickest.min().unwrap();
+        assert!(quickest < Duration::from_millis(100), "{quickest:?}");
+    });
+}
+
+#[test]
+fn a_worker_that_vanishes_while_the_others_rely_on_it_is_replaced() {
+    let server = Server::start();
+    let (mut redis, crowd) = (server.inspect(), Crowd::of(&server));
+    thread::scope(|scope| {
+        let _stop = StopAtEnd(&crowd);
+        (0..3).for_each(|_| drop(scope.spawn(|| crowd.work())));
+        redis.until_clients_are_blocked(3);
+        for _ in 0..20 {
+            crowd.push(&mut redis);
+        }
+        redis.until_clients_are_blocked(3);
+        // As if the one that waits for pushes had been killed with the handover it had.
+        redis.run::<i64>(&["EVAL", "return redis.call('DEL', unpack(KEYS))", "2", HANDOVERS, LAST_HANDOVER]);
+        redis.run::<i64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        crowd.push(&mut redis);
+        redis.until_clients_are_blocked(3);
+        let quickest = (0..5).map(|_| crowd.push(&mut redis)).min().unwrap();
+        assert!(quickest < Duration::from_millis(100), "{quickest:?}");
+    });
+}
+
+#[test]
+fn where_handovers_are_refused_everybody_waits_for_pushes() {
+    let server = Server::start();
+    let (mut redis, crowd) = (server.inspect(), Crowd::of(&server));
+    redis.run::<()>(&["SET", LAST_HANDOVER, "of another type"]);
+    thread::scope(|scope| {
+        let _stop = StopAtEnd(&crowd);
+        (0..2).for_each(|_| drop(scope.spawn(|| crowd.work())));
+        let quickest = (0..5).map(|_| {
+            redis.until_clients_are_blocked(2);
+            crowd.push(&mut redis)
+        });
+        let quickest = quickest.min().unwrap();
+        assert!(quickest < Duration::from_millis(100), "{quickest:?}");
+    });
 }
 
 #[test]
@@ -203,7 +340,7 @@ fn a_server_without_blmove_is_polled() {
     let before = Instant::now();
     assert!(broker.reserve(&[q()], 1, Duration::from_millis(200)).unwrap().is_empty());
     assert!(before.elapsed() >= Duration::from_millis(200));
-    assert!((3..=15).contains(&calls_of(&mut redis, "evalsha")), "{}", calls_of(&mut redis, "evalsha"));
+    assert!((3..=15).contains(&redis.calls_of("evalsha")), "{}", redis.calls_of("evalsha"));
     broker.push(&q(), NewJob::ready(&b"{\"attempts\":0}"[..])).unwrap();
     assert_eq!(broker.reserve(&[q()], 1, Duration::from_millis(200)).unwrap().len(), 1);
 }
