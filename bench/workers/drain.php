@@ -17,8 +17,12 @@ $side = match ($kind) {
 };
 if ($side === null) {
     configure_ferry();
-    \Ferry\Queue::size(QUEUE);
-    $work = fn () => (new \Ferry\Worker(['queue' => QUEUE, 'stop_when_empty' => true, 'log' => 'none']))->run();
+    $run = fn (string $queue) => (new \Ferry\Worker(['queue' => $queue, 'stop_when_empty' => true, 'log' => 'none']))->run();
+    // A worker reserves, settles and asks for orders on connections of their own, which it opens with its first job.
+    \Ferry\Queue::push(\BenchJob::class, DATA, QUEUE . getmypid());
+    $run(QUEUE . getmypid());
+    \BenchJob::$done = 0;
+    $work = fn () => $run(QUEUE);
 } else {
     $work = function () use ($side) {
         while ($side->work());

@@ -141,7 +141,8 @@ fn any_due<'a>(
 
 /// Reserves what is there now; another worker may have been quicker.
 ///
-/// Attempts are read before payloads: a queue of large jobs that are all retried one by one would otherwise be read whole each time.
+/// The payloads of jobs that were tried before are read behind their attempts: a queue of large jobs that are all retried one by one
+/// would otherwise be read whole each time.
 fn reserve_from(
     session: &mut impl Session,
     broker: &SqlBroker<impl Database>,
@@ -150,20 +151,20 @@ fn reserve_from(
     due: AnyDue,
 ) -> Result<Vec<Reservation>, SqlError> {
     let tables = &broker.tables;
-    let found = candidates(session, broker, queue, max, due)?;
-    let untried = batch::take(max, found.iter().map(|row| batch::stands_alone(count(row.tried), b"")));
-    let found = &found[..untried.min(found.len())];
-
-    let bodies = payloads(session, tables, found)?;
-    let alone = found.iter().zip(&bodies).map(|(row, body)| batch::stands_alone(count(row.tried), body));
-    let taken = batch::take(max, alone);
-    let ids: Vec<i64> = found[..taken].iter().map(|row| row.id).collect();
+    let mut found = candidates(session, broker, queue, max, due)?;
+    let alone = |row: &Candidate| batch::stands_alone(count(row.tried), row.body.as_deref().unwrap_or_default());
+    found.truncate(batch::take(max, found.iter().map(alone)));
+    read_bodies(session, tables, &mut found)?;
+    let ids: Vec<i64> = found.iter().map(|row| row.id).collect();
     for ids in padded(&ids) {
         session.execute(tables.mark_reserved(ids.len()), SqlValues::new().int(due.now).ints(&ids))?;
     }
-    note_at_limit(broker, found[..taken].iter().map(|row| (row, due.now)));
-    let reservation = |(row, body)| reservation(tables, queue, row, body, due.now);
-    Ok(found.iter().zip(bodies).take(taken).map(reservation).collect())
+    note_at_limit(broker, found.iter().map(|row| (row, due.now)));
+    let reservation = |mut row: Candidate| {
+        let body = row.body.take().unwrap_or_default();
+        reservation(tables, queue, &row, body, due.now)
+    };
+    Ok(found.into_iter().map(reservation).collect())
 }
 
 /// Remembers when rows were reserved whose attempts cannot rise any more.
@@ -191,6 +192,8 @@ struct Candidate {
     /// How often it was tried.
     tried: i64,
     id: i64,
+    /// The payload, once it was read.
+    body: Option<Vec<u8>>,
 }
 
 fn candidates(
@@ -206,7 +209,7 @@ fn candidates(
     for (any, sql, second) in [(due.ready, broker.tables.ready(), due.now), (due.expired, broker.tables.expired(), expired)] {
         if any {
             let rows = session.query(sql, SqlValues::new().text(queue.as_str()).int(second).int(limit))?;
-            found.extend(rows.iter().filter_map(candidate));
+            found.extend(rows.iter().filter_map(candidate_with_body));
         }
     }
     found.sort();
@@ -216,18 +219,27 @@ fn candidates(
 
 fn candidate(row: &impl Row) -> Option<Candidate> {
     // A reserved row that another program wrote may have no due second.
-    Some(Candidate { id: row.int(0)?, tried: row.int(1)?, available_at: row.int(2).unwrap_or_default() })
+    Some(Candidate { id: row.int(0)?, tried: row.int(1)?, available_at: row.int(2).unwrap_or_default(), body: None })
 }
 
-/// The payloads of `rows`, in their order.
-fn payloads(session: &mut impl Session, tables: &Tables, rows: &[Candidate]) -> Result<Vec<Vec<u8>>, SqlError> {
-    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+/// The payload stands behind it if it was never tried.
+fn candidate_with_body(row: &impl Row) -> Option<Candidate> {
+    let found = candidate(row)?;
+    Some(Candidate { body: (found.tried == 0).then(|| row.bytes(3)), ..found })
+}
+
+/// Reads the payloads that are still missing.
+fn read_bodies(session: &mut impl Session, tables: &Tables, rows: &mut [Candidate]) -> Result<(), SqlError> {
+    let ids: Vec<i64> = rows.iter().filter(|row| row.body.is_none()).map(|row| row.id).collect();
     let mut bodies = HashMap::with_capacity(ids.len());
     for ids in padded(&ids) {
         let rows = session.query(tables.payloads(ids.len()), SqlValues::new().ints(&ids))?;
         bodies.extend(rows.iter().filter_map(|row| Some((row.int(0)?, row.bytes(1)))));
     }
-    Ok(ids.iter().map(|id| bodies.remove(id).unwrap_or_default()).collect())
+    for row in rows.iter_mut().filter(|row| row.body.is_none()) {
+        row.body = bodies.remove(&row.id);
+    }
+    Ok(())
 }
 
 fn count(attempts: i64) -> u32 {

@@ -18,14 +18,9 @@ pub trait Session: Sized {
     /// Runs one statement that changes rows, and returns how many.
     fn execute(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<u64, SqlError>;
 
-    /// Whether [`Session::delete`] works here.
+    /// Whether a DELETE can answer with what it removed (`RETURNING`), and locks no other row meanwhile.
     fn answers_deletes(&self) -> bool {
         false
-    }
-
-    /// Runs one statement that removes rows and answers with them (`RETURNING`).
-    fn delete(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<Vec<Self::Row>, SqlError> {
-        self.query(sql, values)
     }
 
     /// Runs one statement that inserts rows, and returns the id of the last.

@@ -111,7 +111,7 @@ fn delete_at_once<D: Database>(
     let ids: Vec<i64> = held.iter().map(|row| row.id).collect();
     let mut removed = HashSet::with_capacity(ids.len());
     for ids in padded(&ids) {
-        let rows = session.delete(broker.tables.delete_reserved(ids.len()), SqlValues::new().int(attempts).ints(&ids))?;
+        let rows = session.query(broker.tables.delete_reserved(ids.len()), SqlValues::new().int(attempts).ints(&ids))?;
         removed.extend(rows.iter().filter_map(|row| row.int(0)));
     }
     Ok(items.iter().zip(&held).filter(|(_, row)| removed.remove(&row.id)).map(|((index, _), _)| *index).collect())

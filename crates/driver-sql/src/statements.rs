@@ -295,7 +295,8 @@ impl Tables {
         format!("SELECT ?1{}", (3..3 + queues).map(of_queue).collect::<String>())
     }
 
-    /// Id, tries so far and due second of the first rows that are ready. Parameters: queue, now, limit.
+    /// Id, tries so far, due second and, of jobs that were never tried, payload of the first rows that are ready. Parameters: queue, now,
+    /// limit.
     pub(crate) fn ready(&self) -> String {
         self.select_candidates(&self.is_ready(), &self.order_of_ready())
     }
@@ -357,7 +358,8 @@ impl Tables {
     fn select_candidates(&self, condition: &str, order: &str) -> String {
         let (jobs, tried, available_at) = (self.jobs(), self.tried(), self.columns().available_at);
         let lock = self.dialect.row_lock_skipping();
-        format!("SELECT id, {tried}, {available_at} FROM {jobs} WHERE {condition} ORDER BY {order} LIMIT ?3{lock}")
+        let payload = format!("CASE WHEN {tried} > 0 THEN NULL ELSE payload END");
+        format!("SELECT id, {tried}, {available_at}, {payload} FROM {jobs} WHERE {condition} ORDER BY {order} LIMIT ?3{lock}")
     }
 
     /// The order in which jobs are reserved: by due second; in one second, jobs that were tried before come behind fresh ones.

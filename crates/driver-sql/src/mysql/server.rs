@@ -74,11 +74,6 @@ impl Version {
         self.number >= if self.mariadb { (10, 6) } else { (8, 0) }
     }
 
-    /// Whether a DELETE can answer with what it removed. MySQL's cannot.
-    pub(super) fn knows_returning(self) -> bool {
-        self.mariadb
-    }
-
     /// The oldest that have utf8mb4 indexes of 255 characters and `ON DUPLICATE KEY` as it is used here.
     pub(super) fn is_too_old(self) -> bool {
         self.number < if self.mariadb { (10, 2) } else { (5, 7) }
@@ -103,7 +98,6 @@ mod tests {
         ] {
             let version = Version::read(text);
             assert_eq!((version.knows_skip_locked(), version.is_too_old()), (skip_locked, too_old), "{text}");
-            assert_eq!(version.knows_returning(), text.contains("MariaDB"), "{text}");
         }
     }
 }

@@ -33,7 +33,6 @@ pub struct MysqlSession {
     io_timeout: Duration,
     in_transaction: bool,
     skip_locked: bool,
-    answers_deletes: bool,
     /// The most bytes of one statement.
     max_packet: usize,
     /// Our end of the connection, where it can be told from others.
@@ -55,7 +54,6 @@ impl MysqlSession {
             io_timeout: server.config.io_timeout,
             in_transaction: false,
             skip_locked: server.skip_locked,
-            answers_deletes: false,
             max_packet: usize::MAX,
             socket: None,
         };
@@ -85,8 +83,6 @@ impl MysqlSession {
                 server.config.table
             )));
         }
-        // Where the tests have it act as an old MySQL, it does so in this too.
-        self.answers_deletes = self.skip_locked && version.knows_returning();
         self.skip_locked &= version.knows_skip_locked();
         self.max_packet = row.int(1).and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
         self.socket = match &server.config.address {
@@ -120,13 +116,6 @@ impl MysqlSession {
         }
         // Alone it is a transaction of its own.
         repeat_after_conflicts(self, |session| session.change_once(&sql, &values).map_err(uncertain_when_broken))
-    }
-
-    fn rows(&mut self, sql: &str, values: &SqlValues<'_>) -> Result<Vec<MysqlRow>, SqlError> {
-        let (sql, arguments) = self.prepare(sql, values)?;
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
-        let rows = Self::run(&self.runtime, self.io_timeout, query.fetch_all(&mut self.connection))?;
-        Ok(rows.into_iter().map(MysqlRow).collect())
     }
 
     fn change_once(&mut self, sql: &str, values: &SqlValues<'_>) -> Result<MySqlQueryResult, SqlError> {
@@ -227,17 +216,10 @@ impl Session for MysqlSession {
     type Row = MysqlRow;
 
     fn query(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<Vec<MysqlRow>, SqlError> {
-        self.rows(&sql.into(), &values)
-    }
-
-    fn answers_deletes(&self) -> bool {
-        self.answers_deletes
-    }
-
-    fn delete(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<Vec<MysqlRow>, SqlError> {
-        let sql = sql.into();
-        // Alone it is a transaction of its own.
-        repeat_after_conflicts(self, |session| session.rows(&sql, &values).map_err(uncertain_when_broken))
+        let (sql, arguments) = self.prepare(&sql.into(), &values)?;
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
+        let rows = Self::run(&self.runtime, self.io_timeout, query.fetch_all(&mut self.connection))?;
+        Ok(rows.into_iter().map(MysqlRow).collect())
     }
 
     fn execute(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<u64, SqlError> {
