@@ -126,14 +126,18 @@ final class ThinkOnServer
         return true;
     }
 
+    /** On MariaDB it ends in deadlocks with other workers too. Their jobs would run again after a minute; here they are deleted. */
     public function delete(string $id): void
     {
-        $this->pdo->beginTransaction();
-        $row = $this->run('SELECT * FROM think WHERE id = ? LIMIT 1 FOR UPDATE', [(int) $id])->fetch();
-        if ($row !== false) {
-            $this->run('DELETE FROM think WHERE id = ?', [(int) $id]);
-        }
-        $this->pdo->commit();
+        do {
+            try {
+                $this->remove($id);
+                return;
+            } catch (\PDOException $e) {
+                $this->pdo->inTransaction() && $this->pdo->rollBack();
+            }
+        } while ($e->getCode() === '40001');
+        throw $e;
     }
 
     public function count(): int
@@ -144,6 +148,16 @@ final class ThinkOnServer
     public function clear(): void
     {
         $this->pdo->exec('TRUNCATE think');
+    }
+
+    private function remove(string $id): void
+    {
+        $this->pdo->beginTransaction();
+        $row = $this->run('SELECT * FROM think WHERE id = ? LIMIT 1 FOR UPDATE', [(int) $id])->fetch();
+        if ($row !== false) {
+            $this->run('DELETE FROM think WHERE id = ?', [(int) $id]);
+        }
+        $this->pdo->commit();
     }
 
     private function take(): ?array
