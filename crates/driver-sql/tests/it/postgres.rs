@@ -392,7 +392,7 @@ fn a_reserve_that_takes_longer_than_its_answer_is_waited_for_reserves_nothing() 
     );
     let error = worker.reserve(&[queue("mail")], 1, Duration::ZERO).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
-    assert_eq!(database.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'WITH%' AND state = 'active'"), "0");
+    // Waits for a statement that goes on. Had it reserved the job, nobody could work it now.
     database.sql("DROP TRIGGER slow ON tp_jobs");
     assert_eq!(work_one(&worker, "mail"), "1");
 }
