@@ -41,6 +41,11 @@ pub trait Dialect: Sync {
         None
     }
 
+    /// Whether a DELETE can answer with what it removed (`RETURNING`), and locks no other row meanwhile.
+    fn answers_deletes(&self) -> bool {
+        false
+    }
+
     /// The rows with ids out of a list, as a condition of an UPDATE or a DELETE, and what stands in front of that statement.
     fn rows_by_id(&self, _table: &str, ids: &str) -> (String, String) {
         (String::new(), format!("id IN ({ids})"))

@@ -18,11 +18,6 @@ pub trait Session: Sized {
     /// Runs one statement that changes rows, and returns how many.
     fn execute(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<u64, SqlError>;
 
-    /// Whether a DELETE can answer with what it removed (`RETURNING`), and locks no other row meanwhile.
-    fn answers_deletes(&self) -> bool {
-        false
-    }
-
     /// Runs one statement that inserts rows, and returns the id of the last.
     fn insert(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<i64, SqlError>;
 

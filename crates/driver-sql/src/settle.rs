@@ -96,15 +96,16 @@ fn delete_at_once<D: Database>(
     broker: &SqlBroker<D>,
     items: &[Indexed<'_>],
 ) -> Result<HashSet<usize>, SqlError> {
+    if !broker.tables.dialect().answers_deletes() {
+        return Ok(HashSet::new());
+    }
     let deletion = |item: &Settle| match item.settlement {
         Settlement::Delete => ReservedRow::of(&item.claim.receipt),
         _ => None,
     };
     let held: Option<Vec<ReservedRow>> = items.iter().map(|(_, item)| deletion(item)).collect();
-    let Some((attempts, held)) = held.filter(|_| session.answers_deletes()).and_then(|held| Some((held.first()?.attempts, held)))
-    else {
-        return Ok(HashSet::new());
-    };
+    let held = held.unwrap_or_default();
+    let Some(attempts) = held.first().map(|row| row.attempts) else { return Ok(HashSet::new()) };
     if broker.tables.is_at_limit(attempts) || held.iter().any(|row| row.attempts != attempts) || held.len() > CHUNK {
         return Ok(HashSet::new());
     }

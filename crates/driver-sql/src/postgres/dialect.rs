@@ -37,6 +37,10 @@ impl Dialect for PostgresDialect {
         Some(format!("{column} ~ '\"maxTries\"[[:space:]\":]*1[[:space:]\"]*([,}}]|$)'"))
     }
 
+    fn answers_deletes(&self) -> bool {
+        true
+    }
+
     /// `ORDER BY` leaves the primary key, where nothing may be sorted; then the places leave no other index. While statistics say that
     /// the table is empty, a walk through all of `ferry_<table>_due`, whose last column is the id, is taken to be as good as a look.
     fn rows_by_id(&self, table: &str, ids: &str) -> (String, String) {

@@ -157,10 +157,6 @@ impl Session for PostgresSession {
         self.repeating(|session| session.changed(&sql, &values))
     }
 
-    fn answers_deletes(&self) -> bool {
-        true
-    }
-
     /// Announces the insert to the workers that wait for its queue, which is the first value.
     fn insert(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<i64, SqlError> {
         let (insert, values): (String, Vec<_>) = (sql.into(), values.into_iter().collect());
