@@ -82,10 +82,9 @@ fn what_an_idle_worker_itself_makes_due_is_reserved_at_once() {
 fn a_delayed_job_is_taken_just_after_its_second() {
     let server = Server::start();
     for queues in [vec![q()], vec![queue("other"), q()]] {
-        // The quickest of three: a busy machine may be late, a driver that sleeps past the second always is, by 100 ms where it
-        // waits for the server's own tick.
-        let late = (0..3).map(|_| lateness(&server, &queues)).min().unwrap();
-        assert!((0..50_000).contains(&late), "{late} us late with {queues:?}");
+        // The quickest of five: a busy machine may be late, a driver that sleeps past the second always is.
+        let late = (0..5).map(|_| lateness(&server, &queues)).min().unwrap();
+        assert!((0..20_000).contains(&late), "{late} us late with {queues:?}");
     }
 }
 
