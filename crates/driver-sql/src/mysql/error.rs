@@ -10,7 +10,7 @@ use crate::error::{SqlError, is_of_tls};
 pub(super) fn explain(error: SqlError, server: &MysqlServer) -> Error {
     let place = format!("database `{}` on {}", server.config.database, server.config.address);
     match error {
-        SqlError::Database(error) => of_server(error, server, &place),
+        SqlError::Database(error) => of_server(error, &place),
         SqlError::Uncertain(error) => {
             Error::new(ErrorKind::Uncertain, format!("{place}: the connection broke before the answer came"))
                 .with_source(error.to_string())
@@ -44,13 +44,9 @@ pub(super) fn explain(error: SqlError, server: &MysqlServer) -> Error {
     }
 }
 
-fn of_server(error: sqlx::Error, server: &MysqlServer, place: &str) -> Error {
+fn of_server(error: sqlx::Error, place: &str) -> Error {
     let Some(number) = number(&error) else {
         let (what, advice) = match &error {
-            // Without TLS there is no other setting that the library could refuse.
-            sqlx::Error::Configuration(_) if server.config.tls.is_none() => {
-                ("wants the password encrypted", "set `tls`: for caching_sha2_password, passwords are sent over TLS only")
-            }
             sqlx::Error::Configuration(_) => ("cannot be reached", "check the files that `tls` names"),
             _ if is_of_tls(&error) => ("cannot be reached", "check `tls` and the server's certificate"),
             _ => ("cannot be reached", "check host, port and whether the server runs"),

@@ -66,4 +66,6 @@ impl Database for MysqlServer {
 }
 
 #[cfg(test)]
+mod login_tests;
+#[cfg(test)]
 mod tests;

@@ -1,7 +1,5 @@
 //! On a MariaDB server: plans, what a column cannot count, what the server does to its connections.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use ferry_core::broker::{Broker, ExtendResult, Settle, SettleResult, Settlement};
@@ -214,53 +212,4 @@ fn push_until_refused(broker: &MysqlBroker, payload: &[u8]) -> (u32, ferry_core:
         }
     }
     panic!("it took a hundred");
-}
-
-/// The greeting of a MySQL 8 whose users log in by caching_sha2_password.
-const GREETING: &[u8] =
-    b"\n8.0.36\0\x01\0\0\0abcdefgh\0\xff\xf7\x21\x02\0\xff\xc7\x15\0\0\0\0\0\0\0\0\0\0abcdefghijkl\0caching_sha2_password\0";
-
-/// A server that says these things in turn, after the greeting each in answer to a packet.
-fn scripted(answers: &'static [&'static [&'static [u8]]]) -> SqlServerConfig {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let say = |stream: &mut TcpStream, number: u8, packet: &[u8]| {
-        let length = u8::try_from(packet.len()).unwrap();
-        stream.write_all(&[&[length, 0, 0, number], packet].concat()).unwrap();
-    };
-    std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        say(&mut stream, 0, GREETING);
-        for answer in answers {
-            let mut head = [0; 4];
-            stream.read_exact(&mut head).unwrap();
-            stream.read_exact(&mut vec![0; usize::from(head[0])]).unwrap();
-            (head[3] + 1..).zip(*answer).for_each(|(number, packet)| say(&mut stream, number, packet));
-        }
-    });
-    SqlServerConfig {
-        address: Address::Tcp { host: "127.0.0.1".into(), port },
-        tls: None,
-        username: Some("ferry".into()),
-        password: Some(Secret::new("secret")),
-        database: "shop".into(),
-        table: "jobs".into(),
-        failed_table: "failed_jobs".into(),
-        connect_timeout: Duration::from_secs(20),
-        io_timeout: Duration::from_secs(20),
-        poll_interval: Duration::from_millis(250),
-    }
-}
-
-#[test]
-fn caching_sha2_logs_in_from_the_servers_cache_and_asks_for_tls_otherwise() {
-    const OK: &[u8] = b"\0\0\0\x02\0\0\0";
-    const NO_DATABASE: &[u8] = b"\xff\x19\x04#42000Unknown database";
-    const CACHED: &[&[&[u8]]] = &[&[b"\x01\x03", OK], &[NO_DATABASE]];
-    const NOT_CACHED: &[&[&[u8]]] = &[&[b"\x01\x04"], &[b"\x01a public key"]];
-    for (answers, says) in [(CACHED, "does not exist"), (NOT_CACHED, "wants the password encrypted")] {
-        let error = at(&scripted(answers), None).push(&queue(), NewJob::ready(&b"1"[..])).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
-        assert!(error.to_string().contains(says), "{error}");
-    }
 }
