@@ -34,12 +34,12 @@ if (!function_exists(__NAMESPACE__ . '\push_with')) {
      * @param mixed $data as for {@see Queue::push()}
      * @param int|float|string|\DateTimeInterface|\DateInterval|null $delay as for {@see Queue::later()}; null is ready at once
      * @param Connection|null $connection the default one without
-     * @return int the row number, as {@see Queue::push()} returns it without `track`
+     * @return string|int as {@see Queue::push()}: the row number, or with `track` the id. Its status begins when a worker starts the job
      * @throws \PDOException your database refused, whatever the error mode of your PDO is
      * @throws ConfigException the connection keeps no rows, or as for {@see Queue::push()}
      * @throws BrokerException or a subclass: the table could not be looked at
      */
-    function push_with(\PDO $pdo, string|object $job, mixed $data = '', ?string $queue = null, mixed $delay = null, ?Connection $connection = null): int
+    function push_with(\PDO $pdo, string|object $job, mixed $data = '', ?string $queue = null, mixed $delay = null, ?Connection $connection = null): string|int
     {
         ['table' => $table, 'values' => $values] = ($connection ?? Queue::connection())->row($job, $data, $queue, $delay);
         $driver = $pdo->getAttribute(\PDO::ATTR_DRIVER_NAME);
@@ -57,12 +57,13 @@ if (!function_exists(__NAMESPACE__ . '\push_with')) {
         try {
             $insert = $pdo->prepare($sql);
             $insert->execute(array_values($values));
-            if (!$is_postgres) {
-                return (int) $pdo->lastInsertId();
+            $row = (int) ($is_postgres ? $insert->fetchColumn() : $pdo->lastInsertId());
+            if ($is_postgres) {
+                // Names of PostgreSQL end after 63 bytes.
+                $pdo->prepare('SELECT pg_notify(?, ?)')->execute([substr("ferry_$table", 0, 63), $values['queue']]);
             }
-            // Names of PostgreSQL end after 63 bytes.
-            $pdo->prepare('SELECT pg_notify(?, ?)')->execute([substr("ferry_$table", 0, 63), $values['queue']]);
-            return (int) $insert->fetchColumn();
+            // Only a tracked job has an id in its payload here.
+            return json_decode($values['payload'], true)['id'] ?? $row;
         } finally {
             $pdo->setAttribute(\PDO::ATTR_ERRMODE, $mode);
         }

@@ -246,11 +246,13 @@ impl Connection {
         Ok(self.admin()?.schema())
     }
 
-    /// The row of a job for a transaction of the caller's own. Stores nothing.
+    /// The row of a job for a transaction of the caller's own. Stores nothing, nor a status: the worker's first update makes that, so
+    /// with `track` the payload has an id, as that of a push.
     pub fn row(&self, queue: &QueueName, spec: &JobSpec<'_>, due: Due) -> Result<JobRow> {
         self.in_place("row of", queue, || {
             check_due(due, &SystemClock)?;
-            let job = NewJob::due(self.build(spec)?.payload, due);
+            let payload = if self.config.track { self.build_tracked(spec)?.0 } else { self.build(spec)?.payload };
+            let job = NewJob::due(payload, due);
             let row = if let Some(admin) = self.broker.admin() { admin.row(queue, &job)? } else { None };
             row.ok_or_else(|| {
                 let context = format!("the {} driver keeps no rows", self.config.driver.name());

@@ -5,8 +5,10 @@ use ferry_core::dialect::Family;
 /// An error of a database or of the tables in it.
 #[derive(Debug)]
 pub enum SqlError {
-    /// The database or the library refused.
+    /// The server or the library refused.
     Database(sqlx::Error),
+    /// SQLite refused.
+    Sqlite(rusqlite::Error),
     /// The runtime of the connection could not be made.
     Runtime(std::io::Error),
     /// The file was replaced after it was opened.
@@ -78,6 +80,12 @@ impl SqlError {
 impl From<sqlx::Error> for SqlError {
     fn from(error: sqlx::Error) -> Self {
         SqlError::Database(error)
+    }
+}
+
+impl From<rusqlite::Error> for SqlError {
+    fn from(error: rusqlite::Error) -> Self {
+        SqlError::Sqlite(error)
     }
 }
 

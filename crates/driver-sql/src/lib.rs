@@ -7,7 +7,7 @@
 //!
 //! # One SQLite in the process
 //!
-//! The driver links the system's libsqlite3 (`sqlx` with `sqlite-unbundled`), because that is the copy PHP's own PDO uses. POSIX
+//! The driver links the system's libsqlite3 (`rusqlite` without `bundled`), because that is the copy PHP's own PDO uses. POSIX
 //! locks belong to the process, not to the file handle: with two copies of the library on one file, closing a handle of one
 //! silently drops the locks of the other, and the file is corrupted (sqlite.org, How To Corrupt, 2.2.1). With one copy, PHP code
 //! may use PDO on the very same file in the same process. For the same reason nothing here ever opens an existing

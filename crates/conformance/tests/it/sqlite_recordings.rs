@@ -10,14 +10,12 @@ use ferry_core::dialect::{Counting, Family};
 use ferry_core::{Broker, QueueName};
 use ferry_driver_sql::{Settings, SqliteBroker};
 use ferry_testkit::TempDir;
+use rusqlite::{Connection, Row, params_from_iter};
 use serde_json::{Map, Value, json};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{ConnectOptions, Row};
 
 /// A file with the tables of a family.
 pub struct SqliteStage {
     folder: TempDir,
-    runtime: tokio::runtime::Runtime,
     family: Family,
     /// The prefix of the recorded tables.
     prefix: &'static str,
@@ -29,20 +27,19 @@ impl SqliteStage {
     /// A table with the columns of the recording, which our driver creates.
     pub fn of(family: Family, prefix: &'static str) -> Self {
         let names: Vec<&str> = family.job_columns()[0].names().collect();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without sockets");
-        Self { folder: TempDir::new(), runtime, family, prefix, columns: names.into_iter().map(|name| (name, name)).collect() }
+        Self { folder: TempDir::new(), family, prefix, columns: names.into_iter().map(|name| (name, name)).collect() }
     }
 
     /// A table as v3.0.0 to v3.0.2 had it, which plays what was recorded with the names of v3.0.3.
     pub fn before_v3_0_3(prefix: &'static str) -> Self {
         let columns = Family::Think3.job_columns()[0].names().zip(["reserved_at", "available_at", "created_at"]).collect();
         let stage = Self { columns, ..Self::of(Family::Think3Legacy, prefix) };
-        stage.with_connection(async |connection| {
+        stage.with_connection(|connection| {
             let create = format!(
                 "CREATE TABLE {prefix}jobs (id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT, payload TEXT, attempts INTEGER, \
                  reserved_at INTEGER, available_at INTEGER, created_at INTEGER)"
             );
-            sqlx::query(sqlx::AssertSqlSafe(create)).execute(connection).await
+            connection.execute(&create, [])
         });
         stage
     }
@@ -67,16 +64,10 @@ impl SqliteStage {
     }
 
     /// Runs statements behind the driver's back, over a connection of their own.
-    fn with_connection<T>(&self, work: impl AsyncFnOnce(&mut sqlx::SqliteConnection) -> sqlx::Result<T>) -> T {
-        let options = SqliteConnectOptions::new()
-            .filename(self.folder.path().join("queue.db"))
-            .create_if_missing(true)
-            .busy_timeout(Duration::from_secs(10));
-        let done = self.runtime.block_on(async {
-            let mut connection = options.connect().await?;
-            work(&mut connection).await
-        });
-        done.expect("our own statements run")
+    fn with_connection<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> T {
+        let connection = Connection::open(self.folder.path().join("queue.db")).expect("the folder is ours");
+        connection.busy_timeout(Duration::from_secs(10)).expect("a connection that waits");
+        work(&connection).expect("our own statements run")
     }
 
     /// All columns, ours, in order.
@@ -94,15 +85,15 @@ impl SqliteStage {
         format!("INSERT INTO {} ({}) VALUES ({})", self.jobs(), names.join(", "), vec!["?"; names.len()].join(", "))
     }
 
-    fn row_as_recorded(&self, row: &SqliteRow) -> Value {
+    fn row_as_recorded(&self, row: &Row<'_>) -> rusqlite::Result<Value> {
         // As text, whatever the column: a payload that was stored as anything else would show.
-        assert_eq!(row.get::<&str, _>("kind"), "text", "PHP reads payloads as strings");
+        assert_eq!(row.get::<_, String>("kind")?, "text", "PHP reads payloads as strings");
         let value = |name: &str| match name {
-            "queue" | "payload" => json!(row.get::<&str, _>(name)),
-            _ => json!(row.get::<Option<i64>, _>(name)),
+            "queue" | "payload" => row.get::<_, String>(name).map(|text| json!(text)),
+            _ => row.get::<_, Option<i64>>(name).map(|number| json!(number)),
         };
-        let fields = self.names().into_iter().map(|name| (self.recorded_name(name).to_owned(), value(name)));
-        Value::Object(fields.collect::<Map<_, _>>())
+        let field = |name| Ok((self.recorded_name(name).to_owned(), value(name)?));
+        Ok(Value::Object(self.names().into_iter().map(field).collect::<rusqlite::Result<_>>()?))
     }
 
     /// The row of a case as it lay ready, so that reserving it leaves the state of the case.
@@ -117,37 +108,36 @@ impl SqliteStage {
     }
 }
 
+fn sql_value(value: &Value) -> rusqlite::types::Value {
+    match (value.as_str(), value.as_i64()) {
+        (Some(text), _) => text.to_owned().into(),
+        (None, number) => number.into(),
+    }
+}
+
 impl Stage for SqliteStage {
     fn load(&self, state: &Value) {
         let failed = &state[self.failed()];
         assert!(failed.is_null() || *failed == json!([]), "no recorded case begins with failed jobs");
-        self.with_connection(async |connection| {
+        self.with_connection(|connection| {
             for table in [self.jobs(), self.failed(), "sqlite_sequence".to_owned()] {
-                sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM {table}"))).execute(&mut *connection).await?;
+                connection.execute(&format!("DELETE FROM {table}"), [])?;
             }
             for row in state[self.jobs()].as_array().into_iter().flatten() {
-                let mut insert = sqlx::query(sqlx::AssertSqlSafe(self.insert()));
-                for name in self.names() {
-                    let value = &row[self.recorded_name(name)];
-                    insert = match value.as_str() {
-                        Some(text) => insert.bind(text),
-                        None => insert.bind(value.as_i64()),
-                    };
-                }
-                insert.execute(&mut *connection).await?;
+                let values = self.names().into_iter().map(|name| sql_value(&row[self.recorded_name(name)]));
+                connection.execute(&self.insert(), params_from_iter(values))?;
             }
             Ok(())
         });
     }
 
     fn state(&self) -> Value {
-        self.with_connection(async |connection| {
-            let select = format!("SELECT *, typeof(payload) AS kind FROM {} ORDER BY id", self.jobs());
-            let jobs = sqlx::query(sqlx::AssertSqlSafe(select)).fetch_all(&mut *connection).await?;
-            let select = format!("SELECT id FROM {}", self.failed());
-            let failed = sqlx::query(sqlx::AssertSqlSafe(select)).fetch_all(&mut *connection).await?;
-            let failed: Vec<i64> = failed.iter().map(|row| row.get("id")).collect();
-            let jobs: Vec<Value> = jobs.iter().map(|row| self.row_as_recorded(row)).collect();
+        self.with_connection(|connection| {
+            let mut select =
+                connection.prepare(&format!("SELECT *, typeof(payload) AS kind FROM {} ORDER BY id", self.jobs()))?;
+            let jobs: Vec<Value> = select.query_map([], |row| self.row_as_recorded(row))?.collect::<rusqlite::Result<_>>()?;
+            let mut select = connection.prepare(&format!("SELECT id FROM {}", self.failed()))?;
+            let failed: Vec<i64> = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
             let mut state = Map::from_iter([(self.jobs(), json!(jobs))]);
             // v1 and v2 have no failed jobs, so their recordings have no such table.
             if !failed.is_empty() || self.family != Family::Think1 {

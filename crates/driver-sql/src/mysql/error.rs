@@ -16,6 +16,7 @@ pub(super) fn explain(error: SqlError, server: &MysqlServer) -> Error {
                 .with_source(error.to_string())
         }
         SqlError::Runtime(error) => Error::new(ErrorKind::Connection, format!("connect to {place}")).with_source(error),
+        SqlError::Sqlite(error) => Error::new(ErrorKind::Refused, place).with_source(error.to_string()),
         SqlError::Replaced => Error::new(ErrorKind::Connection, format!("{place} was replaced")),
         SqlError::Unsuitable(why) => Error::new(ErrorKind::Config, format!("{place} cannot be used: {why}")),
         SqlError::TooLarge { bytes, limit, holder } => {

@@ -17,6 +17,7 @@ pub(super) fn explain(error: SqlError, server: &PostgresServer) -> Error {
                 .with_source(text_of(&error, server))
         }
         SqlError::Runtime(error) => Error::new(ErrorKind::Connection, format!("connect to {place}")).with_source(error),
+        SqlError::Sqlite(error) => Error::new(ErrorKind::Refused, place).with_source(error.to_string()),
         SqlError::Replaced => Error::new(ErrorKind::Refused, format!("{place} was replaced")),
         SqlError::Unsuitable(why) => Error::new(ErrorKind::Config, format!("{place} cannot be used: {why}")),
         SqlError::TooLarge { bytes, limit, holder } => {

@@ -11,7 +11,10 @@ use crate::error::SqlError;
 pub(super) fn explain(error: SqlError, location: &DatabaseFile) -> Error {
     let file = format!("SQLite file {}", location.path.display());
     match error {
-        SqlError::Database(error) | SqlError::Uncertain(error) => of_database(error, location, &file),
+        SqlError::Sqlite(error) => of_sqlite(&error, location, &file),
+        SqlError::Database(error) | SqlError::Uncertain(error) => {
+            Error::new(ErrorKind::Uncertain, file).with_source(error.to_string())
+        }
         SqlError::Runtime(error) => Error::new(ErrorKind::Connection, format!("open {file}")).with_source(error),
         SqlError::Replaced => Error::new(ErrorKind::Refused, format!("{file} was deleted or replaced while it was in use"))
             .with_advice(
@@ -43,31 +46,24 @@ pub(super) fn explain(error: SqlError, location: &DatabaseFile) -> Error {
     }
 }
 
-fn of_database(error: sqlx::Error, location: &DatabaseFile, file: &str) -> Error {
-    let Some(code) = result_code(&error) else { return without_code(error, file) };
-    let text = error.as_database_error().map_or_else(|| error.to_string(), ToString::to_string);
+fn of_sqlite(error: &rusqlite::Error, location: &DatabaseFile, file: &str) -> Error {
+    let Some(code) = result_code(error) else {
+        // The path cannot be handed over.
+        return Error::new(ErrorKind::Connection, format!("{file} cannot be opened")).with_source(error.to_string());
+    };
     let meaning = meaning(code, location);
-    let error = Error::new(meaning.kind, format!("{file} {}", meaning.what)).with_source(text);
+    let error = Error::new(meaning.kind, format!("{file} {}", meaning.what)).with_source(error.to_string());
     if meaning.advice.is_empty() { error } else { error.with_advice(meaning.advice) }
-}
-
-/// Errors of sqlx itself: its thread is gone, or the path cannot be handed over.
-fn without_code(error: sqlx::Error, file: &str) -> Error {
-    match error {
-        sqlx::Error::WorkerCrashed => Error::new(ErrorKind::Uncertain, format!("{file}: the connection's thread ended")),
-        other => Error::new(ErrorKind::Connection, format!("{file} cannot be opened")).with_source(other.to_string()),
-    }
 }
 
 /// Whether another connection holds a lock.
 pub(super) fn is_busy(error: &SqlError) -> bool {
-    matches!(error, SqlError::Database(error) if result_code(error) == Some(5))
+    matches!(error, SqlError::Sqlite(error) if result_code(error) == Some(5))
 }
 
 /// SQLite's primary result code (sqlite.org/rescode.html).
-fn result_code(error: &sqlx::Error) -> Option<i32> {
-    let code = error.as_database_error()?.code()?.parse::<i32>().ok()?;
-    Some(code & 0xff)
+fn result_code(error: &rusqlite::Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code & 0xff)
 }
 
 struct Meaning {

@@ -6,6 +6,7 @@ mod error;
 mod facts;
 mod file;
 mod poll_interval;
+mod row;
 mod session;
 
 use ferry_core::Error;
