@@ -289,7 +289,8 @@ impl Connection {
 }
 
 fn text_of(id: &[u8; id::LENGTH]) -> String {
-    String::from_utf8_lossy(id).into_owned()
+    // Letters, each a byte.
+    id.iter().copied().map(char::from).collect()
 }
 
 impl fmt::Debug for Connection {

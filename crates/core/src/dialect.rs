@@ -122,14 +122,22 @@ impl Family {
 
     /// The keys of a queue. The braces of v3.0.5 are literal: they make one hash slot of them on a cluster.
     pub fn redis_keys(self, queue: &QueueName) -> RedisKeys {
-        // Joined, not formatted: every push comes by here.
         let ready = match self {
             Family::RedisTask => return redis_task::keys(queue),
-            Family::Think3 => ["{queues:", queue.as_str(), "}"].concat(),
-            Family::Think3Legacy | Family::Think1 => ["queues:", queue.as_str()].concat(),
+            Family::Think3 | Family::Think3Legacy | Family::Think1 => self.redis_ready_key(queue),
         };
         let beside = |suffix| [ready.as_str(), suffix].concat();
         RedisKeys { delayed: beside(":delayed"), reserved: beside(":reserved"), failed: beside(":ferry:failed"), ready }
+    }
+
+    /// The key of the ready list alone, which is all that a push needs.
+    pub fn redis_ready_key(self, queue: &QueueName) -> String {
+        // Joined, not formatted: every push comes by here.
+        match self {
+            Family::RedisTask => redis_task::keys(queue).ready,
+            Family::Think3 => ["{queues:", queue.as_str(), "}"].concat(),
+            Family::Think3Legacy | Family::Think1 => ["queues:", queue.as_str()].concat(),
+        }
     }
 
     /// The columns its tables may have; a table that is missing is created with the first.

@@ -55,7 +55,7 @@ use ferry_core::{Error, ErrorKind, IdempotencyStore, QueueName, Result, StatusSt
 use crate::clock_skew::ClockSkew;
 use crate::family_check::FamilyCheck;
 use crate::link::RedisLink;
-use crate::reserve::{JobSize, ProbeRest};
+use crate::reserve::{JobSize, ProbeRest, ReadySeconds};
 use crate::silence::Silence;
 use crate::wait::WaitLinks;
 use crate::wait_limits::WaitLimits;
@@ -109,6 +109,7 @@ pub struct RedisBroker {
     status: RedisLink,
     wait_limits: WaitLimits,
     probe_rest: ProbeRest,
+    ready_seconds: ReadySeconds,
     job_size: JobSize,
 }
 
@@ -130,6 +131,7 @@ impl RedisBroker {
             status: link(),
             wait_limits,
             probe_rest: ProbeRest::default(),
+            ready_seconds: ReadySeconds::default(),
             job_size: JobSize::default(),
             config,
         }

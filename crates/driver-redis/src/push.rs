@@ -122,15 +122,23 @@ pub fn push_with_status(
 
 /// Stores jobs that are all ready or all delayed.
 fn push_run(broker: &RedisBroker, queue: &QueueName, run: &[NewJob<'_>], doubt: &str) -> Result<()> {
+    if are_ready(run) {
+        let bytes = pack_ready(broker, &broker.settings.family.redis_ready_key(queue), run);
+        return broker.push.query(&RedisRequest { bytes: &bytes, replies: 1, effect: Effect::Once, doubt }).map(drop);
+    }
     let keys = broker.keys(queue);
-    let stored = match push_operation(broker, &keys, run) {
-        Operation::Packed { commands, replies } => {
-            broker.push.query(&RedisRequest { bytes: &commands, replies, effect: Effect::Once, doubt }).map(drop)
-        }
-        operation => script::run_operations(&broker.push, &[operation], Effect::Once, doubt).map(drop),
-    };
+    let stored = script::run_operations(&broker.push, &[push_operation(broker, &keys, run)], Effect::Once, doubt).map(drop);
     note_delayed(broker, run);
     stored
+}
+
+/// The command that stores ready jobs: the hot path, packed here, because redis-rs's `Cmd` would copy every payload once more.
+fn pack_ready(broker: &RedisBroker, ready: &str, run: &[NewJob<'_>]) -> Vec<u8> {
+    let command: &[u8] = match broker.settings.family.next_job() {
+        ListEnd::Left => b"RPUSH",
+        ListEnd::Right => b"LPUSH",
+    };
+    pack_push(command, ready.as_bytes(), run.iter().map(|job| &*job.payload))
 }
 
 fn are_ready(run: &[NewJob<'_>]) -> bool {
@@ -146,13 +154,7 @@ fn note_delayed(broker: &RedisBroker, run: &[NewJob<'_>]) {
 
 fn push_operation<'a>(broker: &RedisBroker, keys: &'a RedisKeys, run: &'a [NewJob<'_>]) -> Operation<'a> {
     if are_ready(run) {
-        // The hot path: packed here, because redis-rs's `Cmd` would copy every payload once more.
-        let command: &[u8] = match broker.settings.family.next_job() {
-            ListEnd::Left => b"RPUSH",
-            ListEnd::Right => b"LPUSH",
-        };
-        let commands = pack_push(command, keys.ready.as_bytes(), run.iter().map(|job| &*job.payload));
-        return Operation::Packed { commands, replies: 1 };
+        return Operation::Packed { commands: pack_ready(broker, &keys.ready, run), replies: 1 };
     }
     let mut args = vec![broker.now_argument()];
     for job in run {

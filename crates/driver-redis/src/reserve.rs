@@ -1,6 +1,7 @@
 //! `Broker::reserve`: one script call a queue, and waiting in between without reserving.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,13 +13,13 @@ use ferry_core::{QueueName, Result, batch};
 use ferry_support::sync;
 use redis::{Cmd, Value, cmd};
 
-use crate::RedisBroker;
 use crate::handover::{HandoverKeys, WaitRole};
 use crate::link::Effect;
 use crate::receipt::receipt;
 use crate::reply::integer;
 use crate::script::{self, Call};
 use crate::wait::{EmptyLook, LookResult, ReserveStart, ServerClock, Waiter};
+use crate::{RedisBroker, number_or_empty};
 
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// So many queues behind the first are tried one by one.
@@ -70,6 +71,40 @@ impl JobSize {
     }
 }
 
+/// Of so many queues it is known when their due jobs were made ready.
+const KNOWN_QUEUES: usize = 64;
+
+/// Of which queues all jobs are ready that were due in which second of the server: a script need not look for any in the same second.
+///
+/// Only a job that another process stores with a delay of 0, or releases so, waits for the next second.
+#[derive(Default)]
+pub struct ReadySeconds(Mutex<HashMap<QueueName, ReadySecond>>);
+
+struct ReadySecond {
+    second: i64,
+    /// [`crate::wait::WaitLinks::changes`] before the call that found out.
+    changes: u64,
+}
+
+impl ReadySeconds {
+    fn of(&self, queue: &QueueName, changes: u64) -> Option<i64> {
+        sync::lock(&self.0).get(queue).filter(|known| known.changes == changes).map(|known| known.second)
+    }
+
+    fn note(&self, queue: &QueueName, second: i64, changes: u64) {
+        let mut known = sync::lock(&self.0);
+        match known.get_mut(queue) {
+            Some(known) => *known = ReadySecond { second, changes },
+            None => {
+                if known.len() >= KNOWN_QUEUES {
+                    known.clear();
+                }
+                known.insert(queue.clone(), ReadySecond { second, changes });
+            }
+        }
+    }
+}
+
 /// What one script call answered.
 struct Reserved {
     jobs: Vec<Reservation>,
@@ -78,6 +113,8 @@ struct Reserved {
     clock: ServerClock,
     /// The handover that the script named.
     handover: Vec<u8>,
+    /// All that is due in this second is ready.
+    all_due_ready: bool,
     /// There were fewer than asked for.
     is_short: bool,
 }
@@ -237,7 +274,9 @@ fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize, role: Optio
     let max = Cow::Owned(most.to_string().into_bytes());
     let tries_key = format!("\"{}\"", broker.settings.family.tries_key()).into_bytes();
     let (end, tries_key) = (broker.next_job_argument(), Cow::Owned(tries_key));
-    let args = vec![broker.now_argument(), broker.retry_after_argument(), max, Cow::Borrowed(rise), end, tries_key];
+    let changes = broker.wait.changes();
+    let ready_second = number_or_empty(broker.ready_seconds.of(queue, changes));
+    let args = vec![broker.now_argument(), broker.retry_after_argument(), max, Cow::Borrowed(rise), end, tries_key, ready_second];
     let mut call = Call { script: &script::RESERVE, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args };
     let handover = HandoverKeys::of(&keys.ready);
     if let Some(role) = role {
@@ -249,6 +288,10 @@ fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize, role: Optio
     let trip = begun.elapsed();
     let reserved = values.pop().and_then(|answer| read_answer(broker, queue, answer, trip));
     let reserved = reserved.ok_or_else(|| broker.unexpected_answer())?;
+    // A fixed time does not say when it ends.
+    if reserved.all_due_ready && broker.settings.now.is_none() {
+        broker.ready_seconds.note(queue, reserved.second, changes);
+    }
     broker.job_size.note(reserved.jobs.iter().map(|job| job.body.len()));
     Ok(Reserved { is_short: reserved.jobs.len() < most, ..reserved })
 }
@@ -258,11 +301,8 @@ fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Dur
     let mut fields = fields.into_iter();
     let seconds = integer(fields.next()?)?;
     let microseconds = integer(fields.next()?)?;
-    let handover = match fields.next() {
-        Some(Value::BulkString(handover)) => handover,
-        Some(_) => return None,
-        None => Vec::new(),
-    };
+    let Value::BulkString(handover) = fields.next()? else { return None };
+    let all_due_ready = integer(fields.next()?)? == 1;
     let clock = ServerClock::read(seconds, microseconds);
     if broker.settings.now.is_none() {
         broker.clock_skew.check(&broker.config.address, seconds, microseconds, trip);
@@ -281,5 +321,5 @@ fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Dur
         // The attempts in the reserved member are what the handler sees, in every family.
         jobs.push(Reservation { claim, body, attempts: offset.map(|_| attempts), number: None, reserved_at });
     }
-    Some(Reserved { jobs, second: reserved_at, clock, handover, is_short: false })
+    Some(Reserved { jobs, second: reserved_at, clock, handover, all_due_ready, is_short: false })
 }

@@ -5,9 +5,10 @@
 -- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever; 3 most jobs to take;
 --        4 when attempts rise: "reserve" (v3), or "return" (v1 and v2), where an expired reservation is raised on its way back;
 --        5 the end of the list where the next job lies: "left", or "right" (plain tasks); 6 the key of the tries in a payload, in quotes;
---        7 with KEYS 4 and 5, whether the caller is a "watcher" or on "standby"
--- answer { the server's second, its microseconds, the name of a handover or "", then for each job: body as it was ready,
---          0-based offset of its attempts digits or -1, attempts in the member of the reserved set }
+--        7 the second of which the caller knows that all that was due is ready, or ""; 8 with KEYS 4 and 5, whether the caller is a
+--        "watcher" or on "standby"
+-- answer { the server's second, its microseconds, the name of a handover or "", 1 when all that is due in this second is ready else 0,
+--          then for each job: body as it was ready, 0-based offset of its attempts digits or -1, attempts in the member of the reserved set }
 --
 -- A write that may be refused always comes before the removal it belongs to, so a refusal loses nothing.
 
@@ -29,6 +30,64 @@ local MIGRATE = 500              -- most jobs made ready per set and call,
 local MIGRATE_BYTES = 512 * 1024 -- and about so many bytes of them
 local LOOK_FURTHER = 1000        -- most jobs looked at behind ones that had to be skipped,
 local PAGE = 64                  -- and how many at a time
+
+local all_due_ready = time[1] == ARGV[7]
+local answer = { tonumber(time[1]), tonumber(time[2]), '', 1 }
+local lease_ends = string.format('%d', now + (retry_after or 0)) -- as text: the server writes a number slowly, for every job
+local head, taken
+
+-- A handover is named by its time in microseconds. Where the server refuses a part of it (rights, a key of another type) there is none.
+local here = time[1] * 1000000 + time[2]
+local RECENT = 1000000   -- so old is a handover at most that tells a watcher of another one
+local WATCHED_FOR = 3000 -- milliseconds for which a look of a watcher shows that there is one
+
+-- The watcher leaves to run its jobs: one on standby takes over, and two while jobs are left.
+local function hand_over(list, last)
+  local name = string.format('%.0f', here)
+  if type(redis.pcall('ZADD', last, name, 'handover')) ~= 'number' then return '' end
+  local length = type(redis.pcall('PEXPIRE', last, WATCHED_FOR)) == 'number' and redis.pcall('RPUSH', list, name)
+  if type(length) ~= 'number' then
+    redis.pcall('DEL', last)
+    return ''
+  end
+  if length > 1 then call('LTRIM', list, -1, -1) end -- nobody took the one before
+  if (taken < #head or #head == max) and call('LLEN', ready) > 0 then call('RPUSH', list, name) end
+  call('PEXPIRE', list, WATCHED_FOR)
+  return name
+end
+
+local function last_handover(last, oldest)
+  local at = redis.pcall('ZSCORE', last, 'handover')
+  at = type(at) == 'string' and tonumber(at)
+  return at and at > oldest and string.format('%.0f', at) or ''
+end
+
+-- The answer, when `taken` jobs are in it.
+local function finished()
+  if ARGV[8] == 'watcher' and taken > 0 then
+    answer[3] = hand_over(KEYS[4], KEYS[5])
+  elseif ARGV[8] == 'watcher' then
+    redis.pcall('PEXPIRE', KEYS[5], WATCHED_FOR)
+    answer[3] = last_handover(KEYS[5], here - RECENT)
+  elseif ARGV[8] == 'standby' then
+    answer[3] = last_handover(KEYS[5], 0)
+  end
+  return answer
+end
+
+-- The usual case of one job at a time: it lies there alone or is asked for alone, was never tried, and has no copy that is reserved. Before
+-- all that follows, which costs as much as this even where it is not called.
+if all_due_ready and not raised_by_return and not from_right then
+  head = call('LRANGE', ready, 0, max - 1)
+  local body = #head == 1 and head[1]
+  if body and sub(body, -14) == ',"attempts":0}'
+    and redis.pcall('ZADD', reserved, 'NX', lease_ends, sub(body, 1, -3) .. '1}') == 1 then
+    call('LPOP', ready)
+    taken = 1
+    answer[5], answer[6], answer[7] = body, #body - 2, 1
+    return finished()
+  end
+end
 
 -- A server at its memory limit refuses the first write of a script if it might need memory, and then no other. Taking a
 -- job moves bytes and adds none, so it begins with a write that is never refused for memory: workers can drain a full server.
@@ -144,12 +203,13 @@ local function says_one_try(body)
 end
 
 -- Beside a long ready list as many as are taken from it: more would lie before the jobs that are pushed meanwhile. In steps that double,
--- because nobody knows beforehand how long the bodies are, and the server does nothing else meanwhile.
+-- because nobody knows beforehand how long the bodies are, and the server does nothing else meanwhile. Answers whether none is left.
 local function make_ready(set, raising)
   local moved, bytes, step, most = 0, 0, math.min(4, max), MIGRATE
   while moved < most and bytes < MIGRATE_BYTES do
-    local due = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, math.min(step, most - moved))
-    if #due == 0 then return end
+    local wanted = math.min(step, most - moved)
+    local due = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, wanted)
+    if #due == 0 then return true end
     for index = 1, #due do
       bytes = bytes + #due[index]
       if raising then due[index] = select(3, raise(due[index])) end
@@ -157,10 +217,11 @@ local function make_ready(set, raising)
     begin_writing()
     call(push_tail, ready, unpack(due))
     call('ZREMRANGEBYRANK', set, 0, #due - 1)
-    if #due < step then return end
+    if #due < wanted then return true end
     if moved == 0 and call('LLEN', ready) >= MIGRATE then most = math.min(max, MIGRATE) end
     moved, step = moved + #due, step * 2
   end
+  return false
 end
 
 -- So many bodies of the ready list, behind `skip` at its head, next first.
@@ -180,9 +241,8 @@ local function trim(count)
 end
 
 local to_member = raised_by_return and count or raise
-local answer = { tonumber(time[1]), tonumber(time[2]), '' }
-local lease_ends = string.format('%d', now + (retry_after or 0)) -- as text: the server writes a number slowly, for every job
-local taken, looked_at, skipped = 0, 0, {}
+local looked_at, skipped = 0, {}
+taken = 0
 
 -- Reserves jobs from `bodies`, which lie at the head of ready. True when the batch ends here.
 local function take(bodies)
@@ -231,16 +291,19 @@ local function take_all(bodies)
   end
   for index = 1, #bodies do
     local body = bodies[index]
-    answer[3 * index + 1], answer[3 * index + 2], answer[3 * index + 3] = body, #body - 2, 1
+    answer[3 * index + 2], answer[3 * index + 3], answer[3 * index + 4] = body, #body - 2, 1
   end
   taken, looked_at = #bodies, #bodies
   return true
 end
 
-make_ready(delayed, false)
-if retry_after then make_ready(reserved, raised_by_return) end
+if not all_due_ready then
+  local none_left = make_ready(delayed, false)
+  if retry_after then none_left = make_ready(reserved, raised_by_return) and none_left end
+  answer[4] = none_left and 1 or 0
+end
 
-local head = page(0, max)
+head = head or page(0, max)
 if #head > 0 then
   begin_writing()
   local ended = take_all(head) or take(head)
@@ -264,38 +327,4 @@ elseif taken > 0 then
   end
 end
 
--- A handover is named by its time in microseconds. Where the server refuses a part of it (rights, a key of another type) there is none.
-local here = time[1] * 1000000 + time[2]
-local RECENT = 1000000   -- so old is a handover at most that tells a watcher of another one
-local WATCHED_FOR = 3000 -- milliseconds for which a look of a watcher shows that there is one
-
--- The watcher leaves to run its jobs: one on standby takes over, and two while jobs are left.
-local function hand_over(list, last)
-  local name = string.format('%.0f', here)
-  local emptied, noted = redis.pcall('DEL', list), redis.pcall('ZADD', last, name, 'handover')
-  if type(emptied) ~= 'number' or type(noted) ~= 'number' then return '' end
-  if type(redis.pcall('PEXPIRE', last, WATCHED_FOR)) ~= 'number' then
-    call('DEL', last)
-    return ''
-  end
-  call('RPUSH', list, name)
-  if (taken < #head or #head == max) and call('LLEN', ready) > 0 then call('RPUSH', list, name) end
-  call('PEXPIRE', list, WATCHED_FOR)
-  return name
-end
-
-local function last_handover(last, oldest)
-  local at = redis.pcall('ZSCORE', last, 'handover')
-  at = type(at) == 'string' and tonumber(at)
-  return at and at > oldest and string.format('%.0f', at) or ''
-end
-
-if ARGV[7] == 'watcher' and taken > 0 then
-  answer[3] = hand_over(KEYS[4], KEYS[5])
-elseif ARGV[7] == 'watcher' then
-  redis.pcall('PEXPIRE', KEYS[5], WATCHED_FOR)
-  answer[3] = last_handover(KEYS[5], here - RECENT)
-elseif ARGV[7] == 'standby' then
-  answer[3] = last_handover(KEYS[5], 0)
-end
-return answer
+return finished()

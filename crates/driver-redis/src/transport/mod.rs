@@ -1,22 +1,23 @@
 //! One connection to one Redis server: requests as packed bytes out, parsed replies in.
 //!
-//! Packing and parsing are redis-rs's; the socket is ours, because its `Connection` hides three things that decide what an error
-//! means: whether an idle connection was closed before we wrote, whether a request was out when it broke, and every timeout.
+//! Packing and parsing are redis-rs's, but for what is usual; the socket is ours, because its `Connection` hides three things that decide
+//! what an error means: whether an idle connection was closed before we wrote, whether a request was out when it broke, and every timeout.
 //! What to do about a broken connection is decided in `link`, what a server's refusal means in `refusal`.
 
 mod bounds;
 mod login;
+mod replies;
 mod resp;
 mod socket;
 
-use std::io::{self, Read};
+use std::io;
 use std::time::{Duration, Instant};
 
 use ferry_core::config::{Address, RedisConfig};
 use ferry_core::{Error, ErrorKind, Result};
-use redis::{Parser, Value};
+use redis::Value;
 
-use self::bounds::AnswerBounds;
+use self::replies::ReplyBuffer;
 use self::resp::RespStream;
 use self::socket::ByteStream;
 use crate::wait_limits::{self, WaitLimits};
@@ -24,8 +25,7 @@ use crate::wait_limits::{self, WaitLimits};
 /// An open, logged-in connection. Not shared: one request at a time.
 pub struct RedisSocket {
     stream: RespStream,
-    parser: Parser,
-    bounds: AnswerBounds,
+    replies: ReplyBuffer,
     io_timeout: Duration,
 }
 
@@ -59,7 +59,7 @@ impl RedisSocket {
             None => RespStream::Plain(socket),
             Some(tls) => RespStream::secured(socket, tls, deadline).map_err(unreached)?,
         };
-        let mut socket = Self { stream, parser: Parser::new(), bounds: AnswerBounds::default(), io_timeout: config.io_timeout };
+        let mut socket = Self { stream, replies: ReplyBuffer::default(), io_timeout: config.io_timeout };
         login::log_in(&mut socket, config, deadline)?;
         Ok(socket)
     }
@@ -99,67 +99,59 @@ impl RedisSocket {
 
     /// Reads one reply within `limit`.
     pub fn receive(&mut self, limit: Duration) -> Result<Value, Broken> {
-        self.receive_before(Instant::now() + limit, limit >= self.io_timeout)
+        match self.next_reply()? {
+            Some(reply) => Ok(reply),
+            None => self.receive_before(Instant::now() + limit, limit >= self.io_timeout),
+        }
     }
 
     /// `direct` as in [`ByteStream::directly_until`].
-    fn receive_before(&mut self, deadline: Instant, direct: bool) -> Result<Value, Broken> {
-        let (stream, bounds) = (&mut self.stream, &mut self.bounds);
-        parse(&mut self.parser, &mut Incoming { stream, bounds, deadline, late: 0, direct, failure: None })
+    fn receive_before(&mut self, deadline: Instant, mut direct: bool) -> Result<Value, Broken> {
+        let mut late = 0;
+        loop {
+            if let Some(reply) = self.next_reply()? {
+                return Ok(reply);
+            }
+            let count = self.read(deadline, std::mem::take(&mut direct))?;
+            if Instant::now() > deadline {
+                late += count;
+            }
+            if late > LATE {
+                return Err(Broken::during_reply(&timed_out()));
+            }
+        }
+    }
+
+    fn next_reply(&mut self) -> Result<Option<Value>, Broken> {
+        self.replies.next().map_err(|reason| {
+            let cause = format!("the answer is not Redis protocol: {reason}");
+            Broken { request_out: true, timed_out: false, cause }
+        })
+    }
+
+    fn read(&mut self, deadline: Instant, direct: bool) -> Result<usize, Broken> {
+        let read = self.stream.read(self.replies.room(), deadline, direct);
+        let count = read.map_err(|error| Broken::during_reply(&error))?;
+        if count == 0 {
+            let closed = io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection");
+            return Err(Broken::during_reply(&closed));
+        }
+        self.replies.received(count);
+        Ok(count)
     }
 }
 
-fn parse(parser: &mut Parser, incoming: &mut Incoming<'_>) -> Result<Value, Broken> {
-    parser.parse_value(&mut *incoming).map_err(|error| match incoming.failure.take() {
-        Some(failure) => {
-            Broken { request_out: true, timed_out: failure.kind() == io::ErrorKind::TimedOut, cause: failure.to_string() }
-        }
-        None => Broken { request_out: true, timed_out: false, cause: format!("the answer is not Redis protocol: {error}") },
-    })
+impl Broken {
+    fn during_reply(error: &io::Error) -> Self {
+        Self { request_out: true, timed_out: error.kind() == io::ErrorKind::TimedOut, cause: error.to_string() }
+    }
 }
 
 /// So many bytes of a reply may be read after its deadline: those that came in while this process was stopped.
 const LATE: usize = 8 << 20;
 
-/// The receiving side of a stream, as the parser reads it. Keeps the failure that the parser would wrap.
-struct Incoming<'a> {
-    stream: &'a mut RespStream,
-    bounds: &'a mut AnswerBounds,
-    deadline: Instant,
-    /// Bytes read after the deadline.
-    late: usize,
-    direct: bool,
-    failure: Option<io::Error>,
-}
-
-impl Incoming<'_> {
-    fn read_within_bounds(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let direct = std::mem::replace(&mut self.direct, false);
-        let count = self.stream.read(buffer, self.deadline, direct)?;
-        if count == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
-        }
-        self.bounds
-            .check(&buffer[..count])
-            .map_err(|bound| io::Error::new(io::ErrorKind::InvalidData, format!("the answer is not Redis protocol: {bound}")))?;
-        if Instant::now() > self.deadline {
-            self.late += count;
-        }
-        if self.late > LATE {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the answer did not end within the time allowed"));
-        }
-        Ok(count)
-    }
-}
-
-impl Read for Incoming<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.read_within_bounds(buffer).map_err(|failure| {
-            let kind = failure.kind();
-            self.failure = Some(failure);
-            kind.into()
-        })
-    }
+fn timed_out() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the answer did not end within the time allowed")
 }
 
 fn advice_on_connect(error: &io::Error, config: &RedisConfig) -> String {
@@ -196,7 +188,7 @@ mod tests {
         let address = Address::Tcp { host: "127.0.0.1".into(), port };
         let socket = ferry_support::net::connect(&address, Instant::now() + Duration::from_secs(5), LIMIT).unwrap();
         let stream = RespStream::Plain(ByteStream::new(socket, WaitLimits::default()));
-        RedisSocket { stream, parser: Parser::new(), bounds: AnswerBounds::default(), io_timeout: LIMIT }
+        RedisSocket { stream, replies: ReplyBuffer::default(), io_timeout: LIMIT }
     }
 
     fn repeat(mut stream: TcpStream, bytes: &[u8], pause: Duration) {

@@ -335,3 +335,82 @@ fn an_idle_worker_of_many_queues_asks_for_them_seldom_and_one_that_cannot_wait_a
     let found = (0..50).any(|_| !broker.reserve(&queues, 5, Duration::from_millis(300)).unwrap().is_empty());
     assert!(found, "it asks again");
 }
+
+fn live(server: &Server) -> ferry_driver_redis::RedisBroker {
+    server.broker_with(Settings::default())
+}
+
+fn second(server: &Server) -> i64 {
+    server.inspect().run::<(i64, i64)>(&["TIME"]).0
+}
+
+#[test]
+fn due_jobs_are_looked_for_once_a_second() {
+    let server = Server::start();
+    let broker = live(&server);
+    push(&broker, &names(0, 40));
+    let begun = second(&server);
+    for _ in 0..20 {
+        assert_eq!(reserve(&broker, 1).len(), 1);
+    }
+    let seconds = u64::try_from(second(&server) - begun + 1).unwrap();
+    // In the delayed and in the reserved jobs.
+    let looks = server.inspect().calls_of("zrangebyscore");
+    assert!(looks <= 2 * seconds, "{looks} looks in {seconds} seconds");
+    // A batch as well as single jobs.
+    let begun = second(&server);
+    assert_eq!(reserve(&broker, 30).len(), 20);
+    let seconds = u64::try_from(second(&server) - begun).unwrap();
+    assert!(server.inspect().calls_of("zrangebyscore") <= looks + 2 * seconds);
+}
+
+#[test]
+fn a_job_that_another_process_makes_due_is_found_in_the_next_second() {
+    let server = Server::start();
+    let (broker, other) = (live(&server), live(&server));
+    assert!(reserve(&broker, 1).is_empty());
+    other.push(&q(), NewJob::due(body("a", 0).into_bytes(), Due::After(0))).unwrap();
+    let begun = std::time::Instant::now();
+    let mut pushed = 0;
+    while begun.elapsed() < Duration::from_secs(5) {
+        // The worker is busy meanwhile.
+        push(&broker, &names(pushed, pushed + 1));
+        pushed += 1;
+        if bodies(&reserve(&broker, 1)) == [body("a", 0)] {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("not found in {pushed} calls");
+}
+
+#[test]
+fn more_due_jobs_than_one_call_makes_ready_become_ready_in_the_same_second() {
+    let server = Server::start();
+    let broker = live(&server);
+    let due_now: Vec<_> = names(0, 1100).into_iter().map(|body| (body, second(&server))).collect();
+    due(&server, DELAYED, &due_now);
+    let calls = (0..60).take_while(|_| !reserve(&broker, 500).is_empty()).count();
+    assert!((3..60).contains(&calls), "{calls}");
+    assert!(server.inspect().set(DELAYED).is_empty());
+    assert_eq!(server.inspect().set(RESERVED).len(), 1100);
+}
+
+#[test]
+fn a_lone_job_is_reserved_as_others_are() {
+    let server = Server::start();
+    let broker = live(&server);
+    let tried = body("tried", 3);
+    assert!(reserve(&broker, 1).is_empty());
+    for (max, first) in [(1, body("a", 0)), (8, body("b", 0)), (1, tried.clone()), (8, "poison".to_owned())] {
+        push(&broker, &[first.clone()]);
+        let jobs = reserve(&broker, max);
+        assert_eq!(bodies(&jobs), [first.clone()]);
+        assert_eq!(jobs[0].attempts, find_attempts(first.as_bytes()).map(|at| at.value + 1));
+    }
+    assert_eq!(server.inspect().set(RESERVED).len(), 4);
+    // The same bytes as one that is reserved: it stays until that is gone, and the next is taken.
+    push(&broker, &[body("a", 0), body("c", 0)]);
+    assert_eq!(bodies(&reserve(&broker, 1)), [body("c", 0)]);
+    assert_eq!(server.inspect().list(READY), [body("a", 0)]);
+}
