@@ -1,12 +1,12 @@
 //! `Broker::reserve`: one script call a queue, and waiting in between without reserving.
 
 use std::borrow::Cow;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ferry_core::broker::{Broker, Settle, Settlement};
-use ferry_core::dialect::Counting;
+use ferry_core::broker::{Broker, PendingReserve, Settle, Settlement};
+use ferry_core::dialect::{Counting, RedisKeys};
 use ferry_core::job::{Claim, Reservation};
 use ferry_core::{QueueName, Result, batch};
 use ferry_support::sync;
@@ -18,6 +18,7 @@ use crate::link::Effect;
 use crate::receipt::receipt;
 use crate::reply::integer;
 use crate::script::{self, Call};
+use crate::transport::RedisSocket;
 use crate::wait::{EmptyLook, LookResult, ReserveStart, ServerClock, Waiter};
 
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -67,6 +68,13 @@ impl JobSize {
     /// How many jobs of that size to ask for at once, `max` at most.
     fn most(&self, max: usize) -> usize {
         max.min((BATCH_BYTES / self.0.load(Ordering::Relaxed).max(1)).max(FEW_JOBS))
+    }
+}
+
+impl RedisBroker {
+    /// How many jobs one call asks for where the caller wants `max`.
+    fn most(&self, max: usize) -> usize {
+        self.job_size.most(max.min(self.settings.max_batch))
     }
 }
 
@@ -229,16 +237,8 @@ fn probe<'a>(broker: &RedisBroker, queues: &'a [QueueName], second: i64) -> Resu
 
 fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize, role: Option<WaitRole>) -> Result<Reserved> {
     let keys = broker.keys(queue);
-    let most = broker.job_size.most(max.min(broker.settings.max_batch));
-    let rise: &[u8] = match broker.settings.family.counting() {
-        Counting::AtReserve => b"reserve",
-        Counting::AtReturn => b"return",
-    };
-    let max = Cow::Owned(most.to_string().into_bytes());
-    let tries_key = format!("\"{}\"", broker.settings.family.tries_key()).into_bytes();
-    let (end, tries_key) = (broker.next_job_argument(), Cow::Owned(tries_key));
-    let args = vec![broker.now_argument(), broker.retry_after_argument(), max, Cow::Borrowed(rise), end, tries_key];
-    let mut call = Call { script: &script::RESERVE, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args };
+    let most = broker.most(max);
+    let mut call = call(broker, &keys, most);
     let handover = HandoverKeys::of(&keys.ready);
     if let Some(role) = role {
         call.keys.extend([handover.list.as_str(), &handover.last]);
@@ -249,8 +249,51 @@ fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize, role: Optio
     let trip = begun.elapsed();
     let reserved = values.pop().and_then(|answer| read_answer(broker, queue, answer, trip));
     let reserved = reserved.ok_or_else(|| broker.unexpected_answer())?;
-    broker.job_size.note(reserved.jobs.iter().map(|job| job.body.len()));
     Ok(Reserved { is_short: reserved.jobs.len() < most, ..reserved })
+}
+
+fn call<'a>(broker: &RedisBroker, keys: &'a RedisKeys, most: usize) -> Call<'a> {
+    let rise: &[u8] = match broker.settings.family.counting() {
+        Counting::AtReserve => b"reserve",
+        Counting::AtReturn => b"return",
+    };
+    let max = Cow::Owned(most.to_string().into_bytes());
+    let tries_key = format!("\"{}\"", broker.settings.family.tries_key()).into_bytes();
+    let (end, tries_key) = (broker.next_job_argument(), Cow::Owned(tries_key));
+    let args = vec![broker.now_argument(), broker.retry_after_argument(), max, Cow::Borrowed(rise), end, tries_key];
+    Call { script: &script::RESERVE, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args }
+}
+
+/// A reserve call whose answer nobody waits for yet. It has the connection for itself.
+struct SentReserve {
+    broker: Arc<RedisBroker>,
+    queue: QueueName,
+    socket: RedisSocket,
+    sent: Instant,
+}
+
+/// Sends a reserve call without waiting for its answer.
+pub fn reserve_ahead(broker: Arc<RedisBroker>, queue: &QueueName, max: usize) -> Option<Box<dyn PendingReserve>> {
+    let keys = broker.keys(queue);
+    let mut call = call(&broker, &keys, broker.most(max));
+    call.args.push(Cow::Borrowed(b"ahead"));
+    let sent = Instant::now();
+    let socket = broker.reserve.send(&call.packed())?;
+    Some(Box::new(SentReserve { broker, queue: queue.clone(), socket, sent }))
+}
+
+impl PendingReserve for SentReserve {
+    fn receive(self: Box<Self>) -> Result<Vec<Reservation>> {
+        let Self { broker, queue, socket, sent } = *self;
+        match broker.reserve.receive(socket, IN_DOUBT)? {
+            // A server that forgot the script, or that refuses us.
+            Value::ServerError(_) => Ok(Vec::new()),
+            answer => {
+                let reserved = read_answer(&broker, &queue, answer, sent.elapsed());
+                reserved.map(|reserved| reserved.jobs).ok_or_else(|| broker.unexpected_answer())
+            }
+        }
+    }
 }
 
 fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Duration) -> Option<Reserved> {
@@ -281,5 +324,6 @@ fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Dur
         // The attempts in the reserved member are what the handler sees, in every family.
         jobs.push(Reservation { claim, body, attempts: offset.map(|_| attempts), number: None, reserved_at });
     }
+    broker.job_size.note(jobs.iter().map(|job| job.body.len()));
     Some(Reserved { jobs, second: reserved_at, clock, handover, is_short: false })
 }

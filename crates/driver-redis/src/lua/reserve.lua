@@ -5,7 +5,8 @@
 -- ARGV   1 now as unix second, "" for the server's clock; 2 seconds a lease lasts, "" for ever; 3 most jobs to take;
 --        4 when attempts rise: "reserve" (v3), or "return" (v1 and v2), where an expired reservation is raised on its way back;
 --        5 the end of the list where the next job lies: "left", or "right" (plain tasks); 6 the key of the tries in a payload, in quotes;
---        7 with KEYS 4 and 5, whether the caller is a "watcher" or on "standby"
+--        7 with KEYS 4 and 5, whether the caller is a "watcher" or on "standby"; without them "ahead" of a caller that still runs jobs:
+--        none that stands alone is reserved for it
 -- answer { the server's second, its microseconds, the name of a handover or "", then for each job: body as it was ready,
 --          0-based offset of its attempts digits or -1, attempts in the member of the reserved set }
 --
@@ -22,6 +23,7 @@ local max = tonumber(ARGV[3])
 local raised_by_return = ARGV[4] == 'return'
 local from_right = ARGV[5] == 'right'
 local tries_key = ARGV[6]
+local ahead = ARGV[7] == 'ahead'
 local push_head, push_tail = 'LPUSH', 'RPUSH'
 if from_right then push_head, push_tail = 'RPUSH', 'LPUSH' end
 
@@ -191,7 +193,7 @@ local function take(bodies)
     local offset, attempts, member = to_member(body)
     -- Either way a member that was never tried before says 1. Of v3's payloads in a queue of v1 it says 0.
     local alone = offset < 0 or attempts > 1 or says_one_try(body)
-    if alone and taken > 0 then return true end
+    if alone and (ahead or taken > 0) then return true end
 
     looked_at = looked_at + 1
     if call('ZADD', reserved, 'NX', lease_ends, member) == 1 then
