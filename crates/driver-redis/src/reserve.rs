@@ -16,7 +16,7 @@ use crate::RedisBroker;
 use crate::handover::{HandoverKeys, WaitRole};
 use crate::link::Effect;
 use crate::receipt::receipt;
-use crate::reply::integer;
+use crate::reply::{bulks, integer};
 use crate::script::{self, Call};
 use crate::transport::RedisSocket;
 use crate::wait::{EmptyLook, LookResult, ReserveStart, ServerClock, Waiter};
@@ -311,19 +311,37 @@ fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Dur
         broker.clock_skew.check(&broker.config.address, seconds, microseconds, trip);
     }
     let reserved_at = broker.settings.now.unwrap_or(seconds);
-    let mut jobs = Vec::with_capacity(fields.len() / 3);
-    while let Some(body) = fields.next() {
-        let Value::BulkString(body) = body else { return None };
-        let offset = usize::try_from(integer(fields.next()?)?).ok();
-        let attempts = u32::try_from(integer(fields.next()?)?).ok()?;
+    let jobs = read_jobs(fields, |body, offset, attempts| {
         let raised = match broker.settings.family.counting() {
             Counting::AtReserve => offset.map(|offset| (offset, attempts)),
             Counting::AtReturn => None,
         };
         let claim = Claim { queue: queue.clone(), receipt: receipt(&body, raised)? };
         // The attempts in the reserved member are what the handler sees, in every family.
-        jobs.push(Reservation { claim, body, attempts: offset.map(|_| attempts), number: None, reserved_at });
-    }
+        Some(Reservation { claim, body, attempts: offset.map(|_| attempts), number: None, reserved_at })
+    })?;
     broker.job_size.note(jobs.iter().map(|job| job.body.len()));
     Some(Reserved { jobs, second: reserved_at, clock, handover, is_short: false })
+}
+
+/// The jobs of an answer: three fields each, or one list of bodies whose attempts were 0 and stand at the very end.
+fn read_jobs(
+    mut fields: impl ExactSizeIterator<Item = Value>,
+    reservation: impl Fn(Vec<u8>, Option<usize>, u32) -> Option<Reservation>,
+) -> Option<Vec<Reservation>> {
+    let mut jobs = Vec::with_capacity(fields.len() / 3);
+    while let Some(field) = fields.next() {
+        match field {
+            Value::Array(_) => {
+                let fresh = |body: Vec<u8>| body.len().checked_sub(2).and_then(|offset| reservation(body, Some(offset), 1));
+                return bulks(field)?.into_iter().map(fresh).collect();
+            }
+            Value::BulkString(body) => {
+                let offset = usize::try_from(integer(fields.next()?)?).ok();
+                jobs.push(reservation(body, offset, u32::try_from(integer(fields.next()?)?).ok()?)?);
+            }
+            _ => return None,
+        }
+    }
+    Some(jobs)
 }

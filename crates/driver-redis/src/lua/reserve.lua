@@ -8,7 +8,8 @@
 --        7 with KEYS 4 and 5, whether the caller is a "watcher" or on "standby"; without them "ahead" of a caller that still runs jobs:
 --        none that stands alone is reserved for it
 -- answer { the server's second, its microseconds, the name of a handover or "", then for each job: body as it was ready,
---          0-based offset of its attempts digits or -1, attempts in the member of the reserved set }
+--          0-based offset of its attempts digits or -1, attempts in the member of the reserved set }; or, where each of them is a body
+--          that ended in `"attempts":0}`, one list of the bodies in place of all that
 --
 -- A write that may be refused always comes before the removal it belongs to, so a refusal loses nothing.
 
@@ -130,13 +131,18 @@ local function count(body)
 end
 
 -- Whether the payload allows one try only, by its text: the same rule as crates/core/src/batch.rs.
+--
+-- The search stops wherever the first byte is that of the text, and payloads are full of quotes: so it is for the text from its x on.
+local RARE = 4 -- the x in "maxTries" and "max_attempts"
+local rare_key = sub(tries_key, RARE)
 local function says_one_try(body)
   local at = 1
   while true do
-    local _, last = find(body, tries_key, at, true)
-    if not last then return false end
+    local first, last = find(body, rare_key, at, true)
+    if not first then return false end
     -- `:null`, as nearly every payload has it, needs no pattern.
-    local one = byte_at(body, last + 2) ~= 110 and select(2, find(body, '^[ \t\r\n\f":]*1[ \t\r\n\f"]*', last + 1))
+    local one = byte_at(body, last + 2) ~= 110 and sub(body, first - RARE + 1, last) == tries_key
+      and select(2, find(body, '^[ \t\r\n\f":]*1[ \t\r\n\f"]*', last + 1))
     if one then
       local behind = sub(body, one + 1, one + 1)
       if behind == '' or behind == ',' or behind == '}' then return true end
@@ -231,10 +237,7 @@ local function take_all(bodies)
     call('ZREM', reserved, unpack(members)) -- two of them have the same bytes
     return false
   end
-  for index = 1, #bodies do
-    local body = bodies[index]
-    answer[3 * index + 1], answer[3 * index + 2], answer[3 * index + 3] = body, #body - 2, 1
-  end
+  answer[4] = bodies
   taken, looked_at = #bodies, #bodies
   return true
 end
