@@ -44,7 +44,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ferry_core::broker::{
-    Admin, BatchPush, Broker, Capabilities, ExtendResult, QueuedJob, Settle, SettleResult, Sizes, WaitLimit,
+    Admin, BatchPush, Broker, Capabilities, ExtendResult, PendingReserve, QueuedJob, Settle, SettleResult, Sizes, WaitLimit,
 };
 use ferry_core::config::{FailedStore, RedisConfig};
 use ferry_core::dialect::{Family, ListEnd, RedisKeys};
@@ -189,6 +189,10 @@ impl Broker for RedisBroker {
     fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>> {
         reserve::reserve(self, queues, max, wait)
             .map_err(|error| wrong_type::named(self, &queues.iter().collect::<Vec<_>>(), error))
+    }
+
+    fn reserve_ahead(self: Arc<Self>, queue: &QueueName, max: usize) -> Option<Box<dyn PendingReserve>> {
+        reserve::reserve_ahead(self, queue, max)
     }
 
     fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {

@@ -1,7 +1,7 @@
 //! One connection to the server that is opened when it is first needed, and again after it broke.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ferry_core::config::RedisConfig;
 use ferry_core::{Error, ErrorKind, Result};
@@ -95,6 +95,28 @@ impl RedisLink {
         }
     }
 
+    /// Sends a request with one reply over the idle connection and hands that out: nobody else uses it until [`RedisLink::receive`].
+    ///
+    /// `None` when there is no idle connection, or it broke before the request was out.
+    pub fn send(&self, bytes: &[u8]) -> Option<RedisSocket> {
+        let mut socket = sync::lock(&self.slot).take()?;
+        (socket.is_idle() && socket.send(bytes).is_ok()).then_some(socket)
+    }
+
+    /// Reads the reply to a request of [`RedisLink::send`] that changes something. A refusal is a reply.
+    pub fn receive(&self, mut socket: RedisSocket, doubt: &str) -> Result<Value> {
+        let limit = self.silence.limit(self.config.io_timeout);
+        let reply = socket.receive(limit).map(|value| vec![value]);
+        let request = RedisRequest { bytes: &[], replies: 1, effect: Effect::Once, doubt };
+        let mut slot = None;
+        let values = self.finish(&mut slot, socket, limit, reply).map_err(|broken| self.lost(&broken, &request))?;
+        if let Some(socket) = slot {
+            // Whoever needed a connection meanwhile opened one.
+            sync::lock(&self.slot).get_or_insert(socket);
+        }
+        Ok(values.into_iter().next().unwrap_or(Value::Nil))
+    }
+
     /// Closes the connection.
     pub fn close(&self) {
         *sync::lock(&self.slot) = None;
@@ -131,7 +153,19 @@ impl RedisLink {
         request: &RedisRequest<'_>,
     ) -> Result<Vec<Value>, Broken> {
         let limit = self.silence.limit(self.config.io_timeout);
-        let values = socket.exchange(request.bytes, request.replies, limit).inspect_err(|broken| {
+        let outcome = socket.exchange(request.bytes, request.replies, limit);
+        self.finish(slot, socket, limit, outcome)
+    }
+
+    /// Notes how an exchange that might take `limit` ended.
+    fn finish(
+        &self,
+        slot: &mut Option<RedisSocket>,
+        socket: RedisSocket,
+        limit: Duration,
+        outcome: Result<Vec<Value>, Broken>,
+    ) -> Result<Vec<Value>, Broken> {
+        let values = outcome.inspect_err(|broken| {
             if broken.timed_out {
                 self.silence.begin(limit);
             }

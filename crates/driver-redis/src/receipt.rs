@@ -24,22 +24,21 @@ pub struct ReservedMember<'a> {
 /// `None` when body, offset and attempts do not fit together.
 pub fn receipt(body: &[u8], raised: Option<(usize, u32)>) -> Option<Receipt> {
     let Some((offset, attempts)) = raised else {
-        return Some(Receipt(encode(UNCHANGED, 0, body)));
+        return Some(Receipt(encode(UNCHANGED, 0, [body, b"", b""])));
     };
-    let value = attempts.checked_sub(1)?;
-    let length = value.to_string().len();
-    if body.get(offset..offset + length)? != value.to_string().as_bytes() {
-        return None;
-    }
-    let member = with_attempts(body, AttemptsAt { offset, length, value }, attempts);
-    Some(Receipt(encode(u32::try_from(offset).ok()?, u8::try_from(length).ok()?, &member)))
+    let digits = attempts.checked_sub(1)?.to_string();
+    let (before, rest) = body.split_at_checked(offset)?;
+    let behind = rest.strip_prefix(digits.as_bytes())?;
+    let raised = attempts.to_string();
+    let member = [before, raised.as_bytes(), behind];
+    Some(Receipt(encode(u32::try_from(offset).ok()?, u8::try_from(digits.len()).ok()?, member)))
 }
 
-fn encode(offset: u32, digits: u8, member: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEADER + member.len());
+fn encode(offset: u32, digits: u8, member: [&[u8]; 3]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + member.iter().map(|part| part.len()).sum::<usize>());
     out.extend_from_slice(&offset.to_le_bytes());
     out.push(digits);
-    out.extend_from_slice(member);
+    member.iter().for_each(|part| out.extend_from_slice(part));
     out
 }
 

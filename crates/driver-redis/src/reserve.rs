@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ferry_core::broker::{Broker, Settle, Settlement};
-use ferry_core::dialect::Counting;
+use ferry_core::broker::{Broker, PendingReserve, Settle, Settlement};
+use ferry_core::dialect::{Counting, RedisKeys};
 use ferry_core::job::{Claim, Reservation};
 use ferry_core::{QueueName, Result, batch};
 use ferry_support::sync;
@@ -16,8 +16,9 @@ use redis::{Cmd, Value, cmd};
 use crate::handover::{HandoverKeys, WaitRole};
 use crate::link::Effect;
 use crate::receipt::receipt;
-use crate::reply::integer;
+use crate::reply::{bulks, integer};
 use crate::script::{self, Call};
+use crate::transport::RedisSocket;
 use crate::wait::{EmptyLook, LookResult, ReserveStart, ServerClock, Waiter};
 use crate::{RedisBroker, number_or_empty};
 
@@ -102,6 +103,13 @@ impl ReadySeconds {
                 known.insert(queue.clone(), ReadySecond { second, changes });
             }
         }
+    }
+}
+
+impl RedisBroker {
+    /// How many jobs one call asks for where the caller wants `max`.
+    fn most(&self, max: usize) -> usize {
+        self.job_size.most(max.min(self.settings.max_batch))
     }
 }
 
@@ -266,18 +274,9 @@ fn probe<'a>(broker: &RedisBroker, queues: &'a [QueueName], second: i64) -> Resu
 
 fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize, role: Option<WaitRole>) -> Result<Reserved> {
     let keys = broker.keys(queue);
-    let most = broker.job_size.most(max.min(broker.settings.max_batch));
-    let rise: &[u8] = match broker.settings.family.counting() {
-        Counting::AtReserve => b"reserve",
-        Counting::AtReturn => b"return",
-    };
-    let max = Cow::Owned(most.to_string().into_bytes());
-    let tries_key = format!("\"{}\"", broker.settings.family.tries_key()).into_bytes();
-    let (end, tries_key) = (broker.next_job_argument(), Cow::Owned(tries_key));
+    let most = broker.most(max);
     let changes = broker.wait.changes();
-    let ready_second = number_or_empty(broker.ready_seconds.of(queue, changes));
-    let args = vec![broker.now_argument(), broker.retry_after_argument(), max, Cow::Borrowed(rise), end, tries_key, ready_second];
-    let mut call = Call { script: &script::RESERVE, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args };
+    let mut call = call(broker, queue, &keys, most, changes);
     let handover = HandoverKeys::of(&keys.ready);
     if let Some(role) = role {
         call.keys.extend([handover.list.as_str(), &handover.last]);
@@ -292,8 +291,53 @@ fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize, role: Optio
     if reserved.all_due_ready && broker.settings.now.is_none() {
         broker.ready_seconds.note(queue, reserved.second, changes);
     }
-    broker.job_size.note(reserved.jobs.iter().map(|job| job.body.len()));
     Ok(Reserved { is_short: reserved.jobs.len() < most, ..reserved })
+}
+
+/// `changes`: [`crate::wait::WaitLinks::changes`] before the call.
+fn call<'a>(broker: &RedisBroker, queue: &QueueName, keys: &'a RedisKeys, most: usize, changes: u64) -> Call<'a> {
+    let rise: &[u8] = match broker.settings.family.counting() {
+        Counting::AtReserve => b"reserve",
+        Counting::AtReturn => b"return",
+    };
+    let max = Cow::Owned(most.to_string().into_bytes());
+    let tries_key = format!("\"{}\"", broker.settings.family.tries_key()).into_bytes();
+    let (end, tries_key) = (broker.next_job_argument(), Cow::Owned(tries_key));
+    let ready_second = number_or_empty(broker.ready_seconds.of(queue, changes));
+    let args = vec![broker.now_argument(), broker.retry_after_argument(), max, Cow::Borrowed(rise), end, tries_key, ready_second];
+    Call { script: &script::RESERVE, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args }
+}
+
+/// A reserve call whose answer nobody waits for yet. It has the connection for itself.
+struct SentReserve {
+    broker: Arc<RedisBroker>,
+    queue: QueueName,
+    socket: RedisSocket,
+    sent: Instant,
+}
+
+/// Sends a reserve call without waiting for its answer.
+pub fn reserve_ahead(broker: Arc<RedisBroker>, queue: &QueueName, max: usize) -> Option<Box<dyn PendingReserve>> {
+    let keys = broker.keys(queue);
+    let mut call = call(&broker, queue, &keys, broker.most(max), broker.wait.changes());
+    call.args.push(Cow::Borrowed(b"ahead"));
+    let sent = Instant::now();
+    let socket = broker.reserve.send(&call.packed())?;
+    Some(Box::new(SentReserve { broker, queue: queue.clone(), socket, sent }))
+}
+
+impl PendingReserve for SentReserve {
+    fn receive(self: Box<Self>) -> Result<Vec<Reservation>> {
+        let Self { broker, queue, socket, sent } = *self;
+        match broker.reserve.receive(socket, IN_DOUBT)? {
+            // A server that forgot the script, or that refuses us.
+            Value::ServerError(_) => Ok(Vec::new()),
+            answer => {
+                let reserved = read_answer(&broker, &queue, answer, sent.elapsed());
+                reserved.map(|reserved| reserved.jobs).ok_or_else(|| broker.unexpected_answer())
+            }
+        }
+    }
 }
 
 fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Duration) -> Option<Reserved> {
@@ -308,18 +352,37 @@ fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Dur
         broker.clock_skew.check(&broker.config.address, seconds, microseconds, trip);
     }
     let reserved_at = broker.settings.now.unwrap_or(seconds);
-    let mut jobs = Vec::with_capacity(fields.len() / 3);
-    while let Some(body) = fields.next() {
-        let Value::BulkString(body) = body else { return None };
-        let offset = usize::try_from(integer(fields.next()?)?).ok();
-        let attempts = u32::try_from(integer(fields.next()?)?).ok()?;
+    let jobs = read_jobs(fields, |body, offset, attempts| {
         let raised = match broker.settings.family.counting() {
             Counting::AtReserve => offset.map(|offset| (offset, attempts)),
             Counting::AtReturn => None,
         };
         let claim = Claim { queue: queue.clone(), receipt: receipt(&body, raised)? };
         // The attempts in the reserved member are what the handler sees, in every family.
-        jobs.push(Reservation { claim, body, attempts: offset.map(|_| attempts), number: None, reserved_at });
-    }
+        Some(Reservation { claim, body, attempts: offset.map(|_| attempts), number: None, reserved_at })
+    })?;
+    broker.job_size.note(jobs.iter().map(|job| job.body.len()));
     Some(Reserved { jobs, second: reserved_at, clock, handover, all_due_ready, is_short: false })
+}
+
+/// The jobs of an answer: three fields each, or one list of bodies whose attempts were 0 and stand at the very end.
+fn read_jobs(
+    mut fields: impl ExactSizeIterator<Item = Value>,
+    reservation: impl Fn(Vec<u8>, Option<usize>, u32) -> Option<Reservation>,
+) -> Option<Vec<Reservation>> {
+    let mut jobs = Vec::with_capacity(fields.len() / 3);
+    while let Some(field) = fields.next() {
+        match field {
+            Value::Array(_) => {
+                let fresh = |body: Vec<u8>| body.len().checked_sub(2).and_then(|offset| reservation(body, Some(offset), 1));
+                return bulks(field)?.into_iter().map(fresh).collect();
+            }
+            Value::BulkString(body) => {
+                let offset = usize::try_from(integer(fields.next()?)?).ok();
+                jobs.push(reservation(body, offset, u32::try_from(integer(fields.next()?)?).ok()?)?);
+            }
+            _ => return None,
+        }
+    }
+    Some(jobs)
 }

@@ -52,6 +52,13 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// The bytes of this call for a server that knows the script.
+    pub fn packed(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(256);
+        self.pack_into(&mut bytes, "EVALSHA", &self.script.sha);
+        bytes
+    }
+
     fn pack_into(&self, out: &mut Vec<u8>, command: &str, script: &str) {
         let mut packed = cmd(command);
         packed.arg(script).arg(self.keys.len());

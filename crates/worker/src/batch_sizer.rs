@@ -28,10 +28,18 @@ impl BatchSizer {
         self.seconds = Some(self.seconds.map_or(took, |before| before * (1.0 - NEWEST) + took * NEWEST));
     }
 
+    /// Whether jobs are so fast that batches hold `most` of them.
+    pub fn is_at(&self, most: usize) -> bool {
+        self.last >= most && self.fitting() >= most as f64
+    }
+
+    fn fitting(&self) -> f64 {
+        self.seconds.map_or(1.0, |seconds| BATCH_BUDGET / seconds.max(1e-9))
+    }
+
     /// The size of the next batch: what fits into the budget, at most twice the last, at most `most`.
     pub fn next(&mut self, most: usize) -> usize {
-        let fitting = self.seconds.map_or(1.0, |seconds| BATCH_BUDGET / seconds.max(1e-9));
-        self.last = (fitting.min(most as f64) as usize).clamp(1, self.last * 2);
+        self.last = (self.fitting().min(most as f64) as usize).clamp(1, self.last * 2);
         self.last
     }
 }

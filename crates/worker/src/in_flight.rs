@@ -1,17 +1,18 @@
-//! The jobs this worker holds: the running one and those not started yet.
+//! The jobs this worker holds: the running one, those not started yet, and those that were asked for ahead.
 //!
-//! PHP's thread takes jobs from here. The lease renewer renews them, and gives unstarted jobs back when the running one is slow.
+//! PHP's thread takes jobs from here. The lease renewer renews them, and gives unstarted jobs back when the running one is slow. The answer
+//! to a request that was sent ahead is received by whoever needs it first.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use ferry_core::broker::Settlement;
+use ferry_core::broker::{PendingReserve, Settlement};
 use ferry_core::dialect::Family;
 use ferry_core::payload::Payload;
 use ferry_core::queue::QueueName;
-use ferry_core::{Claim, Reservation};
+use ferry_core::{Claim, Reservation, Result};
 use ferry_support::sync;
 
 use crate::control::RunningUnit;
@@ -26,17 +27,55 @@ const MARGIN: Duration = Duration::from_millis(500);
 pub struct InFlightJobs {
     inner: Mutex<Inner>,
     changed: Condvar,
+    /// A request whose answer was not received, and when it was sent. Locked before `inner`, and while its answer is received.
+    pending: Mutex<Option<(Box<dyn PendingReserve>, Instant)>>,
     retry_after: Option<Duration>,
     max_lease: Duration,
 }
 
 struct Inner {
     waiting: VecDeque<Arc<InFlightJob>>,
+    ahead: Ahead,
     running: Option<RunningJob>,
     /// When all leases were last renewed.
     renewed: Instant,
     renewer_sleeps: bool,
     closed: bool,
+}
+
+/// Jobs behind those that wait.
+#[derive(Default)]
+enum Ahead {
+    #[default]
+    None,
+    /// They were asked for at that time.
+    Pending(Instant),
+    Received(AheadBatch),
+}
+
+impl Ahead {
+    /// Since when their leases are whole, at least.
+    fn leased(&self) -> Option<Instant> {
+        match self {
+            Ahead::None => None,
+            Ahead::Pending(asked) => Some(*asked),
+            Ahead::Received(batch) => Some(batch.leased),
+        }
+    }
+
+    fn received(&self) -> &[Reservation] {
+        if let Ahead::Received(batch) = self { &batch.jobs } else { &[] }
+    }
+}
+
+/// Jobs that were reserved ahead, as the broker answered.
+pub struct AheadBatch {
+    /// The jobs, in order.
+    pub jobs: Vec<Reservation>,
+    /// When they were asked for.
+    pub asked: Instant,
+    /// When their leases were whole.
+    pub leased: Instant,
 }
 
 struct RunningJob {
@@ -106,7 +145,9 @@ pub enum LeaseAction {
     /// Renew these leases.
     Renew(Vec<Claim>),
     /// Give these unstarted jobs back.
-    GiveBack(Vec<Arc<InFlightJob>>),
+    GiveBack(Vec<Claim>),
+    /// Receive what was asked for ahead, and ask again what to do.
+    Receive,
     /// Nothing for now.
     Wait(Duration),
     /// End the thread.
@@ -122,9 +163,15 @@ impl RunningUnit for InFlightJobs {
 impl InFlightJobs {
     /// No jobs yet. Leases last `retry_after` and are renewed for at most `max_lease`.
     pub fn new(retry_after: Option<Duration>, max_lease: Duration) -> Self {
-        let inner =
-            Inner { waiting: VecDeque::new(), running: None, renewed: Instant::now(), renewer_sleeps: false, closed: false };
-        Self { inner: Mutex::new(inner), changed: Condvar::new(), retry_after, max_lease }
+        let inner = Inner {
+            waiting: VecDeque::new(),
+            ahead: Ahead::None,
+            running: None,
+            renewed: Instant::now(),
+            renewer_sleeps: false,
+            closed: false,
+        };
+        Self { inner: Mutex::new(inner), changed: Condvar::new(), pending: Mutex::default(), retry_after, max_lease }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -140,6 +187,35 @@ impl InFlightJobs {
             inner.renewer_sleeps = false;
             self.changed.notify_all();
         }
+    }
+
+    /// Keeps a request that was sent at `asked`.
+    pub fn ask_ahead(&self, request: Box<dyn PendingReserve>, asked: Instant) {
+        let mut pending = sync::lock(&self.pending);
+        *pending = Some((request, asked));
+        self.lock().ahead = Ahead::Pending(asked);
+    }
+
+    /// Receives what was asked for ahead, unless that was done. After an error those jobs come back by their leases.
+    pub fn receive_ahead(&self) -> Result<()> {
+        let mut pending = sync::lock(&self.pending);
+        let Some((request, asked)) = pending.take() else { return Ok(()) };
+        let (ahead, result) = match request.receive() {
+            Ok(jobs) => (Ahead::Received(AheadBatch { jobs, asked, leased: asked }), Ok(())),
+            Err(error) => (Ahead::None, Err(error)),
+        };
+        self.lock().ahead = ahead;
+        result
+    }
+
+    /// Takes what was reserved ahead, which may be no job; waits for it if necessary. `None` when nothing was asked for, or when it was
+    /// given back.
+    pub fn take_ahead(&self) -> Result<Option<AheadBatch>> {
+        self.receive_ahead()?;
+        Ok(match std::mem::take(&mut self.lock().ahead) {
+            Ahead::Received(batch) => Some(batch),
+            Ahead::None | Ahead::Pending(_) => None,
+        })
     }
 
     /// Whether there are jobs that were not started.
@@ -194,9 +270,9 @@ impl InFlightJobs {
         self.lock().running = None;
     }
 
-    /// All jobs that were not started, to be given back.
-    pub fn drain(&self) -> Vec<Arc<InFlightJob>> {
-        self.lock().waiting.drain(..).collect()
+    /// All jobs that were not started, in order, to be given back. Those that were asked for ahead are among them when they were received.
+    pub fn drain(&self) -> Vec<Claim> {
+        self.lock().drain()
     }
 
     /// Ends the lease renewer.
@@ -212,17 +288,26 @@ impl InFlightJobs {
             return LeaseAction::Exit;
         }
         let slow = inner.running.as_ref().is_some_and(|running| now >= later(running.started, SLOW));
-        if slow && !inner.waiting.is_empty() {
-            return LeaseAction::GiveBack(inner.waiting.drain(..).collect());
+        let is_pending = matches!(inner.ahead, Ahead::Pending(_));
+        if slow && is_pending {
+            return LeaseAction::Receive;
+        }
+        if slow && !(inner.waiting.is_empty() && inner.ahead.received().is_empty()) {
+            return LeaseAction::GiveBack(inner.drain());
         }
         let Some(retry_after) = self.retry_after else { return LeaseAction::Wait(SLOW) };
-        let due = later(inner.renewed, retry_after / 3);
+        let whole = inner.ahead.leased().map_or(inner.renewed, |leased| leased.min(inner.renewed));
+        let due = later(whole, retry_after / 3);
         if now < due {
             return LeaseAction::Wait((due - now).min(SLOW / 2));
+        }
+        if is_pending {
+            return LeaseAction::Receive;
         }
         let renewable = inner.running.iter().filter(|running| now < running.until && !running.job.is_lost());
         let mut claims: Vec<Claim> = renewable.map(|running| running.job.reservation.claim.clone()).collect();
         claims.extend(inner.waiting.iter().map(|job| job.reservation.claim.clone()));
+        claims.extend(inner.ahead.received().iter().map(|job| job.claim.clone()));
         if claims.is_empty() { LeaseAction::Wait(SLOW / 2) } else { LeaseAction::Renew(claims) }
     }
 
@@ -230,6 +315,10 @@ impl InFlightJobs {
     pub fn renewed(&self, at: Instant, lost: &[Claim]) {
         let mut inner = self.lock();
         inner.renewed = at;
+        if let Ahead::Received(batch) = &mut inner.ahead {
+            batch.leased = at;
+            batch.jobs.retain(|job| !lost.contains(&job.claim));
+        }
         if !lost.is_empty() {
             inner.waiting.retain(|job| !lost.contains(&job.reservation.claim));
             if let Some(running) = inner.running.as_ref().filter(|running| lost.contains(&running.job.reservation.claim)) {
@@ -241,13 +330,27 @@ impl InFlightJobs {
     /// Blocks the lease renewer for at most `time`, or until there is a job.
     pub fn sleep(&self, time: Duration) {
         let mut inner = self.lock();
-        let idle = inner.waiting.is_empty() && inner.running.is_none();
+        let idle = inner.waiting.is_empty() && inner.running.is_none() && matches!(inner.ahead, Ahead::None);
         inner.renewer_sleeps = idle;
         if inner.closed {
             return;
         }
         let woken = if idle { sync::wait(&self.changed, inner) } else { sync::wait_timeout(&self.changed, inner, time) };
         drop(woken);
+    }
+}
+
+impl Inner {
+    fn drain(&mut self) -> Vec<Claim> {
+        let ahead = match std::mem::take(&mut self.ahead) {
+            Ahead::Received(batch) => batch.jobs,
+            pending => {
+                self.ahead = pending;
+                Vec::new()
+            }
+        };
+        let waiting = self.waiting.drain(..).map(|job| job.reservation.claim.clone());
+        waiting.chain(ahead.into_iter().map(|job| job.claim)).collect()
     }
 }
 
@@ -294,6 +397,58 @@ mod tests {
             _ => panic!("two jobs wait behind a slow one"),
         }
         assert!(jobs.next(start + SLOW).is_none());
+    }
+
+    struct Answered(Vec<Reservation>);
+
+    impl PendingReserve for Answered {
+        fn receive(self: Box<Self>) -> Result<Vec<Reservation>> {
+            Ok(self.0)
+        }
+    }
+
+    /// One job runs and one waits since `start`; another was asked for two seconds later.
+    fn jobs_with_one_ahead(start: Instant) -> InFlightJobs {
+        let jobs = jobs();
+        jobs.fill(vec![job("a"), job("b")], start);
+        jobs.next(start);
+        jobs.ask_ahead(Box::new(Answered(vec![job("ahead").reservation.clone()])), start + Duration::from_secs(2));
+        jobs
+    }
+
+    fn claims(names: &[&str]) -> Vec<Claim> {
+        names.iter().map(|name| job(name).reservation.claim.clone()).collect()
+    }
+
+    #[test]
+    fn neighbours_that_were_asked_for_ahead_are_received_and_go_back_behind_the_others() {
+        let start = Instant::now();
+        let jobs = jobs_with_one_ahead(start);
+        assert!(matches!(jobs.next_action(start + SLOW), LeaseAction::Receive));
+        jobs.receive_ahead().unwrap();
+        match jobs.next_action(start + SLOW) {
+            LeaseAction::GiveBack(neighbours) => assert_eq!(neighbours, claims(&["b", "ahead"])),
+            _ => panic!("two jobs wait behind a slow one"),
+        }
+        assert!(jobs.take_ahead().unwrap().is_none());
+    }
+
+    #[test]
+    fn leases_of_jobs_that_were_asked_for_ahead_run_from_the_request_and_are_renewed() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let jobs = jobs_with_one_ahead(start);
+        jobs.finish();
+        jobs.renewed(start + 15 * second, &[]);
+        assert!(matches!(jobs.next_action(start + 21 * second), LeaseAction::Wait(_)), "asked for 19 seconds ago");
+        assert!(matches!(jobs.next_action(start + 22 * second), LeaseAction::Receive));
+        jobs.receive_ahead().unwrap();
+        match jobs.next_action(start + 22 * second) {
+            LeaseAction::Renew(held) => assert_eq!(held, claims(&["b", "ahead"])),
+            _ => panic!("a lease is due"),
+        }
+        jobs.renewed(start + 22 * second, &[]);
+        let ahead = jobs.take_ahead().unwrap().unwrap();
+        assert_eq!((ahead.jobs.len(), ahead.asked, ahead.leased), (1, start + 2 * second, start + 22 * second));
     }
 
     #[test]

@@ -42,6 +42,12 @@ pub struct JobSource<'a> {
     queue: QueueName,
     /// Whether the batch comes from many queues.
     is_mixed: bool,
+    /// Jobs of the batch that were not started; fewer when some were given back.
+    in_hand: usize,
+    /// Whether the first queue gave as many jobs as it was last asked for.
+    gives_enough: bool,
+    /// Whether jobs were asked for ahead since the last batch.
+    asked_ahead: bool,
     /// Some handler here allows one try only.
     one_by_one: bool,
     /// Whether reservations have leases.
@@ -75,6 +81,9 @@ impl<'a> JobSource<'a> {
             threads,
             queue,
             is_mixed: false,
+            in_hand: 0,
+            gives_enough: false,
+            asked_ahead: false,
             one_by_one: false,
             leases,
             sizer,
@@ -89,7 +98,7 @@ impl<'a> JobSource<'a> {
             let asked = Instant::now();
             let jobs = self.broker.reserve(&self.options.queues, 1, Duration::ZERO)?;
             let found = !jobs.is_empty();
-            self.accept_batch(jobs, asked)?;
+            self.accept_batch(jobs, asked, asked)?;
             if !found || self.threads.as_ref().is_some_and(|threads| threads.shared.jobs.has_waiting()) {
                 return Ok(found);
             }
@@ -117,10 +126,12 @@ impl<'a> JobSource<'a> {
         self.sizer.next(self.options.prefetch.min(left))
     }
 
-    /// Holds a fresh batch. A job whose handler allows one try must not be held beside others, and the broker cannot know that
+    /// Holds a fresh batch that was asked for at `asked`, and whose leases were whole at `leased`.
+    ///
+    /// A job whose handler allows one try must not be held beside others, and the broker cannot know that
     /// (promise 5): such a batch goes back but for its first job, and from then on jobs are reserved one by one. Without leases, such
     /// jobs are isolated instead.
-    fn accept_batch(&mut self, jobs: Vec<Reservation>, asked: Instant) -> Result<()> {
+    fn accept_batch(&mut self, jobs: Vec<Reservation>, asked: Instant, leased: Instant) -> Result<()> {
         if let Some(first) = jobs.first() {
             self.queue.clone_from(&first.claim.queue);
             self.is_mixed = jobs.iter().any(|job| job.claim.queue != self.queue);
@@ -131,12 +142,49 @@ impl<'a> JobSource<'a> {
             fresh = self.isolate(fresh)?;
         } else if fresh.len() > 1 && fresh.iter().any(|job| self.has_one_try(job)) {
             self.one_by_one = true;
-            lease_renewer::give_back(&*self.broker, fresh.split_off(1));
+            lease_renewer::give_back(&*self.broker, claims(&fresh.split_off(1)));
         }
+        self.in_hand = fresh.len();
         if let Some(threads) = &self.threads {
-            threads.shared.jobs.fill(fresh, asked);
+            threads.shared.jobs.fill(fresh, leased);
         }
         Ok(())
+    }
+
+    /// Asks for the next jobs while those in hand are worked, so that the broker and PHP work at the same time. Only in the steady state,
+    /// where jobs are fast and the first queue has enough of them; and the worker never holds more than `prefetch`.
+    fn reserve_ahead(&mut self, engine: &Engine<'_>) {
+        let (prefetch, size) = (self.options.prefetch, self.options.prefetch / 2);
+        let is_steady = self.gives_enough && !self.asked_ahead && self.leases && !self.one_by_one && self.returned_in_a_row == 0;
+        let fits = size > 0 && self.in_hand > 0 && self.in_hand + size <= prefetch;
+        if !(is_steady && fits && self.sizer.is_at(prefetch) && engine.units_left() >= self.in_hand + size) {
+            return;
+        }
+        let asked = Instant::now();
+        let Some(request) = self.broker.clone().reserve_ahead(&self.queue, size) else {
+            self.gives_enough = false;
+            return;
+        };
+        if let Some(threads) = &self.threads {
+            threads.shared.jobs.ask_ahead(request, asked);
+            self.asked_ahead = true;
+        }
+    }
+
+    /// Holds what was reserved ahead. Returns whether that was anything.
+    fn accept_ahead(&mut self, queues: &[QueueName]) -> Result<bool> {
+        self.asked_ahead = false;
+        let Some(threads) = &self.threads else { return Ok(false) };
+        let Some(batch) = threads.shared.jobs.take_ahead()? else { return Ok(false) };
+        self.gives_enough = batch.jobs.len() == self.options.prefetch / 2;
+        let Some(first) = batch.jobs.first() else { return Ok(false) };
+        if !queues.contains(&first.claim.queue) {
+            // It was paused meanwhile.
+            lease_renewer::give_back(&*self.broker, batch.jobs.into_iter().map(|job| job.claim));
+            return Ok(false);
+        }
+        self.accept_batch(batch.jobs, batch.asked, batch.leased)?;
+        Ok(true)
     }
 
     /// Those of a batch that may be started now. A job with one try is held alone before, so that a death of its worker costs it nothing
@@ -146,11 +194,10 @@ impl<'a> JobSource<'a> {
         if one_try.is_empty() {
             return Ok(startable);
         }
-        let claims: Vec<Claim> = one_try.iter().map(|job| job.reservation.claim.clone()).collect();
-        let answers = match self.broker.isolate(&claims) {
+        let answers = match self.broker.isolate(&claims(&one_try)) {
             Ok(answers) => answers,
             Err(error) => {
-                lease_renewer::give_back(&*self.broker, startable);
+                lease_renewer::give_back(&*self.broker, claims(&startable));
                 return Err(error);
             }
         };
@@ -171,6 +218,7 @@ impl<'a> JobSource<'a> {
     /// Runs the next job of the batch. Returns how it counts, or `None` when the batch is done.
     pub fn run_next(&mut self) -> std::result::Result<Option<UnitEnd>, Halt> {
         let Some(threads) = &self.threads else { return Ok(None) };
+        self.in_hand = self.in_hand.saturating_sub(1);
         let started = Instant::now();
         let Some(in_flight) = self.next_held(threads, started) else { return Ok(None) };
         let job = HeldJob::open(in_flight, self.connection.clone(), threads.settler.clone(), self.generation);
@@ -203,22 +251,32 @@ impl<'a> JobSource<'a> {
     }
 }
 
+fn claims(jobs: &[Arc<InFlightJob>]) -> Vec<Claim> {
+    jobs.iter().map(|job| job.reservation.claim.clone()).collect()
+}
+
 impl Source for JobSource<'_> {
     fn reserve(&mut self, engine: &Engine<'_>, queues: &[QueueName], wait: Duration) -> Result<bool> {
         if let Some(threads) = &self.threads {
             threads.flush_soon();
         }
+        if self.accept_ahead(queues)? {
+            return Ok(true);
+        }
         let asked = Instant::now();
         let size = self.batch_size(engine.units_left());
-        let queues = self.in_turn(queues);
-        let jobs = self.broker.reserve(&queues, size, wait)?;
+        let in_turn = self.in_turn(queues);
+        let jobs = self.broker.reserve(&in_turn, size, wait)?;
         let found = !jobs.is_empty();
-        self.accept_batch(jobs, asked)?;
+        self.gives_enough = jobs.len() == size && jobs.iter().all(|job| job.claim.queue == queues[0]);
+        self.accept_batch(jobs, asked, asked)?;
         Ok(found)
     }
 
     fn run_batch(&mut self, engine: &mut Engine<'_>) -> std::result::Result<LoopAction, Halt> {
-        while let Some(end) = self.run_next()? {
+        loop {
+            self.reserve_ahead(engine);
+            let Some(end) = self.run_next()? else { break };
             match engine.after_unit(end, Some(&self.queue), &*self)? {
                 LoopAction::Continue => {}
                 LoopAction::Pause => {
@@ -240,6 +298,9 @@ impl Source for JobSource<'_> {
     }
 
     fn release_prefetched(&mut self) {
+        if let Some(threads) = &self.threads {
+            threads.shared.give_back();
+        }
         self.broker.release_prefetched();
     }
 

@@ -8,7 +8,7 @@ use ferry_core::broker::{Broker, ExtendResult, Settle, Settlement};
 use ferry_core::{Claim, Result};
 use ferry_support::threads::{self, PanicSlot};
 
-use crate::in_flight::{InFlightJob, InFlightJobs, LeaseAction};
+use crate::in_flight::{InFlightJobs, LeaseAction};
 
 /// How soon a renewal that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -25,6 +25,8 @@ fn serve(broker: &dyn Broker, jobs: &InFlightJobs) {
             LeaseAction::Exit => return,
             LeaseAction::Wait(time) => jobs.sleep(time),
             LeaseAction::GiveBack(unstarted) => give_back(broker, unstarted),
+            // An error is met again by the next reserve call.
+            LeaseAction::Receive => drop(jobs.receive_ahead()),
             LeaseAction::Renew(claims) => {
                 if !renew(broker, jobs, &claims) {
                     jobs.sleep(RETRY);
@@ -46,9 +48,8 @@ fn renew(broker: &dyn Broker, jobs: &InFlightJobs, claims: &[Claim]) -> bool {
 
 /// Gives unstarted jobs back. When that fails they are not started either: they may have been given back with only the answer lost.
 /// Then they come back by their lease.
-pub fn give_back(broker: &dyn Broker, jobs: Vec<Arc<InFlightJob>>) {
-    let batch: Vec<Settle> =
-        jobs.iter().map(|job| Settle { claim: job.reservation.claim.clone(), settlement: Settlement::GiveBack }).collect();
+pub fn give_back(broker: &dyn Broker, jobs: impl IntoIterator<Item = Claim>) {
+    let batch: Vec<Settle> = jobs.into_iter().map(|claim| Settle { claim, settlement: Settlement::GiveBack }).collect();
     if !batch.is_empty() {
         let _ = broker.settle(&batch);
     }

@@ -43,8 +43,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Gives back what was not started.
+    /// Gives back what was not started. What was asked for ahead is received before, so that all goes back in order.
     pub fn give_back(&self) {
+        // After an error those jobs come back by their leases.
+        let _ = self.jobs.receive_ahead();
         lease_renewer::give_back(&*self.broker, self.jobs.drain());
     }
 

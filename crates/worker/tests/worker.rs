@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use ferry_core::StatusStore;
 use ferry_core::backoff::Backoff;
-use ferry_core::broker::{Admin, Broker, Capabilities, ExtendResult, Isolation, Settle, SettleResult, Settlement, Sizes};
+use ferry_core::broker::{
+    Admin, Broker, Capabilities, ExtendResult, Isolation, PendingReserve, Settle, SettleResult, Settlement, Sizes,
+};
 use ferry_core::clock::SystemClock;
 use ferry_core::config::SettleMode;
 use ferry_core::control::{ControlCommand, WorkerControl};
@@ -1157,4 +1159,260 @@ fn inside_push_a_handler_that_returns_is_done_and_one_that_throws_has_failed() {
         work_now("sync", &queue(), body("a", 0), 0, &host, no_fork, Some(reporter)).unwrap();
         assert_eq!(broker.find("a").unwrap().unwrap().state, state);
     }
+}
+
+/// A broker of which jobs can be asked for ahead. They are reserved at once and answered when somebody asks.
+struct Ahead {
+    inner: Arc<MemoryBroker<SystemClock>>,
+    state: Arc<AheadState>,
+}
+
+#[derive(Default)]
+struct AheadState {
+    /// How many jobs each request was for.
+    asked: Mutex<Vec<usize>>,
+    received: AtomicU64,
+    loses_answers: AtomicBool,
+    most_held: AtomicU64,
+    given_back: AtomicU64,
+}
+
+struct PendingAhead(Vec<Reservation>, Arc<AheadState>);
+
+impl PendingReserve for PendingAhead {
+    fn receive(self: Box<Self>) -> ferry_core::Result<Vec<Reservation>> {
+        self.1.received.fetch_add(1, Ordering::SeqCst);
+        if self.1.loses_answers.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Uncertain, "the answer was lost"));
+        }
+        Ok(self.0)
+    }
+}
+
+impl Ahead {
+    fn with(bodies: &[Vec<u8>]) -> Arc<Self> {
+        Arc::new(Self { inner: broker_with(bodies), state: Arc::default() })
+    }
+
+    fn note_held(&self) {
+        self.state.most_held.fetch_max(self.inner.size(&queue()).unwrap().reserved, Ordering::SeqCst);
+    }
+
+    /// What is ready, in order, by the number in its id.
+    fn ready(&self) -> Vec<usize> {
+        let ready = self.inner.reserve(&[queue()], 1000, Duration::ZERO).unwrap();
+        ready
+            .iter()
+            .map(|job| (0..1000).find(|n| job.body == body(&n.to_string(), 0)).expect("its bytes are the original ones"))
+            .collect()
+    }
+}
+
+impl Broker for Ahead {
+    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
+        self.inner.push(queue, job)
+    }
+
+    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> ferry_core::Result<u64> {
+        self.inner.push_many(queue, jobs)
+    }
+
+    fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> ferry_core::Result<Vec<Reservation>> {
+        let jobs = self.inner.reserve(queues, max, wait);
+        self.note_held();
+        jobs
+    }
+
+    fn reserve_ahead(self: Arc<Self>, queue: &QueueName, max: usize) -> Option<Box<dyn PendingReserve>> {
+        self.state.asked.lock().unwrap().push(max);
+        let jobs = self.inner.reserve(std::slice::from_ref(queue), max, Duration::ZERO).unwrap();
+        self.note_held();
+        Some(Box::new(PendingAhead(jobs, self.state.clone())))
+    }
+
+    fn settle(&self, batch: &[Settle]) -> ferry_core::Result<Vec<SettleResult>> {
+        let given_back = batch.iter().filter(|item| matches!(item.settlement, Settlement::GiveBack)).count();
+        self.state.given_back.fetch_add(given_back as u64, Ordering::SeqCst);
+        self.inner.settle(batch)
+    }
+
+    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<ExtendResult>> {
+        self.inner.extend(claims)
+    }
+
+    fn size(&self, queue: &QueueName) -> ferry_core::Result<Sizes> {
+        self.inner.size(queue)
+    }
+
+    fn close(&self) {}
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn control(&self) -> Option<&dyn WorkerControl> {
+        self.inner.control()
+    }
+}
+
+fn numbered(count: usize) -> Vec<Vec<u8>> {
+    (0..count).map(|n| body(&n.to_string(), 0)).collect()
+}
+
+/// Batches of 1, 2, 4 and 8 jobs, and then four at a time that were asked for ahead.
+fn eight_at_once() -> Options {
+    Options { prefetch: 8, settle: SettleMode::Immediate, ..options() }
+}
+
+#[test]
+fn fast_jobs_are_asked_for_ahead_and_no_more_than_prefetch_are_ever_held() {
+    let broker = Ahead::with(&numbered(100));
+    let host = FakeHost::new(deletes);
+    assert_eq!(code(&Worker::new(broker.clone(), eight_at_once(), no_fork).run(&host)), 0);
+    let processed: Vec<String> = host.events().into_iter().filter(|event| event.starts_with("processed")).collect();
+    assert_eq!(processed, (0..100).map(|n| format!("processed {n}")).collect::<Vec<_>>(), "all of them, in order");
+    let asked = broker.state.asked.lock().unwrap().clone();
+    assert!(asked.len() > 15 && asked.iter().all(|size| *size == 4), "{asked:?}");
+    assert_eq!(broker.state.received.load(Ordering::SeqCst), asked.len() as u64);
+    assert_eq!(broker.state.most_held.load(Ordering::SeqCst), 8);
+    assert_eq!(broker.size(&queue()).unwrap().total(), 0);
+}
+
+#[test]
+fn nothing_is_asked_for_ahead_of_slow_jobs_or_beside_jobs_with_one_try() {
+    let slow = FakeHost::new(|job| {
+        std::thread::sleep(Duration::from_millis(15));
+        deletes(job)
+    });
+    let mut one_try = FakeHost::new(deletes);
+    one_try.limits = HandlerLimits { tries: Some(Tries::Limit(1)), ..HandlerLimits::default() };
+    for host in [slow, one_try] {
+        let broker = Ahead::with(&numbered(30));
+        Worker::new(broker.clone(), eight_at_once(), no_fork).run(&host);
+        assert_eq!(*broker.state.asked.lock().unwrap(), Vec::<usize>::new());
+    }
+    let broker = Ahead::with(&numbered(30));
+    let options = Options { tries: Tries::Limit(1), ..eight_at_once() };
+    Worker::new(broker.clone(), options, no_fork).run(&FakeHost::new(deletes));
+    assert_eq!(*broker.state.asked.lock().unwrap(), Vec::<usize>::new());
+}
+
+/// In the batch of the jobs 7 to 14. The jobs 15 to 18 are asked for before job 11 starts.
+const IN_THE_BATCH: &str = "13";
+
+#[test]
+fn jobs_that_were_asked_for_ahead_go_back_in_order_however_the_worker_ends() {
+    for (ends, left) in
+        [(CallEnd::Exited, (14..40).collect::<Vec<_>>()), (CallEnd::Died("Out of memory".into()), (14..40).collect())]
+    {
+        let broker = Ahead::with(&numbered(40));
+        let host = FakeHost::new(move |job| {
+            deletes(job);
+            if job.id() == IN_THE_BATCH { ends.clone() } else { CallEnd::Returned }
+        });
+        Worker::new(broker.clone(), eight_at_once(), no_fork).run(&host);
+        assert!(!broker.state.asked.lock().unwrap().is_empty());
+        assert_eq!(broker.ready(), left);
+    }
+    let broker = Ahead::with(&numbered(40));
+    let stop = Rc::new(Cell::new(false));
+    let stops = stop.clone();
+    let mut host = FakeHost::new(move |job| {
+        stops.set(job.id() == IN_THE_BATCH);
+        deletes(job)
+    });
+    host.stop = stop;
+    assert_eq!(code(&Worker::new(broker.clone(), eight_at_once(), no_fork).run(&host)), 0);
+    assert!(!broker.state.asked.lock().unwrap().is_empty());
+    assert_eq!(broker.ready(), (14..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_worker_with_a_limit_of_jobs_asks_for_none_that_it_would_not_run() {
+    for limit in 12..30 {
+        let broker = Ahead::with(&numbered(40));
+        let options = Options { max_jobs: Some(limit), ..eight_at_once() };
+        assert_eq!(code(&Worker::new(broker.clone(), options, no_fork).run(&FakeHost::new(deletes))), 0);
+        assert_eq!(broker.state.given_back.load(Ordering::SeqCst), 0);
+        assert_eq!(broker.ready(), (usize::try_from(limit).unwrap()..40).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_paused_worker_gives_back_what_it_asked_for_ahead() {
+    let broker = Ahead::with(&numbered(40));
+    let beside = broker.clone();
+    let paused = Rc::new(Cell::new(false));
+    let pauses = paused.clone();
+    let mut host = FakeHost::new(move |job| {
+        pauses.set(job.id() == IN_THE_BATCH);
+        deletes(job)
+    });
+    host.paused = paused.clone();
+    let (stop, polls) = (host.stop.clone(), Cell::new(0));
+    host.at_poll = RefCell::new(Box::new(move || {
+        let is_idle = paused.get() && beside.size(&queue()).unwrap().reserved == 0;
+        if is_idle && polls.replace(polls.get() + 1) == 2 {
+            stop.set(true);
+        }
+    }));
+    Worker::new(broker.clone(), Options { stop_when_empty: false, ..eight_at_once() }, no_fork).run(&host);
+    assert!(host.events().contains(&"paused".to_owned()), "{:?}", host.events());
+    assert!(!broker.state.asked.lock().unwrap().is_empty());
+    assert_eq!(broker.ready(), (14..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn while_a_job_is_slow_those_that_were_asked_for_ahead_go_back_with_its_neighbours() {
+    let broker = Ahead::with(&numbered(40));
+    let beside = broker.clone();
+    let host = FakeHost::new(move |job| {
+        if job.id() == IN_THE_BATCH {
+            let begun = std::time::Instant::now();
+            while beside.size(&queue()).unwrap().reserved > 1 {
+                assert!(begun.elapsed() < Duration::from_secs(10), "its neighbours are held");
+                std::thread::yield_now();
+            }
+            assert!(begun.elapsed() >= Duration::from_millis(900));
+            return CallEnd::Exited;
+        }
+        deletes(job)
+    });
+    Worker::new(broker.clone(), eight_at_once(), no_fork).run(&host);
+    assert_eq!(broker.ready(), (14..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_lost_answer_to_a_request_ahead_is_an_outage_and_other_jobs_are_worked() {
+    let broker = Ahead::with(&numbered(40));
+    let beside = broker.state.clone();
+    let host = FakeHost::new(move |job| {
+        beside.loses_answers.store(["13", "14"].contains(&&*job.id()), Ordering::SeqCst);
+        deletes(job)
+    });
+    assert_eq!(code(&Worker::new(broker.clone(), eight_at_once(), no_fork).run(&host)), 0);
+    let events = host.events();
+    assert!(events.contains(&"broker error the answer was lost".to_owned()), "{events:?}");
+    assert!(events.contains(&"recovered".to_owned()) && events.contains(&"processed 39".to_owned()), "{events:?}");
+    assert_eq!(broker.size(&queue()).unwrap().reserved, 4, "they come back by their leases");
+}
+
+#[test]
+fn a_child_forked_in_a_handler_does_not_read_the_answer_of_its_parent() {
+    static GENERATION: AtomicU64 = AtomicU64::new(0);
+    fn generation() -> u64 {
+        GENERATION.load(Ordering::SeqCst)
+    }
+    let broker = Ahead::with(&numbered(40));
+    let host = FakeHost::new(move |job| {
+        if job.id() == IN_THE_BATCH {
+            GENERATION.fetch_add(1, Ordering::SeqCst);
+            return CallEnd::Returned;
+        }
+        deletes(job)
+    });
+    let end = Worker::new(broker.clone(), eight_at_once(), generation).run(&host);
+    assert!(matches!(end, RunEnd::Halted(Halt::Forked)));
+    assert_eq!(broker.state.asked.lock().unwrap().len(), 1);
+    assert_eq!(broker.state.received.load(Ordering::SeqCst), 0);
 }

@@ -24,7 +24,7 @@ pub use control::WorkerControl;
 pub use idempotency::IdempotencyStore;
 pub use status::{PushedWithStatus, StatusStore};
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::error::Result;
@@ -59,6 +59,14 @@ pub trait Broker: Send + Sync {
     /// When there is none it may wait up to `wait`, at most one second; waiting never takes. A job that
     /// [`crate::batch::stands_alone`] comes alone.
     fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> Result<Vec<Reservation>>;
+
+    /// Asks for up to `max` jobs of `queue` without waiting for the answer, where that is a matter of one short write: the broker works on it
+    /// while the caller does something else. A job that [`crate::batch::stands_alone`] is not among them. Their leases begin now.
+    ///
+    /// `None`: nothing was sent, and [`Broker::reserve`] is to be asked.
+    fn reserve_ahead(self: Arc<Self>, _queue: &QueueName, _max: usize) -> Option<Box<dyn PendingReserve>> {
+        None
+    }
 
     /// Ends reservations. The answer has one entry per item, in order. Items that are no longer ours change nothing.
     ///
@@ -136,6 +144,12 @@ pub trait Broker: Send + Sync {
     fn idempotency(&self) -> Option<&dyn IdempotencyStore> {
         None
     }
+}
+
+/// Jobs that were asked for ahead and not received yet. Where this is dropped they come back by their leases.
+pub trait PendingReserve: Send {
+    /// Waits for the answer. No jobs either when the broker refused: the next [`Broker::reserve`] meets the same refusal.
+    fn receive(self: Box<Self>) -> Result<Vec<Reservation>>;
 }
 
 /// How one reservation ends.

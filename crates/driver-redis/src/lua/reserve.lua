@@ -6,9 +6,10 @@
 --        4 when attempts rise: "reserve" (v3), or "return" (v1 and v2), where an expired reservation is raised on its way back;
 --        5 the end of the list where the next job lies: "left", or "right" (plain tasks); 6 the key of the tries in a payload, in quotes;
 --        7 the second of which the caller knows that all that was due is ready, or ""; 8 with KEYS 4 and 5, whether the caller is a
---        "watcher" or on "standby"
+--        "watcher" or on "standby"; without them "ahead" of a caller that still runs jobs: none that stands alone is reserved for it
 -- answer { the server's second, its microseconds, the name of a handover or "", 1 when all that is due in this second is ready else 0,
---          then for each job: body as it was ready, 0-based offset of its attempts digits or -1, attempts in the member of the reserved set }
+--          then for each job: body as it was ready, 0-based offset of its attempts digits or -1, attempts in the member of the reserved
+--          set }; or, where each of them is a body that ended in `"attempts":0}`, one list of the bodies in place of all that
 --
 -- A write that may be refused always comes before the removal it belongs to, so a refusal loses nothing.
 
@@ -23,6 +24,7 @@ local max = tonumber(ARGV[3])
 local raised_by_return = ARGV[4] == 'return'
 local from_right = ARGV[5] == 'right'
 local tries_key = ARGV[6]
+local ahead = ARGV[8] == 'ahead'
 local push_head, push_tail = 'LPUSH', 'RPUSH'
 if from_right then push_head, push_tail = 'RPUSH', 'LPUSH' end
 
@@ -77,7 +79,7 @@ end
 
 -- The usual case of one job at a time: it lies there alone or is asked for alone, was never tried, and has no copy that is reserved. Before
 -- all that follows, which costs as much as this even where it is not called.
-if all_due_ready and not raised_by_return and not from_right then
+if all_due_ready and not ahead and not raised_by_return and not from_right then
   head = call('LRANGE', ready, 0, max - 1)
   local body = #head == 1 and head[1]
   if body and sub(body, -14) == ',"attempts":0}'
@@ -187,13 +189,18 @@ local function count(body)
 end
 
 -- Whether the payload allows one try only, by its text: the same rule as crates/core/src/batch.rs.
+--
+-- The search stops wherever the first byte is that of the text, and payloads are full of quotes: so it is for the text from its x on.
+local RARE = 4 -- the x in "maxTries" and "max_attempts"
+local rare_key = sub(tries_key, RARE)
 local function says_one_try(body)
   local at = 1
   while true do
-    local _, last = find(body, tries_key, at, true)
-    if not last then return false end
+    local first, last = find(body, rare_key, at, true)
+    if not first then return false end
     -- `:null`, as nearly every payload has it, needs no pattern.
-    local one = byte_at(body, last + 2) ~= 110 and select(2, find(body, '^[ \t\r\n\f":]*1[ \t\r\n\f"]*', last + 1))
+    local one = byte_at(body, last + 2) ~= 110 and sub(body, first - RARE + 1, last) == tries_key
+      and select(2, find(body, '^[ \t\r\n\f":]*1[ \t\r\n\f"]*', last + 1))
     if one then
       local behind = sub(body, one + 1, one + 1)
       if behind == '' or behind == ',' or behind == '}' then return true end
@@ -251,7 +258,7 @@ local function take(bodies)
     local offset, attempts, member = to_member(body)
     -- Either way a member that was never tried before says 1. Of v3's payloads in a queue of v1 it says 0.
     local alone = offset < 0 or attempts > 1 or says_one_try(body)
-    if alone and taken > 0 then return true end
+    if alone and (ahead or taken > 0) then return true end
 
     looked_at = looked_at + 1
     if call('ZADD', reserved, 'NX', lease_ends, member) == 1 then
@@ -289,10 +296,7 @@ local function take_all(bodies)
     call('ZREM', reserved, unpack(members)) -- two of them have the same bytes
     return false
   end
-  for index = 1, #bodies do
-    local body = bodies[index]
-    answer[3 * index + 2], answer[3 * index + 3], answer[3 * index + 4] = body, #body - 2, 1
-  end
+  answer[5] = bodies
   taken, looked_at = #bodies, #bodies
   return true
 end

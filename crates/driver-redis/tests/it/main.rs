@@ -8,6 +8,7 @@ mod peers;
 mod push;
 mod redis_task;
 mod reserve;
+mod reserve_ahead;
 mod settle;
 mod support;
 mod tls;
