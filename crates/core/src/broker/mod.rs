@@ -71,6 +71,11 @@ pub trait Broker: Send + Sync {
         false
     }
 
+    /// What became of the deletion that [`Broker::send_deletion`] sent last. Does not wait.
+    fn sent_deletion(&self) -> SentDeletion {
+        SentDeletion::Settled(SettleResult::Applied)
+    }
+
     /// Waits until the broker has read what [`Broker::send_deletion`] sent, for at most `limit`. After an error those jobs may run again.
     fn flush_deletions(&self, _limit: Duration) -> Result<()> {
         Ok(())
@@ -136,6 +141,17 @@ pub trait Broker: Send + Sync {
     fn idempotency(&self) -> Option<&dyn IdempotencyStore> {
         None
     }
+}
+
+/// What became of a deletion that was sent without waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentDeletion {
+    /// The answer was not read yet.
+    Unread,
+    /// The broker answered, or gives no answer.
+    Settled(SettleResult),
+    /// The answer was lost: it is to be repeated.
+    InDoubt,
 }
 
 /// How one reservation ends.
