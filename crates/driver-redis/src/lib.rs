@@ -40,11 +40,12 @@ mod wait_limits;
 mod wrong_type;
 
 use std::borrow::Cow;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use ferry_core::broker::{
-    Admin, BatchPush, Broker, Capabilities, ExtendResult, PendingReserve, QueuedJob, Settle, SettleResult, Sizes, WaitLimit,
+    Admin, BatchPush, Broker, Capabilities, ExtendResult, PendingReserve, QueuedJob, SentDeletion, Settle, SettleResult, Sizes,
+    WaitLimit,
 };
 use ferry_core::config::{FailedStore, RedisConfig};
 use ferry_core::dialect::{Family, ListEnd, RedisKeys};
@@ -57,6 +58,7 @@ use crate::family_check::FamilyCheck;
 use crate::link::RedisLink;
 use crate::reserve::{JobSize, ProbeRest, ReadySeconds};
 use crate::silence::Silence;
+use crate::transport::UnreadReply;
 use crate::wait::WaitLinks;
 use crate::wait_limits::WaitLimits;
 
@@ -110,6 +112,8 @@ pub struct RedisBroker {
     wait_limits: WaitLimits,
     probe_rest: ProbeRest,
     ready_seconds: ReadySeconds,
+    /// The answer to the deletion that was sent last without waiting.
+    sent_deletion: Mutex<Option<UnreadReply>>,
     job_size: JobSize,
 }
 
@@ -132,6 +136,7 @@ impl RedisBroker {
             wait_limits,
             probe_rest: ProbeRest::default(),
             ready_seconds: ReadySeconds::default(),
+            sent_deletion: Mutex::default(),
             job_size: JobSize::default(),
             config,
         }
@@ -198,6 +203,19 @@ impl Broker for RedisBroker {
     fn settle(&self, batch: &[Settle]) -> Result<Vec<SettleResult>> {
         let queues = || batch.iter().map(|item| &item.claim.queue).collect::<Vec<_>>();
         settle::settle(self, batch).map_err(|error| wrong_type::named(self, &queues(), error))
+    }
+
+    fn send_deletion(&self, claim: &Claim) -> bool {
+        settle::send_deletion(self, claim)
+    }
+
+    fn sent_deletion(&self) -> SentDeletion {
+        settle::sent_deletion(self)
+    }
+
+    fn flush_deletions(&self, limit: Duration) -> Result<()> {
+        self.reserve.flush_unread(limit);
+        Ok(())
     }
 
     fn extend(&self, claims: &[Claim]) -> Result<Vec<ExtendResult>> {

@@ -10,7 +10,7 @@ use redis::{Cmd, Value};
 
 use crate::refusal;
 use crate::silence::Silence;
-use crate::transport::{Broken, RedisSocket};
+use crate::transport::{Broken, RedisSocket, UnreadReply};
 use crate::wait_limits::WaitLimits;
 
 /// What a request does on the server, which decides what its lost reply means.
@@ -115,6 +115,21 @@ impl RedisLink {
             sync::lock(&self.slot).get_or_insert(socket);
         }
         Ok(values.into_iter().next().unwrap_or(Value::Nil))
+    }
+
+    /// Sends a command over the open connection, as [`RedisSocket::send_unread`] does.
+    pub fn send_unread(&self, command: &[u8], held: bool) -> Option<UnreadReply> {
+        sync::try_lock(&self.slot)?.as_mut()?.send_unread(command, held)
+    }
+
+    /// Reads the reply to what [`RedisLink::send_unread`] sent.
+    pub fn flush_unread(&self, limit: Duration) {
+        let mut slot = sync::lock(&self.slot);
+        if let Some(mut socket) = slot.take()
+            && socket.flush_unread(limit).is_ok()
+        {
+            *slot = Some(socket);
+        }
     }
 
     /// Closes the connection.

@@ -345,8 +345,12 @@ fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Dur
     let mut fields = fields.into_iter();
     let seconds = integer(fields.next()?)?;
     let microseconds = integer(fields.next()?)?;
-    let Value::BulkString(handover) = fields.next()? else { return None };
-    let all_due_ready = integer(fields.next()?)? == 1;
+    let handover = match fields.next() {
+        Some(Value::BulkString(handover)) => handover,
+        Some(_) => return None,
+        None => Vec::new(),
+    };
+    let all_due_ready = fields.next().and_then(integer) == Some(1);
     let clock = ServerClock::read(seconds, microseconds);
     if broker.settings.now.is_none() {
         broker.clock_skew.check(&broker.config.address, seconds, microseconds, trip);

@@ -2,23 +2,29 @@
 
 use std::borrow::Cow;
 
-use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement};
+use ferry_core::broker::{ExtendResult, SentDeletion, Settle, SettleResult, Settlement};
 use ferry_core::config::FailedStore;
 use ferry_core::dialect::{Counting, Family, RedisKeys};
 use ferry_core::failed::{FailedJob, Failure};
 use ferry_core::job::Claim;
 use ferry_core::redis_task::with_delay;
 use ferry_core::{Error, ErrorKind, QueueName, Result, id};
+use ferry_support::sync;
 use redis::Value;
 
 use crate::link::Effect;
+use crate::packing;
 use crate::receipt::ReservedMember;
 use crate::reply::integer;
 use crate::script::{self, Call, Operation};
+use crate::transport::{UnreadReply, UnreadState};
 use crate::{RedisBroker, failed};
 
 const SETTLE_IN_DOUBT: &str = "the jobs may or may not be settled; those that are not come back after `retry_after`";
 const EXTEND_IN_DOUBT: &str = "the leases may or may not have been extended";
+
+/// A deletion of so many bytes is sent without waiting.
+const SHORT: usize = 8 << 10;
 
 /// What a part of a batch needs: a `ZREM` for each job, or one call of a script.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,6 +59,36 @@ pub fn settle(broker: &RedisBroker, batch: &[Settle]) -> Result<Vec<SettleResult
         broker.wait.note_change();
     }
     Ok(marks?.into_iter().map(|ours| if ours { SettleResult::Applied } else { SettleResult::Lost }).collect())
+}
+
+/// Sends the deletion of one job over the connection that reserves, so that it leaves with the next reserve call and its answer comes with
+/// that one's. Where the next call begins with waiting it leaves at once.
+pub fn send_deletion(broker: &RedisBroker, claim: &Claim) -> bool {
+    let mut sent = sync::lock(&broker.sent_deletion);
+    if sent.as_ref().is_some_and(|sent| sent.state() == UnreadState::Unread) {
+        return false;
+    }
+    let Ok(member) = ReservedMember::read(&claim.receipt) else { return false };
+    let mut command = Vec::with_capacity(member.bytes.len() + 96);
+    packing::command(&mut command, &[b"ZREM", broker.keys(&claim.queue).reserved.as_bytes(), member.bytes]);
+    // What one segment cannot take is not short.
+    if command.len() > SHORT {
+        return false;
+    }
+    let reply = broker.reserve.send_unread(&command, !broker.wait.begins_with_waiting());
+    let is_sent = reply.is_some();
+    *sent = reply;
+    is_sent
+}
+
+/// What became of the deletion that was sent last.
+pub fn sent_deletion(broker: &RedisBroker) -> SentDeletion {
+    match sync::lock(&broker.sent_deletion).as_ref().map(UnreadReply::state) {
+        Some(UnreadState::Unread) => SentDeletion::Unread,
+        None | Some(UnreadState::Number(true)) => SentDeletion::Settled(SettleResult::Applied),
+        Some(UnreadState::Number(false)) => SentDeletion::Settled(SettleResult::Lost),
+        Some(UnreadState::Lost) => SentDeletion::InDoubt,
+    }
 }
 
 /// Renews leases.

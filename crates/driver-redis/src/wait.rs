@@ -263,6 +263,11 @@ impl WaitLinks {
         }
     }
 
+    /// Whether the next call begins with waiting.
+    pub fn begins_with_waiting(&self) -> bool {
+        sync::try_lock(&self.state).is_some_and(|state| state.idle.is_some())
+    }
+
     fn is_on_standby(&self) -> bool {
         sync::try_lock(&self.state).is_some_and(|state| state.role() == WaitRole::Standby)
     }

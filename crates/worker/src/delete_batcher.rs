@@ -1,7 +1,7 @@
 //! Sends deletions in batches: within 1 ms, or 64 together, whichever is first.
 //!
 //! The last job in hand has no company to wait for: where the broker can send its deletion without waiting for an answer, that is done
-//! on PHP's thread, and no other thread is woken.
+//! on PHP's thread, and no other thread is woken. What became of it is asked before the next one is sent, and in every turn of the loop.
 //!
 //! A process that dies inside that millisecond runs those jobs again: at most 64 that wait and 64 on their way. A deletion that comes
 //! too late is reported, never silent.
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ferry_core::broker::{Broker, Settle, SettleResult, Settlement};
+use ferry_core::broker::{Broker, SentDeletion, Settle, SettleResult, Settlement};
 use ferry_core::{Claim, ErrorKind, Result};
 use ferry_support::pause::GrowingPause;
 use ferry_support::sync;
@@ -38,6 +38,8 @@ pub struct Deletion {
     pub claim: Claim,
     /// Its id, for the report.
     pub id: String,
+    /// It was sent before, and the answer was lost.
+    pub in_doubt: bool,
 }
 
 /// Deletes jobs on a thread of its own.
@@ -48,6 +50,8 @@ pub struct DeleteBatcher {
     lost: Arc<Mutex<Vec<Deletion>>>,
     /// Whether a deletion was sent on PHP's thread that the broker may not have read.
     unread: AtomicBool,
+    /// The deletion that was sent last on PHP's thread, until its answer is known.
+    sent: Mutex<Option<Deletion>>,
 }
 
 impl DeleteBatcher {
@@ -56,11 +60,12 @@ impl DeleteBatcher {
         let lost = Arc::default();
         let sink = DeleteSink { broker: broker.clone(), lost: Arc::clone(&lost), items: Vec::new(), uncertain: false };
         let (batcher, thread) = Batcher::start("ferry-settle", LIMITS, sink, panics)?;
-        Ok((Self { broker, jobs, batcher, lost, unread: AtomicBool::new(false) }, thread))
+        Ok((Self { broker, jobs, batcher, lost, unread: AtomicBool::new(false), sent: Mutex::default() }, thread))
     }
 
     /// Takes the deletions that came too late since the last call.
     pub fn take_lost(&self) -> Vec<Deletion> {
+        self.resolve_sent();
         std::mem::take(&mut sync::lock(&self.lost))
     }
 
@@ -68,10 +73,13 @@ impl DeleteBatcher {
     pub fn flush(&self, limit: Duration) -> (usize, Option<String>) {
         let begun = Instant::now();
         let (left, failure) = self.batcher.flush(limit);
-        match self.flush_unread(limit.saturating_sub(begun.elapsed())) {
-            Ok(()) => (left, failure),
-            Err(error) => (left + 1, failure.or_else(|| Some(error.to_string()))),
+        let rest = || limit.saturating_sub(begun.elapsed());
+        if let Err(error) = self.flush_unread(rest()) {
+            return (left + 1, failure.or_else(|| Some(error.to_string())));
         }
+        self.resolve_sent();
+        // One whose answer was lost is repeated.
+        if self.batcher.is_empty() { (left, failure) } else { self.batcher.flush(rest()) }
     }
 
     fn flush_unread(&self, limit: Duration) -> Result<()> {
@@ -79,12 +87,33 @@ impl DeleteBatcher {
     }
 
     /// Sends the deletion of the last job in hand at once, if the broker can do that without waiting.
-    fn send_last(&self, claim: &Claim) -> bool {
-        let sent = !self.jobs.has_waiting() && self.batcher.is_empty() && self.broker.send_deletion(claim);
-        if sent {
+    fn send_last(&self, claim: &Claim, id: &str) -> bool {
+        self.resolve_sent();
+        let mut sent = sync::lock(&self.sent);
+        let is_sent = sent.is_none() && !self.jobs.has_waiting() && self.batcher.is_empty() && self.broker.send_deletion(claim);
+        if is_sent {
             self.unread.store(true, Ordering::Relaxed);
+            *sent = Some(Deletion { claim: claim.clone(), id: id.to_owned(), in_doubt: false });
         }
-        sent
+        is_sent
+    }
+
+    /// Does what the answer to the deletion that was sent last asks for, if there is one by now.
+    fn resolve_sent(&self) {
+        let mut sent = sync::lock(&self.sent);
+        if sent.is_none() {
+            return;
+        }
+        match (self.broker.sent_deletion(), sent.take()) {
+            (SentDeletion::Unread, unread) => *sent = unread,
+            (SentDeletion::Settled(SettleResult::Lost), lost) => sync::lock(&self.lost).extend(lost),
+            (SentDeletion::InDoubt, Some(deletion)) => self.hand_over(Deletion { in_doubt: true, ..deletion }),
+            (SentDeletion::Settled(SettleResult::Applied), _) | (SentDeletion::InDoubt, None) => {}
+        }
+    }
+
+    fn hand_over(&self, deletion: Deletion) {
+        self.batcher.push(deletion, |_, deletion| Some(deletion));
     }
 
     /// Sends what waits without waiting for more.
@@ -105,10 +134,10 @@ impl DeleteBatcher {
 
 impl Settler for DeleteBatcher {
     fn delete(&self, claim: &Claim, id: &str) -> Result<SettleResult> {
-        if self.send_last(claim) {
+        if self.send_last(claim, id) {
             return Ok(SettleResult::Applied);
         }
-        self.batcher.push(Deletion { claim: claim.clone(), id: id.to_owned() }, |_, deletion| Some(deletion));
+        self.hand_over(Deletion { claim: claim.clone(), id: id.to_owned(), in_doubt: false });
         Ok(SettleResult::Applied)
     }
 
@@ -137,7 +166,8 @@ impl BatchSink<Deletion> for DeleteSink {
             Ok(answers) => {
                 // After a lost answer "no longer there" may well be our own doing.
                 if !std::mem::take(&mut self.uncertain) && answers.contains(&SettleResult::Lost) {
-                    let late = batch.iter().zip(answers).filter(|(_, answer)| *answer == SettleResult::Lost);
+                    let is_late = |(done, answer): &(&Deletion, SettleResult)| *answer == SettleResult::Lost && !done.in_doubt;
+                    let late = batch.iter().zip(answers).filter(is_late);
                     sync::lock(&self.lost).extend(late.map(|(done, _)| done.clone()));
                 }
                 self.items.clear();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ferry_core::StatusStore;
 use ferry_core::backoff::Backoff;
 use ferry_core::broker::{
-    Admin, Broker, Capabilities, ExtendResult, Isolation, PendingReserve, Settle, SettleResult, Settlement, Sizes,
+    Admin, Broker, Capabilities, ExtendResult, Isolation, PendingReserve, SentDeletion, Settle, SettleResult, Settlement, Sizes,
 };
 use ferry_core::clock::SystemClock;
 use ferry_core::config::SettleMode;
@@ -877,6 +877,8 @@ fn held_jobs_are_not_started_once_their_connection_broke() {
 struct SendsDeletions {
     inner: Arc<MemoryBroker<SystemClock>>,
     answers: bool,
+    /// What becomes of each deletion. One in doubt was not carried out.
+    outcome: SentDeletion,
     asked: Mutex<Vec<&'static str>>,
 }
 
@@ -900,8 +902,15 @@ impl Broker for SendsDeletions {
 
     fn send_deletion(&self, claim: &Claim) -> bool {
         self.asked.lock().unwrap().push("send");
+        if self.outcome == SentDeletion::InDoubt {
+            return true;
+        }
         let settle = Settle { claim: claim.clone(), settlement: Settlement::Delete };
         self.inner.settle(&[settle]).unwrap() == [SettleResult::Applied]
+    }
+
+    fn sent_deletion(&self) -> SentDeletion {
+        self.outcome
     }
 
     fn flush_deletions(&self, _: Duration) -> ferry_core::Result<()> {
@@ -932,13 +941,41 @@ fn the_deletion_of_the_last_job_in_hand_is_sent_at_once_and_awaited_at_the_end()
         (true, SettleMode::Immediate, vec!["settle", "settle"]),
     ] {
         let inner = broker_with(&[body("a", 0), body("b", 0)]);
-        let broker = Arc::new(SendsDeletions { inner, answers, asked: Mutex::default() });
+        let outcome = SentDeletion::Settled(SettleResult::Applied);
+        let broker = Arc::new(SendsDeletions { inner, answers, outcome, asked: Mutex::default() });
         let host = FakeHost::new(deletes);
         Worker::new(broker.clone(), Options { prefetch: 1, settle, ..options() }, no_fork).run(&host);
         assert_eq!(*broker.asked.lock().unwrap(), asked);
         assert_eq!(broker.size(&queue()).unwrap().total(), 0);
         assert_eq!(host.events().iter().any(|event| event.starts_with("broker lost")), !answers, "{:?}", host.events());
     }
+}
+
+#[test]
+fn a_sent_deletion_is_repeated_when_it_is_in_doubt_and_reported_when_it_came_too_late() {
+    for (outcome, repeated, late) in [
+        (SentDeletion::InDoubt, true, false),
+        (SentDeletion::Settled(SettleResult::Lost), false, true),
+        (SentDeletion::Settled(SettleResult::Applied), false, false),
+    ] {
+        let inner = broker_with(&[body("a", 0), body("b", 0)]);
+        let broker = Arc::new(SendsDeletions { inner, answers: true, outcome, asked: Mutex::default() });
+        let host = FakeHost::new(deletes);
+        Worker::new(broker.clone(), Options { prefetch: 1, ..options() }, no_fork).run(&host);
+        assert_eq!(broker.asked.lock().unwrap().contains(&"settle"), repeated, "{outcome:?}");
+        assert_eq!(broker.size(&queue()).unwrap().total(), 0, "{outcome:?}");
+        let reports = host.events().iter().filter(|event| event.starts_with("settle_lost")).count();
+        assert_eq!(reports, if late { 2 } else { 0 }, "{outcome:?}: {:?}", host.events());
+    }
+}
+
+#[test]
+fn while_the_answer_to_a_sent_deletion_is_not_read_the_next_goes_the_ordinary_way() {
+    let inner = broker_with(&[body("a", 0), body("b", 0)]);
+    let broker = Arc::new(SendsDeletions { inner, answers: true, outcome: SentDeletion::Unread, asked: Mutex::default() });
+    Worker::new(broker.clone(), Options { prefetch: 1, ..options() }, no_fork).run(&FakeHost::new(deletes));
+    assert_eq!(*broker.asked.lock().unwrap(), ["send", "settle", "flush"]);
+    assert_eq!(broker.size(&queue()).unwrap().total(), 0);
 }
 
 /// A broker whose deletions panic.

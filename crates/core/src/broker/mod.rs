@@ -79,6 +79,11 @@ pub trait Broker: Send + Sync {
         false
     }
 
+    /// What became of the deletion that [`Broker::send_deletion`] sent last. Does not wait.
+    fn sent_deletion(&self) -> SentDeletion {
+        SentDeletion::Settled(SettleResult::Applied)
+    }
+
     /// Waits until the broker has read what [`Broker::send_deletion`] sent, for at most `limit`. After an error those jobs may run again.
     fn flush_deletions(&self, _limit: Duration) -> Result<()> {
         Ok(())
@@ -150,6 +155,17 @@ pub trait Broker: Send + Sync {
 pub trait PendingReserve: Send {
     /// Waits for the answer. No jobs either when the broker refused: the next [`Broker::reserve`] meets the same refusal.
     fn receive(self: Box<Self>) -> Result<Vec<Reservation>>;
+}
+
+/// What became of a deletion that was sent without waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentDeletion {
+    /// The answer was not read yet.
+    Unread,
+    /// The broker answered, or gives no answer.
+    Settled(SettleResult),
+    /// The answer was lost: it is to be repeated.
+    InDoubt,
 }
 
 /// How one reservation ends.

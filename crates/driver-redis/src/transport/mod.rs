@@ -9,6 +9,7 @@ mod login;
 mod replies;
 mod resp;
 mod socket;
+mod unread;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -20,12 +21,16 @@ use redis::Value;
 use self::replies::ReplyBuffer;
 use self::resp::RespStream;
 use self::socket::ByteStream;
+use self::unread::ReplySlot;
+pub use self::unread::{UnreadReply, UnreadState};
 use crate::wait_limits::{self, WaitLimits};
 
 /// An open, logged-in connection. Not shared: one request at a time.
 pub struct RedisSocket {
     stream: RespStream,
     replies: ReplyBuffer,
+    /// The reply to what was sent before the next request, which is read with that.
+    unread: Option<ReplySlot>,
     io_timeout: Duration,
 }
 
@@ -59,14 +64,42 @@ impl RedisSocket {
             None => RespStream::Plain(socket),
             Some(tls) => RespStream::secured(socket, tls, deadline).map_err(unreached)?,
         };
-        let mut socket = Self { stream, replies: ReplyBuffer::default(), io_timeout: config.io_timeout };
+        let mut socket = Self { stream, replies: ReplyBuffer::default(), unread: None, io_timeout: config.io_timeout };
         login::log_in(&mut socket, config, deadline)?;
         Ok(socket)
     }
 
     /// Whether the connection is open and silent. Does not wait: one cheap system call.
     pub fn is_idle(&mut self) -> bool {
+        // An unread reply that has arrived, or the end of the connection.
+        if self.unread.is_some() && !self.stream.is_idle() && self.read_unread(Instant::now() + self.io_timeout, false).is_err() {
+            return false;
+        }
         self.stream.is_idle()
+    }
+
+    /// Sends a command whose reply is a number, and is read with the reply to the next request. With `held` the command may leave together
+    /// with that, within a fifth of a second; it leaves also when the process dies. `None`: nothing was sent.
+    pub fn send_unread(&mut self, command: &[u8], held: bool) -> Option<UnreadReply> {
+        if self.unread.is_some() || !self.stream.is_idle() || !self.stream.send_now(command, held) {
+            return None;
+        }
+        let (reply, slot) = unread::unread_reply();
+        self.unread = Some(slot);
+        Some(reply)
+    }
+
+    /// Reads the reply to what [`RedisSocket::send_unread`] sent.
+    pub fn flush_unread(&mut self, limit: Duration) -> Result<(), Broken> {
+        self.stream.release_held();
+        self.read_unread(Instant::now() + limit, false)
+    }
+
+    fn read_unread(&mut self, deadline: Instant, direct: bool) -> Result<(), Broken> {
+        if let Some(unread) = self.unread.take() {
+            unread.note(&self.receive_before(deadline, direct)?);
+        }
+        Ok(())
     }
 
     /// Sends a request, which may be several commands, and reads as many replies. Each reply may take `limit`.
@@ -99,9 +132,11 @@ impl RedisSocket {
 
     /// Reads one reply within `limit`.
     pub fn receive(&mut self, limit: Duration) -> Result<Value, Broken> {
+        let direct = limit >= self.io_timeout;
+        self.read_unread(Instant::now() + limit, direct)?;
         match self.next_reply()? {
             Some(reply) => Ok(reply),
-            None => self.receive_before(Instant::now() + limit, limit >= self.io_timeout),
+            None => self.receive_before(Instant::now() + limit, direct),
         }
     }
 
@@ -188,7 +223,7 @@ mod tests {
         let address = Address::Tcp { host: "127.0.0.1".into(), port };
         let socket = ferry_support::net::connect(&address, Instant::now() + Duration::from_secs(5), LIMIT).unwrap();
         let stream = RespStream::Plain(ByteStream::new(socket, WaitLimits::default()));
-        RedisSocket { stream, replies: ReplyBuffer::default(), io_timeout: LIMIT }
+        RedisSocket { stream, replies: ReplyBuffer::default(), unread: None, io_timeout: LIMIT }
     }
 
     fn repeat(mut stream: TcpStream, bytes: &[u8], pause: Duration) {

@@ -79,30 +79,17 @@ impl ReplyBuffer {
 
 /// The value of a whole reply.
 fn parse(reply: &[u8]) -> Result<Value, String> {
-    match usual(reply) {
+    match usual(reply, LISTS) {
         Some((value, _)) => Ok(value),
         None => redis::parse_redis_value(reply).map_err(|error| error.to_string()),
     }
 }
 
-/// A number, bytes, nothing, or a list of them, and what lies behind it. `None` for all else.
-fn usual(reply: &[u8]) -> Option<(Value, &[u8])> {
-    if reply.first() != Some(&b'*') {
-        return usual_item(reply);
-    }
-    let (length, mut rest) = number(&reply[1..])?;
-    let length = usize::try_from(length).ok()?;
-    // A list that was promised only is not trusted with memory.
-    let mut items = Vec::with_capacity(length.min(rest.len()));
-    for _ in 0..length {
-        let (item, behind) = usual_item(rest)?;
-        items.push(item);
-        rest = behind;
-    }
-    Some((Value::Array(items), rest))
-}
+/// How deep lists lie in one another in answers of our scripts.
+const LISTS: usize = 2;
 
-fn usual_item(reply: &[u8]) -> Option<(Value, &[u8])> {
+/// A number, bytes, nothing, or a list of them, with lists in it `lists` deep, and what lies behind it. `None` for all else.
+fn usual(reply: &[u8], lists: usize) -> Option<(Value, &[u8])> {
     match reply.first()? {
         b':' => number(&reply[1..]).map(|(number, rest)| (Value::Int(number), rest)),
         b'$' => {
@@ -111,8 +98,22 @@ fn usual_item(reply: &[u8]) -> Option<(Value, &[u8])> {
             let (bytes, rest) = rest.split_at_checked(length)?;
             Some((Value::BulkString(bytes.to_vec()), rest.strip_prefix(b"\r\n")?))
         }
+        b'*' if lists > 0 => list(&reply[1..], lists - 1),
         _ => None,
     }
+}
+
+fn list(reply: &[u8], lists: usize) -> Option<(Value, &[u8])> {
+    let (length, mut rest) = number(reply)?;
+    let length = usize::try_from(length).ok()?;
+    // A list that was promised only is not trusted with memory.
+    let mut items = Vec::with_capacity(length.min(rest.len()));
+    for _ in 0..length {
+        let (item, behind) = usual(rest, lists)?;
+        items.push(item);
+        rest = behind;
+    }
+    Some((Value::Array(items), rest))
 }
 
 /// The number until the end of the line, and what lies behind that.
@@ -151,7 +152,7 @@ mod tests {
     #[test]
     fn replies_are_those_of_redis_rs_however_they_are_cut() {
         let long = format!("$100000\r\n{}\r\n", "x".repeat(100_000));
-        let all: [&[u8]; 18] = [
+        let all: [&[u8]; 19] = [
             b":1\r\n",
             b":-9223372036854775808\r\n",
             b"+OK\r\n",
@@ -165,6 +166,7 @@ mod tests {
             b"*-1\r\n",
             b"*3\r\n:1\r\n$2\r\nab\r\n$-1\r\n",
             b"*2\r\n*1\r\n:1\r\n*0\r\n",
+            b"*2\r\n*2\r\n*1\r\n:1\r\n$1\r\na\r\n:2\r\n",
             b"*2\r\n+OK\r\n-ERR no\r\n",
             b"%1\r\n+a\r\n:1\r\n",
             b"_\r\n",

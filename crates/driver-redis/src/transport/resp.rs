@@ -80,6 +80,20 @@ impl RespStream {
         written.map_err(|error| Unsent { partly_out, error })
     }
 
+    /// Sends all of a short request without waiting, or nothing. `held` as in [`ByteStream::send_now`]. Not over TLS, where a record that is
+    /// partly out cannot be taken back.
+    pub fn send_now(&mut self, bytes: &[u8], held: bool) -> bool {
+        match self {
+            RespStream::Plain(socket) => socket.send_now(bytes, held),
+            RespStream::Tls(..) => false,
+        }
+    }
+
+    /// Lets what is held leave.
+    pub fn release_held(&self) {
+        self.socket().release_held();
+    }
+
     /// Reads what is there, waiting until `deadline` for the first byte. `direct` as in [`ByteStream::directly_until`].
     pub fn read(&mut self, buffer: &mut [u8], deadline: Instant, direct: bool) -> Result<usize> {
         match self {

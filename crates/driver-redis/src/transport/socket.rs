@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, Shutdown, recv, send, setsockopt, shutdown, sockopt};
 
 use crate::wait_limits::{SLICE, WaitLimits};
 
@@ -46,6 +46,26 @@ impl ByteStream {
                 Err(_) => Readiness::Closed,
             };
         }
+    }
+
+    /// Sends `bytes` if they are taken at once. `held` ones leave with the next that are sent, or within a fifth of a second.
+    pub fn send_now(&self, bytes: &[u8], held: bool) -> bool {
+        // On a unix socket nothing is held.
+        let held = if held { MsgFlags::from_bits_retain(nix::libc::MSG_MORE) } else { MsgFlags::empty() };
+        match send(self.fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT | held) {
+            Ok(sent) if sent < bytes.len() => {
+                // Half a request can be neither taken back nor followed by another one.
+                let _ = shutdown(self.fd.as_raw_fd(), Shutdown::Both);
+                false
+            }
+            sent => sent.is_ok(),
+        }
+    }
+
+    /// Lets what is held leave.
+    pub fn release_held(&self) {
+        // Setting it again pushes out what waits. On a unix socket it fails, and nothing waits.
+        let _ = setsockopt(&self.fd, sockopt::TcpNoDelay, &true);
     }
 
     /// Waits until one of `sockets` can be read, or ends, and answers which. `None` when `until` came first.

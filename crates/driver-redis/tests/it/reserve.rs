@@ -403,9 +403,9 @@ fn a_lone_job_is_reserved_as_others_are() {
     let tried = body("tried", 3);
     assert!(reserve(&broker, 1).is_empty());
     for (max, first) in [(1, body("a", 0)), (8, body("b", 0)), (1, tried.clone()), (8, "poison".to_owned())] {
-        push(&broker, &[first.clone()]);
+        push(&broker, std::slice::from_ref(&first));
         let jobs = reserve(&broker, max);
-        assert_eq!(bodies(&jobs), [first.clone()]);
+        assert_eq!(bodies(&jobs), std::slice::from_ref(&first));
         assert_eq!(jobs[0].attempts, find_attempts(first.as_bytes()).map(|at| at.value + 1));
     }
     assert_eq!(server.inspect().set(RESERVED).len(), 4);

@@ -1,9 +1,11 @@
 //! Ending reservations, against a real server. Every fence is tried with a claim that somebody else took over.
 
-use ferry_core::broker::{ExtendResult, Settle, SettleResult, Settlement, State};
+use std::time::{Duration, Instant};
+
+use ferry_core::broker::{ExtendResult, SentDeletion, Settle, SettleResult, Settlement, State};
 use ferry_core::config::FailedStore;
 use ferry_core::failed::{Failure, Reason};
-use ferry_core::job::{NewJob, Receipt, Reservation};
+use ferry_core::job::{Claim, NewJob, Receipt, Reservation};
 use ferry_core::{Broker, ErrorKind};
 use ferry_driver_redis::{RedisBroker, Settings};
 
@@ -229,4 +231,62 @@ fn an_operator_sees_pages_and_counts_and_clears_everything_but_failed_jobs() {
     assert_eq!(admin.clear(&queue("q")).unwrap(), 3);
     assert_eq!(broker.size(&queue("q")).unwrap().failed, 2);
     assert!(bodies(&reserve(&broker, 1)).is_empty());
+}
+
+/// A broker with the real clock that holds the job `a`, and has `b` to reserve.
+fn one_in_flight(server: &Server) -> (RedisBroker, Claim) {
+    let broker = server.broker_with(Settings::default());
+    push(&broker, &[body("a", 0), body("b", 0)]);
+    let claim = reserve(&broker, 1).remove(0).claim;
+    (broker, claim)
+}
+
+#[test]
+fn a_deletion_that_is_sent_without_waiting_is_answered_with_the_next_reserve() {
+    let server = Server::start();
+    let (broker, claim) = one_in_flight(&server);
+    assert!(broker.send_deletion(&claim));
+    assert_eq!(broker.sent_deletion(), SentDeletion::Unread);
+    assert!(!broker.send_deletion(&claim), "one at a time");
+    let next = reserve(&broker, 1);
+    assert_eq!(bodies(&next), [body("b", 0)]);
+    assert_eq!(broker.sent_deletion(), SentDeletion::Settled(SettleResult::Applied));
+    let mut redis = server.inspect();
+    assert_eq!(redis.set(RESERVED).len(), 1);
+    // It came too late.
+    redis.run::<i64>(&["DEL", RESERVED]);
+    assert!(broker.send_deletion(&next[0].claim));
+    assert!(reserve(&broker, 1).is_empty());
+    assert_eq!(broker.sent_deletion(), SentDeletion::Settled(SettleResult::Lost));
+}
+
+#[test]
+fn a_deletion_that_is_sent_without_waiting_leaves_also_without_another_request() {
+    let server = Server::start();
+    let (broker, claim) = one_in_flight(&server);
+    assert!(broker.send_deletion(&claim));
+    let mut redis = server.inspect();
+    let give_up = Instant::now() + Duration::from_secs(10);
+    while !redis.set(RESERVED).is_empty() {
+        assert!(Instant::now() < give_up);
+    }
+    let begun = Instant::now();
+    broker.flush_deletions(Duration::from_secs(10)).unwrap();
+    assert_eq!(broker.sent_deletion(), SentDeletion::Settled(SettleResult::Applied));
+    // And at once when it is asked for, or when the process ends.
+    let second = reserve(&broker, 1).remove(0).claim;
+    assert!(broker.send_deletion(&second));
+    broker.flush_deletions(Duration::from_secs(10)).unwrap();
+    assert!(redis.set(RESERVED).is_empty());
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_deletion_whose_answer_is_lost_is_in_doubt() {
+    let server = Server::start();
+    let (broker, claim) = one_in_flight(&server);
+    assert!(broker.send_deletion(&claim));
+    server.inspect().run::<i64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    assert_eq!(bodies(&reserve(&broker, 1)), [body("b", 0)]);
+    assert_eq!(broker.sent_deletion(), SentDeletion::InDoubt);
 }
