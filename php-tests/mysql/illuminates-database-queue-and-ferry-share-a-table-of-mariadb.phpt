@@ -15,7 +15,7 @@ $sql->exec('CREATE TABLE jobs (id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMAR
     attempts TINYINT UNSIGNED NOT NULL, reserved_at INT UNSIGNED NULL, available_at INT UNSIGNED NOT NULL, created_at INT UNSIGNED NOT NULL, KEY jobs_queue_index (queue))');
 $url = $server->dsn('family=think3-legacy&retry_after=4');
 foreach ((new Ferry\Connection($url))->schema() as $statement) {
-    str_starts_with($statement, 'CREATE TABLE IF NOT EXISTS `jobs`') || $sql->exec(str_replace('reserve_time, available_time', 'reserved_at, available_at', $statement));
+    str_starts_with($statement, 'CREATE TABLE IF NOT EXISTS `jobs`') || $sql->exec(str_replace('available_time', 'available_at', $statement));
 }
 $sql->exec('CREATE TABLE effects (job int, pid int)');
 

@@ -34,7 +34,7 @@ $said = $ferry->run(['doctor'])->out;
 foreach (['reserving walks an index of its own', 'compared byte for byte', 'max_connections is', 'innodb_flush_log_at_trx_commit is not 1'] as $piece) {
     holds('the doctor', $piece, $said);
 }
-$pdo->exec('DROP INDEX ferry_jobs_due ON jobs; ALTER TABLE jobs MODIFY queue VARCHAR(255) COLLATE utf8mb4_general_ci NOT NULL; DROP TABLE failed_jobs');
+$pdo->exec('DROP INDEX ferry_jobs_available ON jobs; ALTER TABLE jobs MODIFY queue VARCHAR(255) COLLATE utf8mb4_general_ci NOT NULL; DROP TABLE failed_jobs');
 $said = $ferry->run(['doctor'])->out;
 foreach (['each reserve reads all waiting jobs', 'whose names differ in case only are one', 'their table is missing'] as $piece) {
     holds('the doctor of a worse table', $piece, $said);

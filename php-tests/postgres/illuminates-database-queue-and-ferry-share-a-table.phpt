@@ -16,7 +16,7 @@ $sql->exec('CREATE TABLE jobs (id bigserial PRIMARY KEY, queue varchar(255) NOT 
 $sql->exec('CREATE INDEX jobs_queue_index ON jobs (queue)');
 $url = $server->dsn('family=think3-legacy&retry_after=4');
 foreach ((new Ferry\Connection($url))->schema() as $statement) {
-    str_starts_with($statement, 'CREATE TABLE IF NOT EXISTS "jobs"') || $sql->exec(str_replace('reserve_time, available_time', 'reserved_at, available_at', $statement));
+    str_starts_with($statement, 'CREATE TABLE IF NOT EXISTS "jobs"') || $sql->exec(str_replace('available_time', 'available_at', $statement));
 }
 $sql->exec('CREATE TABLE effects (job int, pid int)');
 

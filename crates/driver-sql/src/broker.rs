@@ -12,6 +12,7 @@ use ferry_core::{Claim, IdempotencyStore, NewJob, QueueName, Reservation, Result
 use crate::connection_slot::ConnectionSlot;
 use crate::database::Database;
 use crate::error::SqlError;
+use crate::scan_position::ScanPositions;
 use crate::settings::Settings;
 use crate::statements::Tables;
 use crate::{admin, push, reserve, settle};
@@ -40,6 +41,7 @@ pub struct SqlBroker<D: Database> {
     pub(crate) database: D,
     /// When rows were reserved whose attempts cannot rise any more, by id: that tells their reservations apart.
     pub(crate) at_limit: Mutex<HashMap<i64, i64>>,
+    pub(crate) scan_positions: ScanPositions,
     /// Whether the table of control flags was there when it was last read.
     pub(crate) has_flags: AtomicBool,
     slots: [ConnectionSlot<D::Session>; Role::COUNT],
@@ -57,6 +59,7 @@ impl<D: Database> SqlBroker<D> {
             tables,
             database,
             at_limit: Mutex::default(),
+            scan_positions: ScanPositions::default(),
             has_flags: AtomicBool::new(false),
             slots,
             reserve: ConnectionSlot::new(),

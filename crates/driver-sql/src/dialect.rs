@@ -30,9 +30,14 @@ pub trait Dialect: Sync {
         None
     }
 
-    /// Whether rows come from an index in its order only when a column of it that is NULL in all of them is named in the order too.
-    fn orders_by_null_columns(&self) -> bool {
-        false
+    /// What follows the name of a table in a SELECT to have it read by this index, where the server would often choose another one.
+    fn index_hint(&self, _index: &str) -> String {
+        String::new()
+    }
+
+    /// Whether these columns, which an index ends with, are behind these values in its order, such that a scan begins there.
+    fn is_behind(&self, [first, second]: [&str; 2], [most, then]: [&str; 2]) -> String {
+        format!("({first}, {second}) > ({most}, {then})")
     }
 
     /// Whether the payload in a column allows one try only; it may err on the safe side. `None` where a statement cannot both change rows

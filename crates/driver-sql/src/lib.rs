@@ -18,7 +18,7 @@
 //! `jobs`: `id, queue, payload, attempts, reserve_time, available_time, create_time`, and `failed_jobs`: `id, connection, queue,
 //! payload, exception, fail_time`, as think-queue 3.0.3 has them; before, `reserved_at, available_at, created_at` and `failed_at`,
 //! and in v1 and v2 `reserved` beside them. A table of another family than the connection's is an error. In SQLite, missing tables
-//! and our index `ferry_<table>_due` are created. A payload is TEXT when it is UTF-8, so that PHP sees a string, and BLOB otherwise.
+//! and our index `ferry_<table>_available` are created. A payload is TEXT when it is UTF-8, so that PHP sees a string, and BLOB otherwise.
 //! `fail_time` is in the zone given by `SqlBroker::in_zone`, as think-queue writes PHP's local time. Reason and attempts of a failed job are the last line of `exception`,
 //! so the table keeps its six columns.
 
@@ -40,6 +40,7 @@ mod postgres;
 mod push;
 mod receipt;
 mod reserve;
+mod scan_position;
 mod schema;
 mod session;
 mod settings;

@@ -10,6 +10,7 @@ use crate::broker::SqlBroker;
 use crate::database::{CommitWaiter, Database, Wakeup};
 use crate::error::SqlError;
 use crate::receipt::ReservedRow;
+use crate::scan_position::ScanPosition;
 use crate::session::{JobWork, Row, Session};
 use crate::statements::{Tables, padded};
 use crate::values::SqlValues;
@@ -19,6 +20,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// So many queues are asked about in one statement.
 const QUEUES_PER_LOOK: usize = 32;
+
+/// Milliseconds to wait for rows that others have locked before each further try.
+const LOCKED_PAUSES: [u64; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
 /// Reserves from the first queue that has any job, or waits up to `wait` for one to have.
 pub(crate) fn reserve(
@@ -65,28 +69,102 @@ fn reserve_before(
     }
 }
 
+/// Goes on where the last reserve ended, and from the head of all queues when there is nothing.
 fn reserve_first(
     session: &mut impl Session,
     broker: &SqlBroker<impl Database>,
     queues: &[QueueName],
     max: usize,
 ) -> Result<Vec<Reservation>, SqlError> {
-    // For a single queue a look is as much as a statement that reserves.
-    if let ([queue], Some(sql)) = (queues, broker.tables.reserve_at_once(max)) {
-        return reserve_at_once(session, broker, queue, sql);
-    }
-    for queues in queues.chunks(QUEUES_PER_LOOK) {
-        for (queue, due) in any_due(session, broker, queues)? {
-            let jobs = match broker.tables.reserve_at_once(max) {
-                Some(sql) => reserve_at_once(session, broker, queue, sql)?,
-                None => session.reserve_transaction(|session| reserve_from(session, broker, queue, max, due))?,
-            };
-            if !jobs.is_empty() {
-                return Ok(jobs);
-            }
+    let mut pauses = LOCKED_PAUSES.into_iter();
+    loop {
+        let found = reserve_behind_positions(session, broker, queues, max)?;
+        if let Found::Jobs(jobs) = found {
+            return Ok(jobs);
+        }
+        let from_head = !broker.scan_positions.forget();
+        match (found, pauses.next()) {
+            (Found::Locked, Some(pause)) => std::thread::sleep(Duration::from_millis(pause)),
+            (Found::Nothing, _) if !from_head => {}
+            _ => return Ok(Vec::new()),
         }
     }
-    Ok(Vec::new())
+}
+
+/// What one pass over the queues found.
+enum Found {
+    Jobs(Vec<Reservation>),
+    Nothing,
+    /// There was something, but another session has reserved it or has it locked. InnoDB locks rows that a statement only passes, and the one
+    /// behind the end of a range: a worker that takes the queue for empty then may leave a job behind.
+    Locked,
+}
+
+fn reserve_behind_positions(
+    session: &mut impl Session,
+    broker: &SqlBroker<impl Database>,
+    queues: &[QueueName],
+    max: usize,
+) -> Result<Found, SqlError> {
+    if let [queue] = queues
+        && needs_no_look(broker, queue)
+    {
+        let jobs = reserve_from(session, broker, queue, max)?;
+        return Ok(if jobs.is_empty() { Found::Nothing } else { Found::Jobs(jobs) });
+    }
+    let mut nothing = Found::Nothing;
+    for queues in queues.chunks(QUEUES_PER_LOOK) {
+        for queue in any_due(session, broker, queues)? {
+            let jobs = reserve_from(session, broker, queue, max)?;
+            if !jobs.is_empty() {
+                return Ok(Found::Jobs(jobs));
+            }
+            nothing = Found::Locked;
+        }
+    }
+    Ok(nothing)
+}
+
+/// Whether a look is as much as a statement that reserves, or there were jobs a moment ago, so that there will be more.
+fn needs_no_look(broker: &SqlBroker<impl Database>, queue: &QueueName) -> bool {
+    broker.tables.reserves_at_once() || broker.scan_positions.of(queue, Instant::now()) != ScanPosition::HEAD
+}
+
+/// The queues that had anything a moment ago, in their order. One statement looks into all.
+fn any_due<'a>(
+    session: &mut impl Session,
+    broker: &SqlBroker<impl Database>,
+    queues: &'a [QueueName],
+) -> Result<Vec<&'a QueueName>, SqlError> {
+    let now = Instant::now();
+    let values = queues.iter().fold(now_and_expired(broker), |values, queue| {
+        let ScanPosition { available_at, id } = broker.scan_positions.of(queue, now);
+        values.text(queue.as_str()).int(available_at).int(id)
+    });
+    let rows = session.query(broker.tables.any_due(queues.len()), values)?;
+    let Some(row) = rows.first() else { return Ok(Vec::new()) };
+    Ok(queues.iter().enumerate().filter(|(column, _)| row.int(*column) == Some(1)).map(|(_, queue)| queue).collect())
+}
+
+/// Reserves what is there now; another worker may have been quicker.
+fn reserve_from(
+    session: &mut impl Session,
+    broker: &SqlBroker<impl Database>,
+    queue: &QueueName,
+    max: usize,
+) -> Result<Vec<Reservation>, SqlError> {
+    let tables = &broker.tables;
+    let now = Instant::now();
+    let from = broker.scan_positions.of(queue, now);
+    let rows = match tables.reserve_at_once(max) {
+        Some(sql) => reserve_at_once(session, broker, queue, from, sql)?,
+        None => session.reserve_transaction(|session| reserve_in_steps(session, broker, queue, from, max))?,
+    };
+    if let Some(last) = rows.last() {
+        broker.scan_positions.advance(queue, from, ScanPosition { available_at: last.available_at, id: last.id }, now);
+    }
+    note_at_limit(broker, &rows);
+    Ok(rows.into_iter().map(|row| reservation(tables, queue, row)).collect())
 }
 
 /// Reserves in a single statement, which is a transaction of its own.
@@ -94,94 +172,64 @@ fn reserve_at_once(
     session: &mut impl Session,
     broker: &SqlBroker<impl Database>,
     queue: &QueueName,
+    from: ScanPosition,
     sql: String,
-) -> Result<Vec<Reservation>, SqlError> {
-    let settings = &broker.settings;
-    let values = SqlValues::new().text(queue.as_str()).second(settings.now()).second(settings.expired());
+) -> Result<Vec<Candidate>, SqlError> {
+    let values = now_and_expired(broker).text(queue.as_str()).int(from.available_at).int(from.id);
     let rows = session.query(sql, values)?;
-    let reserved = |row: &_| {
-        let candidate = candidate(row)?;
-        let reservation = reservation(&broker.tables, queue, &candidate, Row::bytes(row, 3), Row::int(row, 4)?);
-        Some((candidate, reservation))
-    };
-    let mut jobs: Vec<(Candidate, Reservation)> = rows.iter().filter_map(reserved).collect();
-    note_at_limit(broker, jobs.iter().map(|(row, job)| (row, job.reserved_at)));
+    let reserved = |row: &_| Some(Candidate { body: Some(Row::bytes(row, 3)), ..candidate(row)? });
+    let mut rows: Vec<Candidate> = rows.iter().filter_map(reserved).collect();
     // Changed rows come in any order.
-    jobs.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Ok(jobs.into_iter().map(|(_, job)| job).collect())
+    rows.sort();
+    Ok(rows)
 }
 
-/// What a queue had a moment ago.
-#[derive(Clone, Copy)]
-struct AnyDue {
-    ready: bool,
-    expired: bool,
-    /// The second of the database's clock, by which the rest is judged.
-    now: i64,
-}
-
-/// The queues that have anything, in their order. One statement looks into all.
-fn any_due<'a>(
-    session: &mut impl Session,
-    broker: &SqlBroker<impl Database>,
-    queues: &'a [QueueName],
-) -> Result<Vec<(&'a QueueName, AnyDue)>, SqlError> {
-    let head = SqlValues::new().second(broker.settings.now()).second(broker.settings.expired());
-    let values = queues.iter().fold(head, |values, queue| values.text(queue.as_str()));
-    let rows = session.query(broker.tables.any_due(queues.len()), values)?;
-    let Some(row) = rows.first() else { return Ok(Vec::new()) };
-    let is_set = |column| row.int(column) == Some(1);
-    let now = row.int(0).unwrap_or_default();
-    let found = queues
-        .iter()
-        .zip((1..).step_by(2))
-        .map(|(queue, column)| (queue, AnyDue { ready: is_set(column), expired: is_set(column + 1), now }));
-    Ok(found.filter(|(_, due)| due.ready || due.expired).collect())
-}
-
-/// Reserves what is there now; another worker may have been quicker.
+/// Reserves inside a transaction.
 ///
 /// The payloads of jobs that were tried before are read behind their attempts: a queue of large jobs that are all retried one by one
 /// would otherwise be read whole each time.
-fn reserve_from(
+fn reserve_in_steps(
     session: &mut impl Session,
     broker: &SqlBroker<impl Database>,
     queue: &QueueName,
+    from: ScanPosition,
     max: usize,
-    due: AnyDue,
-) -> Result<Vec<Reservation>, SqlError> {
+) -> Result<Vec<Candidate>, SqlError> {
     let tables = &broker.tables;
-    let mut found = candidates(session, broker, queue, max, due)?;
+    let limit = i64::try_from(max).unwrap_or(i64::MAX);
+    let values = now_and_expired(broker).text(queue.as_str()).int(from.available_at).int(from.id).int(limit);
+    let rows = session.query(tables.candidates(), values)?;
+    let mut found: Vec<Candidate> = rows.iter().filter_map(candidate_with_body).collect();
     let alone = |row: &Candidate| batch::stands_alone(count(row.tried), row.body.as_deref().unwrap_or_default());
     found.truncate(batch::take(max, found.iter().map(alone)));
     read_bodies(session, tables, &mut found)?;
     let ids: Vec<i64> = found.iter().map(|row| row.id).collect();
+    let reserved_at = found.first().map_or(0, |row| row.reserved_at);
     for ids in padded(&ids) {
-        session.execute(tables.mark_reserved(ids.len()), SqlValues::new().int(due.now).ints(&ids))?;
+        session.execute(tables.mark_reserved(ids.len()), SqlValues::new().int(reserved_at).ints(&ids))?;
     }
-    note_at_limit(broker, found.iter().map(|row| (row, due.now)));
-    let reservation = |mut row: Candidate| {
-        let body = row.body.take().unwrap_or_default();
-        reservation(tables, queue, &row, body, due.now)
-    };
-    Ok(found.into_iter().map(reservation).collect())
+    Ok(found)
+}
+
+fn now_and_expired<'a>(broker: &SqlBroker<impl Database>) -> SqlValues<'a> {
+    SqlValues::new().second(broker.settings.now()).second(broker.settings.expired())
 }
 
 /// Remembers when rows were reserved whose attempts cannot rise any more.
-fn note_at_limit<'a>(broker: &SqlBroker<impl Database>, reserved: impl Iterator<Item = (&'a Candidate, i64)>) {
+fn note_at_limit(broker: &SqlBroker<impl Database>, reserved: &[Candidate]) {
     let tables = &broker.tables;
-    let at_limit = reserved.filter(|(row, _)| tables.is_at_limit(tables.attempts_held(row.tried)));
-    sync::lock(&broker.at_limit).extend(at_limit.map(|(row, second)| (row.id, second)));
+    let at_limit = reserved.iter().filter(|row| tables.is_at_limit(tables.attempts_held(row.tried)));
+    sync::lock(&broker.at_limit).extend(at_limit.map(|row| (row.id, row.reserved_at)));
 }
 
-fn reservation(tables: &Tables, queue: &QueueName, row: &Candidate, body: Vec<u8>, now: i64) -> Reservation {
+fn reservation(tables: &Tables, queue: &QueueName, row: Candidate) -> Reservation {
     let held = ReservedRow { id: row.id, attempts: tables.attempts_held(row.tried) };
     Reservation {
         claim: Claim { queue: queue.clone(), receipt: held.to_receipt() },
-        body,
+        body: row.body.unwrap_or_default(),
         attempts: Some(count(row.tried + 1)),
         number: Some(row.id),
-        reserved_at: now,
+        reserved_at: row.reserved_at,
     }
 }
 
@@ -189,37 +237,17 @@ fn reservation(tables: &Tables, queue: &QueueName, row: &Candidate, body: Vec<u8
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     available_at: i64,
+    id: i64,
     /// How often it was tried.
     tried: i64,
-    id: i64,
+    /// The second of the database's clock in which it is reserved.
+    reserved_at: i64,
     /// The payload, once it was read.
     body: Option<Vec<u8>>,
 }
 
-fn candidates(
-    session: &mut impl Session,
-    broker: &SqlBroker<impl Database>,
-    queue: &QueueName,
-    max: usize,
-    due: AnyDue,
-) -> Result<Vec<Candidate>, SqlError> {
-    let limit = i64::try_from(max).unwrap_or(i64::MAX);
-    let expired = broker.settings.expired_before(due.now);
-    let mut found = Vec::new();
-    for (any, sql, second) in [(due.ready, broker.tables.ready(), due.now), (due.expired, broker.tables.expired(), expired)] {
-        if any {
-            let rows = session.query(sql, SqlValues::new().text(queue.as_str()).int(second).int(limit))?;
-            found.extend(rows.iter().filter_map(candidate_with_body));
-        }
-    }
-    found.sort();
-    found.truncate(max);
-    Ok(found)
-}
-
 fn candidate(row: &impl Row) -> Option<Candidate> {
-    // A reserved row that another program wrote may have no due second.
-    Some(Candidate { id: row.int(0)?, tried: row.int(1)?, available_at: row.int(2).unwrap_or_default(), body: None })
+    Some(Candidate { id: row.int(0)?, tried: row.int(1)?, available_at: row.int(2)?, body: None, reserved_at: row.int(4)? })
 }
 
 /// The payload stands behind it if it was never tried.

@@ -18,8 +18,9 @@ pub(crate) fn ensure(session: &mut impl Session, tables: &Tables) -> Result<(), 
         None => TableState::Present,
     };
     tables.note_failed(failed == TableState::Present);
-    let indexed = session.query(tables.dialect().index_exists(), SqlValues::new().text(&tables.due_index()))?;
-    if jobs == TableState::Present && failed == TableState::Present && !indexed.is_empty() {
+    let indexed = !session.query(tables.dialect().index_exists(), SqlValues::new().text(&tables.due_index()))?.is_empty();
+    tables.note_due_index(indexed);
+    if jobs == TableState::Present && failed == TableState::Present && indexed {
         return Ok(());
     }
     if !tables.dialect().creates_tables() {
@@ -35,6 +36,7 @@ pub(crate) fn ensure(session: &mut impl Session, tables: &Tables) -> Result<(), 
             (jobs == TableState::Missing).then(|| tables.create_jobs()),
             (failed == TableState::Missing).then(|| tables.create_failed()).flatten(),
             Some(tables.create_due_index()),
+            Some(tables.drop_former_index()),
         ];
         statements.into_iter().flatten().try_for_each(|sql| session.execute(sql, SqlValues::new()).map(|_| ()))
     })

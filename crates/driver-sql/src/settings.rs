@@ -50,11 +50,6 @@ impl Settings {
         self.retry_after.map_or(SqlValue::Int(NEVER), |seconds| self.later(-i64::from(seconds)))
     }
 
-    /// The same where now is known.
-    pub(crate) fn expired_before(&self, now: i64) -> i64 {
-        self.retry_after.map_or(NEVER, |seconds| now.saturating_sub(i64::from(seconds)))
-    }
-
     /// What the database's clock shows, in milliseconds.
     pub(crate) fn now_ms(&self, session: &mut impl Session) -> Result<i64, SqlError> {
         self.now.map_or_else(|| session.now_ms(), |now| Ok(now * 1000))

@@ -179,6 +179,10 @@ fn apply<D: Database>(
             session.execute(tables.release(ids.len()), SqlValues::new().second(settings.later(delay)).ints(&ids))?;
         }
     }
+    if !given_back.is_empty() {
+        // They are the next ones, for this broker at once.
+        broker.scan_positions.forget();
+    }
     for ids in padded(&given_back) {
         session.execute(tables.give_back(ids.len()), SqlValues::new().second(settings.now()).ints(&ids))?;
     }

@@ -2,11 +2,11 @@
 //! originals, and `fixtures/think-queue-v1.json`, `mariadb/*`, those of v1 and v2. Which columns there are and when attempts rise is
 //! decided by the family; what databases spell differently, by the dialect; here both become SQL.
 //!
-//! Jobs are reserved by due second, tries and id. One index of ours, `ferry_<table>_due` on (queue, reserve_time, available_time,
-//! attempts) and the id that every index of SQLite ends with, has the ready rows of a queue in just this order and the expired
-//! reservations beside them, so the cost of a reserve does not grow with what waits, neither ready nor delayed. Where a column of
-//! its own says whether a row is reserved (v1, v2), that one takes the place of reserve_time. think-queue's order by id alone walks
-//! past every delayed row: 14 ms past 100,000.
+//! Jobs are reserved by due second and id, the order of one index of ours, `ferry_<table>_available` on (queue, available_time) and the id, so
+//! the cost of a reserve does not grow with what waits, neither ready nor delayed. No column of it changes when a row is reserved. The
+//! rows that are reserved were the first ones then, so a scan meets them, expired or not, at its beginning, and
+//! [`crate::scan_position`] keeps it from meeting them each time. think-queue's order by id alone walks past every delayed row: 14 ms
+//! past 100,000.
 //!
 //! Lists of ids are padded to powers of two by repeating their last, so that few different texts fill the statement cache.
 
@@ -38,6 +38,8 @@ pub(crate) struct Tables {
     job_columns: AtomicUsize,
     failed_at: AtomicUsize,
     limits: ColumnLimits,
+    /// Whether our index was there when the last connection was made.
+    has_due_index: AtomicBool,
     /// Whether the table of failed jobs was there when the last connection was made.
     has_failed: AtomicBool,
 }
@@ -98,6 +100,7 @@ impl Tables {
             job_columns: AtomicUsize::new(0),
             failed_at: AtomicUsize::new(0),
             limits: ColumnLimits::default(),
+            has_due_index: AtomicBool::new(false),
             has_failed: AtomicBool::new(true),
         }
     }
@@ -130,6 +133,11 @@ impl Tables {
     /// Settles for the family's name number `index` of the time of a failed job.
     pub(crate) fn use_failed_at(&self, index: usize) {
         self.failed_at.store(index, Ordering::Relaxed);
+    }
+
+    /// Remembers whether our index is there.
+    pub(crate) fn note_due_index(&self, present: bool) {
+        self.has_due_index.store(present, Ordering::Relaxed);
     }
 
     /// Remembers whether there is a table of failed jobs.
@@ -181,11 +189,7 @@ impl Tables {
     }
 
     fn is_ready(&self) -> String {
-        self.is_ready_in("?1", "?2")
-    }
-
-    fn is_ready_in(&self, queue: &str, now: &str) -> String {
-        format!("queue = {queue} AND {} AND {} <= {now}", self.is_free(), self.columns().available_at)
+        format!("{} AND {} <= ?2", self.is_free(), self.columns().available_at)
     }
 
     fn is_delayed(&self) -> String {
@@ -193,10 +197,16 @@ impl Tables {
         format!("{} AND ({available_at} > ?2 OR {available_at} IS NULL)", self.is_free())
     }
 
-    fn has_expired(&self, queue: &str, before: &str) -> String {
-        let JobColumns { reserved, reserved_at, .. } = self.columns();
-        let reserved = reserved.map(|reserved| format!("{reserved} = 1 AND ")).unwrap_or_default();
-        format!("queue = {queue} AND {reserved}{reserved_at} <= {before}")
+    /// Those that can be reserved, behind a place in the order. Parameter 1 is now, 2 the second before which reservations have expired;
+    /// the others are numbered from `first` on: queue, due second and id of the place.
+    fn is_reservable(&self, first: usize) -> String {
+        let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
+        let expired = match reserved {
+            Some(reserved) => format!("({reserved} = 1 AND {reserved_at} <= ?2)"),
+            None => format!("{reserved_at} <= ?2"),
+        };
+        let behind = self.dialect.is_behind([available_at, "id"], [&format!("?{}", first + 1), &format!("?{}", first + 2)]);
+        format!("queue = ?{first} AND {available_at} <= ?1 AND {behind} AND ({} OR {expired})", self.is_free())
     }
 
     /// How often a row that can be reserved was tried. In v1 an expired reservation is counted only now, when it returns.
@@ -237,12 +247,13 @@ impl Tables {
     }
 
     pub(crate) fn create_due_index(&self) -> String {
-        let JobColumns { reserved, reserved_at, available_at, .. } = *self.columns();
-        let columns: Vec<&str> = ["queue", reserved.unwrap_or(reserved_at), available_at, "attempts"]
-            .into_iter()
-            .chain(self.dialect.indexed_key())
-            .collect();
+        let columns: Vec<&str> = ["queue", self.columns().available_at].into_iter().chain(self.dialect.indexed_key()).collect();
         self.dialect.create_index(&self.due_index(), &self.jobs, &columns)
+    }
+
+    /// Drops the index that an earlier version made in its place.
+    pub(crate) fn drop_former_index(&self) -> String {
+        format!("DROP INDEX IF EXISTS {}", self.dialect.quoted(&format!("ferry_{}_due", self.jobs)))
     }
 
     pub(crate) fn create_failed(&self) -> Option<String> {
@@ -279,50 +290,38 @@ impl Tables {
 
     // Reserve.
 
-    /// Now, and for each queue whether any row is ready and whether any reservation has expired: 1 or 0 each. Takes no write lock.
-    /// Parameters: now, the second before which reservations have expired, the queues.
+    /// For each queue whether any row can be reserved: 1 or 0. Takes no lock. Parameters: now, the second before which reservations have
+    /// expired; of each queue its name, and due second and id of the place to begin behind.
     pub(crate) fn any_due(&self, queues: usize) -> String {
-        let jobs = self.jobs();
+        let (jobs, order) = (self.jobs_by_index(), self.order());
         // The order keeps PostgreSQL to the index: for a bare EXISTS it takes a scan of the table to be as good.
-        let exists = |condition: String, order: String| {
-            format!(", CASE WHEN (SELECT 1 FROM {jobs} WHERE {condition} ORDER BY {order} LIMIT 1) IS NULL THEN 0 ELSE 1 END")
-        };
         let of_queue = |number: usize| {
-            let queue = format!("?{number}");
-            let ready = exists(self.is_ready_in(&queue, "?1"), self.order_of_ready());
-            [ready, exists(self.has_expired(&queue, "?2"), self.order_of_index())].concat()
+            let condition = self.is_reservable(3 + 3 * number);
+            format!("CASE WHEN (SELECT 1 FROM {jobs} WHERE {condition} ORDER BY {order} LIMIT 1) IS NULL THEN 0 ELSE 1 END")
         };
-        format!("SELECT ?1{}", (3..3 + queues).map(of_queue).collect::<String>())
+        format!("SELECT {}", (0..queues).map(of_queue).collect::<Vec<_>>().join(", "))
     }
 
-    /// Id, tries so far, due second and, of jobs that were never tried, payload of the first rows that are ready. Parameters: queue, now,
-    /// limit.
-    pub(crate) fn ready(&self) -> String {
-        self.select_candidates(&self.is_ready(), &self.order_of_ready())
+    /// Id, tries so far, due second, of jobs that were never tried payload, and now, of the first rows that can be reserved, locked.
+    /// Parameters: now, the second before which reservations have expired, queue, due second and id of the place to begin behind, limit.
+    pub(crate) fn candidates(&self) -> String {
+        let (jobs, tried, available_at) = (self.jobs_by_index(), self.tried(), self.columns().available_at);
+        let payload = format!("CASE WHEN {tried} > 0 THEN NULL ELSE payload END");
+        format!(
+            "SELECT id, {tried}, {available_at}, {payload}, ?1 FROM {jobs} WHERE {} ORDER BY {} LIMIT ?6{}",
+            self.is_reservable(3),
+            self.order(),
+            self.dialect.row_lock_skipping()
+        )
     }
 
-    /// The same of the reservations that expired, those first that the index has first. Parameters: queue, the second before which
-    /// reservations have expired, limit.
-    pub(crate) fn expired(&self) -> String {
-        self.select_candidates(&self.has_expired("?1", "?2"), &self.order_of_index())
+    /// Whether a reserve is a single statement.
+    pub(crate) fn reserves_at_once(&self) -> bool {
+        self.dialect.says_one_try("payload").is_some()
     }
 
-    /// The order of the index among the rows of a queue that are ready.
-    fn order_of_ready(&self) -> String {
-        if self.dialect.orders_by_null_columns() { self.order_of_index() } else { self.order() }
-    }
-
-    /// The order of the index among the rows of a queue.
-    fn order_of_index(&self) -> String {
-        match self.columns().reserved {
-            Some(_) => self.order(),
-            None => format!("{}, {}", self.columns().reserved_at, self.order()),
-        }
-    }
-
-    /// Reserves the first `most` rows at once, where the dialect can: those whose reservations expired among the ready ones, and only the
-    /// first where the first stands alone. Answers with id, tries so far, due second, payload and now. Parameters: queue, now, and the
-    /// second before which reservations have expired.
+    /// Reserves the first `most` rows at once, where the dialect can, and only the first where the first stands alone. Answers with id,
+    /// tries so far, due second, payload and now. Parameters: as those of [`Tables::candidates`], without the limit.
     ///
     /// The rows that were locked are marked by their places (`ctid`): no plan for that reads other rows, while a join by id was carried out
     /// as 64 walks through the table or an index after a plan for an empty table. A row that was changed in between has another place,
@@ -330,41 +329,40 @@ impl Tables {
     pub(crate) fn reserve_at_once(&self, most: usize) -> Option<String> {
         let one_try = self.dialect.says_one_try("payload")?;
         let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
-        let (jobs, tried, lock) = (self.jobs(), self.tried(), self.dialect.row_lock_skipping());
-        let candidates = |condition: String, order: String| {
-            format!(
-                "SELECT ctid AS place, id, {tried} AS tried, coalesce({available_at}, 0) AS due, payload FROM {jobs} \
-                 WHERE {condition} ORDER BY {order} LIMIT {most}{lock}"
-            )
-        };
-        let ready = candidates(self.is_ready(), self.order_of_ready());
-        let expired = candidates(self.has_expired("?1", "?3"), self.order_of_index());
+        let (jobs, tried) = (self.jobs(), self.tried());
+        let first = format!(
+            "SELECT ctid AS place, id, {tried} AS tried, {available_at} AS due, payload FROM {jobs} WHERE {} ORDER BY {} LIMIT {most}{}",
+            self.is_reservable(3),
+            self.order(),
+            self.dialect.row_lock_skipping()
+        );
         let reserved = reserved.map(|reserved| format!(", {reserved} = 1")).unwrap_or_default();
         let raise = self.attempts_held(0);
         let attempts = self.within_limit(format!("{tried} + {raise}"));
         let rows = at_places("taken");
         Some(format!(
-            "WITH ready AS ({ready}), expired AS ({expired}), \
-             found AS (SELECT place, id, tried, due, CASE WHEN tried > 0 THEN true ELSE {one_try} END AS alone \
-             FROM (SELECT * FROM ready UNION ALL SELECT * FROM expired) AS candidates), \
+            "WITH first AS ({first}), \
+             found AS (SELECT place, id, tried, due, CASE WHEN tried > 0 THEN true ELSE {one_try} END AS alone FROM first), \
              ranked AS (SELECT place, id, tried, due, row_number() OVER line AS rank, bool_or(alone) OVER line AS ends \
-             FROM found WINDOW line AS (ORDER BY due, tried, id)), \
+             FROM found WINDOW line AS (ORDER BY due, id)), \
              taken AS (SELECT place, id FROM ranked WHERE rank = 1 OR (rank <= {most} AND NOT ends)) \
-             UPDATE {jobs} SET {reserved_at} = ?2, attempts = {attempts}{reserved} WHERE {rows} \
-             RETURNING id, attempts - {raise}, coalesce({available_at}, 0), payload, {reserved_at}"
+             UPDATE {jobs} SET {reserved_at} = ?1, attempts = {attempts}{reserved} WHERE {rows} \
+             RETURNING id, attempts - {raise}, {available_at}, payload, {reserved_at}"
         ))
     }
 
-    fn select_candidates(&self, condition: &str, order: &str) -> String {
-        let (jobs, tried, available_at) = (self.jobs(), self.tried(), self.columns().available_at);
-        let lock = self.dialect.row_lock_skipping();
-        let payload = format!("CASE WHEN {tried} > 0 THEN NULL ELSE payload END");
-        format!("SELECT id, {tried}, {available_at}, {payload} FROM {jobs} WHERE {condition} ORDER BY {order} LIMIT ?3{lock}")
+    /// The table for those who read it by our index.
+    fn jobs_by_index(&self) -> String {
+        let hint = match self.has_due_index.load(Ordering::Relaxed) {
+            true => self.dialect.index_hint(&self.due_index()),
+            false => String::new(),
+        };
+        format!("{}{hint}", self.jobs())
     }
 
-    /// The order in which jobs are reserved: by due second; in one second, jobs that were tried before come behind fresh ones.
+    /// The order in which jobs are reserved, that of our index.
     fn order(&self) -> String {
-        format!("{}, attempts, id", self.columns().available_at)
+        format!("{}, id", self.columns().available_at)
     }
 
     /// Id and payload.
@@ -418,7 +416,8 @@ impl Tables {
         )
     }
 
-    /// Parameters: now, ids. The due second is lowered to now: a row can have been taken before it (`sqlite/pop-reserve_time-0`).
+    /// Parameters: now, ids. The due second is lowered to now: another program may have taken
+    /// the row before it (`sqlite/pop-reserve_time-0`).
     pub(crate) fn give_back(&self, ids: usize) -> String {
         let JobColumns { reserved, reserved_at, available_at, .. } = self.columns();
         let reserved = reserved.map(|reserved| format!(", {reserved} = 0")).unwrap_or_default();
@@ -455,7 +454,7 @@ impl Tables {
 
     // For operators. Parameters: queue, and now where a due time matters.
 
-    /// Ready, delayed, reserved.
+    /// Ready, delayed, reserved. No index answers this; counting in one for what is delayed and by rows for the others took longer.
     pub(crate) fn size(&self) -> String {
         format!(
             "SELECT {}, {}, {} FROM {} WHERE queue = ?1",
@@ -517,7 +516,7 @@ impl Tables {
 
 /// The name of our index on a table of jobs.
 pub(crate) fn due_index(jobs: &str) -> String {
-    format!("ferry_{jobs}_due")
+    format!("ferry_{jobs}_available")
 }
 
 /// Counts the rows that meet a condition.

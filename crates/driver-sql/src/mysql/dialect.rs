@@ -28,6 +28,15 @@ impl Dialect for MysqlDialect {
         " FOR UPDATE SKIP LOCKED"
     }
 
+    fn index_hint(&self, index: &str) -> String {
+        format!(" FORCE INDEX ({})", self.quoted(index))
+    }
+
+    /// It finds no range in a comparison of pairs.
+    fn is_behind(&self, [first, second]: [&str; 2], [most, then]: [&str; 2]) -> String {
+        format!("({first} > {most} OR ({first} = {most} AND {second} > {then}))")
+    }
+
     fn quoted(&self, name: &str) -> String {
         format!("`{}`", name.replace('`', "``"))
     }

@@ -57,19 +57,37 @@ fn delete(broker: &MysqlBroker, job: &Reservation) -> SettleResult {
 }
 
 #[test]
-fn a_reserve_walks_one_index_and_sorts_nothing() {
+fn a_reserve_reads_the_rows_that_it_locks_and_sorts_nothing() {
     let Some(server) = MariaDb::shared() else { return };
     let config = prepared(server);
+    let database = &config.database;
+    // think-queue's index answers `queue = ?` as well, and while the table is empty all plans look alike.
+    server.sql(&format!("CREATE INDEX queue ON {database}.jobs (queue); ANALYZE TABLE {database}.jobs"));
     let broker = at(&config, None);
     let jobs: Vec<NewJob<'_>> = (0..2000).map(|_| NewJob::ready(&b"{}"[..])).collect();
     broker.push_many(&queue(), &jobs).unwrap();
-    server.sql(&format!("ANALYZE TABLE {}.jobs", config.database));
-    for sql in [broker.tables.ready(), broker.tables.expired()] {
-        let page = SqlValues::new().text("default").ints(&[START, 64]);
-        let rows = broker.run(Role::Query, |session| session.query(format!("EXPLAIN {sql}"), page)).unwrap();
-        let (key, extra) = (rows[0].text(5), rows[0].text(9));
-        assert!(key == "ferry_jobs_due" && !extra.contains("filesort"), "{sql}: {key}, {extra}");
+    let last = server.sql(&format!("SELECT available_time, id FROM {database}.jobs ORDER BY available_time, id LIMIT 999, 1"));
+    let last: Vec<i64> = last.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    for place in [[i64::MIN, 0], [last[0], last[1]]] {
+        let page = || SqlValues::new().ints(&[i64::from(i32::MAX), 0]).text("default").ints(&place).int(64);
+        let explained = format!("EXPLAIN {}", broker.tables.candidates());
+        let plan = broker.run(Role::Query, |session| session.query(explained, page())).unwrap();
+        let (key, extra) = (plan[0].text(5), plan[0].text(9));
+        assert!(key == "ferry_jobs_available" && !extra.contains("filesort"), "{place:?}: {key}, {extra}");
+        let read = broker.run(Role::Query, |session| {
+            let before = rows_read(session)?;
+            assert_eq!(session.query(broker.tables.candidates(), page())?.len(), 64);
+            Ok(rows_read(session)? - before)
+        });
+        assert!((64..=66).contains(&read.unwrap()), "{place:?}");
     }
+}
+
+/// Rows and entries that this session has read so far.
+fn rows_read(session: &mut MysqlSession) -> Result<i64, crate::error::SqlError> {
+    let rows = session
+        .query("SHOW SESSION STATUS WHERE Variable_name IN ('Handler_read_key', 'Handler_read_next')", SqlValues::new())?;
+    Ok(rows.iter().filter_map(|row| row.text(1).parse::<i64>().ok()).sum())
 }
 
 #[test]
@@ -133,13 +151,9 @@ fn an_idle_worker_asks_four_times_a_second_for_all_its_queues() {
     let queues: Vec<QueueName> = ["high", "mail", "low"].iter().map(|name| QueueName::new(name.as_bytes()).unwrap()).collect();
     let reserve = || assert!(broker.reserve(&queues, 64, Duration::from_secs(1)).unwrap().is_empty());
     reserve();
-    let asked = || -> i64 {
-        let status = server.sql("SHOW GLOBAL STATUS LIKE 'Com_stmt_execute'");
-        status.split_whitespace().nth(1).and_then(|count| count.parse().ok()).expect("MariaDB counts that")
-    };
-    let before = asked();
+    let before = executed(&server);
     (0..3).for_each(|_| reserve());
-    let looks = asked() - before;
+    let looks = executed(&server) - before;
     assert!((9..=13).contains(&looks), "{looks} looks in 3 s");
 }
 
@@ -176,6 +190,38 @@ fn a_deadlock_with_another_program_is_retried_and_never_told() {
     });
     assert_eq!(settled, [SettleResult::Applied; 2]);
     assert_ne!(server.sql("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'").split_whitespace().last(), Some("0"));
+}
+
+#[test]
+fn a_ready_row_that_is_locked_for_a_moment_is_not_taken_for_an_empty_queue() {
+    let Some(server) = &MariaDb::start(&[]) else { return };
+    let config = prepared(server);
+    let (worker, other) = (at(&config, None), at(&config, None));
+    worker.push(&queue(), NewJob::ready(&b"1"[..])).unwrap();
+    assert!(worker.reserve(&[QueueName::new(&b"empty"[..]).unwrap()], 1, Duration::ZERO).unwrap().is_empty());
+    let (begun, begins) = std::sync::mpsc::channel();
+    let found = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let work = |session: &mut MysqlSession| {
+                session.query("SELECT id FROM jobs FOR UPDATE", SqlValues::new())?;
+                let before = executed(server);
+                begun.send(()).unwrap();
+                // A look, and a try to lock what it found.
+                while executed(server) < before + 2 {}
+                Ok(())
+            };
+            other.run(Role::Query, |session| session.transaction(work)).unwrap();
+        });
+        begins.recv_timeout(Duration::from_secs(60)).expect("the other side begins");
+        take(&worker)
+    });
+    assert!(found.is_some());
+}
+
+/// Statements that all sessions have executed.
+fn executed(server: &MariaDb) -> i64 {
+    let status = server.sql("SHOW GLOBAL STATUS LIKE 'Com_stmt_execute'");
+    status.split_whitespace().nth(1).and_then(|count| count.parse().ok()).expect("MariaDB counts that")
 }
 
 /// Waits until somebody waits for a row. The server shows what it showed before to those who look again within 100 ms.

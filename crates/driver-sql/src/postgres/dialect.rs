@@ -29,10 +29,6 @@ impl Dialect for PostgresDialect {
     }
 
     /// The rule of `ferry_core::batch`.
-    fn orders_by_null_columns(&self) -> bool {
-        true
-    }
-
     fn says_one_try(&self, column: &str) -> Option<String> {
         Some(format!("{column} ~ '\"maxTries\"[[:space:]\":]*1[[:space:]\"]*([,}}]|$)'"))
     }
@@ -42,7 +38,7 @@ impl Dialect for PostgresDialect {
     }
 
     /// `ORDER BY` leaves the primary key, where nothing may be sorted; then the places leave no other index. While statistics say that
-    /// the table is empty, a walk through all of `ferry_<table>_due`, whose last column is the id, is taken to be as good as a look.
+    /// the table is empty, a walk through all of `ferry_<table>_available`, whose last column is the id, is taken to be as good as a look.
     fn rows_by_id(&self, table: &str, ids: &str) -> (String, String) {
         let held = format!("WITH held AS (SELECT ctid AS place, id FROM {table} WHERE id IN ({ids}) ORDER BY id) ");
         (held, at_places("held"))
@@ -80,11 +76,12 @@ impl Dialect for PostgresDialect {
         "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(quote_ident(?1)) AND indisvalid"
     }
 
+    /// Half of each page stays free, so that the new version of a row that is reserved stands beside the old one and no index hears of it.
     fn create_jobs(&self, table: &str, columns: &JobColumns) -> String {
         let columns: Vec<String> = columns.names().map(|name| format!("{name} {}", type_of_job_column(columns, name))).collect();
         format!(
             "CREATE TABLE IF NOT EXISTS {} (id bigserial PRIMARY KEY, queue varchar(255) NOT NULL, payload text NOT NULL, \
-             attempts integer NOT NULL, {})",
+             attempts integer NOT NULL, {}) WITH (fillfactor = 50)",
             self.quoted(table),
             columns.join(", ")
         )

@@ -9,6 +9,7 @@ use super::session::PostgresSession;
 use crate::dialect::Dialect;
 use crate::error::SqlError;
 use crate::session::{Row, Session};
+use crate::statements::due_index;
 use crate::values::SqlValues;
 
 pub(super) fn facts(session: &mut PostgresSession, server: &PostgresServer) -> Result<Vec<(&'static str, Fact)>, SqlError> {
@@ -29,7 +30,7 @@ pub(super) fn facts(session: &mut PostgresSession, server: &PostgresServer) -> R
     let waiting = if session.is_pooled() { "polling" } else { "LISTEN" };
     facts.push(("waiting", Fact::Text(waiting.to_owned())));
     facts.push(("channel", Fact::Text(server.channel().to_owned())));
-    let index = format!("ferry_{}_due", server.config().table);
+    let index = due_index(&server.config().table);
     let found = session.query(PostgresDialect.index_exists(), SqlValues::new().text(&index))?;
     facts.push(("due_index", Fact::Text(if found.is_empty() { "missing" } else { "present" }.to_owned())));
     for (name, sql) in [

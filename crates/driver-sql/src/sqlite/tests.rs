@@ -100,15 +100,57 @@ fn a_reserve_walks_one_index_and_sorts_nothing() {
     for family in Family::THINK {
         let broker = SqliteBroker::new(config(folder.join(family.name())), Settings { family, ..settings() });
         push(&broker, "one").unwrap();
-        let page = || SqlValues::new().text("default").ints(&[2000, 64]);
-        let look = SqlValues::new().ints(&[2000, 64]).text("default");
-        for (sql, values) in [(broker.tables.ready(), page()), (broker.tables.any_due(1), look)] {
-            let plan = plan(&broker, sql, values);
-            assert!(plan.contains("ferry_jobs_due") && !plan.contains("B-TREE"), "{}: {plan}", family.name());
+        let page = || SqlValues::new().ints(&[2000, 1000]).text("default").ints(&[1000, 5, 64]);
+        for sql in [broker.tables.candidates(), broker.tables.any_due(1)] {
+            let plan = plan(&broker, sql, page());
+            let bounded = plan.contains("ferry_jobs_available (queue=? AND avail") && plan.contains(">? AND avail");
+            assert!(bounded && !plan.contains("B-TREE"), "{}: {plan}", family.name());
         }
-        let plan = plan(&broker, broker.tables.expired(), page());
-        assert!(plan.contains("ferry_jobs_due"), "{}: {plan}", family.name());
         broker.close();
     }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn the_index_of_an_earlier_version_is_replaced() {
+    let folder = std::env::temp_dir().join(format!("ferry-sql-former-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("q.db");
+    let former = broker(path.clone());
+    push(&former, "one").unwrap();
+    let older = [
+        "DROP INDEX ferry_jobs_available",
+        "CREATE INDEX ferry_jobs_due ON jobs (queue, reserve_time, available_time, attempts)",
+    ];
+    for sql in older {
+        former.run(Role::Query, |session| session.execute(sql, SqlValues::new())).unwrap();
+    }
+    former.close();
+
+    let broker = broker(path);
+    assert_eq!(broker.reserve(&[QueueName::default()], 1, Duration::ZERO).unwrap().len(), 1);
+    let indexes = "SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'ferry_jobs_%'";
+    let indexes = broker.run(Role::Query, |session| session.query(indexes, SqlValues::new())).unwrap();
+    assert_eq!(indexes.iter().map(|row| row.text(0)).collect::<Vec<_>>(), ["ferry_jobs_available"]);
+    broker.close();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_job_behind_the_position_of_the_scan_comes_when_there_are_no_others() {
+    use ferry_core::Due;
+    let folder = std::env::temp_dir().join(format!("ferry-sql-behind-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let broker = broker(folder.join("q.db"));
+    let queue = QueueName::default();
+    for second in [1000, 2000, 3000] {
+        broker.push(&queue, NewJob::due(second.to_string().into_bytes(), Due::At(second))).unwrap();
+    }
+    let take = || -> Vec<u8> { broker.reserve(&[QueueName::default()], 1, Duration::ZERO).unwrap().remove(0).body };
+    assert_eq!(take(), b"1000");
+    // As if it had been committed late.
+    broker.push(&queue, NewJob::due(&b"500"[..], Due::At(500))).unwrap();
+    assert_eq!([take(), take(), take()], [&b"2000"[..], b"3000", b"500"]);
+    broker.close();
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -82,8 +82,8 @@ fn a_job_that_stands_alone_comes_alone() {
         push(&broker, payload);
     }
     sql(&folder.file(), "UPDATE tp_jobs SET attempts = 1 WHERE payload = 'b'");
-    // Of one second, the one that was tried before comes last.
-    for batch in [&["a"][..], &[r#"{"maxTries":1}"#], &["c"], &["b"]] {
+    // Those of one second come in the order in which they were pushed.
+    for batch in [&["a"][..], &["b"], &[r#"{"maxTries":1}"#], &["c"]] {
         assert_eq!(bodies(&reserve(&broker, 9)), batch);
     }
 }
@@ -190,12 +190,23 @@ fn jobs_given_back_are_the_next_in_their_old_order() {
 }
 
 #[test]
-fn a_row_that_was_reserved_at_second_zero_is_ready_when_given_back() {
+fn a_row_that_was_reserved_at_second_zero_waits_for_its_due_second() {
     let folder = Folder::new();
     let broker = broker_at(&folder.file(), NOW);
     later(&broker, "a", 100);
     sql(&folder.file(), "UPDATE tp_jobs SET reserve_time = 0");
+    assert!(reserve(&broker, 1).is_empty());
+    assert_eq!(bodies(&reserve(&broker_at(&folder.file(), NOW + 100), 1)), ["a"]);
+}
+
+#[test]
+fn a_reserved_row_whose_due_second_is_ahead_is_ready_when_given_back() {
+    let folder = Folder::new();
+    let broker = broker_at(&folder.file(), NOW);
+    push(&broker, "a");
     let job = reserve(&broker, 1).remove(0);
+    // As another program reserves it whose clock is ahead.
+    sql(&folder.file(), &format!("UPDATE tp_jobs SET available_time = {}", NOW + 100));
     assert_eq!(settle(&broker, &job, Settlement::GiveBack), SettleResult::Applied);
     assert_eq!(bodies(&reserve(&broker, 1)), ["a"]);
 }

@@ -339,6 +339,28 @@ fn insert_ready(database: &PostgresDatabase<'_>, queue: &str, count: u32) {
     ));
 }
 
+#[test]
+fn a_reserve_makes_no_entry_in_an_index() {
+    let Some(database) = shared() else { return };
+    let worker = broker(config(&database));
+    insert_ready(&database, "mail", 500);
+    for _ in 0..5 {
+        assert_eq!(worker.reserve(&[queue("mail")], 64, Duration::ZERO).unwrap().len(), 64);
+    }
+    // A session reports what it counted when it ends.
+    worker.close();
+    let updates = || database.sql("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'tp_jobs'");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while updates().starts_with("0") {
+        assert!(Instant::now() < deadline, "no update was counted");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let updates = updates();
+    let counts: Vec<u32> = updates.split(['|', ' ', '\t']).filter_map(|count| count.trim().parse().ok()).collect();
+    // The last row of a page may find no room.
+    assert!(counts[0] == 320 && counts[1] >= 300, "{updates}");
+}
+
 /// Reserves so many jobs and deletes them.
 fn work(worker: &PostgresBroker, count: usize) {
     let jobs = worker.reserve(&[queue("mail")], count, Duration::ZERO).unwrap();

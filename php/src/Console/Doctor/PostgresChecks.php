@@ -46,7 +46,7 @@ final class PostgresChecks
             'present' => Finding::ok('Index', 'a reserve costs the same whatever waits'),
             default => Finding::bad(
                 'Index',
-                "`{$channel}_due` is missing: each reserve reads all rows of the table",
+                "`{$channel}_available` is missing: each reserve reads all rows of the table",
                 'Create it: `ferry schema` prints the statement.',
             ),
         };
