@@ -454,7 +454,8 @@ impl Tables {
 
     // For operators. Parameters: queue, and now where a due time matters.
 
-    /// Ready, delayed, reserved. No index answers this; counting in one for what is delayed and by rows for the others took longer.
+    /// Ready, delayed, reserved. No index answers this; counting in one for what is delayed and by rows for the others took
+    /// longer on servers.
     pub(crate) fn size(&self) -> String {
         format!(
             "SELECT {}, {}, {} FROM {} WHERE queue = ?1",
