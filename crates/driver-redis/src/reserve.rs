@@ -153,6 +153,9 @@ pub fn reserve(broker: &RedisBroker, queues: &[QueueName], max: usize, wait: Dur
             }
         };
         if Instant::now() >= until {
+            if may_wait {
+                broker.wait.note_emptied(queues, look);
+            }
             return Ok(Vec::new());
         }
         waiter.pause(look, until);

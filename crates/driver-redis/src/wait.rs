@@ -256,8 +256,11 @@ impl WaitLinks {
         }
     }
 
-    /// `look` took all there was of `queues`: the next call begins with waiting.
+    /// `look` left nothing in `queues`: the next call begins with waiting, where they are watched.
     pub fn note_emptied(&self, queues: &[QueueName], look: EmptyLook) {
+        if queues.len() > WATCHED_QUEUES {
+            return;
+        }
         if let Some(mut state) = sync::try_lock(&self.state).filter(|state| !state.refused) {
             state.idle = Some(Idle { queues: queues.to_vec(), look });
         }
