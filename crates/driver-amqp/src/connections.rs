@@ -109,9 +109,9 @@ impl AmqpConnections {
         }
     }
 
-    fn link(&self, slot: &Mutex<Option<Arc<AmqpLink>>>, purpose: &str) -> Result<Arc<AmqpLink>> {
+    fn link(&self, slot: &Mutex<Option<Arc<AmqpLink>>>, purpose: &str, is_alive: fn(&AmqpLink) -> bool) -> Result<Arc<AmqpLink>> {
         let mut slot = lock(slot);
-        if let Some(link) = slot.as_ref().filter(|link| link.is_alive()) {
+        if let Some(link) = slot.as_ref().filter(|link| is_alive(link)) {
             return Ok(Arc::clone(link));
         }
         *slot = None;
@@ -125,7 +125,7 @@ impl AmqpConnections {
 
     /// The connection that consumes.
     pub fn consumer(&self) -> Result<Arc<AmqpLink>> {
-        self.link(&self.consumer, "takes")
+        self.link(&self.consumer, "takes", AmqpLink::was_alive)
     }
 
     /// Whether the connection that consumes was open and has ended.
@@ -211,7 +211,7 @@ impl AmqpConnections {
             return Ok(Vec::new());
         }
         let mut slot = lock(&self.publishers[role as usize]);
-        let link = self.link(&self.producer, "publishes")?;
+        let link = self.link(&self.producer, "publishes", AmqpLink::is_alive)?;
         wait_until_unblocked(&link, role.patience(self.config.io_timeout))?;
         let needs = Route::needs(routes);
         let publisher = if slot.as_ref().is_some_and(|publisher| publisher.is_open_on(&link)) {
@@ -246,7 +246,7 @@ impl AmqpConnections {
 
     /// Tries to publish to `exchange` what no queue takes, so that nothing is stored: an error says which right is missing.
     pub fn probe_write(&self, exchange: &str) -> Result<()> {
-        let link = self.link(&self.producer, "publishes")?;
+        let link = self.link(&self.producer, "publishes", AmqpLink::is_alive)?;
         let properties = BasicProperties::default().with_expiration("0".into());
         let need = QueueTopology { names: Arc::new(Names::of(&QueueName::default())?), item: TopologyItem::Tasks };
         let route =

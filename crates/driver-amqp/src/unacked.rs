@@ -17,6 +17,11 @@ use crate::names::{Names, QueueRole};
 use crate::route::Route;
 use crate::wait;
 
+/// Class 60, method 80.
+const BASIC_ACK: [u8; 4] = [0, 60, 0, 80];
+const METHOD_FRAME: u8 = 1;
+const FRAME_END: u8 = 0xCE;
+
 /// All channels with unacked jobs.
 #[derive(Default)]
 pub struct UnackedRegistry(Mutex<HashMap<u64, Arc<ConsumerChannel>>>);
@@ -118,9 +123,9 @@ impl ConsumerChannel {
         }
     }
 
-    /// Whether its unacked jobs are still ours.
+    /// Whether its unacked jobs are still ours, as far as was known a moment ago.
     pub fn is_alive(&self) -> bool {
-        self.channel.status().connected() && self.link.is_alive()
+        self.channel.status().connected() && self.link.was_alive()
     }
 
     /// Whether it is retired and has no unacked job.
@@ -175,7 +180,17 @@ impl ConsumerChannel {
     /// the channel has ended.
     pub fn try_ack(&self, tag: u64) -> bool {
         let Some(_gate) = sync::try_lock(&self.ack_gate) else { return false };
-        self.link.start(self.send_acks([tag]))
+        let acks = sync::lock(&self.acked).add([tag]);
+        acks.into_iter().all(|ack| self.write_ack(ack) || self.link.start(self.send_ack(ack)))
+    }
+
+    /// Writes an ack past lapin, whose I/O thread need not wake for it.
+    fn write_ack(&self, ack: Ack) -> bool {
+        self.channel.status().connected() && self.link.try_write_frame(&ack.frame(self.channel.id()))
+    }
+
+    fn send_ack(&self, ack: Ack) -> impl Future<Output = lapin::Result<()>> + use<'_> {
+        self.channel.basic_ack(ack.tag, BasicAckOptions { multiple: ack.multiple })
     }
 
     /// Acks deliveries and waits until the broker has read the acks. They have no answer, but the request behind them has one.
@@ -189,7 +204,7 @@ impl ConsumerChannel {
 
     async fn send_acks(&self, tags: impl IntoIterator<Item = u64>) -> lapin::Result<()> {
         let acks = sync::lock(&self.acked).add(tags);
-        let frames = acks.into_iter().map(|ack| self.channel.basic_ack(ack.tag, BasicAckOptions { multiple: ack.multiple }));
+        let frames = acks.into_iter().map(|ack| self.send_ack(ack));
         wait::all(frames).await.into_iter().collect()
     }
 
@@ -223,6 +238,21 @@ struct Ack {
     tag: u64,
     /// All tags up to this one.
     multiple: bool,
+}
+
+impl Ack {
+    /// `basic.ack` on this channel.
+    fn frame(self, channel: u16) -> [u8; 21] {
+        let mut frame = [0; 21];
+        frame[0] = METHOD_FRAME;
+        frame[1..3].copy_from_slice(&channel.to_be_bytes());
+        frame[3..7].copy_from_slice(&13_u32.to_be_bytes());
+        frame[7..11].copy_from_slice(&BASIC_ACK);
+        frame[11..19].copy_from_slice(&self.tag.to_be_bytes());
+        frame[19] = u8::from(self.multiple);
+        frame[20] = FRAME_END;
+        frame
+    }
 }
 
 /// The acked deliveries of a channel. Tags count from 1 without a gap.
@@ -297,6 +327,13 @@ mod tests {
         let mut acked = Acked::default();
         assert_eq!(frames(&mut acked, &[1, 2]), [(2, true)]);
         assert_eq!(frames(&mut acked, &[1, 2]), []);
+    }
+
+    #[test]
+    fn an_ack_is_one_method_frame_of_amqp_0_9_1() {
+        let one = Ack { tag: 0x0102, multiple: false }.frame(3);
+        assert_eq!(one, *b"\x01\0\x03\0\0\0\x0d\0\x3c\0\x50\0\0\0\0\0\0\x01\x02\0\xce");
+        assert_eq!(Ack { tag: 0x0102, multiple: true }.frame(3)[19], 1);
     }
 
     #[test]

@@ -20,11 +20,13 @@ use futures_io::{AsyncRead, AsyncWrite};
 use nix::poll::PollFlags;
 use tokio::runtime::Handle;
 
+use super::frame_writer::FrameWriter;
 use super::io_waker::IoWaker;
 
 /// A socket whose reader sleeps until it is readable.
 pub struct BlockingStream {
     socket: TcpStream,
+    frames: FrameWriter,
     io_waker: Arc<IoWaker>,
     stage: Stage,
     /// Set while the send buffer is full.
@@ -43,9 +45,9 @@ enum Stage {
 }
 
 impl BlockingStream {
-    /// Wraps a non-blocking socket.
-    pub fn new(socket: TcpStream, io_waker: Arc<IoWaker>) -> Self {
-        Self { socket, io_waker, stage: Stage::Announced, writer: None }
+    /// Wraps a non-blocking socket, which is written through `frames`.
+    pub fn new(socket: TcpStream, frames: FrameWriter, io_waker: Arc<IoWaker>) -> Self {
+        Self { socket, frames, io_waker, stage: Stage::Announced, writer: None }
     }
 
     /// Sleeps until something can be read. `false` when it was woken for another reason.
@@ -96,7 +98,7 @@ impl AsyncRead for BlockingStream {
 
 impl AsyncWrite for BlockingStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.socket.write(bytes) {
+        match self.frames.write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.writer = Some(context.waker().clone());
                 Poll::Pending
@@ -194,7 +196,8 @@ impl Reactor for WakingRuntime {
             let socket = TcpStream::connect(address)?;
             socket.set_nodelay(true)?;
             socket.set_nonblocking(true)?;
-            Ok(BlockingStream::new(socket, io_waker))
+            let frames = FrameWriter::new(socket.try_clone()?);
+            Ok(BlockingStream::new(socket, frames, io_waker))
         }
     }
 }

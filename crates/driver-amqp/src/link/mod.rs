@@ -1,10 +1,12 @@
 //! A connection to RabbitMQ: opened, watched, closed. It is never repaired: when it breaks, the next call opens a new one.
 
 mod blocking_stream;
+mod frame_writer;
 mod io_waker;
 mod socket;
 mod transport;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,7 @@ use lapin::{Channel, Connection, ConnectionProperties, Event};
 
 use crate::refusal;
 use crate::runtime::AmqpRuntime;
+use frame_writer::FrameWriter;
 use socket::{Connector, HangupProbe};
 use transport::ConnectionIo;
 
@@ -29,15 +32,21 @@ const MAX_FRAME: u32 = 131_072;
 const MAX_CHANNELS: u16 = 2047;
 /// How long closing a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// For so long a look at the socket that found it open is believed where nothing depends on the moment.
+const LOOK_HOLDS: Duration = Duration::from_micros(500);
 
 /// One open connection.
 pub struct AmqpLink {
     connection: Connection,
     io: ConnectionIo,
     hangup_probe: Option<HangupProbe>,
+    frame_writer: Option<FrameWriter>,
     state: Arc<Mutex<LinkState>>,
     address: Address,
     io_timeout: Duration,
+    opened: Instant,
+    /// When the socket was last found open, in microseconds since `opened`.
+    found_open: AtomicU64,
 }
 
 /// What the broker sent unasked.
@@ -98,12 +107,38 @@ impl AmqpLink {
         };
         let state = Arc::new(Mutex::new(LinkState::default()));
         runtime.handle().spawn(listen(connection.events_listener(), Arc::clone(&state)));
-        Ok(Self { connection, io, hangup_probe, state, address: address.clone(), io_timeout: config.io_timeout })
+        let frame_writer = connector.frame_writer();
+        Ok(Self {
+            connection,
+            io,
+            hangup_probe,
+            frame_writer,
+            state,
+            address: address.clone(),
+            io_timeout: config.io_timeout,
+            opened: Instant::now(),
+            found_open: AtomicU64::new(0),
+        })
     }
 
     /// Whether the connection is open, as far as is known without a round trip.
     pub fn is_alive(&self) -> bool {
-        self.connection.status().connected() && self.hangup_probe.as_ref().is_none_or(|probe| !probe.hung_up())
+        let is_open = self.connection.status().connected() && self.hangup_probe.as_ref().is_none_or(|probe| !probe.hung_up());
+        if is_open {
+            self.found_open.store(self.age(), Ordering::Relaxed);
+        }
+        is_open
+    }
+
+    /// The same, perhaps as it was a moment ago: for what is asked several times a job, and learns of a broken connection by its error too.
+    pub fn was_alive(&self) -> bool {
+        let found_open = Duration::from_micros(self.found_open.load(Ordering::Relaxed));
+        let holds = self.opened.elapsed() < found_open + LOOK_HOLDS;
+        if holds { self.connection.status().connected() } else { self.is_alive() }
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Why the broker blocks publishers at present, if it does.
@@ -173,6 +208,11 @@ impl AmqpLink {
     /// Waits until `deadline` for a future that ends with an answer of the broker.
     pub fn wait_for_answer<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
         self.io.wait_for_answer(deadline, future)
+    }
+
+    /// Writes a finished frame that has no answer, past lapin, and waits for nothing. `false` when nothing of it was written.
+    pub fn try_write_frame(&self, frame: &[u8]) -> bool {
+        self.frame_writer.as_ref().is_some_and(|frames| frames.try_write_frame(frame))
     }
 
     fn result_of<T>(&self, outcome: Option<lapin::Result<T>>) -> Result<T> {

@@ -17,6 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustls::ClientConfig;
 
 use super::blocking_stream::BlockingStream;
+use super::frame_writer::FrameWriter;
 use super::io_waker::IoWaker;
 
 /// Opens the socket of one connection, on lapin's thread.
@@ -29,11 +30,12 @@ struct Inner {
     timeout: Duration,
     tls: Option<(Arc<ClientConfig>, String)>,
     opened: Mutex<Option<TcpStream>>,
+    frames: Mutex<Option<FrameWriter>>,
 }
 
 impl Connector {
     pub fn new(host: String, port: u16, timeout: Duration, tls: Option<(Arc<ClientConfig>, String)>) -> Self {
-        Self(Arc::new(Inner { host, port, timeout, tls, opened: Mutex::new(None) }))
+        Self(Arc::new(Inner { host, port, timeout, tls, opened: Mutex::new(None), frames: Mutex::new(None) }))
     }
 
     /// Connects a socket on which lapin's thread sleeps.
@@ -41,7 +43,11 @@ impl Connector {
         let socket = net::connect_tcp(&self.0.host, self.0.port, Instant::now() + self.0.timeout)?;
         socket.set_nonblocking(true)?;
         self.note_opened(socket.try_clone()?);
-        self.with_tls(BlockingStream::new(socket, Arc::clone(waker))).await
+        let frames = FrameWriter::new(socket.try_clone()?);
+        if self.0.tls.is_none() {
+            *sync::lock(&self.0.frames) = Some(frames.clone());
+        }
+        self.with_tls(BlockingStream::new(socket, frames, Arc::clone(waker))).await
     }
 
     /// Connects a socket for which the reactor of tokio waits.
@@ -62,6 +68,11 @@ impl Connector {
     /// A second handle on the socket that was opened.
     pub fn hangup_probe(&self) -> Option<HangupProbe> {
         sync::lock(&self.0.opened).take().map(HangupProbe)
+    }
+
+    /// Writes frames of ours past lapin. `None` where TLS encrypts what lapin writes, or the socket is tokio's.
+    pub fn frame_writer(&self) -> Option<FrameWriter> {
+        sync::lock(&self.0.frames).take()
     }
 
     fn note_opened(&self, socket: TcpStream) {
