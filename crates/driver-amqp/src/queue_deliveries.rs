@@ -67,7 +67,7 @@ impl QueueDeliveries {
 
     /// Whether to begin anew on another channel.
     pub fn needs_new_channel(&self) -> bool {
-        !self.deliveries.channel.is_alive() || (self.is_stale && !self.holds_any())
+        !self.deliveries.channel.was_alive() || (self.is_stale && !self.holds_any())
     }
 
     /// Whether there are deliveries or a subscription.

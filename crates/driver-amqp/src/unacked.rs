@@ -123,8 +123,13 @@ impl ConsumerChannel {
         }
     }
 
-    /// Whether its unacked jobs are still ours, as far as was known a moment ago.
+    /// Whether its unacked jobs are still ours.
     pub fn is_alive(&self) -> bool {
+        self.channel.status().connected() && self.link.is_alive()
+    }
+
+    /// The same, perhaps as it was a moment ago: for taking more jobs, which meets an error then.
+    pub fn was_alive(&self) -> bool {
         self.channel.status().connected() && self.link.was_alive()
     }
 
@@ -186,7 +191,7 @@ impl ConsumerChannel {
 
     /// Writes an ack past lapin, whose I/O thread need not wake for it.
     fn write_ack(&self, ack: Ack) -> bool {
-        self.channel.status().connected() && self.link.try_write_frame(&ack.frame(self.channel.id()))
+        self.link.try_write_frame(&ack.frame(self.channel.id()), || self.channel.status().connected())
     }
 
     fn send_ack(&self, ack: Ack) -> impl Future<Output = lapin::Result<()>> + use<'_> {

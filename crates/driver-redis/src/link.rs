@@ -103,9 +103,9 @@ impl RedisLink {
         (socket.is_idle() && socket.send(bytes).is_ok()).then_some(socket)
     }
 
-    /// Reads the reply to a request of [`RedisLink::send`] that changes something. A refusal is a reply.
-    pub fn receive(&self, mut socket: RedisSocket, doubt: &str) -> Result<Value> {
-        let limit = self.silence.limit(self.config.io_timeout);
+    /// Reads the reply to a request of [`RedisLink::send`] that changes something, for at most `limit`. A refusal is a reply.
+    pub fn receive(&self, mut socket: RedisSocket, limit: Duration, doubt: &str) -> Result<Value> {
+        let limit = self.silence.limit(self.config.io_timeout).min(limit);
         let reply = socket.receive(limit).map(|value| vec![value]);
         let request = RedisRequest { bytes: &[], replies: 1, effect: Effect::Once, doubt };
         let mut slot = None;

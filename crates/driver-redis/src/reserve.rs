@@ -77,7 +77,7 @@ const KNOWN_QUEUES: usize = 64;
 
 /// Of which queues all jobs are ready that were due in which second of the server: a script need not look for any in the same second.
 ///
-/// Only a job that another process stores with a delay of 0, or releases so, waits for the next second.
+/// Only a job that another process stores with a delay of 0, or releases so, waits for the next second, and only for workers that wait.
 #[derive(Default)]
 pub struct ReadySeconds(Mutex<HashMap<QueueName, ReadySecond>>);
 
@@ -90,6 +90,10 @@ struct ReadySecond {
 impl ReadySeconds {
     fn of(&self, queue: &QueueName, changes: u64) -> Option<i64> {
         sync::lock(&self.0).get(queue).filter(|known| known.changes == changes).map(|known| known.second)
+    }
+
+    fn forget(&self) {
+        sync::lock(&self.0).clear();
     }
 
     fn note(&self, queue: &QueueName, second: i64, changes: u64) {
@@ -135,6 +139,10 @@ pub fn reserve(broker: &RedisBroker, queues: &[QueueName], max: usize, wait: Dur
     let until = Instant::now() + wait.min(LONGEST_WAIT);
     let mut waiter = Waiter::new(broker, queues);
     let may_wait = !wait.is_zero();
+    if !may_wait {
+        // Who does not wait is given what is due now, whoever stored it.
+        broker.ready_seconds.forget();
+    }
     let mut start = if may_wait { broker.wait.start(queues) } else { ReserveStart::Look(None) };
     loop {
         let changes = broker.wait.changes();
@@ -332,7 +340,9 @@ pub fn reserve_ahead(broker: Arc<RedisBroker>, queue: &QueueName, max: usize) ->
 impl PendingReserve for SentReserve {
     fn receive(self: Box<Self>) -> Result<Vec<Reservation>> {
         let Self { broker, queue, socket, sent } = *self;
-        match broker.reserve.receive(socket, IN_DOUBT)? {
+        // Whoever waits for it renews leases too.
+        let limit = broker.settings.retry_after.map_or(Duration::MAX, |seconds| Duration::from_secs(u64::from(seconds)) / 3);
+        match broker.reserve.receive(socket, limit, IN_DOUBT)? {
             // A server that forgot the script, or that refuses us.
             Value::ServerError(_) => Ok(Vec::new()),
             answer => {

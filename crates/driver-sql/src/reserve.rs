@@ -47,11 +47,13 @@ fn reserve_before(
     max: usize,
 ) -> Result<Vec<Reservation>, SqlError> {
     waiter.begin(queues);
+    // One that waits looks again anyway.
+    let retries = Instant::now() >= deadline;
     let mut resumes = waiter.resumes() && Instant::now() < deadline;
     loop {
         if !std::mem::take(&mut resumes) {
             waiter.before_query();
-            let jobs = reserve_first(session, broker, queues, max)?;
+            let jobs = reserve_first(session, broker, queues, max, retries)?;
             if !jobs.is_empty() || Instant::now() >= deadline {
                 waiter.end(!jobs.is_empty());
                 return Ok(jobs);
@@ -69,23 +71,27 @@ fn reserve_before(
     }
 }
 
-/// Goes on where the last reserve ended, and from the head of all queues when there is nothing.
+/// Goes on where the last reserve ended, and from the head of all queues when there is nothing. `retries`: what others have locked is asked
+/// for again.
 fn reserve_first(
     session: &mut impl Session,
     broker: &SqlBroker<impl Database>,
     queues: &[QueueName],
     max: usize,
+    retries: bool,
 ) -> Result<Vec<Reservation>, SqlError> {
-    let mut pauses = LOCKED_PAUSES.into_iter();
+    let mut pauses = LOCKED_PAUSES.into_iter().filter(|_| retries);
     loop {
+        // Asked before: another thread may give jobs back meanwhile, and they lie at the head.
+        let from_heads = broker.scan_positions.are_heads();
         let found = reserve_behind_positions(session, broker, queues, max)?;
         if let Found::Jobs(jobs) = found {
             return Ok(jobs);
         }
-        let from_head = !broker.scan_positions.forget();
+        broker.scan_positions.forget();
         match (found, pauses.next()) {
             (Found::Locked, Some(pause)) => std::thread::sleep(Duration::from_millis(pause)),
-            (Found::Nothing, _) if !from_head => {}
+            (Found::Nothing, _) if !from_heads => {}
             _ => return Ok(Vec::new()),
         }
     }
@@ -107,7 +113,7 @@ fn reserve_behind_positions(
     max: usize,
 ) -> Result<Found, SqlError> {
     if let [queue] = queues
-        && needs_no_look(broker, queue)
+        && (broker.tables.reserves_at_once() || expects_jobs(session, broker, queue))
     {
         let jobs = reserve_from(session, broker, queue, max)?;
         return Ok(if jobs.is_empty() { Found::Nothing } else { Found::Jobs(jobs) });
@@ -125,9 +131,9 @@ fn reserve_behind_positions(
     Ok(nothing)
 }
 
-/// Whether a look is as much as a statement that reserves, or there were jobs a moment ago, so that there will be more.
-fn needs_no_look(broker: &SqlBroker<impl Database>, queue: &QueueName) -> bool {
-    broker.tables.reserves_at_once() || broker.scan_positions.of(queue, Instant::now()) != ScanPosition::HEAD
+/// Whether there were jobs a moment ago, so that there will be more, and a reserve that finds none waits for nobody's lock.
+fn expects_jobs(session: &impl Session, broker: &SqlBroker<impl Database>, queue: &QueueName) -> bool {
+    session.skips_locked() && broker.scan_positions.of(queue, Instant::now()) != ScanPosition::HEAD
 }
 
 /// The queues that had anything a moment ago, in their order. One statement looks into all.

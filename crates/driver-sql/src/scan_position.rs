@@ -55,12 +55,14 @@ impl ScanPositions {
         }
     }
 
-    /// The next scans of all queues begin at the head. Returns whether any would not have.
-    pub(crate) fn forget(&self) -> bool {
-        let mut positions = sync::lock(&self.0);
-        let any = !positions.is_empty();
-        positions.clear();
-        any
+    /// Whether the next scans of all queues begin at the head.
+    pub(crate) fn are_heads(&self) -> bool {
+        sync::lock(&self.0).is_empty()
+    }
+
+    /// From now on they do.
+    pub(crate) fn forget(&self) {
+        sync::lock(&self.0).clear();
     }
 }
 
@@ -89,9 +91,10 @@ mod tests {
     #[test]
     fn a_forgotten_position_is_the_head() {
         let (positions, queue, now) = (ScanPositions::default(), QueueName::default(), Instant::now());
-        assert!(!positions.forget());
         positions.advance(&queue, ScanPosition::HEAD, FIRST, now);
-        assert!(positions.forget());
+        assert!(!positions.are_heads());
+        positions.forget();
+        assert!(positions.are_heads());
         assert_eq!(positions.of(&queue, now), ScanPosition::HEAD);
     }
 }

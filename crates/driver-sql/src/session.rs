@@ -30,6 +30,11 @@ pub trait Session: Sized {
         self.transaction(work)
     }
 
+    /// Whether a transaction that reserves passes over rows that others have locked, and waits for nobody.
+    fn skips_locked(&self) -> bool {
+        true
+    }
+
     /// Milliseconds since 1970 by the database's clock.
     fn now_ms(&mut self) -> Result<i64, SqlError>;
 

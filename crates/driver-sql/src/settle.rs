@@ -84,6 +84,10 @@ fn settle_part<D: Database>(
         (false, true) => session.transaction(work),
         (false, false) => work(session),
     };
+    if rest.iter().any(|(_, item)| matches!(item.settlement, Settlement::GiveBack)) {
+        // They are the next ones, for this broker at once.
+        broker.scan_positions.forget();
+    }
     let settled: Vec<usize> = settled.map_err(|error| if done.is_empty() { error } else { error.behind_a_change() })?;
     done.extend(settled);
     Ok(done)
@@ -178,10 +182,6 @@ fn apply<D: Database>(
         for ids in padded(&ids) {
             session.execute(tables.release(ids.len()), SqlValues::new().second(settings.later(delay)).ints(&ids))?;
         }
-    }
-    if !given_back.is_empty() {
-        // They are the next ones, for this broker at once.
-        broker.scan_positions.forget();
     }
     for ids in padded(&given_back) {
         session.execute(tables.give_back(ids.len()), SqlValues::new().second(settings.now()).ints(&ids))?;

@@ -83,7 +83,17 @@ impl DeleteBatcher {
     }
 
     fn flush_unread(&self, limit: Duration) -> Result<()> {
-        if self.unread.swap(false, Ordering::Relaxed) { self.broker.flush_deletions(limit) } else { Ok(()) }
+        if !self.unread.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.broker.flush_deletions(limit).inspect_err(|_| self.unread.store(true, Ordering::Relaxed))
+    }
+
+    /// Waits for what became of the deletion that was sent last, for at most `limit`: nobody will ask for a while.
+    pub fn flush_sent(&self, limit: Duration) {
+        // An error is met again by the flush at the end.
+        let _ = self.flush_unread(limit);
+        self.resolve_sent();
     }
 
     /// Sends the deletion of the last job in hand at once, if the broker can do that without waiting.

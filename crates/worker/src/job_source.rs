@@ -156,7 +156,8 @@ impl<'a> JobSource<'a> {
     fn reserve_ahead(&mut self, engine: &Engine<'_>) {
         let (prefetch, size) = (self.options.prefetch, self.options.prefetch / 2);
         let is_steady = self.gives_enough && !self.asked_ahead && self.leases && !self.one_by_one && self.returned_in_a_row == 0;
-        let fits = size > 0 && self.in_hand > 0 && self.in_hand + size <= prefetch;
+        // A batch of one would never show that its handlers allow one try only.
+        let fits = size > 1 && self.in_hand > 0 && self.in_hand + size <= prefetch;
         if !(is_steady && fits && self.sizer.is_at(prefetch) && engine.units_left() >= self.in_hand + size) {
             return;
         }
@@ -176,7 +177,9 @@ impl<'a> JobSource<'a> {
         self.asked_ahead = false;
         let Some(threads) = &self.threads else { return Ok(false) };
         let Some(batch) = threads.shared.jobs.take_ahead()? else { return Ok(false) };
-        self.gives_enough = batch.jobs.len() == self.options.prefetch / 2;
+        // A queue above it may have been resumed.
+        let is_first = batch.jobs.first().is_some_and(|job| queues.first() == Some(&job.claim.queue));
+        self.gives_enough = is_first && batch.jobs.len() == self.options.prefetch / 2;
         let Some(first) = batch.jobs.first() else { return Ok(false) };
         if !queues.contains(&first.claim.queue) {
             // It was paused meanwhile.
@@ -300,6 +303,7 @@ impl Source for JobSource<'_> {
     fn release_prefetched(&mut self) {
         if let Some(threads) = &self.threads {
             threads.shared.give_back();
+            threads.flush_sent();
         }
         self.broker.release_prefetched();
     }

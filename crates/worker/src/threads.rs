@@ -67,6 +67,9 @@ pub struct WorkerThreads {
     panics: PanicSlot,
 }
 
+/// How long a pause waits for the answer to the last deletion.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+
 /// How long a lease lasts at least: the wire counts whole seconds, so the first one may be nearly over when it is counted.
 fn shortest_lease(retry_after: Duration) -> Duration {
     retry_after.saturating_sub(Duration::from_secs(1))
@@ -143,6 +146,13 @@ impl WorkerThreads {
     pub fn flush_soon(&self) {
         if let Some(deletions) = self.shared.deletions.as_ref().filter(|_| !self.shared.broker.capabilities().leases) {
             deletions.flush_soon();
+        }
+    }
+
+    /// Nobody settles for a while: waits a moment for what became of the last deletion, so that a lost one is repeated now.
+    pub fn flush_sent(&self) {
+        if let Some(deletions) = &self.shared.deletions {
+            deletions.flush_sent(LAST_ANSWER);
         }
     }
 

@@ -44,10 +44,13 @@ impl FrameWriter {
         Ok(written)
     }
 
-    /// Writes a frame, unless another one is on its way. `false` when nothing of it was written.
-    pub fn try_write_frame(&self, frame: &[u8]) -> bool {
+    /// Writes a frame, unless another one is on its way, or its channel is not open. `false` when nothing of it was written.
+    ///
+    /// `is_open` is asked when lapin can write nothing: it notes that a channel closes before it answers that, and a frame behind that answer would
+    /// end the connection.
+    pub fn try_write_frame(&self, frame: &[u8], is_open: impl FnOnce() -> bool) -> bool {
         let Some(mut shared) = sync::try_lock(&self.0) else { return false };
-        if !shared.boundary.is_between_frames() || !shared.rest.is_empty() {
+        if !shared.boundary.is_between_frames() || !shared.rest.is_empty() || !is_open() {
             return false;
         }
         let Ok(written) = shared.socket.write(frame) else { return false };
@@ -148,13 +151,14 @@ mod tests {
         let writer = FrameWriter::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
         let (mut broker, _) = listener.accept().unwrap();
 
-        assert!(!writer.try_write_frame(&frame(1)), "the header comes first");
+        assert!(!writer.try_write_frame(&frame(1), || true), "the header comes first");
         writer.write(b"AMQP\0\0\x09\x01").unwrap();
         let (theirs, ours) = (frame(9), frame(3));
         writer.write(&theirs[..4]).unwrap();
-        assert!(!writer.try_write_frame(&ours));
+        assert!(!writer.try_write_frame(&ours, || true));
         writer.write(&theirs[4..]).unwrap();
-        assert!(writer.try_write_frame(&ours));
+        assert!(!writer.try_write_frame(&ours, || false), "its channel is closed");
+        assert!(writer.try_write_frame(&ours, || true));
         writer.write(&theirs).unwrap();
 
         let expected = [b"AMQP\0\0\x09\x01".as_slice(), &theirs, &ours, &theirs].concat();
@@ -173,7 +177,7 @@ mod tests {
             boundary: FrameBoundary { head: Vec::new(), left: 0 },
             rest: vec![1, 2, 3],
         })));
-        assert!(!writer.try_write_frame(&frame(1)));
+        assert!(!writer.try_write_frame(&frame(1), || true));
         writer.write(&[4]).unwrap();
         let mut arrived = [0; 4];
         broker.read_exact(&mut arrived).unwrap();

@@ -211,8 +211,8 @@ impl AmqpLink {
     }
 
     /// Writes a finished frame that has no answer, past lapin, and waits for nothing. `false` when nothing of it was written.
-    pub fn try_write_frame(&self, frame: &[u8]) -> bool {
-        self.frame_writer.as_ref().is_some_and(|frames| frames.try_write_frame(frame))
+    pub fn try_write_frame(&self, frame: &[u8], is_open: impl FnOnce() -> bool) -> bool {
+        self.frame_writer.as_ref().is_some_and(|frames| frames.try_write_frame(frame, is_open))
     }
 
     fn result_of<T>(&self, outcome: Option<lapin::Result<T>>) -> Result<T> {

@@ -77,6 +77,11 @@ local function finished()
   return answer
 end
 
+local function none_due(set)
+  return #call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, 1) == 0
+end
+all_due_ready = all_due_ready or none_due(delayed) and (not retry_after or none_due(reserved))
+
 -- The usual case of one job at a time: it lies there alone or is asked for alone, was never tried, and has no copy that is reserved. Before
 -- all that follows, which costs as much as this even where it is not called.
 if all_due_ready and not ahead and not raised_by_return and not from_right then
@@ -84,7 +89,7 @@ if all_due_ready and not ahead and not raised_by_return and not from_right then
   local body = #head == 1 and head[1]
   if body and sub(body, -14) == ',"attempts":0}'
     and redis.pcall('ZADD', reserved, 'NX', lease_ends, sub(body, 1, -3) .. '1}') == 1 then
-    call('LPOP', ready)
+    call('LTRIM', ready, 1, -1)
     taken = 1
     answer[5], answer[6], answer[7] = body, #body - 2, 1
     return finished()

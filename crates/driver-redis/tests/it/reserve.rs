@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ferry_core::batch;
+use ferry_core::broker::{Settle, Settlement};
 use ferry_core::payload::find_attempts;
 use ferry_core::{Broker, Due, ErrorKind, NewJob, QueueName, Reservation};
 use ferry_driver_redis::Settings;
@@ -344,6 +345,11 @@ fn second(server: &Server) -> i64 {
     server.inspect().run::<(i64, i64)>(&["TIME"]).0
 }
 
+/// What a worker that may wait is given.
+fn reserve_or_wait(broker: &ferry_driver_redis::RedisBroker, max: usize) -> Vec<Reservation> {
+    broker.reserve(&[q()], max, Duration::from_millis(100)).unwrap()
+}
+
 #[test]
 fn due_jobs_are_looked_for_once_a_second() {
     let server = Server::start();
@@ -351,7 +357,7 @@ fn due_jobs_are_looked_for_once_a_second() {
     push(&broker, &names(0, 40));
     let begun = second(&server);
     for _ in 0..20 {
-        assert_eq!(reserve(&broker, 1).len(), 1);
+        assert_eq!(reserve_or_wait(&broker, 1).len(), 1);
     }
     let seconds = u64::try_from(second(&server) - begun + 1).unwrap();
     // In the delayed and in the reserved jobs.
@@ -359,9 +365,23 @@ fn due_jobs_are_looked_for_once_a_second() {
     assert!(looks <= 2 * seconds, "{looks} looks in {seconds} seconds");
     // A batch as well as single jobs.
     let begun = second(&server);
-    assert_eq!(reserve(&broker, 30).len(), 20);
+    assert_eq!(reserve_or_wait(&broker, 30).len(), 20);
     let seconds = u64::try_from(second(&server) - begun).unwrap();
     assert!(server.inspect().calls_of("zrangebyscore") <= looks + 2 * seconds);
+}
+
+#[test]
+fn who_does_not_wait_is_given_what_another_process_makes_due_at_once() {
+    let server = Server::start();
+    let (broker, other) = (live(&server), live(&server));
+    for _ in 0..5 {
+        assert!(reserve(&broker, 1).is_empty());
+        other.push(&q(), NewJob::due(body("a", 0).into_bytes(), Due::After(0))).unwrap();
+        let jobs = reserve(&broker, 1);
+        assert_eq!(bodies(&jobs), [body("a", 0)]);
+        let deletion = Settle { claim: jobs[0].claim.clone(), settlement: Settlement::Delete };
+        broker.settle(&[deletion]).unwrap();
+    }
 }
 
 #[test]
@@ -376,7 +396,7 @@ fn a_job_that_another_process_makes_due_is_found_in_the_next_second() {
         // The worker is busy meanwhile.
         push(&broker, &names(pushed, pushed + 1));
         pushed += 1;
-        if bodies(&reserve(&broker, 1)) == [body("a", 0)] {
+        if bodies(&reserve_or_wait(&broker, 1)) == [body("a", 0)] {
             return;
         }
         std::thread::sleep(Duration::from_millis(1));

@@ -66,7 +66,9 @@ impl Dialect for MysqlDialect {
     }
 
     fn index_exists(&self) -> &'static str {
-        "SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND index_name = ?1 LIMIT 1"
+        // A table that was copied or renamed keeps an index that is named after another one.
+        "SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND index_name = ?1 \
+         AND ?1 = CONCAT('ferry_', table_name, '_available') LIMIT 1"
     }
 
     /// think-queue's columns. Not its types for names of queues, which a collation would mix when they differ in case or in a space at

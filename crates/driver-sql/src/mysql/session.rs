@@ -92,11 +92,6 @@ impl MysqlSession {
         Ok(())
     }
 
-    /// Whether rows that others have locked are passed over.
-    pub(super) fn skips_locked(&self) -> bool {
-        self.skip_locked
-    }
-
     /// Runs a future of the connection, as long as an answer may take.
     fn run<T>(runtime: &Runtime, limit: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, SqlError> {
         match runtime.block_on(async { tokio::time::timeout(limit, work).await }) {
@@ -214,6 +209,10 @@ fn own_socket(client: &str, server_port: u16) -> Option<RawFd> {
 
 impl Session for MysqlSession {
     type Row = MysqlRow;
+
+    fn skips_locked(&self) -> bool {
+        self.skip_locked
+    }
 
     fn query(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<Vec<MysqlRow>, SqlError> {
         let (sql, arguments) = self.prepare(&sql.into(), &values)?;

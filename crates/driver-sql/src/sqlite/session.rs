@@ -99,6 +99,11 @@ impl SqliteSession {
 impl Session for SqliteSession {
     type Row = SqliteRow;
 
+    /// There is one lock for all.
+    fn skips_locked(&self) -> bool {
+        false
+    }
+
     fn query(&mut self, sql: impl Into<String>, values: SqlValues<'_>) -> Result<Vec<SqliteRow>, SqlError> {
         let mut statement = self.bound(&sql.into(), values)?;
         let (columns, mut found) = (statement.column_count(), Vec::new());
