@@ -1376,6 +1376,34 @@ fn a_worker_with_a_limit_of_jobs_asks_for_none_that_it_would_not_run() {
 }
 
 #[test]
+fn a_higher_queue_that_is_resumed_is_served_although_the_lower_one_has_a_backlog() {
+    let broker = Ahead::with(&numbered(40));
+    let high = QueueName::new(b"high").unwrap();
+    broker.push(&high, NewJob::ready(&body("high", 0))).unwrap();
+    broker.control().unwrap().pause(&high).unwrap();
+    let (beside, resumed) = (broker.clone(), high.clone());
+    let (is_served, begun, pushed) = (Cell::new(false), std::time::Instant::now(), Cell::new(100));
+    let host = FakeHost::new(move |job| {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the resumed queue waits");
+        is_served.set(is_served.get() || job.id() == "high");
+        if !is_served.get() {
+            // The backlog never ends.
+            pushed.set(pushed.get() + 1);
+            beside.push(&queue(), NewJob::ready(&body(&pushed.get().to_string(), 0))).unwrap();
+            if beside.state.asked.lock().unwrap().len() == 5 {
+                beside.control().unwrap().resume(&resumed).unwrap();
+            }
+        }
+        deletes(job)
+    });
+    let options = Options { queues: vec![high, queue()], ..eight_at_once() };
+    let mut worker = Worker::new(broker.clone(), options, no_fork).with_control(Some(broker.clone()));
+    assert_eq!(code(&worker.run(&host)), 0);
+    assert!(host.events().contains(&"processed high".to_owned()));
+    assert!(broker.state.asked.lock().unwrap().len() >= 5, "it was paused");
+}
+
+#[test]
 fn a_paused_worker_gives_back_what_it_asked_for_ahead() {
     let broker = Ahead::with(&numbered(40));
     let beside = broker.clone();
