@@ -267,12 +267,11 @@ impl AmqpConnections {
         needs.try_for_each(|need| self.topology.ensure(link, channel, &self.config, &need.names, &[need.item]))
     }
 
-    /// Closes both connections.
+    /// Closes both connections, after what is being published.
     pub fn close(&self) {
-        for publisher in &self.publishers {
-            *lock(publisher) = None;
-        }
-        *lock(&self.count_channel) = None;
+        // Dropped behind their connections: lapin closes a channel that is dropped, and takes it for an error if the connection closes meanwhile.
+        let _publishers: Vec<Option<Publisher>> = self.publishers.iter().map(|publisher| lock(publisher).take()).collect();
+        let _count_channel = lock(&self.count_channel).take();
         for slot in [&self.producer, &self.consumer] {
             if let Some(link) = lock(slot).take() {
                 link.close();

@@ -188,10 +188,10 @@ impl Broker for AmqpBroker {
         drop(sync::lock(&self.monitor).take());
         let mut deliveries = self.deliveries();
         deliveries.release_idle(&self.connections, Duration::ZERO);
-        deliveries.forget();
         // What cannot be settled now is redelivered when the connection closes.
         let _ = settle::settle_again(&self.connections, &self.registry);
         self.connections.close();
+        deliveries.forget();
     }
 
     fn capabilities(&self) -> Capabilities {

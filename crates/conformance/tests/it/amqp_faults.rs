@@ -117,6 +117,26 @@ fn a_deletion_that_was_sent_without_waiting_is_read_by_the_broker_and_one_of_ano
 }
 
 #[test]
+fn what_a_closed_broker_held_is_redelivered_at_once() {
+    let Some(node) = node() else { return };
+    let vhost = node.vhost();
+    let second = broker(&node, &vhost);
+    for number in 0..10 {
+        let first = broker(&node, &vhost);
+        first.push(&mail(), NewJob::ready(body(number))).unwrap();
+        let held = next(&first);
+        first.size(&mail()).unwrap();
+        first.close();
+        let closed = Instant::now();
+        let again = next(&second);
+        assert_eq!(again.body, held.body);
+        // A connection that was left open would keep the job until RabbitMQ misses its heartbeats.
+        assert!(closed.elapsed() < Duration::from_secs(10), "the job came back after {:?}", closed.elapsed());
+        second.settle(&[Settle { claim: again.claim, settlement: Settlement::Delete }]).unwrap();
+    }
+}
+
+#[test]
 fn a_deletion_that_the_broker_does_not_read_is_an_error_and_the_job_runs_again() {
     let Some(node) = node() else { return };
     let (vhost, link) = (node.vhost(), Link::to(node.port()));

@@ -121,6 +121,8 @@ impl AsyncWrite for BlockingStream {
 
 impl Drop for BlockingStream {
     fn drop(&mut self) {
+        // lapin is done with it, perhaps without a word to the broker, while other handles keep the socket open.
+        let _ = self.socket.shutdown(Shutdown::Both);
         // Threads that still wait find an error.
         self.io_waker.announce();
     }

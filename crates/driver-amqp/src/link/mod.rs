@@ -227,8 +227,9 @@ impl AmqpLink {
     pub fn close(&self) {
         if self.is_alive() {
             let closed = self.io.wait(Instant::now() + CLOSE_TIMEOUT, self.connection.close(200, "OK".into()));
-            if closed.is_none() {
-                // lapin would keep its thread and the socket until the other side answers.
+            if !matches!(closed, Some(Ok(()))) {
+                // lapin would keep its thread and the socket until the other side answers. Where it meets an error, such as a channel that
+                // was dropped a moment ago, it ends without a word to the broker, which would keep our unacked jobs until a heartbeat is missed.
                 self.cut();
             }
         }
