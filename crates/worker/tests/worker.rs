@@ -1379,7 +1379,7 @@ fn a_worker_with_a_limit_of_jobs_asks_for_none_that_it_would_not_run() {
 fn a_higher_queue_that_is_resumed_is_served_although_the_lower_one_has_a_backlog() {
     let broker = Ahead::with(&numbered(40));
     let high = QueueName::new(b"high").unwrap();
-    broker.push(&high, NewJob::ready(&body("high", 0))).unwrap();
+    broker.push(&high, NewJob::ready(body("high", 0))).unwrap();
     broker.control().unwrap().pause(&high).unwrap();
     let (beside, resumed) = (broker.clone(), high.clone());
     let (is_served, begun, pushed) = (Cell::new(false), std::time::Instant::now(), Cell::new(100));
@@ -1391,7 +1391,7 @@ fn a_higher_queue_that_is_resumed_is_served_although_the_lower_one_has_a_backlog
         if !is_served.get() {
             // The backlog never ends.
             pushed.set(pushed.get() + 1);
-            beside.push(&queue(), NewJob::ready(&body(&pushed.get().to_string(), 0))).unwrap();
+            beside.push(&queue(), NewJob::ready(body(&pushed.get().to_string(), 0))).unwrap();
             if beside.state.asked.lock().unwrap().len() == 5 {
                 beside.control().unwrap().resume(&resumed).unwrap();
             }
