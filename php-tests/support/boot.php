@@ -83,6 +83,8 @@ function wait_until(callable $holds, string $what, float $seconds = 45): void
             throw new RuntimeException("waited $seconds s in vain until $what");
         }
         usleep(2000);
+        // PHP remembers the size of a file that it saw empty.
+        clearstatcache();
     }
 }
 
