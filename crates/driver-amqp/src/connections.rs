@@ -269,7 +269,7 @@ impl AmqpConnections {
 
     /// Closes both connections, after what is being published.
     pub fn close(&self) {
-        // Dropped behind their connections: lapin closes a channel that is dropped, and takes it for an error if the connection closes meanwhile.
+        // Dropped behind their connections: lapin closes a channel that is dropped, and meets an error when its connection closes meanwhile.
         let _publishers: Vec<Option<Publisher>> = self.publishers.iter().map(|publisher| lock(publisher).take()).collect();
         let _count_channel = lock(&self.count_channel).take();
         for slot in [&self.producer, &self.consumer] {

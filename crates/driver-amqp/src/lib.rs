@@ -191,6 +191,7 @@ impl Broker for AmqpBroker {
         // What cannot be settled now is redelivered when the connection closes.
         let _ = settle::settle_again(&self.connections, &self.registry);
         self.connections.close();
+        // Their channels go behind their connection, see there.
         deliveries.forget();
     }
 

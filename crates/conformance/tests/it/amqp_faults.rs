@@ -125,6 +125,7 @@ fn what_a_closed_broker_held_is_redelivered_at_once() {
         let first = broker(&node, &vhost);
         first.push(&mail(), NewJob::ready(body(number))).unwrap();
         let held = next(&first);
+        // One more channel, which counts.
         first.size(&mail()).unwrap();
         first.close();
         let closed = Instant::now();

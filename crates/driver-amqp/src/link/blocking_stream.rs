@@ -203,3 +203,22 @@ impl Reactor for WakingRuntime {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_that_is_dropped_ends_the_connection_although_other_handles_are_open() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut broker, _) = listener.accept().unwrap();
+        broker.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let (other, frames) = (socket.try_clone().unwrap(), FrameWriter::new(socket.try_clone().unwrap()));
+        drop(BlockingStream::new(socket, frames.clone(), Arc::new(IoWaker::new().unwrap())));
+        assert_eq!(broker.read(&mut [0]).unwrap(), 0);
+        drop((other, frames));
+    }
+}

@@ -228,8 +228,7 @@ impl AmqpLink {
         if self.is_alive() {
             let closed = self.io.wait(Instant::now() + CLOSE_TIMEOUT, self.connection.close(200, "OK".into()));
             if !matches!(closed, Some(Ok(()))) {
-                // lapin would keep its thread and the socket until the other side answers. Where it meets an error, such as a channel that
-                // was dropped a moment ago, it ends without a word to the broker, which would keep our unacked jobs until a heartbeat is missed.
+                // lapin would keep the socket until the other side answers, or has met an error and told the broker nothing.
                 self.cut();
             }
         }
