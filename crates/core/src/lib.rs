@@ -15,6 +15,7 @@ pub mod failed;
 pub mod id;
 pub mod idempotency;
 pub mod job;
+mod json_fields;
 pub mod memory;
 pub mod payload;
 pub mod policy;

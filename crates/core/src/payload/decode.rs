@@ -1,15 +1,12 @@
 //! What a worker must know of a payload before PHP sees it.
 
-use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
-
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Due;
+use crate::json_fields::{json_fields, plain_fields, plain_text, range_in};
 use crate::policy::Tries;
 
 /// The envelope of a job. `data` is not decoded here: the engine does that, from the same bytes.
@@ -33,29 +30,32 @@ impl Payload {
     /// Reads the envelope of a body. An error is poison: the bytes are no JSON object, or name no job.
     pub fn decode(body: &[u8]) -> Result<Self> {
         let poison = |why: &str| Error::new(ErrorKind::Poison, format!("the payload {why}"));
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let fields = json.deserialize_map(EnvelopeFields).map_err(|e| poison("is not a JSON object").with_source(e))?;
-        json.end().map_err(|e| poison("has bytes behind its JSON object").with_source(e))?;
-
-        let job: String = match fields.job {
+        // The first two are decoded below and by PHP.
+        let keys = ["job", "data", "id", "maxTries", "timeout", "timeoutAt"];
+        let fields = plain_fields(body, keys, 2).map_or_else(|| json_fields(body, keys), Ok);
+        let [job, data, id, tries, timeout, timeout_at] = fields.map_err(|e| poison("is not a JSON object").with_source(e))?;
+        let job: String = match job {
             None => return Err(poison("has no `job`")),
-            Some(job) => serde_json::from_str(job.get()).map_err(|_| poison("has a `job` that is not a string"))?,
+            Some(job) => match plain_text(job) {
+                Some(job) => job.to_owned(),
+                None => serde_json::from_str(job).map_err(|_| poison("has a `job` that is not a string"))?,
+            },
         };
         if job.is_empty() {
             return Err(poison("has an empty `job`"));
         }
         Ok(Self {
             job,
-            data: fields.data.map(|data| range_in(body, data)),
-            id: fields.id.and_then(|id| scalar(id).text()),
-            tries: fields.max_tries.and_then(|tries| match scalar(tries) {
+            data: data.map(|data| range_in(body, data)),
+            id: id.and_then(|id| scalar(id).text()),
+            tries: tries.and_then(|tries| match scalar(tries) {
                 Scalar::Whole(number) => Some(Tries::from_number(number)),
                 Scalar::Number(number) => Some(Tries::from_number(number as i64)),
                 Scalar::Text(text) => numeric(&text).map(|number| Tries::Limit(number as i64)),
                 Scalar::Other => None,
             }),
-            timeout: fields.timeout.and_then(|timeout| scalar(timeout).duration()),
-            timeout_at: fields.timeout_at.and_then(|second| scalar(second).number()).map(|second| second.clamp(0, Due::LATEST)),
+            timeout: timeout.and_then(|timeout| scalar(timeout).duration()),
+            timeout_at: timeout_at.and_then(|second| scalar(second).number()).map(|second| second.clamp(0, Due::LATEST)),
         })
     }
 
@@ -78,45 +78,6 @@ pub fn is_object_handler(class: &str) -> bool {
 }
 
 const OBJECT_HANDLERS: [&str; 2] = ["think\\queue\\CallQueuedHandler", "Ferry\\CallQueuedHandler"];
-
-/// The raw values of the keys we know; of repeated keys the last, as PHP reads them.
-#[derive(Default)]
-struct Raw<'a> {
-    job: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-    id: Option<&'a RawValue>,
-    max_tries: Option<&'a RawValue>,
-    timeout: Option<&'a RawValue>,
-    timeout_at: Option<&'a RawValue>,
-}
-
-struct EnvelopeFields;
-
-impl<'de> Visitor<'de> for EnvelopeFields {
-    type Value = Raw<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with `job` and `data`")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Raw<'de>, A::Error> {
-        let mut raw = Raw::default();
-        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            let value: &'de RawValue = map.next_value()?;
-            let slot = match &*key {
-                "job" => &mut raw.job,
-                "data" => &mut raw.data,
-                "id" => &mut raw.id,
-                "maxTries" => &mut raw.max_tries,
-                "timeout" => &mut raw.timeout,
-                "timeoutAt" => &mut raw.timeout_at,
-                _ => continue,
-            };
-            *slot = Some(value);
-        }
-        Ok(raw)
-    }
-}
 
 /// A value that PHP reads as a number or a string.
 pub(crate) enum Scalar {
@@ -164,8 +125,13 @@ fn numeric(text: &str) -> Option<f64> {
     if is_numeric { text.parse().ok() } else { None }
 }
 
-pub(crate) fn scalar(raw: &RawValue) -> Scalar {
-    match serde_json::from_str::<serde_json::Value>(raw.get()) {
+pub(crate) fn scalar(text: &str) -> Scalar {
+    match plain_text(text) {
+        Some(text) => return Scalar::Text(text.to_owned()),
+        None if text == "null" => return Scalar::Other,
+        None => {}
+    }
+    match serde_json::from_str::<serde_json::Value>(text) {
         Ok(serde_json::Value::String(text)) => Scalar::Text(text),
         Ok(serde_json::Value::Number(number)) => {
             let float = || number.as_f64().map_or(Scalar::Other, Scalar::Number);
@@ -173,12 +139,6 @@ pub(crate) fn scalar(raw: &RawValue) -> Scalar {
         }
         _ => Scalar::Other,
     }
-}
-
-/// Where a raw value stands in the body that it was read from.
-pub(crate) fn range_in(body: &[u8], raw: &RawValue) -> Range<usize> {
-    let start = raw.get().as_ptr().addr() - body.as_ptr().addr();
-    start..start + raw.get().len()
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The id of a job: what a push returns, and what its payload carries (`redis/pushRaw-*`).
 
-use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
+
+use crate::json_fields::json_fields;
 
 /// The id of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,36 +28,11 @@ impl fmt::Display for JobId {
 ///
 /// [`Payload`](super::Payload) is stricter: it wants a `job` too, and a raw payload may have none.
 pub fn id_in(payload: &[u8]) -> Option<JobId> {
-    let mut json = serde_json::Deserializer::from_slice(payload);
-    let id = json.deserialize_map(OnlyId).ok()?;
-    json.end().ok()?;
-    match id? {
+    let [id] = json_fields(payload, ["id"]).ok()?;
+    match serde_json::from_str(id?).ok()? {
         Value::String(id) => Some(JobId::Text(id)),
         Value::Number(id) => id.as_i64().map(JobId::Number),
         _ => None,
-    }
-}
-
-/// Skips everything but `id`. Skipping does not recurse, so depth is no matter.
-struct OnlyId;
-
-impl<'de> Visitor<'de> for OnlyId {
-    type Value = Option<Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut id = None;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            if key == "id" {
-                id = Some(map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(id)
     }
 }
 

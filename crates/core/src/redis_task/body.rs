@@ -1,14 +1,11 @@
 //! The body of a task: `id, class, data, attempts, max_attempts, delay, created_at`.
 
 use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use crate::clock::LONGEST_SECONDS;
 use crate::error::{Error, ErrorKind, Result};
-use crate::payload::{Payload, Scalar, find_number, range_in, scalar, with_attempts};
+use crate::json_fields::{json_fields, range_in};
+use crate::payload::{Payload, Scalar, find_number, scalar, with_attempts};
 use crate::policy::Tries;
 use crate::task::quoted_raw;
 
@@ -64,21 +61,19 @@ pub fn with_delay(body: &[u8], delay: i64) -> Cow<'_, [u8]> {
 /// Reads a body. An error is poison: it is no JSON object, names no class, or holds a field of the wrong type.
 pub fn decode(body: &[u8]) -> Result<Payload> {
     let poison = |why: String| Error::new(ErrorKind::Poison, format!("the task {why}"));
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let raw = reader.deserialize_map(BodyVisitor).map_err(|e| poison("is not a JSON object".to_owned()).with_source(e))?;
-    reader.end().map_err(|e| poison("has bytes behind its JSON object".to_owned()).with_source(e))?;
+    let raw = Raw::read(body).map_err(|e| poison("is not a JSON object".to_owned()).with_source(e))?;
 
     let class: String = match raw.class {
         None => return Err(poison("has no `class`".to_owned())),
-        Some(class) => serde_json::from_str(class.get()).map_err(|_| poison("has a `class` that is not a string".to_owned()))?,
+        Some(class) => serde_json::from_str(class).map_err(|_| poison("has a `class` that is not a string".to_owned()))?,
     };
     if class.is_empty() {
         return Err(poison("has an empty `class`".to_owned()));
     }
-    if raw.data.is_some_and(|data| !data.get().starts_with(['[', '{'])) {
+    if raw.data.is_some_and(|data| !data.starts_with(['[', '{'])) {
         return Err(poison("has `data` that is no array".to_owned()));
     }
-    let number = |name: &str, value: Option<&RawValue>| match value.map(|value| scalar(value).number()) {
+    let number = |name: &str, value: Option<&str>| match value.map(|value| scalar(value).number()) {
         Some(None) => Err(poison(format!("has `{name}` that is not a number"))),
         known => Ok(known.flatten()),
     };
@@ -115,8 +110,8 @@ pub struct TaskCounters {
 /// Reads the numbers of a body that [`decode`] accepts.
 pub fn counters(body: &[u8]) -> Result<TaskCounters> {
     let poison = |e| Error::new(ErrorKind::Poison, "the task is not a JSON object").with_source(e);
-    let raw = serde_json::Deserializer::from_slice(body).deserialize_map(BodyVisitor).map_err(poison)?;
-    let number = |value: Option<&RawValue>| value.and_then(|value| scalar(value).number());
+    let raw = Raw::read(body).map_err(poison)?;
+    let number = |value: Option<&str>| value.and_then(|value| scalar(value).number());
     Ok(TaskCounters {
         attempts: find_number(body, b"\"attempts\"").map_or(0, |at| i64::from(at.value)),
         max_attempts: number(raw.max_attempts).unwrap_or(DEFAULT_MAX_ATTEMPTS),
@@ -126,40 +121,19 @@ pub fn counters(body: &[u8]) -> Result<TaskCounters> {
 }
 
 /// The raw values of the keys we know, null as if it was not there; of repeated keys the last, as PHP reads them.
-#[derive(Default)]
 struct Raw<'a> {
-    id: Option<&'a RawValue>,
-    class: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-    max_attempts: Option<&'a RawValue>,
-    delay: Option<&'a RawValue>,
-    created_at: Option<&'a RawValue>,
+    id: Option<&'a str>,
+    class: Option<&'a str>,
+    data: Option<&'a str>,
+    max_attempts: Option<&'a str>,
+    delay: Option<&'a str>,
+    created_at: Option<&'a str>,
 }
 
-struct BodyVisitor;
-
-impl<'de> Visitor<'de> for BodyVisitor {
-    type Value = Raw<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with `class` and `data`")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Raw<'de>, A::Error> {
-        let mut raw = Raw::default();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            let value: &'de RawValue = map.next_value()?;
-            let slot = match &*key {
-                "id" => &mut raw.id,
-                "class" => &mut raw.class,
-                "data" => &mut raw.data,
-                "max_attempts" => &mut raw.max_attempts,
-                "delay" => &mut raw.delay,
-                "created_at" => &mut raw.created_at,
-                _ => continue,
-            };
-            *slot = Some(value).filter(|value| value.get() != "null");
-        }
-        Ok(raw)
+impl<'a> Raw<'a> {
+    fn read(body: &'a [u8]) -> serde_json::Result<Self> {
+        let fields = json_fields(body, ["id", "class", "data", "max_attempts", "delay", "created_at"])?;
+        let [id, class, data, max_attempts, delay, created_at] = fields.map(|value| value.filter(|value| *value != "null"));
+        Ok(Self { id, class, data, max_attempts, delay, created_at })
     }
 }

@@ -1,15 +1,11 @@
 //! The bytes of a task: written in the one order that exists, read in any.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
-
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use super::level::{DEFAULT_PRIORITY, TaskLevel, clamp};
 use super::text::quoted;
 use crate::error::{Error, ErrorKind, Result};
+use crate::json_fields::{json_fields, range_in};
 
 /// What the property `content_type` says.
 pub const CONTENT_TYPE: &str = "application/json";
@@ -183,48 +179,16 @@ fn splice(body: &[u8], changes: &[(Option<Range<usize>>, &str, i64)]) -> Vec<u8>
     out
 }
 
-#[derive(Default)]
 struct Raw<'a> {
-    task_id: Option<&'a RawValue>,
-    task_type: Option<&'a RawValue>,
-    payload: Option<&'a RawValue>,
-    priority: Option<&'a RawValue>,
-    max_retries: Option<&'a RawValue>,
-    current_retry: Option<&'a RawValue>,
-    created_at: Option<&'a RawValue>,
-    expire_at: Option<&'a RawValue>,
-    metadata: Option<&'a RawValue>,
-}
-
-struct BodyFields;
-
-impl<'de> Visitor<'de> for BodyFields {
-    type Value = Raw<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with `task_id` and `task_type`")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Raw<'de>, A::Error> {
-        let mut raw = Raw::default();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            let value: &'de RawValue = map.next_value()?;
-            let slot = match &*key {
-                "task_id" => &mut raw.task_id,
-                "task_type" => &mut raw.task_type,
-                "payload" => &mut raw.payload,
-                "priority" => &mut raw.priority,
-                "max_retries" => &mut raw.max_retries,
-                "current_retry" => &mut raw.current_retry,
-                "created_at" => &mut raw.created_at,
-                "expire_at" => &mut raw.expire_at,
-                "metadata" => &mut raw.metadata,
-                _ => continue,
-            };
-            *slot = Some(value);
-        }
-        Ok(raw)
-    }
+    task_id: Option<&'a str>,
+    task_type: Option<&'a str>,
+    payload: Option<&'a str>,
+    priority: Option<&'a str>,
+    max_retries: Option<&'a str>,
+    current_retry: Option<&'a str>,
+    created_at: Option<&'a str>,
+    expire_at: Option<&'a str>,
+    metadata: Option<&'a str>,
 }
 
 fn poison(what: impl Into<String>) -> Error {
@@ -235,15 +199,17 @@ fn read(body: &[u8]) -> Result<Raw<'_>> {
     if body.is_empty() {
         return Err(poison("it is empty"));
     }
-    let text = std::str::from_utf8(body).map_err(|_| poison("it is not UTF-8"))?;
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let raw = reader.deserialize_map(BodyFields).map_err(|error| poison(error.to_string()))?;
-    reader.end().map_err(|error| poison(error.to_string()))?;
-    Ok(raw)
+    let fields = json_fields(
+        body,
+        ["task_id", "task_type", "payload", "priority", "max_retries", "current_retry", "created_at", "expire_at", "metadata"],
+    );
+    let [task_id, task_type, payload, priority, max_retries, current_retry, created_at, expire_at, metadata] =
+        fields.map_err(|error| poison(error.to_string()))?;
+    Ok(Raw { task_id, task_type, payload, priority, max_retries, current_retry, created_at, expire_at, metadata })
 }
 
-fn word(raw: &RawValue, key: &str) -> Result<String> {
-    let text: String = serde_json::from_str(raw.get()).map_err(|_| poison(format!("its `{key}` is no text")))?;
+fn word(raw: &str, key: &str) -> Result<String> {
+    let text: String = serde_json::from_str(raw).map_err(|_| poison(format!("its `{key}` is no text")))?;
     if text.is_empty() || text.len() > LONGEST_WORD {
         return Err(poison(format!("its `{key}` has {} bytes; 1 to {LONGEST_WORD} are read", text.len())));
     }
@@ -251,10 +217,10 @@ fn word(raw: &RawValue, key: &str) -> Result<String> {
 }
 
 /// A whole number; null and nothing are none. Floats without a fraction and numbers in quotes are what PHP makes of them.
-fn number(raw: Option<&RawValue>, key: &str) -> Result<Option<i64>> {
+fn number(raw: Option<&str>, key: &str) -> Result<Option<i64>> {
     let Some(raw) = raw else { return Ok(None) };
     let wrong = || poison(format!("its `{key}` is no whole number"));
-    match serde_json::from_str::<serde_json::Value>(raw.get()).map_err(|_| wrong())? {
+    match serde_json::from_str::<serde_json::Value>(raw).map_err(|_| wrong())? {
         serde_json::Value::Null => Ok(None),
         serde_json::Value::Number(number) => {
             let whole = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9.0e15).map(|float| float as i64);
@@ -265,17 +231,12 @@ fn number(raw: Option<&RawValue>, key: &str) -> Result<Option<i64>> {
     }
 }
 
-fn collection(body: &[u8], raw: Option<&RawValue>, key: &str) -> Result<Option<Range<usize>>> {
+fn collection(body: &[u8], raw: Option<&str>, key: &str) -> Result<Option<Range<usize>>> {
     match raw {
-        Some(raw) if raw.get().starts_with(['[', '{']) => Ok(Some(range_in(body, raw))),
-        Some(raw) if raw.get() != "null" => Err(poison(format!("its `{key}` is neither an array nor an object"))),
+        Some(raw) if raw.starts_with(['[', '{']) => Ok(Some(range_in(body, raw))),
+        Some(raw) if raw != "null" => Err(poison(format!("its `{key}` is neither an array nor an object"))),
         Some(_) | None => Ok(None),
     }
-}
-
-fn range_in(body: &[u8], raw: &RawValue) -> Range<usize> {
-    let start = raw.get().as_ptr().addr() - body.as_ptr().addr();
-    start..start + raw.get().len()
 }
 
 #[cfg(test)]
