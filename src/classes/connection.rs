@@ -43,9 +43,9 @@ pub struct PhpConnection {
 struct FlushFirst(Direct);
 
 impl Settler for FlushFirst {
-    fn delete(&self, claim: &Claim, id: &str) -> Result<SettleResult> {
+    fn delete(&self, job: &Arc<InFlightJob>) -> Result<SettleResult> {
         process::flush()?;
-        self.0.delete(claim, id)
+        self.0.delete(job)
     }
 
     fn settle(&self, claim: &Claim, settlement: Settlement) -> Result<SettleResult> {

@@ -18,7 +18,7 @@ use ferry_support::sync;
 use ferry_support::threads::PanicSlot;
 
 use crate::batcher::{BatchLimits, BatchSink, Batcher, Sent};
-use crate::in_flight::InFlightJobs;
+use crate::in_flight::{InFlightJob, InFlightJobs};
 use crate::job::{Settler, settle_one};
 
 /// A full queue blocks PHP's thread: on a busy machine the sending thread may get no turn for long, and what waits here runs again when
@@ -32,12 +32,10 @@ const LIMITS: BatchLimits = BatchLimits {
 };
 
 /// A job that is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Deletion {
-    /// Its reservation.
-    pub claim: Claim,
-    /// Its id, for the report.
-    pub id: String,
+    /// Its reservation, and its id for the report.
+    pub job: Arc<InFlightJob>,
     /// It was sent before, and the answer was lost.
     pub in_doubt: bool,
 }
@@ -97,13 +95,14 @@ impl DeleteBatcher {
     }
 
     /// Sends the deletion of the last job in hand at once, if the broker can do that without waiting.
-    fn send_last(&self, claim: &Claim, id: &str) -> bool {
+    fn send_last(&self, job: &Arc<InFlightJob>) -> bool {
         self.resolve_sent();
         let mut sent = sync::lock(&self.sent);
-        let is_sent = sent.is_none() && !self.jobs.has_waiting() && self.batcher.is_empty() && self.broker.send_deletion(claim);
+        let is_last = sent.is_none() && !self.jobs.has_waiting() && self.batcher.is_empty();
+        let is_sent = is_last && self.broker.send_deletion(&job.reservation.claim);
         if is_sent {
             self.unread.store(true, Ordering::Relaxed);
-            *sent = Some(Deletion { claim: claim.clone(), id: id.to_owned(), in_doubt: false });
+            *sent = Some(Deletion { job: job.clone(), in_doubt: false });
         }
         is_sent
     }
@@ -143,11 +142,10 @@ impl DeleteBatcher {
 }
 
 impl Settler for DeleteBatcher {
-    fn delete(&self, claim: &Claim, id: &str) -> Result<SettleResult> {
-        if self.send_last(claim, id) {
-            return Ok(SettleResult::Applied);
+    fn delete(&self, job: &Arc<InFlightJob>) -> Result<SettleResult> {
+        if !self.send_last(job) {
+            self.hand_over(Deletion { job: job.clone(), in_doubt: false });
         }
-        self.hand_over(Deletion { claim: claim.clone(), id: id.to_owned(), in_doubt: false });
         Ok(SettleResult::Applied)
     }
 
@@ -169,7 +167,8 @@ impl BatchSink<Deletion> for DeleteSink {
     /// Every error is retried: the jobs are done, and giving up would run them again.
     fn send(&mut self, batch: &[Deletion]) -> Sent {
         if self.items.is_empty() {
-            let items = batch.iter().map(|done| Settle { claim: done.claim.clone(), settlement: Settlement::Delete });
+            let items =
+                batch.iter().map(|done| Settle { claim: done.job.reservation.claim.clone(), settlement: Settlement::Delete });
             self.items.extend(items);
         }
         match self.broker.settle(&self.items) {

@@ -74,16 +74,17 @@ impl JobExecution<'_> {
             Err(end) => return self.conclude(host, end, &HandlerLimits::default()),
         };
         let policy = self.policy(&limits);
-        match self.may_start(host, &policy) {
+        let now = self.job.now();
+        match self.may_start(host, &policy, now) {
             Ok(true) => {}
             Ok(false) => return self.exhaust(host, &limits),
             Err(end) => return self.conclude(host, end, &limits),
         }
-        if policy.is_last(self.job.attempts(), self.job.now()) {
+        if policy.is_last(self.job.attempts(), now) {
             self.job.mark_last_attempt();
         }
         self.job.report(StatusChange::Running { attempts: self.job.attempts() });
-        let end = self.call(host, &limits, &policy);
+        let end = self.call(host, &limits, &policy, now);
         self.conclude(host, end, &limits)
     }
 
@@ -100,8 +101,8 @@ impl JobExecution<'_> {
     }
 
     /// Whether this attempt may start. The job itself may allow one beyond its tries.
-    fn may_start(&self, host: &dyn JobHost, policy: &RetryPolicy) -> Result<bool, CallEnd> {
-        if policy.may_start(self.job.attempts(), self.job.now()) {
+    fn may_start(&self, host: &dyn JobHost, policy: &RetryPolicy, now: i64) -> Result<bool, CallEnd> {
+        if policy.may_start(self.job.attempts(), now) {
             return Ok(true);
         }
         match self.threads {
@@ -120,11 +121,11 @@ impl JobExecution<'_> {
     }
 
     /// Runs the handler, watched.
-    fn call(&self, host: &dyn JobHost, limits: &HandlerLimits, policy: &RetryPolicy) -> CallEnd {
+    fn call(&self, host: &dyn JobHost, limits: &HandlerLimits, policy: &RetryPolicy, now: i64) -> CallEnd {
         let Some(threads) = self.threads else { return host.call(self.job) };
         let timeout = self.job.timeout(limits, self.options.timeout);
         let killed = || FailureCause { reason: Reason::Timeout, text: KILLED.to_owned() };
-        let abort = (timeout.is_some() && threads.has_watchdog()).then(|| self.decide(Outcome::Failed, policy, killed));
+        let abort = (timeout.is_some() && threads.has_watchdog()).then(|| self.decide(Outcome::Failed, policy, now, killed));
         threads.watch(timeout, self.options, abort);
         let end = host.call(self.job);
         let interrupted = !self.job.is_inherited() && threads.disarm();
@@ -134,9 +135,9 @@ impl JobExecution<'_> {
         }
     }
 
-    fn decide(&self, outcome: Outcome, policy: &RetryPolicy, cause: impl FnOnce() -> FailureCause) -> Settlement {
+    fn decide(&self, outcome: Outcome, policy: &RetryPolicy, now: i64, cause: impl FnOnce() -> FailureCause) -> Settlement {
         let job = self.job;
-        decide(outcome, job.attempts(), policy, job.now(), random(), || job.failure(&cause()))
+        decide(outcome, job.attempts(), policy, now, random(), || job.failure(&cause()))
     }
 
     /// Settles the job by how its handler ended, and reports it.
@@ -245,7 +246,7 @@ impl JobExecution<'_> {
             policy = policy.answered(again, self.job.attempts());
         }
         let cause = || attempt.cause.clone().unwrap_or_else(|| exhausted(self.job));
-        Some(self.decide(attempt.outcome, &policy, cause))
+        Some(self.decide(attempt.outcome, &policy, self.job.now(), cause))
     }
 
     /// Whether no job of this class was left unsettled before. Inside push that is how handlers end.

@@ -129,6 +129,14 @@ impl InFlightJob {
         self.payload.data.clone().and_then(|range| self.reservation.body.get(range))
     }
 
+    /// The id shown in logs: the row number, or the payload's id.
+    pub fn id(&self) -> String {
+        match self.reservation.number {
+            Some(number) => number.to_string(),
+            None => self.payload.id.clone().unwrap_or_default(),
+        }
+    }
+
     /// Whether the broker said that it is no longer ours.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)

@@ -22,7 +22,7 @@ use crate::status_writer::{StatusReporter, id_of};
 /// Carries the end of a reservation to the broker.
 pub trait Settler {
     /// Deletes a finished job. A pipelined settler answers `Applied` at once and reports a loss later.
-    fn delete(&self, claim: &Claim, id: &str) -> Result<SettleResult>;
+    fn delete(&self, job: &Arc<InFlightJob>) -> Result<SettleResult>;
 
     /// Ends the reservation in any other way, with the broker's answer.
     fn settle(&self, claim: &Claim, settlement: Settlement) -> Result<SettleResult>;
@@ -32,8 +32,8 @@ pub trait Settler {
 pub struct Direct(pub Arc<dyn Broker>);
 
 impl Settler for Direct {
-    fn delete(&self, claim: &Claim, _id: &str) -> Result<SettleResult> {
-        self.settle(claim, Settlement::Delete)
+    fn delete(&self, job: &Arc<InFlightJob>) -> Result<SettleResult> {
+        self.settle(&job.reservation.claim, Settlement::Delete)
     }
 
     fn settle(&self, claim: &Claim, settlement: Settlement) -> Result<SettleResult> {
@@ -59,7 +59,7 @@ pub fn settle_one(broker: &dyn Broker, claim: &Claim, settlement: Settlement) ->
 pub struct Discarding;
 
 impl Settler for Discarding {
-    fn delete(&self, _claim: &Claim, _id: &str) -> Result<SettleResult> {
+    fn delete(&self, _job: &Arc<InFlightJob>) -> Result<SettleResult> {
         Ok(SettleResult::Applied)
     }
 
@@ -229,10 +229,7 @@ impl HeldJob {
 
     /// The id shown in logs: the row number, or the payload's id.
     pub fn id(&self) -> String {
-        match self.job.reservation.number {
-            Some(number) => number.to_string(),
-            None => self.job.payload.id.clone().unwrap_or_default(),
-        }
+        self.job.id()
     }
 
     /// The broker's clock, as far as we can tell without asking it.
@@ -323,10 +320,9 @@ impl HeldJob {
 
     /// Deletes it: it is done.
     pub fn delete(&self) -> Result<()> {
-        let claim = self.claim();
         self.end(SettleState::Deleted, || match self.last_attempt.get() {
-            true => self.settler.settle(claim, Settlement::Delete),
-            false => self.settler.delete(claim, &self.id()),
+            true => self.settler.settle(self.claim(), Settlement::Delete),
+            false => self.settler.delete(&self.job),
         })
     }
 

@@ -316,7 +316,7 @@ impl Source for JobSource<'_> {
     fn report(&mut self, emit: &mut dyn FnMut(Event<'_>)) {
         let Some(threads) = &self.threads else { return };
         for late in threads.take_lost() {
-            emit(Event::SettleLost { id: &late.id, queue: late.claim.queue.as_str() });
+            emit(Event::SettleLost { id: &late.job.id(), queue: late.job.reservation.claim.queue.as_str() });
         }
         if let Some(error) = threads.take_status_failure() {
             emit(Event::StatusError(&error));
