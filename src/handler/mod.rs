@@ -18,6 +18,7 @@ pub mod sync;
 #[cfg(feature = "amqp")]
 pub mod tasks;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -293,8 +294,10 @@ impl JobHost for PhpHost<'_> {
         let level = output_level();
         let mut pause = None;
         let fired = guarded(|| {
-            let class =
-                class.as_deref().map_or_else(|| resolver.class(job.payload().target().0), |class| Ok(class.to_owned()))?;
+            let class = match class.as_deref() {
+                Some(class) => Cow::Borrowed(class),
+                None => Cow::Owned(resolver.class(job.payload().target().0)?),
+            };
             match resolver.family {
                 Family::Think3 | Family::Think3Legacy | Family::Think1 => {
                     fire(&resolver, &class, job, || self.handed_object(job), &mut pause)

@@ -1,5 +1,7 @@
 //! From the name in a payload to a handler object.
 
+use std::borrow::Cow;
+
 use ext_php_rs::types::{ZendClassObject, ZendObject, Zval};
 use ferry_core::dialect::Family;
 use ferry_core::payload::{class_name, is_object_handler};
@@ -192,10 +194,9 @@ const THINK_JOB: &str = "Ferry\\Think\\Job";
 
 /// Whether a handler's method is declared with `think\queue\Job`, and that class is Composer's and no alias of ours.
 fn wants_think_job(handler: &ZendObject, method: &str) -> Called<bool> {
-    let class = handler.get_class_entry();
-    let parameters = signature::parameter_classes(class, &method.to_ascii_lowercase());
-    let first = parameters.and_then(|parameters| parameters.into_iter().next()).unwrap_or_default();
-    if !first.iter().any(|name| name.eq_ignore_ascii_case("think\\queue\\Job")) {
+    let is_lower = !method.bytes().any(|byte| byte.is_ascii_uppercase());
+    let method = if is_lower { Cow::Borrowed(method) } else { Cow::Owned(method.to_ascii_lowercase()) };
+    if !signature::first_parameter_names(handler.get_class_entry(), &method, "think\\queue\\Job") {
         return Ok(false);
     }
     let theirs = call::class("think\\queue\\Job")?;

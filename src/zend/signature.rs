@@ -3,7 +3,7 @@
 use std::ptr;
 use std::slice;
 
-use ext_php_rs::ffi::{_ZEND_TYPE_NAME_BIT, ZEND_USER_FUNCTION, zend_function, zend_type};
+use ext_php_rs::ffi::{_ZEND_TYPE_NAME_BIT, ZEND_USER_FUNCTION, zend_arg_info, zend_function, zend_type};
 use ext_php_rs::types::ZendStr;
 use ext_php_rs::zend::ClassEntry;
 
@@ -12,13 +12,21 @@ use crate::zend::engine::{_ZEND_TYPE_LIST_BIT, zend_type_list};
 /// The class names in the type of each parameter, as they are written. `None` when the class has no such method in PHP code. `method` is in
 /// lower case.
 pub fn parameter_classes(class: &ClassEntry, method: &str) -> Option<Vec<Vec<String>>> {
-    let function = user_function(class, method)?;
-    // SAFETY: the head that all kinds of functions share; a function of PHP code has `num_args` records of `zend_arg_info`.
-    let parameters = unsafe {
-        let common = function.common;
-        if common.arg_info.is_null() { &[] } else { slice::from_raw_parts(common.arg_info, common.num_args as usize) }
+    let class_names = |parameter: &zend_arg_info| {
+        let mut names = Vec::new();
+        each_class_name(&parameter.type_, &mut |name| names.push(String::from_utf8_lossy(name).into_owned()));
+        names
     };
-    Some(parameters.iter().map(|parameter| class_names(&parameter.type_)).collect())
+    Some(parameters(user_function(class, method)?).iter().map(class_names).collect())
+}
+
+/// Whether the type of the first parameter names this class. `method` is in lower case. Allocates nothing: every job asks.
+pub fn first_parameter_names(class: &ClassEntry, method: &str, wanted: &str) -> bool {
+    user_function(class, method).and_then(|function| parameters(function).first()).is_some_and(|first| {
+        let mut names = false;
+        each_class_name(&first.type_, &mut |name| names |= name.eq_ignore_ascii_case(wanted.as_bytes()));
+        names
+    })
 }
 
 /// How many arguments the method needs. 0 for one that is not written in PHP.
@@ -36,18 +44,29 @@ fn user_function<'a>(class: &'a ClassEntry, method: &str) -> Option<&'a zend_fun
     }
 }
 
-fn class_names(declared: &zend_type) -> Vec<String> {
+/// The parameters of a function of PHP code.
+fn parameters(function: &zend_function) -> &[zend_arg_info] {
+    // SAFETY: the head that all kinds of functions share; a function of PHP code has `num_args` records of `zend_arg_info`, which live as
+    // long as it.
+    unsafe {
+        let common = &function.common;
+        if common.arg_info.is_null() { &[] } else { slice::from_raw_parts(common.arg_info, common.num_args as usize) }
+    }
+}
+
+fn each_class_name(declared: &zend_type, visit: &mut dyn FnMut(&[u8])) {
     // SAFETY: the bits say what `ptr` is: the name of one class, or a list of types that lives as long as the function.
     unsafe {
         if declared.type_mask & _ZEND_TYPE_NAME_BIT != 0 {
-            let name = declared.ptr.cast::<ZendStr>().as_ref();
-            return name.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned()).into_iter().collect();
-        }
-        if declared.type_mask & _ZEND_TYPE_LIST_BIT != 0
+            if let Some(name) = declared.ptr.cast::<ZendStr>().as_ref() {
+                visit(name.as_bytes());
+            }
+        } else if declared.type_mask & _ZEND_TYPE_LIST_BIT != 0
             && let Some(list) = declared.ptr.cast::<zend_type_list>().as_ref()
         {
-            return slice::from_raw_parts(list.types.as_ptr(), list.num_types as usize).iter().flat_map(class_names).collect();
+            slice::from_raw_parts(list.types.as_ptr(), list.num_types as usize)
+                .iter()
+                .for_each(|one| each_class_name(one, visit));
         }
     }
-    Vec::new()
 }
