@@ -289,8 +289,8 @@ impl Connection {
 }
 
 fn text_of(id: &[u8; id::LENGTH]) -> String {
-    // Letters, each a byte.
-    id.iter().copied().map(char::from).collect()
+    // Letters only, so nothing is lost; by far faster than one by one.
+    String::from_utf8_lossy(id).into_owned()
 }
 
 impl fmt::Debug for Connection {

@@ -72,7 +72,7 @@ impl RedisSocket {
     /// Whether the connection is open and silent. Does not wait: one cheap system call.
     pub fn is_idle(&mut self) -> bool {
         // An unread reply that has arrived, or the end of the connection.
-        if self.unread.is_some() && !self.stream.is_idle() && self.read_unread(Instant::now() + self.io_timeout, false).is_err() {
+        if self.unread.is_some() && !self.stream.is_idle() && self.read_unread(self.io_timeout, false).is_err() {
             return false;
         }
         self.stream.is_idle()
@@ -92,12 +92,12 @@ impl RedisSocket {
     /// Reads the reply to what [`RedisSocket::send_unread`] sent.
     pub fn flush_unread(&mut self, limit: Duration) -> Result<(), Broken> {
         self.stream.release_held();
-        self.read_unread(Instant::now() + limit, false)
+        self.read_unread(limit, false)
     }
 
-    fn read_unread(&mut self, deadline: Instant, direct: bool) -> Result<(), Broken> {
+    fn read_unread(&mut self, limit: Duration, direct: bool) -> Result<(), Broken> {
         if let Some(unread) = self.unread.take() {
-            unread.note(&self.receive_before(deadline, direct)?);
+            unread.note(&self.receive_before(Instant::now() + limit, direct)?);
         }
         Ok(())
     }
@@ -133,7 +133,7 @@ impl RedisSocket {
     /// Reads one reply within `limit`.
     pub fn receive(&mut self, limit: Duration) -> Result<Value, Broken> {
         let direct = limit >= self.io_timeout;
-        self.read_unread(Instant::now() + limit, direct)?;
+        self.read_unread(limit, direct)?;
         match self.next_reply()? {
             Some(reply) => Ok(reply),
             None => self.receive_before(Instant::now() + limit, direct),
