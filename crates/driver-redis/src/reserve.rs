@@ -77,7 +77,8 @@ const KNOWN_QUEUES: usize = 64;
 
 /// Of which queues all jobs are ready that were due in which second of the server: a script need not look for any in the same second.
 ///
-/// Only a job that another process stores with a delay of 0, or releases so, waits for the next second, and only for workers that wait.
+/// Only a job that another process stores with a delay of 0, or releases so, waits for the next second, or until somebody who does not wait
+/// finds no other.
 #[derive(Default)]
 pub struct ReadySeconds(Mutex<HashMap<QueueName, ReadySecond>>);
 
@@ -94,6 +95,10 @@ impl ReadySeconds {
 
     fn forget(&self) {
         sync::lock(&self.0).clear();
+    }
+
+    fn is_empty(&self) -> bool {
+        sync::lock(&self.0).is_empty()
     }
 
     fn note(&self, queue: &QueueName, second: i64, changes: u64) {
@@ -139,17 +144,16 @@ pub fn reserve(broker: &RedisBroker, queues: &[QueueName], max: usize, wait: Dur
     let until = Instant::now() + wait.min(LONGEST_WAIT);
     let mut waiter = Waiter::new(broker, queues);
     let may_wait = !wait.is_zero();
-    if !may_wait {
-        // Who does not wait is given what is due now, whoever stored it.
-        broker.ready_seconds.forget();
-    }
     let mut start = if may_wait { broker.wait.start(queues) } else { ReserveStart::Look(None) };
     loop {
         let changes = broker.wait.changes();
         let look = match start {
             ReserveStart::Wait(look) => look,
             ReserveStart::Look(role) => {
-                let reserved = reserve_now(broker, queues, max, may_wait, role)?;
+                let reserved = match may_wait {
+                    true => reserve_now(broker, queues, max, true, role)?,
+                    false => reserve_at_once(broker, queues, max)?,
+                };
                 let look = EmptyLook { clock: reserved.clock, changes };
                 note_look(broker, queues, &reserved, role, may_wait.then_some(look));
                 if !reserved.jobs.is_empty() {
@@ -180,6 +184,21 @@ fn note_look(broker: &RedisBroker, queues: &[QueueName], reserved: &Reserved, ro
     if let Some(look) = look.filter(|_| reserved.is_short && !reserved.jobs.is_empty() && queues.len() == 1) {
         broker.wait.note_emptied(queues, look);
     }
+}
+
+/// For a caller who does not wait: is given what is due now, whoever stored it. It is looked for where nothing else is ready.
+fn reserve_at_once(broker: &RedisBroker, queues: &[QueueName], max: usize) -> Result<Reserved> {
+    let had_looked = !broker.ready_seconds.is_empty();
+    let mut reserved = reserve_now(broker, queues, max, false, None)?;
+    if reserved.jobs.is_empty() && had_looked {
+        broker.ready_seconds.forget();
+        reserved = reserve_now(broker, queues, max, false, None)?;
+    }
+    if reserved.jobs.is_empty() {
+        // Else the next call would ask twice.
+        broker.ready_seconds.forget();
+    }
+    Ok(reserved)
 }
 
 /// Reserves from the first queue that has any. Never waits.
@@ -298,11 +317,16 @@ fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize, role: Optio
     let trip = begun.elapsed();
     let reserved = values.pop().and_then(|answer| read_answer(broker, queue, answer, trip));
     let reserved = reserved.ok_or_else(|| broker.unexpected_answer())?;
+    note_due(broker, queue, &reserved, changes);
+    Ok(Reserved { is_short: reserved.jobs.len() < most, ..reserved })
+}
+
+/// Remembers in which second all was ready. `changes`: [`crate::wait::WaitLinks::changes`] before the call.
+fn note_due(broker: &RedisBroker, queue: &QueueName, reserved: &Reserved, changes: u64) {
     // A fixed time does not say when it ends.
     if reserved.all_due_ready && broker.settings.now.is_none() {
         broker.ready_seconds.note(queue, reserved.second, changes);
     }
-    Ok(Reserved { is_short: reserved.jobs.len() < most, ..reserved })
 }
 
 /// `changes`: [`crate::wait::WaitLinks::changes`] before the call.
@@ -325,29 +349,33 @@ struct SentReserve {
     queue: QueueName,
     socket: RedisSocket,
     sent: Instant,
+    /// [`crate::wait::WaitLinks::changes`] before it was sent.
+    changes: u64,
 }
 
 /// Sends a reserve call without waiting for its answer.
 pub fn reserve_ahead(broker: Arc<RedisBroker>, queue: &QueueName, max: usize) -> Option<Box<dyn PendingReserve>> {
     let keys = broker.keys(queue);
-    let mut call = call(&broker, queue, &keys, broker.most(max), broker.wait.changes());
+    let changes = broker.wait.changes();
+    let mut call = call(&broker, queue, &keys, broker.most(max), changes);
     call.args.push(Cow::Borrowed(b"ahead"));
     let sent = Instant::now();
     let socket = broker.reserve.send(&call.packed())?;
-    Some(Box::new(SentReserve { broker, queue: queue.clone(), socket, sent }))
+    Some(Box::new(SentReserve { broker, queue: queue.clone(), socket, sent, changes }))
 }
 
 impl PendingReserve for SentReserve {
     fn receive(self: Box<Self>) -> Result<Vec<Reservation>> {
-        let Self { broker, queue, socket, sent } = *self;
+        let Self { broker, queue, socket, sent, changes } = *self;
         // Whoever waits for it renews leases too.
         let limit = broker.settings.retry_after.map_or(Duration::MAX, |seconds| Duration::from_secs(u64::from(seconds)) / 3);
         match broker.reserve.receive(socket, limit, IN_DOUBT)? {
             // A server that forgot the script, or that refuses us.
             Value::ServerError(_) => Ok(Vec::new()),
             answer => {
-                let reserved = read_answer(&broker, &queue, answer, sent.elapsed());
-                reserved.map(|reserved| reserved.jobs).ok_or_else(|| broker.unexpected_answer())
+                let reserved = read_answer(&broker, &queue, answer, sent.elapsed()).ok_or_else(|| broker.unexpected_answer())?;
+                note_due(&broker, &queue, &reserved, changes);
+                Ok(reserved.jobs)
             }
         }
     }

@@ -371,6 +371,41 @@ fn due_jobs_are_looked_for_once_a_second() {
 }
 
 #[test]
+fn due_jobs_are_looked_for_once_a_second_by_who_does_not_wait_and_who_asks_ahead() {
+    let server = Server::start();
+    let broker = std::sync::Arc::new(live(&server));
+    push(&broker, &names(0, 80));
+    let begun = second(&server);
+    for _ in 0..20 {
+        assert_eq!(reserve(&broker, 2).len(), 2);
+        let ahead = std::sync::Arc::clone(&broker).reserve_ahead(&q(), 2).expect("there is a connection");
+        assert_eq!(ahead.receive().unwrap().len(), 2);
+    }
+    let seconds = u64::try_from(second(&server) - begun + 1).unwrap();
+    let looks = server.inspect().calls_of("zrangebyscore");
+    assert!(looks <= 2 * seconds, "{looks} looks in {seconds} seconds");
+}
+
+#[test]
+fn a_second_that_a_request_ahead_found_out_is_known_to_the_next() {
+    let server = Server::start();
+    let broker = std::sync::Arc::new(live(&server));
+    push(&broker, &names(0, 300));
+    reserve(&broker, 1);
+    // The second of that call is over.
+    let begun = second(&server);
+    while second(&server) < begun + 2 {}
+    let (before, begun) = (server.inspect().calls_of("zrangebyscore"), second(&server));
+    for _ in 0..100 {
+        let ahead = std::sync::Arc::clone(&broker).reserve_ahead(&q(), 2).expect("there is a connection");
+        assert_eq!(ahead.receive().unwrap().len(), 2);
+    }
+    let seconds = u64::try_from(second(&server) - begun + 1).unwrap();
+    let looks = server.inspect().calls_of("zrangebyscore") - before;
+    assert!(looks <= 2 * seconds, "{looks} looks in {seconds} seconds");
+}
+
+#[test]
 fn who_does_not_wait_is_given_what_another_process_makes_due_at_once() {
     let server = Server::start();
     let (broker, other) = (live(&server), live(&server));
@@ -381,6 +416,17 @@ fn who_does_not_wait_is_given_what_another_process_makes_due_at_once() {
         assert_eq!(bodies(&jobs), [body("a", 0)]);
         let deletion = Settle { claim: jobs[0].claim.clone(), settlement: Settlement::Delete };
         broker.settle(&[deletion]).unwrap();
+    }
+    // Also when it looked in this second and found others ready.
+    for _ in 0..5 {
+        push(&broker, &[body("b", 0), body("c", 0)]);
+        assert_eq!(bodies(&reserve(&broker, 1)), [body("b", 0)]);
+        other.push(&q(), NewJob::due(body("d", 0).into_bytes(), Due::After(0))).unwrap();
+        let mut rest = [reserve(&broker, 1), reserve(&broker, 1)].map(|jobs| bodies(&jobs).concat());
+        rest.sort();
+        assert_eq!(rest, [body("c", 0), body("d", 0)]);
+        assert!(reserve(&broker, 1).is_empty());
+        server.inspect().run::<()>(&["DEL", RESERVED]);
     }
 }
 
