@@ -38,6 +38,17 @@ function raw_sequence(\Redis $redis, int $jobs): float
     return 1e6 * ($seconds + 1 / raw_rate($jobs, 'ZREM', KEY . ':reserved', "__rand_int__$member"));
 }
 
+/** Microseconds of a script that takes a job, reserves it and deletes it at once. The last pipeline may find the queue empty. */
+function raw_script(\Redis $redis, int $jobs): float
+{
+    $redis->flushAll();
+    fill($redis, $jobs, \BenchJob::class);
+    $script = "local job = redis.call('LPOP', KEYS[1]) if not job then return 0 end redis.call('ZADD', KEYS[2], 1, job) return redis.call('ZREM', KEYS[2], job)";
+    $seconds = 1 / raw_rate($jobs, 'EVAL', $script, '2', KEY, KEY . ':reserved');
+    expect_queue($redis, 0, 0, 'redis-benchmark EVAL');
+    return 1e6 * $seconds;
+}
+
 $jobs = amount(20_000, 5_000);
 $redis = redis();
 $think = new ThinkRedis($redis, KEY);
@@ -75,4 +86,5 @@ foreach (installed_peers() as $who => $peer) {
 $rounds = interleaved($sides, amount(7, 1), $operations);
 $raw = array_map(fn () => raw_sequence($redis, amount(50_000, 10_000)), range(1, amount(5, 2)));
 $rounds['redis-benchmark -P 64: LPOP + ZADD + ZREM'] = $raw;
+$rounds['redis-benchmark -P 64: EVAL of these three'] = array_map(fn () => raw_script($redis, amount(50_000, 10_000)), range(1, amount(5, 2)));
 answer(['title' => 'work a full queue', 'unit' => 'us per job', 'rounds' => $rounds, 'values' => missing_peers()]);
