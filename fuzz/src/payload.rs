@@ -4,6 +4,7 @@ use ferry_core::clock::LONGEST;
 use ferry_core::failed::class_of;
 use ferry_core::payload::Payload;
 use ferry_core::{Due, ErrorKind, redis_task};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::whole;
@@ -13,6 +14,7 @@ pub fn check(body: &[u8]) {
     let decoded = Payload::decode(body);
     match &decoded {
         Ok(payload) => {
+            assert!(serde_json::from_slice::<IgnoredAny>(body).is_ok(), "no JSON");
             stands_in_its_body(payload, body);
             is_bounded(payload);
         }

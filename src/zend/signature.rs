@@ -17,12 +17,12 @@ pub fn parameter_classes(class: &ClassEntry, method: &str) -> Option<Vec<Vec<Str
         each_class_name(&parameter.type_, &mut |name| names.push(String::from_utf8_lossy(name).into_owned()));
         names
     };
-    Some(parameters(user_function(class, method)?).iter().map(class_names).collect())
+    Some(parameters(class, method)?.iter().map(class_names).collect())
 }
 
 /// Whether the type of the first parameter names this class. `method` is in lower case. Allocates nothing: every job asks.
 pub fn first_parameter_names(class: &ClassEntry, method: &str, wanted: &str) -> bool {
-    user_function(class, method).and_then(|function| parameters(function).first()).is_some_and(|first| {
+    parameters(class, method).and_then(<[_]>::first).is_some_and(|first| {
         let mut names = false;
         each_class_name(&first.type_, &mut |name| names |= name.eq_ignore_ascii_case(wanted.as_bytes()));
         names
@@ -44,13 +44,13 @@ fn user_function<'a>(class: &'a ClassEntry, method: &str) -> Option<&'a zend_fun
     }
 }
 
-/// The parameters of a function of PHP code.
-fn parameters(function: &zend_function) -> &[zend_arg_info] {
+fn parameters<'a>(class: &'a ClassEntry, method: &str) -> Option<&'a [zend_arg_info]> {
+    let function = user_function(class, method)?;
     // SAFETY: the head that all kinds of functions share; a function of PHP code has `num_args` records of `zend_arg_info`, which live as
     // long as it.
     unsafe {
         let common = &function.common;
-        if common.arg_info.is_null() { &[] } else { slice::from_raw_parts(common.arg_info, common.num_args as usize) }
+        Some(if common.arg_info.is_null() { &[] } else { slice::from_raw_parts(common.arg_info, common.num_args as usize) })
     }
 }
 

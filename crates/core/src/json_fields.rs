@@ -1,14 +1,14 @@
 //! Some values of a JSON object, as the text they were written as.
 //!
-//! Every job comes by here, and nearly every body is written by a program that knows no spaces and no escapes in keys: [`plain_fields`] reads
-//! those in a fifth of the time that the parser takes, and leaves all others to it.
+//! Every job comes by here, and programs write payloads without spaces between values and without escapes in keys: [`plain_fields`] reads
+//! those in about half the time that the parser takes, and leaves all others to it.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The values of `keys` in a body that is a JSON object, and nothing else; of repeated keys the last, as PHP reads them.
@@ -21,35 +21,26 @@ pub(crate) fn json_fields<'a, const N: usize>(body: &'a [u8], keys: [&str; N]) -
     Ok(values)
 }
 
-/// The same for a body without spaces between its values. `None` for one that is written in any other way, or that is none.
+/// The same for a body without spaces between its values and without escapes in its keys. `None` for any other one, and for one that is no
+/// object: then [`json_fields`] judges.
 ///
-/// The values of the first `unread` keys are followed to their end only: whoever decodes them says what is wrong inside. All others are
-/// whole numbers, words, or strings without escapes.
-pub(crate) fn plain_fields<'a, const N: usize>(body: &'a [u8], keys: [&str; N], unread: usize) -> Option<[Option<&'a str>; N]> {
+/// Short strings, whole numbers and words are most of a payload. Values of other kinds are followed by the parser.
+pub(crate) fn plain_fields<'a, const N: usize>(body: &'a [u8], keys: [&str; N]) -> Option<[Option<&'a str>; N]> {
     let text = std::str::from_utf8(body).ok().filter(|text| text.starts_with('{'))?;
     let mut values = [None; N];
     let mut at = 0;
     loop {
         // Behind the brace before the first key, or the comma before another one.
         at += 1;
-        let (colon, is_plain_key) = end_of_string(body, at)?;
-        if !is_plain_key || body.get(colon) != Some(&b':') {
+        let colon = end_of_plain_string(body, at)?;
+        if body.get(colon) != Some(&b':') {
             return None;
         }
         let (key, start) = (&text[at + 1..colon - 1], colon + 1);
-        let (end, is_plain) = end_of_value(body, start)?;
-        // Spaces around it are not part of a value.
-        if body[start] <= b' ' || body[end - 1] <= b' ' {
-            return None;
+        at = end_of_value(text, start)?;
+        if let Some(index) = keys.iter().position(|known| *known == key) {
+            values[index] = Some(&text[start..at]);
         }
-        let known = keys.iter().position(|known| *known == key);
-        if !is_plain && known.is_none_or(|known| known >= unread) {
-            return None;
-        }
-        if let Some(known) = known {
-            values[known] = Some(&text[start..end]);
-        }
-        at = end;
         match body.get(at) {
             Some(b',') => {}
             Some(b'}') if at + 1 == body.len() => return Some(values),
@@ -58,72 +49,51 @@ pub(crate) fn plain_fields<'a, const N: usize>(body: &'a [u8], keys: [&str; N], 
     }
 }
 
-/// Which bytes end a run inside a string: its quote, an escape, and what must not stand there.
-const IN_STRING: [bool; 256] = table(b"\"\\", 0x20);
+/// Where the value that begins at `start` ends, behind its last byte. `None` for what is no value, or has a space before it.
+fn end_of_value(text: &str, start: usize) -> Option<usize> {
+    let body = text.as_bytes();
+    let first = *body.get(start)?;
+    if let Some(end) = end_of_plain_string(body, start) {
+        return Some(end);
+    }
+    if first != b'"' && first != b'{' && first != b'[' {
+        let length = body[start..].iter().position(|byte| matches!(byte, b',' | b'}'))?;
+        if is_integer_or_literal(&body[start..start + length]) {
+            return Some(start + length);
+        }
+    }
+    if first <= b' ' {
+        return None;
+    }
+    let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    Some(start + values.byte_offset())
+}
 
-/// Which bytes outside of strings say where a value ends.
-const IN_VALUE: [bool; 256] = table(b"\"{}[],", 0);
-
-/// A table of the given bytes, and of those below a bound.
-const fn table(bytes: &[u8], bound: usize) -> [bool; 256] {
+/// Which bytes end a run inside a string: its quote, an escape, and what must not stand there. Strings are short, so this is faster than a
+/// call of `memchr` for each.
+const ENDS_RUN: [bool; 256] = {
     let mut table = [false; 256];
-    let mut at = 0;
-    while at < bytes.len() {
-        table[bytes[at] as usize] = true;
-        at += 1;
+    let mut control = 0;
+    while control < 0x20 {
+        table[control] = true;
+        control += 1;
     }
-    at = 0;
-    while at < bound {
-        table[at] = true;
-        at += 1;
-    }
+    table[b'"' as usize] = true;
+    table[b'\\' as usize] = true;
     table
-}
+};
 
-/// The first byte from `at` on that is in the table, and where it is. Strings are short: faster than a call of `memchr` for each.
-fn next_of(table: &[bool; 256], body: &[u8], at: usize) -> Option<(u8, usize)> {
-    let rest = body.get(at..)?;
-    let found = rest.iter().position(|byte| table[usize::from(*byte)])?;
-    Some((rest[found], at + found))
-}
-
-/// Where the string that begins at `start` ends, behind its quote; and whether it has no escapes.
-fn end_of_string(body: &[u8], start: usize) -> Option<(usize, bool)> {
+/// Where the string that begins at `start` ends, behind its quote. `None` for one with escapes, and for what is no string.
+fn end_of_plain_string(body: &[u8], start: usize) -> Option<usize> {
     if body.get(start) != Some(&b'"') {
         return None;
     }
-    let (mut at, mut is_plain) = (start + 1, true);
-    loop {
-        match next_of(&IN_STRING, body, at)? {
-            (b'"', quote) => return Some((quote + 1, is_plain)),
-            (b'\\', escape) => (at, is_plain) = (escape + 2, false),
-            _ => return None,
-        }
-    }
+    let end = start + 1 + body[start + 1..].iter().position(|byte| ENDS_RUN[usize::from(*byte)])?;
+    (body[end] == b'"').then_some(end + 1)
 }
 
-/// Where the value that begins at `start` ends, behind its last byte; and whether it is plain.
-fn end_of_value(body: &[u8], start: usize) -> Option<(usize, bool)> {
-    if body.get(start) == Some(&b'"') {
-        return end_of_string(body, start);
-    }
-    let (mut at, mut depth) = (start, 0_usize);
-    loop {
-        let (byte, found) = next_of(&IN_VALUE, body, at)?;
-        at = found + 1;
-        match byte {
-            b'"' => at = end_of_string(body, found)?.0,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' if depth == 1 => return Some((at, false)),
-            b'}' | b']' if depth > 1 => depth -= 1,
-            _ if depth == 0 => return Some((found, is_word(&body[start..found]))),
-            _ => {}
-        }
-    }
-}
-
-/// Whether this is a whole number, or a word of JSON.
-fn is_word(value: &[u8]) -> bool {
+fn is_integer_or_literal(value: &[u8]) -> bool {
     match value {
         b"null" | b"true" | b"false" | b"0" => true,
         [b'1'..=b'9', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
@@ -133,10 +103,8 @@ fn is_word(value: &[u8]) -> bool {
 
 /// The text of a value that is a string without escapes.
 pub(crate) fn plain_text(value: &str) -> Option<&str> {
-    match end_of_string(value.as_bytes(), 0)? {
-        (end, true) if end == value.len() => Some(&value[1..end - 1]),
-        _ => None,
-    }
+    let end = end_of_plain_string(value.as_bytes(), 0)?;
+    (end == value.len()).then(|| &value[1..end - 1])
 }
 
 /// Where a value stands in the body that it was read from.
@@ -193,11 +161,12 @@ mod tests {
     fn a_plain_body_is_read_without_the_parser_and_says_the_same() {
         for body in [
             r#"{"job":"app\\job\\Job1@task","maxTries":null,"timeout":60,"data":{"a":[1,"]}\"",{}]},"id":"AbC","attempts":0}"#,
-            r#"{"job":"J","data":"x\\","data":[],"more":true,"id":7}"#,
-            r#"{"data":1.5e3,"job":""}"#,
+            r#"{"job":"J","data":"x\\","data":[],"more":{"job":1},"id":7}"#,
+            r#"{"data":-1.5e3,"job":"","id":true}"#,
+            r#"{"data":[ 1, 2 ],"job":"中","id":"\u0041"}"#,
         ] {
             let keys = ["job", "data", "id", "timeout"];
-            let plain = plain_fields(body.as_bytes(), keys, 2);
+            let plain = plain_fields(body.as_bytes(), keys);
             assert_eq!(plain, Some(json_fields(body.as_bytes(), keys).unwrap()), "{body}");
         }
     }
@@ -213,22 +182,22 @@ mod tests {
             r#"{"job":"J"} "#,
             r#"{"job":"J"}}"#,
             r#"{"job":"J" }"#,
-            r#"{"job":"J","data": 1}"#,
+            r#"{"job": "J"}"#,
             r#"{"job":"J","data":1 ,"id":2}"#,
             r#"{"job":"J","data": {}}"#,
             r#"{"job":"J","#,
             r#"{"job":"J\"}"#,
             r#"{"job":"J","data":{"a":1}"#,
+            r#"{"job":"J","data":{]}"#,
+            r#"{"job":"J","data":,"id":2}"#,
+            r#"{"job":xx,"job":"J"}"#,
             r#"{"j\u006fb":"J"}"#,
-            r#"{"job":"J","id":"\u0041"}"#,
             r#"{"job":"J","id":tru}"#,
             r#"{"job":"J","id":01}"#,
-            r#"{"job":"J","id":1.0}"#,
-            r#"{"job":"J","more":{}}"#,
             "{\"job\":\"J\",\"id\":\"\u{1}\"}",
         ] {
-            assert_eq!(plain_fields(body.as_bytes(), ["job", "data", "id"], 2), None, "{body}");
+            assert_eq!(plain_fields(body.as_bytes(), ["job", "data", "id"]), None, "{body}");
         }
-        assert_eq!(plain_fields(b"{\"job\":\"\xff\"}", ["job"], 1), None);
+        assert_eq!(plain_fields(b"{\"job\":\"\xff\"}", ["job"]), None);
     }
 }

@@ -30,9 +30,8 @@ impl Payload {
     /// Reads the envelope of a body. An error is poison: the bytes are no JSON object, or name no job.
     pub fn decode(body: &[u8]) -> Result<Self> {
         let poison = |why: &str| Error::new(ErrorKind::Poison, format!("the payload {why}"));
-        // The first two are decoded below and by PHP.
         let keys = ["job", "data", "id", "maxTries", "timeout", "timeoutAt"];
-        let fields = plain_fields(body, keys, 2).map_or_else(|| json_fields(body, keys), Ok);
+        let fields = plain_fields(body, keys).map_or_else(|| json_fields(body, keys), Ok);
         let [job, data, id, tries, timeout, timeout_at] = fields.map_err(|e| poison("is not a JSON object").with_source(e))?;
         let job: String = match job {
             None => return Err(poison("has no `job`")),

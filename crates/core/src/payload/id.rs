@@ -60,6 +60,7 @@ mod tests {
         ] {
             assert_eq!(id_in(payload.as_bytes()), id, "{payload}");
         }
+        assert_eq!(id_in(b"{\"id\":\"A\",\"x\":\"\xff\"}"), None, "PHP decodes no such payload");
         let deep = format!(r#"{{"data":{}{},"id":"A"}}"#, "[".repeat(500), "]".repeat(500));
         assert_eq!(id_in(deep.as_bytes()), text("A"));
     }
