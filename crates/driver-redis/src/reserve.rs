@@ -50,7 +50,7 @@ impl ProbeRest {
 }
 
 /// A batch of jobs holds about so many bytes, so that the script that moves them does not hold up the server.
-const BATCH_BYTES: usize = 1 << 20;
+const BATCH_BYTES: usize = 256 << 10;
 /// So many are asked for whatever their size: the next ones may be smaller.
 const FEW_JOBS: usize = 4;
 
@@ -77,8 +77,7 @@ const KNOWN_QUEUES: usize = 64;
 
 /// Of which queues all jobs are ready that were due in which second of the server: a script need not look for any in the same second.
 ///
-/// Only a job that another process stores with a delay of 0, or releases so, waits for the next second, or until somebody who does not wait
-/// finds no other.
+/// Only a job that another process stores with a delay of 0, or releases so, waits for the next second, and only for workers that wait.
 #[derive(Default)]
 pub struct ReadySeconds(Mutex<HashMap<QueueName, ReadySecond>>);
 
@@ -95,10 +94,6 @@ impl ReadySeconds {
 
     fn forget(&self) {
         sync::lock(&self.0).clear();
-    }
-
-    fn is_empty(&self) -> bool {
-        sync::lock(&self.0).is_empty()
     }
 
     fn note(&self, queue: &QueueName, second: i64, changes: u64) {
@@ -132,6 +127,8 @@ struct Reserved {
     handover: Vec<u8>,
     /// All that is due in this second is ready.
     all_due_ready: bool,
+    /// Due jobs were looked for. Else it was known that all of this second are ready.
+    looked_for_due: bool,
     /// There were fewer than asked for.
     is_short: bool,
 }
@@ -186,11 +183,15 @@ fn note_look(broker: &RedisBroker, queues: &[QueueName], reserved: &Reserved, ro
     }
 }
 
-/// For a caller who does not wait: is given what is due now, whoever stored it. It is looked for where nothing else is ready.
+/// For a caller who does not wait, and is given what is due now, whoever stored it.
 fn reserve_at_once(broker: &RedisBroker, queues: &[QueueName], max: usize) -> Result<Reserved> {
-    let had_looked = !broker.ready_seconds.is_empty();
+    if queues.len() > 1 {
+        // What is due in the first comes before what is ready in the others.
+        broker.ready_seconds.forget();
+    }
     let mut reserved = reserve_now(broker, queues, max, false, None)?;
-    if reserved.jobs.is_empty() && had_looked {
+    if reserved.jobs.is_empty() && !reserved.looked_for_due {
+        // Due jobs come behind those that are ready, so they need be looked for only when there are none.
         broker.ready_seconds.forget();
         reserved = reserve_now(broker, queues, max, false, None)?;
     }
@@ -306,7 +307,8 @@ fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize, role: Optio
     let keys = broker.keys(queue);
     let most = broker.most(max);
     let changes = broker.wait.changes();
-    let mut call = call(broker, queue, &keys, most, changes);
+    let known = broker.ready_seconds.of(queue, changes);
+    let mut call = call(broker, &keys, most, known);
     let handover = HandoverKeys::of(&keys.ready);
     if let Some(role) = role {
         call.keys.extend([handover.list.as_str(), &handover.last]);
@@ -318,7 +320,7 @@ fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize, role: Optio
     let reserved = values.pop().and_then(|answer| read_answer(broker, queue, answer, trip));
     let reserved = reserved.ok_or_else(|| broker.unexpected_answer())?;
     note_due(broker, queue, &reserved, changes);
-    Ok(Reserved { is_short: reserved.jobs.len() < most, ..reserved })
+    Ok(Reserved { is_short: reserved.jobs.len() < most, looked_for_due: known != Some(reserved.second), ..reserved })
 }
 
 /// Remembers in which second all was ready. `changes`: [`crate::wait::WaitLinks::changes`] before the call.
@@ -329,8 +331,8 @@ fn note_due(broker: &RedisBroker, queue: &QueueName, reserved: &Reserved, change
     }
 }
 
-/// `changes`: [`crate::wait::WaitLinks::changes`] before the call.
-fn call<'a>(broker: &RedisBroker, queue: &QueueName, keys: &'a RedisKeys, most: usize, changes: u64) -> Call<'a> {
+/// `known`: the second of which all that was due is ready.
+fn call<'a>(broker: &RedisBroker, keys: &'a RedisKeys, most: usize, known: Option<i64>) -> Call<'a> {
     let rise: &[u8] = match broker.settings.family.counting() {
         Counting::AtReserve => b"reserve",
         Counting::AtReturn => b"return",
@@ -338,8 +340,8 @@ fn call<'a>(broker: &RedisBroker, queue: &QueueName, keys: &'a RedisKeys, most: 
     let max = Cow::Owned(most.to_string().into_bytes());
     let tries_key = format!("\"{}\"", broker.settings.family.tries_key()).into_bytes();
     let (end, tries_key) = (broker.next_job_argument(), Cow::Owned(tries_key));
-    let ready_second = number_or_empty(broker.ready_seconds.of(queue, changes));
-    let args = vec![broker.now_argument(), broker.retry_after_argument(), max, Cow::Borrowed(rise), end, tries_key, ready_second];
+    let known = number_or_empty(known);
+    let args = vec![broker.now_argument(), broker.retry_after_argument(), max, Cow::Borrowed(rise), end, tries_key, known];
     Call { script: &script::RESERVE, keys: vec![&keys.ready, &keys.delayed, &keys.reserved], args }
 }
 
@@ -357,7 +359,7 @@ struct SentReserve {
 pub fn reserve_ahead(broker: Arc<RedisBroker>, queue: &QueueName, max: usize) -> Option<Box<dyn PendingReserve>> {
     let keys = broker.keys(queue);
     let changes = broker.wait.changes();
-    let mut call = call(&broker, queue, &keys, broker.most(max), changes);
+    let mut call = call(&broker, &keys, broker.most(max), broker.ready_seconds.of(queue, changes));
     call.args.push(Cow::Borrowed(b"ahead"));
     let sent = Instant::now();
     let socket = broker.reserve.send(&call.packed())?;
@@ -407,7 +409,7 @@ fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Dur
         Some(Reservation { claim, body, attempts: offset.map(|_| attempts), number: None, reserved_at })
     })?;
     broker.job_size.note(jobs.iter().map(|job| job.body.len()));
-    Some(Reserved { jobs, second: reserved_at, clock, handover, all_due_ready, is_short: false })
+    Some(Reserved { jobs, second: reserved_at, clock, handover, all_due_ready, looked_for_due: true, is_short: false })
 }
 
 /// The jobs of an answer: three fields each, or one list of bodies whose attempts were 0 and stand at the very end.

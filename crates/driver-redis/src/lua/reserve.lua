@@ -29,7 +29,7 @@ local push_head, push_tail = 'LPUSH', 'RPUSH'
 if from_right then push_head, push_tail = 'RPUSH', 'LPUSH' end
 
 local MIGRATE = 500              -- most jobs made ready per set and call,
-local MIGRATE_BYTES = 512 * 1024 -- and about so many bytes of them
+local MIGRATE_BYTES = 128 * 1024 -- and about so many bytes of them
 local LOOK_FURTHER = 1000        -- most jobs looked at behind ones that had to be skipped,
 local PAGE = 64                  -- and how many at a time
 
@@ -214,12 +214,14 @@ local function says_one_try(body)
   end
 end
 
--- Beside a long ready list as many as are taken from it: more would lie before the jobs that are pushed meanwhile. In steps that double,
--- because nobody knows beforehand how long the bodies are, and the server does nothing else meanwhile. Answers whether none is left.
+-- Beside a long ready list as many as are taken from it: more would lie before the jobs that are pushed meanwhile. In steps that double
+-- while the bodies so far leave room, because nobody knows beforehand how long they are, and the server does nothing else meanwhile.
+-- Answers whether none is left.
 local function make_ready(set, raising)
   local moved, bytes, step, most = 0, 0, math.min(4, max), MIGRATE
   while moved < most and bytes < MIGRATE_BYTES do
     local wanted = math.min(step, most - moved)
+    if moved > 0 then wanted = math.min(wanted, math.ceil((MIGRATE_BYTES - bytes) * moved / bytes)) end
     local due = call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, wanted)
     if #due == 0 then return true end
     for index = 1, #due do
