@@ -16,7 +16,7 @@ pub(crate) fn json_fields<'a, const N: usize>(body: &'a [u8], keys: [&str; N]) -
     // Once for the whole body: the parser would check string by string, and much slower.
     let text = std::str::from_utf8(body).map_err(|error| serde_json::Error::custom(format_args!("not UTF-8: {error}")))?;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let values = reader.deserialize_map(Fields(keys))?;
+    let values = reader.deserialize_map(FieldVisitor(keys))?;
     reader.end()?;
     Ok(values)
 }
@@ -117,9 +117,9 @@ pub(crate) fn range_in(body: &[u8], value: &str) -> Range<usize> {
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-struct Fields<'k, const N: usize>([&'k str; N]);
+struct FieldVisitor<'k, const N: usize>([&'k str; N]);
 
-impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
+impl<'de, const N: usize> Visitor<'de> for FieldVisitor<'_, N> {
     type Value = [Option<&'de str>; N];
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
