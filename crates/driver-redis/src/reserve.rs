@@ -127,8 +127,6 @@ struct Reserved {
     handover: Vec<u8>,
     /// All that is due in this second is ready.
     all_due_ready: bool,
-    /// Due jobs were looked for. Else it was known that all of this second are ready.
-    looked_for_due: bool,
     /// There were fewer than asked for.
     is_short: bool,
 }
@@ -141,16 +139,17 @@ pub fn reserve(broker: &RedisBroker, queues: &[QueueName], max: usize, wait: Dur
     let until = Instant::now() + wait.min(LONGEST_WAIT);
     let mut waiter = Waiter::new(broker, queues);
     let may_wait = !wait.is_zero();
+    if !may_wait {
+        // Who does not wait is given what is due now, whoever stored it, and leaves the store as think-queue's pop does (`redis/pop-delayed-due`).
+        broker.ready_seconds.forget();
+    }
     let mut start = if may_wait { broker.wait.start(queues) } else { ReserveStart::Look(None) };
     loop {
         let changes = broker.wait.changes();
         let look = match start {
             ReserveStart::Wait(look) => look,
             ReserveStart::Look(role) => {
-                let reserved = match may_wait {
-                    true => reserve_now(broker, queues, max, true, role)?,
-                    false => reserve_at_once(broker, queues, max)?,
-                };
+                let reserved = reserve_now(broker, queues, max, may_wait, role)?;
                 let look = EmptyLook { clock: reserved.clock, changes };
                 note_look(broker, queues, &reserved, role, may_wait.then_some(look));
                 if !reserved.jobs.is_empty() {
@@ -181,25 +180,6 @@ fn note_look(broker: &RedisBroker, queues: &[QueueName], reserved: &Reserved, ro
     if let Some(look) = look.filter(|_| reserved.is_short && !reserved.jobs.is_empty() && queues.len() == 1) {
         broker.wait.note_emptied(queues, look);
     }
-}
-
-/// For a caller who does not wait, and is given what is due now, whoever stored it.
-fn reserve_at_once(broker: &RedisBroker, queues: &[QueueName], max: usize) -> Result<Reserved> {
-    if queues.len() > 1 {
-        // What is due in the first comes before what is ready in the others.
-        broker.ready_seconds.forget();
-    }
-    let mut reserved = reserve_now(broker, queues, max, false, None)?;
-    if reserved.jobs.is_empty() && !reserved.looked_for_due {
-        // Due jobs come behind those that are ready, so they need be looked for only when there are none.
-        broker.ready_seconds.forget();
-        reserved = reserve_now(broker, queues, max, false, None)?;
-    }
-    if reserved.jobs.is_empty() {
-        // Else the next call would ask twice.
-        broker.ready_seconds.forget();
-    }
-    Ok(reserved)
 }
 
 /// Reserves from the first queue that has any. Never waits.
@@ -307,8 +287,7 @@ fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize, role: Optio
     let keys = broker.keys(queue);
     let most = broker.most(max);
     let changes = broker.wait.changes();
-    let known = broker.ready_seconds.of(queue, changes);
-    let mut call = call(broker, &keys, most, known);
+    let mut call = call(broker, &keys, most, broker.ready_seconds.of(queue, changes));
     let handover = HandoverKeys::of(&keys.ready);
     if let Some(role) = role {
         call.keys.extend([handover.list.as_str(), &handover.last]);
@@ -320,7 +299,7 @@ fn reserve_from(broker: &RedisBroker, queue: &QueueName, max: usize, role: Optio
     let reserved = values.pop().and_then(|answer| read_answer(broker, queue, answer, trip));
     let reserved = reserved.ok_or_else(|| broker.unexpected_answer())?;
     note_due(broker, queue, &reserved, changes);
-    Ok(Reserved { is_short: reserved.jobs.len() < most, looked_for_due: known != Some(reserved.second), ..reserved })
+    Ok(Reserved { is_short: reserved.jobs.len() < most, ..reserved })
 }
 
 /// Remembers in which second all was ready. `changes`: [`crate::wait::WaitLinks::changes`] before the call.
@@ -409,7 +388,7 @@ fn read_answer(broker: &RedisBroker, queue: &QueueName, answer: Value, trip: Dur
         Some(Reservation { claim, body, attempts: offset.map(|_| attempts), number: None, reserved_at })
     })?;
     broker.job_size.note(jobs.iter().map(|job| job.body.len()));
-    Some(Reserved { jobs, second: reserved_at, clock, handover, all_due_ready, looked_for_due: true, is_short: false })
+    Some(Reserved { jobs, second: reserved_at, clock, handover, all_due_ready, is_short: false })
 }
 
 /// The jobs of an answer: three fields each, or one list of bodies whose attempts were 0 and stand at the very end.
