@@ -51,23 +51,19 @@ pub(crate) fn plain_fields<'a, const N: usize>(body: &'a [u8], keys: [&str; N]) 
 
 /// Where the value that begins at `start` ends, behind its last byte. `None` for what is no value, or has a space before it.
 fn end_of_value(text: &str, start: usize) -> Option<usize> {
-    let body = text.as_bytes();
-    let first = *body.get(start)?;
-    if let Some(end) = end_of_plain_string(body, start) {
-        return Some(end);
-    }
-    if first != b'"' && first != b'{' && first != b'[' {
-        let length = body[start..].iter().position(|byte| matches!(byte, b',' | b'}'))?;
-        if is_integer_or_literal(&body[start..start + length]) {
-            return Some(start + length);
-        }
-    }
-    if first <= b' ' {
-        return None;
-    }
-    let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<IgnoredAny>();
-    values.next()?.ok()?;
-    Some(start + values.byte_offset())
+    let value = &text.as_bytes()[start..];
+    let plain = match value.first()? {
+        0..=b' ' => return None,
+        b'"' => end_of_plain_string(value, 0),
+        b'{' | b'[' => None,
+        _ => value.iter().position(|byte| matches!(byte, b',' | b'}')).filter(|end| is_integer_or_literal(&value[..*end])),
+    };
+    let parsed = || {
+        let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<IgnoredAny>();
+        values.next()?.ok()?;
+        Some(values.byte_offset())
+    };
+    plain.or_else(parsed).map(|length| start + length)
 }
 
 /// Which bytes end a run inside a string: its quote, an escape, and what must not stand there. Strings are short, so this is faster than a

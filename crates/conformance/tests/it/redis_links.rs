@@ -18,7 +18,7 @@ const BOTH_SIDES: [Fault; 2] = [Fault::BeforeServer, Fault::AfterServer];
 /// Longer than a busy machine keeps a server that is there from answering.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// One call may wait for an old link, a new one and its login, on a busy machine.
-const ALL_PATIENCE: Duration = Duration::from_secs(10);
+const ALL_PATIENCE: Duration = Duration::from_secs(3);
 const SILENCES: [&[Direction]; 3] = [&[Direction::Up], &[Direction::Down], &[Direction::Up, Direction::Down]];
 
 /// A server, a worker behind a link that can break, and an observer with a link of its own.

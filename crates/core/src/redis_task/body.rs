@@ -61,32 +61,34 @@ pub fn with_delay(body: &[u8], delay: i64) -> Cow<'_, [u8]> {
 /// Reads a body. An error is poison: it is no JSON object, names no class, or holds a field of the wrong type.
 pub fn decode(body: &[u8]) -> Result<Payload> {
     let poison = |why: String| Error::new(ErrorKind::Poison, format!("the task {why}"));
-    let raw = Raw::read(body).map_err(|e| poison("is not a JSON object".to_owned()).with_source(e))?;
+    let [id, class, data, max_attempts, delay, created_at] =
+        fields(body, ["id", "class", "data", "max_attempts", "delay", "created_at"])
+            .map_err(|e| poison("is not a JSON object".to_owned()).with_source(e))?;
 
-    let class: String = match raw.class {
+    let class: String = match class {
         None => return Err(poison("has no `class`".to_owned())),
         Some(class) => serde_json::from_str(class).map_err(|_| poison("has a `class` that is not a string".to_owned()))?,
     };
     if class.is_empty() {
         return Err(poison("has an empty `class`".to_owned()));
     }
-    if raw.data.is_some_and(|data| !data.starts_with(['[', '{'])) {
+    if data.is_some_and(|data| !data.starts_with(['[', '{'])) {
         return Err(poison("has `data` that is no array".to_owned()));
     }
     let number = |name: &str, value: Option<&str>| match value.map(|value| scalar(value).number()) {
         Some(None) => Err(poison(format!("has `{name}` that is not a number"))),
         known => Ok(known.flatten()),
     };
-    number("delay", raw.delay)?;
-    number("created_at", raw.created_at)?;
-    let most = number("max_attempts", raw.max_attempts)?.unwrap_or(DEFAULT_MAX_ATTEMPTS);
-    let id = match raw.id.map(scalar) {
+    number("delay", delay)?;
+    number("created_at", created_at)?;
+    let most = number("max_attempts", max_attempts)?.unwrap_or(DEFAULT_MAX_ATTEMPTS);
+    let id = match id.map(scalar) {
         Some(Scalar::Other) => return Err(poison("has an `id` that is not a string".to_owned())),
         id => id.and_then(Scalar::text),
     };
     Ok(Payload {
         job: class,
-        data: raw.data.map(|data| range_in(body, data)),
+        data: data.map(|data| range_in(body, data)),
         id,
         // The original runs a task once whatever it allows, and asks then.
         tries: Some(Tries::Limit(most.max(1))),
@@ -110,30 +112,17 @@ pub struct TaskCounters {
 /// Reads the numbers of a body that [`decode`] accepts.
 pub fn counters(body: &[u8]) -> Result<TaskCounters> {
     let poison = |e| Error::new(ErrorKind::Poison, "the task is not a JSON object").with_source(e);
-    let raw = Raw::read(body).map_err(poison)?;
+    let [max_attempts, delay, created_at] = fields(body, ["max_attempts", "delay", "created_at"]).map_err(poison)?;
     let number = |value: Option<&str>| value.and_then(|value| scalar(value).number());
     Ok(TaskCounters {
         attempts: find_number(body, b"\"attempts\"").map_or(0, |at| i64::from(at.value)),
-        max_attempts: number(raw.max_attempts).unwrap_or(DEFAULT_MAX_ATTEMPTS),
-        delay: number(raw.delay).unwrap_or_default(),
-        created_at: number(raw.created_at).unwrap_or_default(),
+        max_attempts: number(max_attempts).unwrap_or(DEFAULT_MAX_ATTEMPTS),
+        delay: number(delay).unwrap_or_default(),
+        created_at: number(created_at).unwrap_or_default(),
     })
 }
 
-/// The raw values of the keys we know, null as if it was not there; of repeated keys the last, as PHP reads them.
-struct Raw<'a> {
-    id: Option<&'a str>,
-    class: Option<&'a str>,
-    data: Option<&'a str>,
-    max_attempts: Option<&'a str>,
-    delay: Option<&'a str>,
-    created_at: Option<&'a str>,
-}
-
-impl<'a> Raw<'a> {
-    fn read(body: &'a [u8]) -> serde_json::Result<Self> {
-        let fields = json_fields(body, ["id", "class", "data", "max_attempts", "delay", "created_at"])?;
-        let [id, class, data, max_attempts, delay, created_at] = fields.map(|value| value.filter(|value| *value != "null"));
-        Ok(Self { id, class, data, max_attempts, delay, created_at })
-    }
+/// The values of the keys, null as if it was not there.
+fn fields<'a, const N: usize>(body: &'a [u8], keys: [&str; N]) -> serde_json::Result<[Option<&'a str>; N]> {
+    Ok(json_fields(body, keys)?.map(|value| value.filter(|value| *value != "null")))
 }

@@ -102,30 +102,45 @@ impl Task {
     ///
     /// [`ErrorKind::Poison`] for what is no task: no JSON, no object, no type, a number that is none.
     pub fn decode(body: &[u8], message_id: Option<&str>, now: i64) -> Result<Self> {
-        let raw = read(body)?;
-        let kind = match &raw.task_type {
+        if body.is_empty() {
+            return Err(poison("it is empty"));
+        }
+        let keys = [
+            "task_id",
+            "task_type",
+            "payload",
+            "priority",
+            "max_retries",
+            "current_retry",
+            "created_at",
+            "expire_at",
+            "metadata",
+        ];
+        let [task_id, task_type, payload, priority, max_retries, current_retry, created, expire, metadata] =
+            json_fields(body, keys).map_err(|error| poison(error.to_string()))?;
+        let kind = match task_type {
             Some(raw) => word(raw, "task_type")?,
             None => return Err(poison("it has no `task_type`")),
         };
-        let id = match (&raw.task_id, message_id) {
+        let id = match (task_id, message_id) {
             (Some(raw), _) => word(raw, "task_id")?,
             (None, Some(id)) if !id.is_empty() => id.to_owned(),
             (None, _) => return Err(poison("it has neither a `task_id` nor a message id")),
         };
-        let created_at = number(raw.created_at, "created_at")?.unwrap_or(now);
+        let created_at = number(created, "created_at")?.unwrap_or(now);
         Ok(Self {
             id,
             kind,
-            payload: collection(body, raw.payload, "payload")?,
-            priority: clamp(number(raw.priority, "priority")?.unwrap_or(DEFAULT_PRIORITY)),
-            max_retries: number(raw.max_retries, "max_retries")?.unwrap_or(DEFAULT_MAX_RETRIES),
-            current_retry: number(raw.current_retry, "current_retry")?.unwrap_or(0).max(0),
+            payload: collection(body, payload, "payload")?,
+            priority: clamp(number(priority, "priority")?.unwrap_or(DEFAULT_PRIORITY)),
+            max_retries: number(max_retries, "max_retries")?.unwrap_or(DEFAULT_MAX_RETRIES),
+            current_retry: number(current_retry, "current_retry")?.unwrap_or(0).max(0),
             created_at,
-            expire_at: number(raw.expire_at, "expire_at")?.unwrap_or_else(|| created_at.saturating_add(DEFAULT_TTL)),
-            metadata: collection(body, raw.metadata, "metadata")?,
-            current_retry_at: raw.current_retry.map(|raw| range_in(body, raw)),
-            created_at_at: raw.created_at.map(|raw| range_in(body, raw)),
-            expire_at_at: raw.expire_at.map(|raw| range_in(body, raw)),
+            expire_at: number(expire, "expire_at")?.unwrap_or_else(|| created_at.saturating_add(DEFAULT_TTL)),
+            metadata: collection(body, metadata, "metadata")?,
+            current_retry_at: current_retry.map(|raw| range_in(body, raw)),
+            created_at_at: created.map(|raw| range_in(body, raw)),
+            expire_at_at: expire.map(|raw| range_in(body, raw)),
         })
     }
 
@@ -179,33 +194,8 @@ fn splice(body: &[u8], changes: &[(Option<Range<usize>>, &str, i64)]) -> Vec<u8>
     out
 }
 
-struct Raw<'a> {
-    task_id: Option<&'a str>,
-    task_type: Option<&'a str>,
-    payload: Option<&'a str>,
-    priority: Option<&'a str>,
-    max_retries: Option<&'a str>,
-    current_retry: Option<&'a str>,
-    created_at: Option<&'a str>,
-    expire_at: Option<&'a str>,
-    metadata: Option<&'a str>,
-}
-
 fn poison(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::Poison, format!("the body is no task: {}", what.into()))
-}
-
-fn read(body: &[u8]) -> Result<Raw<'_>> {
-    if body.is_empty() {
-        return Err(poison("it is empty"));
-    }
-    let fields = json_fields(
-        body,
-        ["task_id", "task_type", "payload", "priority", "max_retries", "current_retry", "created_at", "expire_at", "metadata"],
-    );
-    let [task_id, task_type, payload, priority, max_retries, current_retry, created_at, expire_at, metadata] =
-        fields.map_err(|error| poison(error.to_string()))?;
-    Ok(Raw { task_id, task_type, payload, priority, max_retries, current_retry, created_at, expire_at, metadata })
 }
 
 fn word(raw: &str, key: &str) -> Result<String> {
