@@ -59,9 +59,9 @@ same('succeeded', 'succeeded', $connection->status($id)->state);
 $small = ['type' => 'sqlite', 'path' => temp_dir() . '/none/jobs.sqlite', 'track' => true, 'control' => 'keeper'];
 Ferry\Queue::configure(['default' => 'small', 'connections' => ['small' => $small, 'keeper' => $server->config()]]);
 $redis = $server->client();
-$before = count($redis->keys('{ferry}:status:*'));
+$before = count($redis->keys('{ferry}:status-log:*'));
 holds('refused', 'does not exist', thrown(fn () => Ferry\Queue::push('Quick')));
-same('taken back', $before, count($redis->keys('{ferry}:status:*')));
+same('taken back', $before, count($redis->keys('{ferry}:status-log:*')));
 done();
 ?>
 --EXPECT--

@@ -58,6 +58,7 @@ use crate::family_check::FamilyCheck;
 use crate::link::RedisLink;
 use crate::reserve::{JobSize, ProbeRest, ReadySeconds};
 use crate::silence::Silence;
+use crate::status::StatusClock;
 use crate::transport::UnreadReply;
 use crate::wait::WaitLinks;
 use crate::wait_limits::WaitLimits;
@@ -109,6 +110,7 @@ pub struct RedisBroker {
     wait: WaitLinks,
     settle: RedisLink,
     status: RedisLink,
+    status_clock: StatusClock,
     wait_limits: WaitLimits,
     probe_rest: ProbeRest,
     ready_seconds: ReadySeconds,
@@ -133,6 +135,7 @@ impl RedisBroker {
             wait: WaitLinks::default(),
             settle: link(),
             status: link(),
+            status_clock: StatusClock::default(),
             wait_limits,
             probe_rest: ProbeRest::default(),
             ready_seconds: ReadySeconds::default(),

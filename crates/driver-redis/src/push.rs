@@ -12,7 +12,6 @@ use crate::RedisBroker;
 use crate::link::{Effect, RedisRequest};
 use crate::packing;
 use crate::script::{self, Call, Operation};
-use crate::status::status_keys;
 use crate::wrong_type;
 
 /// A request holds at most so many jobs, and about so many bytes; the next waits for the answer to the one before. Pipelining
@@ -99,15 +98,18 @@ pub fn push_with_status(
     jobs: &[NewJob<'_>],
 ) -> PushedWithStatus {
     let (mut updated, mut stored) = (Ok(()), 0);
+    let keys = broker.keys(queue);
     for run in runs(jobs) {
-        let keys = status_keys(&updates[stored..stored + run.len()]);
-        let mut operations = broker.queued_operations(&updates[stored..stored + run.len()], &keys);
-        let keys = broker.keys(queue);
-        operations.push(push_operation(broker, &keys, run));
+        let (queued, failed) = match broker.queued_operation(&updates[stored..stored + run.len()]) {
+            Ok(queued) => (Some(queued), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        let operations: Vec<_> = queued.into_iter().chain([push_operation(broker, &keys, run)]).collect();
         let doubt = if jobs.len() == 1 { ONE_IN_DOUBT.to_owned() } else { many_in_doubt(run) };
         let answered = script::exchange(&broker.push, &operations, Effect::Once, &doubt).and_then(|mut answers| {
             let of_push = answers.split_off(answers.len() - 1);
-            updated = std::mem::replace(&mut updated, Ok(())).and(broker.push.accepted(answers).map(drop));
+            let noted = failed.and_then(|()| broker.note_queued(answers, run.len()));
+            updated = std::mem::replace(&mut updated, Ok(())).and(noted);
             broker.push.accepted(of_push)
         });
         note_delayed(broker, run);

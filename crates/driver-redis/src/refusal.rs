@@ -49,7 +49,7 @@ const TABLE: &[Refusal] = &[
     row("Protocol error", Refused, "the payload is larger than the server takes (`proto-max-bulk-len`)"),
 ];
 
-const GRANT: &str = "grant the ACL user: ~{queues:* (~queues:* for the older families) ~{ferry}:* +@list +@sortedset +@hash +@scripting +time +del +pexpire +ping";
+const GRANT: &str = "grant the ACL user: ~{queues:* (~queues:* for the older families) ~{ferry}:* +@list +@sortedset +@string +@hash +@scripting +time +del +pexpire +ping";
 const CLUSTER: &str = "this node of a cluster does not hold the queue: connect to a single server or through a cluster proxy";
 
 /// The server's answer as an error of ours.

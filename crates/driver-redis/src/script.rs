@@ -29,7 +29,7 @@ script!(/** Renews leases. */ EXTEND, "extend.lua");
 script!(/** Empties a queue. */ CLEAR, "clear.lua");
 script!(/** Stores the report of a worker. */ REPORT, "report.lua");
 script!(/** Removes jobs from the failed list. */ UNFAIL, "unfail.lua");
-script!(/** Updates the status of a job. */ UPDATE, "update.lua");
+script!(/** Shortens the log of a status. */ SUMMARIZE, "summarize.lua");
 script!(/** Claims a piece of work. */ CLAIM, "claim.lua");
 script!(/** Marks a piece of work as done. */ COMPLETE, "complete.lua");
 script!(/** Releases a claim. */ RELEASE, "release.lua");

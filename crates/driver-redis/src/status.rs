@@ -1,127 +1,177 @@
-//! `StatusStore`: statuses of jobs, under `{ferry}:*`: one slot, and no key that think-queue reads.
+//! `StatusStore`: statuses of jobs, each a log under `{ferry}:status-log:*`: one slot, and no key that think-queue reads.
 //!
-//! They have a connection of their own, so that they delay neither a settlement nor a push.
+//! An update is one `APPEND`, whatever is known: whoever reads the log decides which of them count (`ferry_core::status::log`). The logs have a
+//! connection of their own, so that they delay neither a settlement nor a push.
 
 use std::borrow::Cow;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use ferry_core::broker::PushedWithStatus;
-use ferry_core::status::{FieldPatch, JobRef, State, Status, StatusChange, StatusFields, StatusUpdate};
+use ferry_core::status::log::{self, StatusLog};
+use ferry_core::status::{Status, StatusChange, StatusUpdate};
 use ferry_core::{NewJob, QueueName, Result, StatusStore};
+use ferry_support::sync;
 use redis::{Value, cmd};
-use serde_json::json;
 
 use crate::RedisBroker;
-use crate::link::Effect;
+use crate::link::{Effect, RedisLink, RedisRequest};
 use crate::packing;
 use crate::push;
-use crate::reply::{self, bulks, integer, pairs, text};
+use crate::reply::{bulks, count, number};
 use crate::script::{self, Call, Operation};
 
 const IN_DOUBT: &str = "the statuses may or may not be written";
 
-/// The most updates in one script: it runs for a fraction of a millisecond, and holds up the server so long.
-const SCRIPT_UPDATES: usize = 50;
-/// The most scripts in one write.
-const SCRIPTS: usize = 10;
+/// The most updates in one write.
+const WRITE_UPDATES: usize = 500;
+/// A log is replaced by its summary each time that it grows past a multiple of so many bytes: a handler may report its progress a million times.
+const SUMMARY_BYTES: u64 = 16 * 1024;
 
-/// The key of each update.
-pub fn status_keys(updates: &[StatusUpdate]) -> Vec<String> {
-    updates.iter().map(|update| status_key(&update.id)).collect()
+/// A write carries `TIME` when the last one was answered so long ago.
+const CLOCK_FRESH: Duration = Duration::from_secs(1);
+/// Before a write, `TIME` is asked for when the last one was answered so long ago.
+const CLOCK_USABLE: Duration = Duration::from_secs(60);
+
+/// The server's clock, as it was answered last and as this machine's monotonic clock has gone on since.
+#[derive(Default)]
+pub struct StatusClock(Mutex<Option<ClockReading>>);
+
+#[derive(Clone, Copy)]
+struct ClockReading {
+    milliseconds: i64,
+    at: Instant,
+}
+
+impl StatusClock {
+    /// Notes the answer of a `TIME` that came just now.
+    fn note(&self, time: Value) {
+        let parts = bulks(time).unwrap_or_default();
+        if let [seconds, microseconds] = &parts[..] {
+            let milliseconds = number(seconds).saturating_mul(1000).saturating_add(number(microseconds) / 1000);
+            *sync::lock(&self.0) = Some(ClockReading { milliseconds, at: Instant::now() });
+        }
+    }
+
+    /// The present, if the clock was read within `age`.
+    fn now(&self, age: Duration) -> Option<i64> {
+        let reading = (*sync::lock(&self.0))?;
+        let gone = reading.at.elapsed();
+        (gone < age).then(|| reading.milliseconds.saturating_add(i64::try_from(gone.as_millis()).unwrap_or(i64::MAX)))
+    }
 }
 
 fn status_key(id: &str) -> String {
-    format!("{{ferry}}:status:{id}")
+    format!("{{ferry}}:status-log:{id}")
 }
 
 impl StatusStore for RedisBroker {
     fn update(&self, updates: &[StatusUpdate]) -> Result<()> {
-        for chunk in updates.chunks(SCRIPT_UPDATES * SCRIPTS) {
-            let keys = status_keys(chunk);
-            script::run(&self.status, self.update_calls(chunk, &keys).collect(), Effect::Repeatable, IN_DOUBT)?;
-        }
-        Ok(())
+        updates.chunks(WRITE_UPDATES).try_for_each(|chunk| self.append_updates(chunk))
     }
 
     fn update_and_push(&self, updates: &[StatusUpdate], queue: &QueueName, jobs: &[NewJob<'_>]) -> Option<PushedWithStatus> {
-        (updates.len() == jobs.len()).then(|| push::push_with_status(self, updates, queue, jobs))
+        let are_new = updates.len() == jobs.len() && updates.iter().all(|update| update.change == StatusChange::Queued);
+        are_new.then(|| push::push_with_status(self, updates, queue, jobs))
     }
 
     fn find(&self, id: &str) -> Result<Option<Status>> {
+        let Some(log) = self.status_log(&status_key(id))? else { return Ok(None) };
+        let log = StatusLog::read(&log);
         // Without a fixed now the key itself expires in time.
-        let key = status_key(id);
-        let commands = [cmd("HGETALL").arg(&key).clone(), cmd("PTTL").arg(&key).clone(), cmd("TIME")];
-        let mut answers = self.status.read(&commands)?.into_iter();
-        let (fields, left, time) = (answers.next().and_then(pairs), answers.next().and_then(integer), answers.next());
-        let mut fields: StatusFields =
-            fields.ok_or_else(|| self.unexpected_answer())?.into_iter().map(|(n, v)| (text(n), text(v))).collect();
-        if let (Some(left), Some(now)) = (left, time.and_then(milliseconds)) {
-            fill_queued_at(&mut fields, now + left);
-        }
-        let expires = fields.get("expires_at").and_then(|expires| expires.parse::<i64>().ok()).unwrap_or_default();
-        let gone = self.settings.now.is_some_and(|now| expires <= now * 1000);
-        Ok(if gone { None } else { Status::of(id, &fields) })
+        let expired = self.settings.now.is_some_and(|now| log.expires() <= now * 1000);
+        Ok(log.status(id).filter(|_| !expired))
     }
 }
 
 impl RedisBroker {
-    /// What writes `updates`, whose keys are `keys`, before their jobs are pushed. Nothing can be known of a job with a new id, so that takes
-    /// no script, which would cost the server three times as much.
-    pub fn queued_operations<'a>(&self, updates: &'a [StatusUpdate], keys: &'a [String]) -> Vec<Operation<'a>> {
-        let are_new = updates.iter().all(|update| update.change == StatusChange::Queued);
-        if self.settings.now.is_some() || !are_new {
-            return self.update_calls(updates, keys).map(Operation::Call).collect();
+    fn append_updates(&self, updates: &[StatusUpdate]) -> Result<()> {
+        let now = self.status_now(&self.status)?;
+        let mut commands = Vec::with_capacity(updates.len() * 384);
+        let mut line = Vec::with_capacity(256);
+        let mut lengths = Vec::with_capacity(updates.len());
+        for update in updates {
+            line.clear();
+            log::append(update, now, &mut line);
+            lengths.push(line.len() as u64);
+            let (key, ttl) = (status_key(&update.id), milliseconds(update.ttl));
+            packing::command(&mut commands, &[b"APPEND", key.as_bytes(), &line]);
+            packing::command(&mut commands, &[b"PEXPIRE", key.as_bytes(), ttl.as_bytes()]);
         }
+        packing::command(&mut commands, &[b"TIME"]);
+        let request =
+            RedisRequest { bytes: &commands, replies: 2 * updates.len() + 1, effect: Effect::Repeatable, doubt: IN_DOUBT };
+        let mut answers = self.status.query(&request)?;
+        self.status_clock.note(answers.pop().unwrap_or(Value::Nil));
+        let grown = answers.into_iter().step_by(2).map(|length| count(length).unwrap_or_default());
+        for ((update, length), line) in updates.iter().zip(grown).zip(lengths) {
+            let is_long = length / SUMMARY_BYTES > length.saturating_sub(line) / SUMMARY_BYTES;
+            if is_long || update.change == StatusChange::TakenBack {
+                self.summarize(&status_key(&update.id), update.ttl)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces a log by its summary, unless it grew meanwhile.
+    fn summarize(&self, key: &str, ttl: u32) -> Result<()> {
+        let Some(log) = self.status_log(key)? else { return Ok(()) };
+        let (summary, ttl) = (StatusLog::read(&log).summary(), milliseconds(ttl).into_bytes());
+        let args = [log, summary, ttl].map(Cow::Owned).into();
+        let call = Call { script: &script::SUMMARIZE, keys: vec![key], args };
+        script::run(&self.status, vec![call], Effect::Repeatable, IN_DOUBT).map(drop)
+    }
+
+    fn status_log(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        let answer = self.status.read(&[cmd("GET").arg(key).clone()])?.pop();
+        Ok(if let Some(Value::BulkString(log)) = answer { Some(log) } else { None })
+    }
+
+    /// The first updates of new jobs, for the write that stores the jobs behind them. Their ids are new, so nothing is there to append to.
+    pub fn queued_operation(&self, updates: &[StatusUpdate]) -> Result<Operation<'static>> {
+        let now = self.status_now(&self.push)?;
         let mut commands = Vec::with_capacity(updates.len() * 256);
-        updates.iter().zip(keys).for_each(|(update, key)| pack_queued(update, key, &mut commands));
-        vec![Operation::Packed { commands, replies: 2 * updates.len() }]
+        let mut line = Vec::with_capacity(256);
+        for update in updates {
+            line.clear();
+            log::append(update, now, &mut line);
+            let (key, ttl) = (status_key(&update.id), milliseconds(update.ttl));
+            packing::command(&mut commands, &[b"SET", key.as_bytes(), &line, b"PX", ttl.as_bytes()]);
+        }
+        let asks_time = self.settings.now.is_none() && self.status_clock.now(CLOCK_FRESH).is_none();
+        if asks_time {
+            packing::command(&mut commands, &[b"TIME"]);
+        }
+        Ok(Operation::Packed { commands, replies: updates.len() + usize::from(asks_time) })
     }
 
-    /// Calls that apply `updates`, whose keys are `keys`.
-    pub fn update_calls<'a>(&self, updates: &'a [StatusUpdate], keys: &'a [String]) -> impl Iterator<Item = Call<'a>> {
-        let parts = updates.chunks(SCRIPT_UPDATES).zip(keys.chunks(SCRIPT_UPDATES));
-        parts.map(|(updates, keys)| {
-            let mut args = vec![self.now_ms_argument()];
-            args.extend(updates.iter().map(argument));
-            Call { script: &script::UPDATE, keys: keys.iter().map(String::as_str).collect(), args }
-        })
+    /// Takes the answers to [`Self::queued_operation`].
+    pub fn note_queued(&self, answers: Vec<Value>, updates: usize) -> Result<()> {
+        let mut answers = self.status.accepted(answers)?;
+        if answers.len() > updates {
+            self.status_clock.note(answers.pop().unwrap_or(Value::Nil));
+        }
+        Ok(())
+    }
+
+    /// The present by the server's clock, in milliseconds since 1970. Asks for it over `link` when it was not heard of for long.
+    fn status_now(&self, link: &RedisLink) -> Result<i64> {
+        if let Some(now) = self.settings.now {
+            return Ok(now * 1000);
+        }
+        if let Some(now) = self.status_clock.now(CLOCK_USABLE) {
+            return Ok(now);
+        }
+        self.status_clock.note(link.read(&[cmd("TIME")])?.pop().unwrap_or(Value::Nil));
+        self.status_clock.now(CLOCK_USABLE).ok_or_else(|| self.unexpected_answer())
     }
 }
 
-fn pack_queued(update: &StatusUpdate, key: &str, commands: &mut Vec<u8>) {
-    let JobRef { job, queue, connection } = &update.job;
-    let (ttl, milliseconds) = (update.ttl.to_string(), (u64::from(update.ttl) * 1000).to_string());
-    let fields = ["state", State::Queued.name(), "job", job, "queue", queue, "connection", connection, "ttl", &ttl];
-    packing::begin(commands, fields.len() + 2);
-    [&["HSET", key][..], &fields].concat().iter().for_each(|word| packing::word(commands, word.as_bytes()));
-    packing::command(commands, &[b"PEXPIRE", key.as_bytes(), milliseconds.as_bytes()]);
-}
-
-/// What was queued with its job has no times of its own. The key goes `ttl` seconds after it was written, by the clock of the server.
-fn fill_queued_at(fields: &mut StatusFields, expires: i64) {
-    let ttl = fields.get("ttl").and_then(|ttl| ttl.parse::<i64>().ok());
-    if let Some(ttl) = ttl.filter(|_| !fields.contains_key("queued_at")) {
-        let queued_at = (expires - ttl * 1000).to_string();
-        fields.entry("updated_at".to_owned()).or_insert_with(|| queued_at.clone());
-        fields.insert("queued_at".to_owned(), queued_at);
-    }
-}
-
-/// The answer of `TIME`, in milliseconds.
-fn milliseconds(time: Value) -> Option<i64> {
-    let parts = bulks(time)?;
-    Some(reply::number(parts.first()?) * 1000 + reply::number(parts.get(1)?) / 1000)
-}
-
-/// An update as the script reads it, in one argument.
-fn argument(update: &StatusUpdate) -> Cow<'static, [u8]> {
-    let FieldPatch { removes, set, stamped, dropped } = update.patch();
-    let set: Vec<&str> = set.iter().flat_map(|(name, value)| [*name, value.as_str()]).collect();
-    let rule = update.precondition().name();
-    let text = json!([rule, update.attempts(), update.ttl, removes, stamped, dropped, set]).to_string();
-    Cow::Owned(text.into_bytes())
+fn milliseconds(seconds: u32) -> String {
+    (u64::from(seconds) * 1000).to_string()
 }
 
 /// An argument of a script.
-pub fn number(number: u32) -> Cow<'static, [u8]> {
+pub fn number_argument(number: u32) -> Cow<'static, [u8]> {
     Cow::Owned(number.to_string().into_bytes())
 }

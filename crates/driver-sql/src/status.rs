@@ -48,8 +48,7 @@ impl<D: Database> StatusStore for SqlBroker<D> {
 fn update_one(session: &mut impl Session, dialect: &dyn Dialect, update: &StatusUpdate, now: i64) -> Result<(), SqlError> {
     TABLE.lock_row(session, dialect, &update.id)?;
     let known = known_fields(session, &update.id, now)?;
-    let status = known.as_ref().and_then(|fields| Status::of(&update.id, fields));
-    if !update.precondition().admits(status.map(|status| (status.state, status.attempts)), update.attempts()) {
+    if !update.is_admitted(known.as_ref()) {
         return Ok(());
     }
     let patch = update.patch();

@@ -29,14 +29,13 @@ struct StatusEntry {
 const FEW: usize = 1024;
 
 impl MemoryStatuses {
-    fn status(&self, id: &str, now: i64) -> Option<Status> {
-        let entry = self.statuses.get(id).filter(|entry| entry.expires > now)?;
-        Status::of(id, &entry.fields)
+    fn known(&self, id: &str, now: i64) -> Option<&StatusFields> {
+        self.statuses.get(id).filter(|entry| entry.expires > now).map(|entry| &entry.fields)
     }
 
     fn write(&mut self, update: &StatusUpdate, now: i64) {
-        let known = self.status(&update.id, now);
-        if !update.precondition().admits(known.as_ref().map(|status| (status.state, status.attempts)), update.attempts()) {
+        let known = self.known(&update.id, now);
+        if !update.is_admitted(known) {
             return;
         }
         let patch = update.patch();
@@ -44,10 +43,7 @@ impl MemoryStatuses {
             self.statuses.remove(&update.id);
             return;
         }
-        let mut fields = match known {
-            Some(_) => self.statuses.remove(&update.id).map(|entry| entry.fields).unwrap_or_default(),
-            None => StatusFields::new(),
-        };
+        let mut fields = known.cloned().unwrap_or_default();
         patch.apply(&mut fields, now);
         let expires = now.saturating_add(i64::from(update.ttl) * 1000);
         self.statuses.insert(update.id.clone(), StatusEntry { fields, expires });
@@ -79,7 +75,7 @@ impl<C: Clock> StatusStore for MemoryBroker<C> {
     }
 
     fn find(&self, id: &str) -> Result<Option<Status>> {
-        Ok(self.statuses().status(id, self.clock.now_ms()))
+        Ok(self.statuses().known(id, self.clock.now_ms()).and_then(|fields| Status::of(id, fields)))
     }
 }
 

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `state.rs` | states, and a status as a caller sees it |
 //! | `update.rs` | one update of a status, and whether it is later than what is known |
+//! | `log.rs` | updates as lines that are only appended, for a store that decides when it reads |
 
+pub mod log;
 mod state;
 mod update;
 

@@ -15,6 +15,12 @@ pub fn to_json(fields: &StatusFields) -> String {
     serde_json::to_string(fields).expect("texts by name can be written as JSON")
 }
 
+/// State and number of the last attempt. `None` when there is no state that we know.
+fn known_attempt(fields: &StatusFields) -> Option<(State, u32)> {
+    let attempts = fields.get("attempts").and_then(|attempts| attempts.parse().ok()).unwrap_or_default();
+    Some((State::named(fields.get("state")?)?, attempts))
+}
+
 /// Fields out of such a text. `None` for what we did not write.
 pub fn from_json(text: &[u8]) -> Option<StatusFields> {
     serde_json::from_slice(text).ok()
@@ -119,19 +125,7 @@ pub enum Precondition {
 }
 
 impl Precondition {
-    /// The name by which a script knows it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Precondition::New => "new",
-            Precondition::Untouched => "untouched",
-            Precondition::Again => "again",
-            Precondition::Later => "later",
-            Precondition::During => "during",
-            Precondition::End => "end",
-        }
-    }
-
-    /// Whether a word about attempt `attempts` may be written, where state and attempt are known. `lua/update.lua` of the Redis driver repeats this.
+    /// Whether a word about attempt `attempts` may be written, where state and attempt are known.
     pub fn admits(self, known: Option<(State, u32)>, attempts: u32) -> bool {
         let Some((state, last)) = known else {
             return match self {
@@ -257,6 +251,11 @@ impl StatusUpdate {
         }
     }
 
+    /// Whether it is later than what these fields say; `None` when nothing is known.
+    pub fn is_admitted(&self, known: Option<&StatusFields>) -> bool {
+        self.precondition().admits(known.and_then(known_attempt), self.attempts())
+    }
+
     /// The attempt that this is about; 0 before the first.
     pub fn attempts(&self) -> u32 {
         match self.change {
@@ -327,8 +326,7 @@ mod tests {
         let mut fields: Option<StatusFields> = None;
         for (second, said) in said.iter().enumerate() {
             let note = note(said.clone());
-            let known = fields.as_ref().and_then(|fields| Status::of("x", fields)).map(|status| (status.state, status.attempts));
-            if note.precondition().admits(known, note.attempts()) {
+            if note.is_admitted(fields.as_ref()) {
                 let edit = note.patch();
                 edit.apply(fields.get_or_insert_default(), second as i64 * 1000);
                 fields = fields.filter(|_| !edit.removes);

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use ferry_core::broker::{Settle, SettleResult, Settlement, WaitLimit};
 use ferry_core::config::{Address, RedisConfig, Secret};
+use ferry_core::idempotency::{ClaimOutcome, ClaimTtl};
 use ferry_core::job::{Due, NewJob};
-use ferry_core::{Broker, Error, ErrorKind};
+use ferry_core::status::{JobRef, StatusChange, StatusUpdate};
+use ferry_core::{Broker, Error, ErrorKind, IdempotencyStore, StatusStore};
 use ferry_driver_redis::{RedisBroker, Settings};
 use ferry_testkit::{Direction, Fault, Link, free_port};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrLike, bind, getsockname, listen, socket};
@@ -68,6 +70,13 @@ fn an_acl_user_gets_in_and_learns_what_it_may_not() {
         [SettleResult::Applied]
     );
     full.admin().unwrap().clear(&q()).unwrap();
+
+    redis.run::<()>(&["ACL", "SETUSER", "ferry", "~{ferry}:*", "+@string", "+@hash", "+pexpire"]);
+    let update = |change| StatusUpdate { id: "a".into(), job: JobRef::default(), change, ttl: 60 };
+    full.update_and_push(&[update(StatusChange::Queued)], &q(), &[NewJob::ready(&b"x"[..])]).unwrap().updated.unwrap();
+    full.update(&[update(StatusChange::TakenBack)]).unwrap();
+    assert_eq!(full.find("a").unwrap(), None);
+    assert_eq!(full.claim("work", "token", ClaimTtl { lease: 5, ttl: 5 }).unwrap(), ClaimOutcome::Yours);
 
     refused(with_password(server.config(), Some("reader"), "sesame"), ErrorKind::Refused, "grant the ACL user");
     let reader = broker(with_password(server.config(), Some("reader"), "sesame"));

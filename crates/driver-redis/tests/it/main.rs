@@ -10,6 +10,7 @@ mod redis_task;
 mod reserve;
 mod reserve_ahead;
 mod settle;
+mod status;
 mod support;
 mod tls;
 mod waiting;

@@ -90,25 +90,19 @@ fn queued(id: &str) -> StatusUpdate {
     StatusUpdate { id: id.into(), job, change: StatusChange::Queued, ttl: 60 }
 }
 
-fn commands_so_far(server: &Server) -> u64 {
-    let stats: String = server.inspect().run(&["INFO", "commandstats"]);
-    let calls = |line: &str| line.split_once("calls=").and_then(|(_, rest)| rest.split(',').next()?.parse::<u64>().ok());
-    stats.lines().filter(|line| line.starts_with("cmdstat_rpush") || line.starts_with("cmdstat_eval")).filter_map(calls).sum()
-}
-
 #[test]
 fn jobs_and_their_statuses_are_stored_in_one_write_for_many() {
     let server = Server::start();
     let broker = server.broker();
-    for (count, commands) in [(1_usize, 2), (120, 4)] {
+    for count in [1_usize, 120] {
         let updates: Vec<StatusUpdate> = (0..count).map(|number| queued(&format!("{count}-{number}"))).collect();
         let jobs: Vec<NewJob<'_>> = (0..count).map(|_| NewJob::ready(&b"x"[..])).collect();
-        // The script is known to the server after the first time.
-        broker.update(&[queued("another")]).unwrap();
-        let before = commands_so_far(&server);
+        let calls = || ["set", "rpush", "evalsha", "time"].map(|command| server.inspect().calls_of(command));
+        let before = calls();
         let both = broker.update_and_push(&updates, &q(), &jobs).unwrap();
         assert_eq!((both.updated.is_ok(), both.pushed.unwrap()), (true, count as u64));
-        assert_eq!(commands_so_far(&server) - before, commands);
+        let after = calls();
+        assert_eq!([0, 1, 2, 3].map(|at| after[at] - before[at]), [count as u64, 1, 0, 0]);
         let last = broker.find(&updates[count - 1].id).unwrap().unwrap();
         assert_eq!((last.state, last.job.as_str(), last.queued_at), (State::Queued, "J", Some(NOW * 1000)));
     }
@@ -140,32 +134,4 @@ fn a_server_that_refuses_the_job_says_so_beside_the_status() {
     server.inspect().run::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     let both = broker.update_and_push(&[queued("b")], &queue("other"), &[NewJob::ready(&b"x"[..])]).unwrap();
     assert!(both.updated.is_err() && both.pushed.is_err());
-}
-
-#[test]
-fn by_the_servers_clock_statuses_are_plain_commands_and_keep_when_they_were_queued() {
-    let server = Server::start();
-    let broker = server.broker_with(Settings::default());
-    let now = || {
-        let (second, micros): (i64, i64) = server.inspect().run(&["TIME"]);
-        second * 1000 + micros / 1000
-    };
-    let before = now();
-    let both = broker.update_and_push(&[queued("a"), queued("b")], &q(), &[NewJob::ready(&b"x"[..]), NewJob::ready(&b"y"[..])]);
-    assert_eq!(both.unwrap().pushed.unwrap(), 2);
-    let after = now();
-    assert_eq!(commands_so_far(&server), 1, "only the RPUSH");
-    let close = |at: Option<i64>| assert!(at.is_some_and(|at| (before - 2..=after + 2).contains(&at)), "{before} {at:?} {after}");
-    let status = broker.find("a").unwrap().unwrap();
-    assert_eq!((status.state, status.attempts, status.progress, status.queue.as_str()), (State::Queued, 0, 0, "q"));
-    close(status.queued_at);
-    close(Some(status.updated_at));
-
-    let running = StatusUpdate { change: StatusChange::Running { attempts: 1 }, ttl: 600, ..queued("a") };
-    let back = StatusUpdate { change: StatusChange::TakenBack, ..queued("b") };
-    broker.update(&[running, back]).unwrap();
-    let status = broker.find("a").unwrap().unwrap();
-    assert_eq!((status.state, status.attempts), (State::Running, 1));
-    close(status.queued_at);
-    assert_eq!(broker.find("b").unwrap(), None);
 }
