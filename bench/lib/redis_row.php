@@ -24,7 +24,7 @@ function redis(): \Redis
 function configure_ferry(): void
 {
     $connection = ['type' => 'redis', 'host' => '127.0.0.1', 'port' => (int) getenv('BENCH_PORT'), 'queue' => QUEUE];
-    \Ferry\Queue::configure(['default' => 'redis', 'connections' => ['redis' => $connection]]);
+    \Ferry\Queue::configure(['default' => 'redis', 'connections' => ['redis' => $connection, 'tracked' => $connection + ['track' => true]]]);
 }
 
 /** Stores ready jobs without being measured. */

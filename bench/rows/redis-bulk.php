@@ -13,6 +13,7 @@ const JOBS = 1000;
 $calls = amount(10, 3);
 $redis = redis();
 configure_ferry();
+$tracked = \Ferry\Queue::connection('tracked');
 $names = array_fill(0, JOBS, \BenchJob::class);
 $ready_made = array_map(fn ($name) => think_payload($name, DATA), $names);
 
@@ -33,6 +34,7 @@ $once = [
     'phpredis pipeline of ready-made payloads' => fn () => $pipeline($ready_made),
     'phpredis pipeline, payloads built as think-queue' => fn () => $pipeline($built()),
     'phpredis one rPush of 1,000 ready-made payloads' => fn () => $redis->rPush(KEY, ...$ready_made),
+    'Ferry\Queue::bulk of 1,000, track' => fn () => $tracked->bulk($names, DATA, QUEUE),
 ];
 $sides = [];
 foreach ($once as $who => $call) {

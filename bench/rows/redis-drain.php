@@ -77,6 +77,21 @@ $sides = [
 foreach ($sides as $who => $work) {
     $sides[$who] = [$prepare, $work, $check($who)];
 }
+$ids = [];
+$prepare_tracked = function () use ($redis, $jobs, &$ids) {
+    $redis->flushAll();
+    $ids = [];
+    while (count($ids) < $jobs) {
+        array_push($ids, ...\Ferry\Queue::connection('tracked')->bulk(array_fill(0, 1000, \BenchJob::class), DATA, QUEUE));
+    }
+    \BenchJob::$done = 0;
+};
+$check_tracked = function () use ($check, $jobs, &$ids) {
+    $check('track')();
+    $succeeded = array_filter($ids, fn ($id) => \Ferry\Status::find($id, 'tracked')?->state === 'succeeded');
+    expect($jobs, count($succeeded), 'track: jobs whose status says succeeded');
+};
+$sides['Ferry\Worker, track'] = [$prepare_tracked, $ferry(['connection' => 'tracked']), $check_tracked];
 $operations = array_fill_keys(array_keys($sides), $jobs);
 foreach (installed_peers() as $who => $peer) {
     // They are slow enough for fewer to be enough.

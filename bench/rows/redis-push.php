@@ -32,6 +32,12 @@ $sides = [
             $think->push(\BenchJob::class, DATA);
         }
     },
+    'Ferry\Queue::push, track' => function () use ($pushes) {
+        $tracked = \Ferry\Queue::connection('tracked');
+        for ($n = 0; $n < $pushes; $n++) {
+            $tracked->push(\BenchJob::class, DATA, QUEUE);
+        }
+    },
 ];
 foreach ($sides as $who => $work) {
     $sides[$who] = [$empty, $work, $check($who)];
