@@ -132,6 +132,7 @@ impl Broker for TableBroker {
             leases: true,
             sees_all_states: true,
             gives_back_to_head: true,
+            subscribes: false,
         }
     }
 }

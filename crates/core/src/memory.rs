@@ -275,6 +275,7 @@ impl<C: Clock> Broker for MemoryBroker<C> {
             leases: true,
             sees_all_states: true,
             gives_back_to_head: true,
+            subscribes: false,
         }
     }
 

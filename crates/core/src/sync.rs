@@ -50,6 +50,7 @@ impl Broker for SyncBroker {
             leases: false,
             sees_all_states: true,
             gives_back_to_head: true,
+            subscribes: false,
         }
     }
 

@@ -202,6 +202,7 @@ impl Broker for AmqpBroker {
             leases: false,
             sees_all_states: false,
             gives_back_to_head: false,
+            subscribes: true,
         }
     }
 

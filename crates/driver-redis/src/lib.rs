@@ -256,6 +256,7 @@ impl Broker for RedisBroker {
             leases: true,
             sees_all_states: true,
             gives_back_to_head: true,
+            subscribes: false,
         }
     }
 

@@ -122,6 +122,7 @@ impl<D: Database> Broker for SqlBroker<D> {
             leases: true,
             sees_all_states: true,
             gives_back_to_head: true,
+            subscribes: false,
         }
     }
 

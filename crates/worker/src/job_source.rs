@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferry_core::broker::{Broker, Isolation};
+use ferry_core::broker::{Broker, Capabilities, Isolation};
 use ferry_core::policy::Tries;
 use ferry_core::queue::QueueName;
 use ferry_core::{Claim, Reservation, Result};
@@ -28,6 +28,9 @@ use crate::threads::WorkerThreads;
 const MOST_MOVES: usize = 3;
 /// So many failed jobs may return at once, in a row, before lower queues get a turn.
 const RETURNS_BEFORE_LOWER_QUEUES: u32 = 10;
+
+/// How long a job that is there may take to arrive over a subscription. A guess: the broker is asked before a queue counts as empty.
+const ARRIVAL: Duration = Duration::from_millis(20);
 
 /// Reserves jobs in batches and executes them.
 pub struct JobSource<'a> {
@@ -52,6 +55,8 @@ pub struct JobSource<'a> {
     one_by_one: bool,
     /// Whether reservations have leases.
     leases: bool,
+    /// Whether jobs come over a subscription.
+    subscribes: bool,
     sizer: BatchSizer,
     /// The classes of jobs that were left unsettled.
     left_unsettled: RefCell<HashSet<String>>,
@@ -70,7 +75,7 @@ impl<'a> JobSource<'a> {
     ) -> Self {
         let (connection, threads) = (Arc::from(options.connection.as_str()), Some(threads));
         let (queue, sizer) = (QueueName::default(), BatchSizer::default());
-        let leases = broker.capabilities().leases;
+        let Capabilities { leases, subscribes, .. } = broker.capabilities();
         let (left_unsettled, returned_in_a_row) = (RefCell::default(), 0);
         Self {
             host,
@@ -86,6 +91,7 @@ impl<'a> JobSource<'a> {
             asked_ahead: false,
             one_by_one: false,
             leases,
+            subscribes,
             sizer,
             left_unsettled,
             returned_in_a_row,
@@ -104,6 +110,13 @@ impl<'a> JobSource<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// Reserves without waiting for jobs that are not there yet. Those that are there come over the subscription, and only when none has
+    /// come is it asked whether there is none.
+    fn reserve_arriving(&self, queues: &[QueueName], size: usize) -> Result<Vec<Reservation>> {
+        let jobs = self.broker.reserve(queues, size, ARRIVAL)?;
+        if jobs.is_empty() { self.broker.reserve(queues, size, Duration::ZERO) } else { Ok(jobs) }
     }
 
     /// The queues in the order in which they are asked. Jobs that fail and are ready again at once (a `delay` of 0) would keep all lower
@@ -269,7 +282,10 @@ impl Source for JobSource<'_> {
         let asked = Instant::now();
         let size = self.batch_size(engine.units_left());
         let in_turn = self.in_turn(queues);
-        let jobs = self.broker.reserve(&in_turn, size, wait)?;
+        let jobs = match self.subscribes && self.options.stop_when_empty {
+            true => self.reserve_arriving(&in_turn, size)?,
+            false => self.broker.reserve(&in_turn, size, wait)?,
+        };
         let found = !jobs.is_empty();
         self.gives_enough = jobs.len() == size && jobs.iter().all(|job| job.claim.queue == queues[0]);
         self.accept_batch(jobs, asked, asked)?;

@@ -1483,3 +1483,55 @@ fn a_child_forked_in_a_handler_does_not_read_the_answer_of_its_parent() {
     assert_eq!(broker.state.asked.lock().unwrap().len(), 1);
     assert_eq!(broker.state.received.load(Ordering::SeqCst), 0);
 }
+
+/// A broker whose jobs come over a subscription, the first of them late. Notes how long each call may wait.
+struct Subscription {
+    inner: Arc<MemoryBroker<SystemClock>>,
+    waits: Mutex<Vec<bool>>,
+}
+
+impl Broker for Subscription {
+    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
+        self.inner.push(queue, job)
+    }
+
+    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> ferry_core::Result<u64> {
+        self.inner.push_many(queue, jobs)
+    }
+
+    fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> ferry_core::Result<Vec<Reservation>> {
+        let mut waits = self.waits.lock().unwrap();
+        waits.push(!wait.is_zero());
+        if waits.len() == 1 { Ok(Vec::new()) } else { self.inner.reserve(queues, max, Duration::ZERO) }
+    }
+
+    fn settle(&self, batch: &[Settle]) -> ferry_core::Result<Vec<SettleResult>> {
+        self.inner.settle(batch)
+    }
+
+    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<ExtendResult>> {
+        self.inner.extend(claims)
+    }
+
+    fn size(&self, queue: &QueueName) -> ferry_core::Result<Sizes> {
+        self.inner.size(queue)
+    }
+
+    fn close(&self) {}
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { subscribes: true, ..self.inner.capabilities() }
+    }
+}
+
+#[test]
+fn a_worker_that_stops_when_empty_takes_from_a_subscription_and_asks_before_it_stops() {
+    let broker = Arc::new(Subscription { inner: broker_with(&[body("a", 0), body("b", 0)]), waits: Mutex::default() });
+    let host = FakeHost::new(deletes);
+    let options = Options { prefetch: 1, ..options() };
+    let end = Worker::new(broker.clone(), options, no_fork).run(&host);
+    let left = broker.size(&queue()).unwrap();
+    assert_eq!((code(&end), left.ready, left.reserved), (0, 0, 0));
+    let (waits, asks) = (true, false);
+    assert_eq!(*broker.waits.lock().unwrap(), [waits, asks, waits, waits, asks]);
+}

@@ -262,4 +262,7 @@ pub struct Capabilities {
     pub sees_all_states: bool,
     /// What is given back goes ahead of the ready jobs; otherwise behind them.
     pub gives_back_to_head: bool,
+    /// A `reserve` that may wait keeps a subscription, over which jobs come without being asked for. One that may not wait keeps none, and so
+    /// takes several round trips.
+    pub subscribes: bool,
 }
