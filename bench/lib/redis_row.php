@@ -14,17 +14,27 @@ require __DIR__ . '/redis_peers.php';
 const QUEUE = 'bench';
 const KEY = '{queues:bench}';
 
-function redis(): \Redis
+/** The server's Unix socket. */
+function socket_path(): string
+{
+    return getenv('BENCH_DIR') . '/redis/redis.sock';
+}
+
+function redis(bool $unix = false): \Redis
 {
     $redis = new \Redis();
-    $redis->connect('127.0.0.1', (int) getenv('BENCH_PORT'));
+    $unix ? $redis->connect(socket_path()) : $redis->connect('127.0.0.1', (int) getenv('BENCH_PORT'));
     return $redis;
 }
 
 function configure_ferry(): void
 {
     $connection = ['type' => 'redis', 'host' => '127.0.0.1', 'port' => (int) getenv('BENCH_PORT'), 'queue' => QUEUE];
-    \Ferry\Queue::configure(['default' => 'redis', 'connections' => ['redis' => $connection, 'tracked' => $connection + ['track' => true]]]);
+    \Ferry\Queue::configure(['default' => 'redis', 'connections' => [
+        'redis' => $connection,
+        'tracked' => $connection + ['track' => true],
+        'unix' => ['type' => 'redis', 'host' => socket_path(), 'queue' => QUEUE],
+    ]]);
 }
 
 /** Stores ready jobs without being measured. */

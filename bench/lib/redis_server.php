@@ -1,6 +1,6 @@
 <?php
 
-// A Redis server of our own on a free TCP port of the loopback, without persistence.
+// A Redis server of our own on a free TCP port of the loopback and a Unix socket, without persistence.
 
 declare(strict_types=1);
 
@@ -18,7 +18,7 @@ final class RedisServer
     {
         mkdir($dir, 0700);
         $port = free_port();
-        $command = ['redis-server', '--port', (string) $port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', $dir];
+        $command = ['redis-server', '--port', (string) $port, '--bind', '127.0.0.1', '--unixsocket', "$dir/redis.sock", '--save', '', '--appendonly', 'no', '--dir', $dir];
         $process = ServerProcess::start('redis-server', $command, $bound, "$dir/log", fn () => @fsockopen('127.0.0.1', $port) !== false);
         return new self($port, $process->pid, $process, $dir);
     }

@@ -69,7 +69,9 @@ $ferry = fn (array $options) => function () use ($options) {
 $sides = [
     'Ferry\Worker' => $ferry([]),
     'Ferry\Worker, prefetch 256' => $ferry(['prefetch' => 256]),
+    'Ferry\Worker, prefetch 1' => $ferry(['prefetch' => 1]),
     'Ferry\Worker, prefetch 1, settle immediate' => $ferry(['prefetch' => 1, 'settle' => 'immediate']),
+    'Ferry\Worker, prefetch 1, settle immediate, Unix socket' => $ferry(['prefetch' => 1, 'settle' => 'immediate', 'connection' => 'unix']),
     "think-queue's commands on phpredis" => function () use ($think) {
         while ($think->work());
     },

@@ -10,6 +10,7 @@ require __DIR__ . '/../lib/redis_row.php';
 
 $pushes = amount(3000, 1000);
 $redis = redis();
+$unix = redis(unix: true);
 $think = new ThinkRedis($redis, KEY);
 configure_ferry();
 $ready_made = think_payload(\BenchJob::class, DATA);
@@ -30,6 +31,17 @@ $sides = [
     'think-queue on phpredis: payload, id, rPush' => function () use ($pushes, $think) {
         for ($n = 0; $n < $pushes; $n++) {
             $think->push(\BenchJob::class, DATA);
+        }
+    },
+    'Ferry\Queue::push, Unix socket' => function () use ($pushes) {
+        $unix = \Ferry\Queue::connection('unix');
+        for ($n = 0; $n < $pushes; $n++) {
+            $unix->push(\BenchJob::class, DATA, QUEUE);
+        }
+    },
+    'phpredis rPush of a ready-made payload, Unix socket' => function () use ($pushes, $unix, $ready_made) {
+        for ($n = 0; $n < $pushes; $n++) {
+            $unix->rPush(KEY, $ready_made);
         }
     },
     'Ferry\Queue::push, track' => function () use ($pushes) {
