@@ -1,6 +1,7 @@
 //! Threads of our own: they have a name, leave all signals to PHP's thread, and do not panic silently.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
@@ -8,6 +9,15 @@ use std::thread::{Builder, JoinHandle};
 
 use ferry_core::{Error, ErrorKind, Result};
 use nix::sys::signal::{SigSet, SigmaskHow};
+
+thread_local! {
+    static IS_OURS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread was started by [`spawn`]. Otherwise it is PHP's: somebody waits for it.
+pub fn is_ours() -> bool {
+    IS_OURS.get()
+}
 
 /// Starts the thread `name` with all signals blocked.
 ///
@@ -20,6 +30,7 @@ pub fn spawn(
     on_panic: impl FnOnce(ThreadPanic) + Send + 'static,
 ) -> Result<JoinHandle<()>> {
     let watched = move || {
+        IS_OURS.set(true);
         // Unwind safe: `run` is gone afterwards, and what it shares lies behind locks, see `sync`.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
             on_panic(ThreadPanic { thread: name, message: message_of(&*payload) });
@@ -104,6 +115,14 @@ mod tests {
     use nix::sys::signal::Signal;
 
     use super::*;
+
+    #[test]
+    fn a_thread_of_ours_knows_that_it_is() {
+        let (sender, receiver) = channel();
+        let thread = spawn("ferry-test", move || sender.send(is_ours()).unwrap(), |_| ()).unwrap();
+        thread.join().unwrap();
+        assert!(receiver.recv().unwrap() && !is_ours());
+    }
 
     /// The signals that are blocked in the calling thread. SIGKILL and SIGSTOP never are.
     fn blocked() -> Vec<Signal> {

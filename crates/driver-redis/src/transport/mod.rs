@@ -2,9 +2,11 @@
 //!
 //! Packing and parsing are redis-rs's, but for what is usual; the socket is ours, because its `Connection` hides three things that decide
 //! what an error means: whether an idle connection was closed before we wrote, whether a request was out when it broke, and every timeout.
-//! What to do about a broken connection is decided in `link`, what a server's refusal means in `refusal`.
+//! Whether a reply is polled for or slept for is decided in `busy_poll`, what to do about a broken connection in `link`, what a server's
+//! refusal means in `refusal`.
 
 mod bounds;
+mod busy_poll;
 mod login;
 mod replies;
 mod resp;
@@ -16,8 +18,10 @@ use std::time::{Duration, Instant};
 
 use ferry_core::config::{Address, RedisConfig};
 use ferry_core::{Error, ErrorKind, Result};
+use ferry_support::threads;
 use redis::Value;
 
+use self::busy_poll::BusyPoll;
 use self::replies::ReplyBuffer;
 use self::resp::RespStream;
 use self::socket::ByteStream;
@@ -32,6 +36,7 @@ pub struct RedisSocket {
     /// The reply to what was sent before the next request, which is read with that.
     unread: Option<ReplySlot>,
     io_timeout: Duration,
+    busy_poll: BusyPoll,
 }
 
 /// A connection that broke during a request. It must be dropped.
@@ -64,7 +69,9 @@ impl RedisSocket {
             None => RespStream::Plain(socket),
             Some(tls) => RespStream::secured(socket, tls, deadline).map_err(unreached)?,
         };
-        let mut socket = Self { stream, replies: ReplyBuffer::default(), unread: None, io_timeout: config.io_timeout };
+        let busy_poll = BusyPoll::on_cores(if config.tls.is_some() { 1 } else { busy_poll::cores() });
+        let replies = ReplyBuffer::default();
+        let mut socket = Self { stream, replies, unread: None, io_timeout: config.io_timeout, busy_poll };
         login::log_in(&mut socket, config, deadline)?;
         Ok(socket)
     }
@@ -105,7 +112,29 @@ impl RedisSocket {
     /// Sends a request, which may be several commands, and reads as many replies. Each reply may take `limit`.
     pub fn exchange(&mut self, request: &[u8], replies: usize, limit: Duration) -> Result<Vec<Value>, Broken> {
         self.send(request)?;
-        (0..replies).map(|_| self.receive(limit)).collect()
+        let begun = Instant::now();
+        let polls = if request.len() <= SHORT && !threads::is_ours() { self.busy_poll.next() } else { None };
+        if polls == Some(true) {
+            self.poll_until(begun + busy_poll::LONGEST)?;
+        }
+        let mut values = Vec::with_capacity(replies);
+        for _ in 0..replies {
+            values.push(self.receive(limit)?);
+            if let (1, Some(polled)) = (values.len(), polls) {
+                self.busy_poll.note(polled, begun.elapsed());
+            }
+        }
+        Ok(values)
+    }
+
+    /// Asks for bytes again and again, without sleeping, until some are there.
+    fn poll_until(&mut self, end: Instant) -> Result<(), Broken> {
+        while Instant::now() < end {
+            if let Some(read) = self.stream.read_now(self.replies.room()) {
+                return self.received(read).map(drop);
+            }
+        }
+        Ok(())
     }
 
     /// The same with one deadline for all replies.
@@ -166,6 +195,11 @@ impl RedisSocket {
 
     fn read(&mut self, deadline: Instant, direct: bool) -> Result<usize, Broken> {
         let read = self.stream.read(self.replies.room(), deadline, direct);
+        self.received(read)
+    }
+
+    /// Takes what was read into the buffer.
+    fn received(&mut self, read: io::Result<usize>) -> Result<usize, Broken> {
         let count = read.map_err(|error| Broken::during_reply(&error))?;
         if count == 0 {
             let closed = io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection");
@@ -182,6 +216,8 @@ impl Broken {
     }
 }
 
+/// A longer request keeps the server busy for longer than its reply is polled for.
+const SHORT: usize = 4 << 10;
 /// So many bytes of a reply may be read after its deadline: those that came in while this process was stopped.
 const LATE: usize = 8 << 20;
 
@@ -207,7 +243,7 @@ fn advice_on_connect(error: &io::Error, config: &RedisConfig) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::thread;
 
@@ -223,7 +259,7 @@ mod tests {
         let address = Address::Tcp { host: "127.0.0.1".into(), port };
         let socket = ferry_support::net::connect(&address, Instant::now() + Duration::from_secs(5), LIMIT).unwrap();
         let stream = RespStream::Plain(ByteStream::new(socket, WaitLimits::default()));
-        RedisSocket { stream, replies: ReplyBuffer::default(), unread: None, io_timeout: LIMIT }
+        RedisSocket { stream, replies: ReplyBuffer::default(), unread: None, io_timeout: LIMIT, busy_poll: BusyPoll::on_cores(2) }
     }
 
     fn repeat(mut stream: TcpStream, bytes: &[u8], pause: Duration) {
@@ -255,6 +291,27 @@ mod tests {
             repeat(stream, b":1\r\n", LIMIT / 30);
         });
         assert!(socket.exchange(b"PING", 1, LIMIT).unwrap_err().timed_out);
+    }
+
+    #[test]
+    fn replies_that_are_polled_for_and_those_that_are_slept_for_are_the_same_and_so_is_the_end() {
+        const REQUESTS: usize = 20;
+        let mut socket = socket_to(|mut stream| {
+            for number in 0..REQUESTS {
+                stream.read_exact(&mut [0; 4]).unwrap();
+                // Some come while they are polled for, others later, or in two pieces.
+                thread::sleep(Duration::from_micros(number as u64 % 3 * 300));
+                stream.write_all(b"$2\r\n").unwrap();
+                stream.write_all(format!("{number:02}\r\n").as_bytes()).unwrap();
+            }
+            stream.read_exact(&mut [0; 4]).unwrap();
+        });
+        for number in 0..REQUESTS {
+            let expected = Value::BulkString(format!("{number:02}").into_bytes());
+            assert_eq!(socket.exchange(b"PING", 1, LIMIT).unwrap(), [expected]);
+        }
+        let broken = socket.exchange(b"PING", 1, LIMIT).unwrap_err();
+        assert!(broken.request_out && !broken.timed_out, "{}", broken.cause);
     }
 
     #[test]

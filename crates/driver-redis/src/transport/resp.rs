@@ -94,6 +94,14 @@ impl RespStream {
         self.socket().release_held();
     }
 
+    /// Reads what is there without waiting. `None` when nothing is. Not over TLS.
+    pub fn read_now(&self, buffer: &mut [u8]) -> Option<Result<usize>> {
+        match self {
+            RespStream::Plain(socket) => socket.read_now(buffer),
+            RespStream::Tls(..) => None,
+        }
+    }
+
     /// Reads what is there, waiting until `deadline` for the first byte. `direct` as in [`ByteStream::directly_until`].
     pub fn read(&mut self, buffer: &mut [u8], deadline: Instant, direct: bool) -> Result<usize> {
         match self {

@@ -48,6 +48,14 @@ impl ByteStream {
         }
     }
 
+    /// Reads what is there without waiting. `None` when nothing is.
+    pub fn read_now(&self, buffer: &mut [u8]) -> Option<Result<usize>> {
+        match recv(self.fd.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
+            Err(Errno::EAGAIN | Errno::EINTR) => None,
+            read => Some(read.map_err(Error::from)),
+        }
+    }
+
     /// Sends `bytes` if they are taken at once. `held` ones leave with the next that are sent, or within a fifth of a second.
     pub fn send_now(&self, bytes: &[u8], held: bool) -> bool {
         // On a unix socket nothing is held.
