@@ -10,7 +10,6 @@ use crate::RedisBroker;
 use crate::link::Effect;
 use crate::reply::{bulks, text};
 use crate::script::{self, Call, Script};
-use crate::status::number_argument;
 
 const CLAIM_IN_DOUBT: &str = "the work may or may not be claimed; if it is, the claim expires by itself";
 const COMPLETE_IN_DOUBT: &str = "the work may or may not be marked as done; check with `isDone`";
@@ -23,7 +22,7 @@ fn once_key(key: &str) -> String {
 
 impl IdempotencyStore for RedisBroker {
     fn claim(&self, key: &str, token: &str, ttl: ClaimTtl) -> Result<ClaimOutcome> {
-        let args = vec![number_argument(ttl.lease), number_argument(ttl.ttl)];
+        let args = vec![number(ttl.lease), number(ttl.ttl)];
         let Value::Array(answer) =
             self.run_once_script(&script::CLAIM, key, Some(token), args, Effect::Repeatable, CLAIM_IN_DOUBT)?
         else {
@@ -41,7 +40,7 @@ impl IdempotencyStore for RedisBroker {
 
     fn complete(&self, key: &str, token: &str, result: Option<&str>, ttl: u32) -> Result<bool> {
         let kept: &[u8] = if result.is_some() { b"1" } else { b"0" };
-        let args = vec![number_argument(ttl), Cow::Borrowed(kept), Cow::Borrowed(result.unwrap_or_default().as_bytes())];
+        let args = vec![number(ttl), Cow::Borrowed(kept), Cow::Borrowed(result.unwrap_or_default().as_bytes())];
         let answer = self.run_once_script(&script::COMPLETE, key, Some(token), args, Effect::Repeatable, COMPLETE_IN_DOUBT)?;
         Ok(answer == Value::Int(1))
     }
@@ -87,4 +86,9 @@ impl RedisBroker {
         let answer = script::run(&self.status, vec![call], effect, doubt)?.pop();
         answer.ok_or_else(|| self.unexpected_answer())
     }
+}
+
+/// An argument of a script.
+fn number(number: u32) -> Cow<'static, [u8]> {
+    Cow::Owned(number.to_string().into_bytes())
 }

@@ -144,7 +144,7 @@ impl RedisLink {
     fn attempt(&self, slot: &mut Option<RedisSocket>, request: &RedisRequest<'_>) -> Result<Result<Vec<Value>, Broken>> {
         if let Some(socket) = slot.take().and_then(|mut socket| socket.is_idle().then_some(socket)) {
             let outcome = self.send_over(slot, socket, request);
-            if !outcome.as_ref().is_ok_and(|values| values.iter().all(is_misplaced)) {
+            if !outcome.as_ref().is_ok_and(|values| was_misplaced(values)) {
                 return Ok(outcome);
             }
         }
@@ -205,6 +205,13 @@ impl RedisLink {
         };
         error.with_source(broken.cause.clone())
     }
+}
+
+/// Whether a server that is no primary refused a request, of which it carried out nothing. It answers `TIME` all the same.
+fn was_misplaced(values: &[Value]) -> bool {
+    let is_bulk = |part: &Value| matches!(part, Value::BulkString(_));
+    let is_time = |value: &Value| matches!(value, Value::Array(parts) if parts.len() == 2 && parts.iter().all(is_bulk));
+    values.iter().any(is_misplaced) && values.iter().all(|value| is_misplaced(value) || is_time(value))
 }
 
 fn is_misplaced(value: &Value) -> bool {

@@ -67,7 +67,9 @@ fn status_key(id: &str) -> String {
 
 impl StatusStore for RedisBroker {
     fn update(&self, updates: &[StatusUpdate]) -> Result<()> {
-        updates.chunks(WRITE_UPDATES).try_for_each(|chunk| self.append_updates(chunk))
+        let (taken_back, others): (Vec<_>, Vec<_>) = updates.iter().partition(|update| update.change == StatusChange::TakenBack);
+        others.chunks(WRITE_UPDATES).try_for_each(|chunk| self.append_updates(chunk))?;
+        taken_back.chunks(WRITE_UPDATES).try_for_each(|chunk| self.shorten(chunk))
     }
 
     fn update_and_push(&self, updates: &[StatusUpdate], queue: &QueueName, jobs: &[NewJob<'_>]) -> Option<PushedWithStatus> {
@@ -76,55 +78,66 @@ impl StatusStore for RedisBroker {
     }
 
     fn find(&self, id: &str) -> Result<Option<Status>> {
-        let Some(log) = self.status_log(&status_key(id))? else { return Ok(None) };
-        let log = StatusLog::read(&log);
-        // Without a fixed now the key itself expires in time.
-        let expired = self.settings.now.is_some_and(|now| log.expires() <= now * 1000);
-        Ok(log.status(id).filter(|_| !expired))
+        let now = self.status_now(&self.status)?;
+        let log = self.status_logs(&[status_key(id)])?.pop().flatten();
+        let log = log.map(|log| StatusLog::read(&log)).filter(|log| log.expires() > now);
+        Ok(log.and_then(|log| log.status(id)))
     }
 }
 
 impl RedisBroker {
-    fn append_updates(&self, updates: &[StatusUpdate]) -> Result<()> {
+    fn append_updates(&self, updates: &[&StatusUpdate]) -> Result<()> {
         let now = self.status_now(&self.status)?;
         let mut commands = Vec::with_capacity(updates.len() * 384);
         let mut line = Vec::with_capacity(256);
-        let mut lengths = Vec::with_capacity(updates.len());
+        let mut lines = Vec::with_capacity(updates.len());
         for update in updates {
             line.clear();
             log::append(update, now, &mut line);
-            lengths.push(line.len() as u64);
+            lines.push(line.len() as u64);
             let (key, ttl) = (status_key(&update.id), milliseconds(update.ttl));
             packing::command(&mut commands, &[b"APPEND", key.as_bytes(), &line]);
             packing::command(&mut commands, &[b"PEXPIRE", key.as_bytes(), ttl.as_bytes()]);
         }
         packing::command(&mut commands, &[b"TIME"]);
-        let request =
-            RedisRequest { bytes: &commands, replies: 2 * updates.len() + 1, effect: Effect::Repeatable, doubt: IN_DOUBT };
+        let replies = 2 * updates.len() + 1;
+        let request = RedisRequest { bytes: &commands, replies, effect: Effect::Repeatable, doubt: IN_DOUBT };
         let mut answers = self.status.query(&request)?;
         self.status_clock.note(answers.pop().unwrap_or(Value::Nil));
-        let grown = answers.into_iter().step_by(2).map(|length| count(length).unwrap_or_default());
-        for ((update, length), line) in updates.iter().zip(grown).zip(lengths) {
-            let is_long = length / SUMMARY_BYTES > length.saturating_sub(line) / SUMMARY_BYTES;
-            if is_long || update.change == StatusChange::TakenBack {
-                self.summarize(&status_key(&update.id), update.ttl)?;
-            }
-        }
-        Ok(())
+        let lengths = answers.into_iter().step_by(2).map(|length| count(length).unwrap_or_default());
+        let grown = updates.iter().zip(lengths.zip(lines)).filter(|(_, (length, line))| has_grown(*length, *line));
+        let grown: Vec<&StatusUpdate> = grown.map(|(update, _)| *update).collect();
+        if grown.is_empty() { Ok(()) } else { self.shorten(&grown) }
     }
 
-    /// Replaces a log by its summary, unless it grew meanwhile.
-    fn summarize(&self, key: &str, ttl: u32) -> Result<()> {
-        let Some(log) = self.status_log(key)? else { return Ok(()) };
-        let (summary, ttl) = (StatusLog::read(&log).summary(), milliseconds(ttl).into_bytes());
-        let args = [log, summary, ttl].map(Cow::Owned).into();
-        let call = Call { script: &script::SUMMARIZE, keys: vec![key], args };
-        script::run(&self.status, vec![call], Effect::Repeatable, IN_DOUBT).map(drop)
+    /// Replaces the logs of these updates by their summaries, and removes those of jobs that were taken back. One that somebody appended to meanwhile
+    /// stays as it is.
+    fn shorten(&self, updates: &[&StatusUpdate]) -> Result<()> {
+        let keys: Vec<String> = updates.iter().map(|update| status_key(&update.id)).collect();
+        let logs = self.status_logs(&keys)?;
+        let shorter = |((update, key), log): ((&&StatusUpdate, &'_ String), Option<Vec<u8>>)| {
+            let log = log?;
+            let known = StatusLog::read(&log);
+            let summary = match update.change == StatusChange::TakenBack {
+                true => known.admits(update).then(Vec::new)?,
+                false => known.summary(),
+            };
+            Some((key.clone(), [log, summary, milliseconds(update.ttl).into_bytes()]))
+        };
+        let replaced: Vec<_> = updates.iter().zip(&keys).zip(logs).filter_map(shorter).collect();
+        let calls = replaced.iter().map(|(key, args)| Call {
+            script: &script::SUMMARIZE,
+            keys: vec![key],
+            args: args.iter().map(|arg| Cow::Borrowed(&**arg)).collect(),
+        });
+        script::run(&self.status, calls.collect(), Effect::Repeatable, IN_DOUBT).map(drop)
     }
 
-    fn status_log(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let answer = self.status.read(&[cmd("GET").arg(key).clone()])?.pop();
-        Ok(if let Some(Value::BulkString(log)) = answer { Some(log) } else { None })
+    /// The logs under these keys; `None` where there is none.
+    fn status_logs(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>> {
+        let commands: Vec<_> = keys.iter().map(|key| cmd("GET").arg(key).clone()).collect();
+        let answers = self.status.read(&commands)?;
+        Ok(answers.into_iter().map(|answer| if let Value::BulkString(log) = answer { Some(log) } else { None }).collect())
     }
 
     /// The first updates of new jobs, for the write that stores the jobs behind them. Their ids are new, so nothing is there to append to.
@@ -171,7 +184,30 @@ fn milliseconds(seconds: u32) -> String {
     (u64::from(seconds) * 1000).to_string()
 }
 
-/// An argument of a script.
-pub fn number_argument(number: u32) -> Cow<'static, [u8]> {
-    Cow::Owned(number.to_string().into_bytes())
+/// Whether a log of this length is to be replaced by its summary, now that a line of that length was appended. A long line alone, which holds the
+/// result of a job, would not become shorter.
+fn has_grown(length: u64, line: u64) -> bool {
+    let before = length.saturating_sub(line);
+    length / SUMMARY_BYTES > before / SUMMARY_BYTES && before >= line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_shortened_when_it_grows_past_a_multiple_unless_its_last_line_is_most_of_it() {
+        for (length, line, expected) in [
+            (SUMMARY_BYTES - 1, 100, false),
+            (SUMMARY_BYTES, 100, true),
+            (SUMMARY_BYTES + 99, 100, true),
+            (SUMMARY_BYTES + 100, 100, false),
+            (2 * SUMMARY_BYTES + 5, 200, true),
+            (SUMMARY_BYTES * 4, SUMMARY_BYTES * 4 - 300, false),
+            (SUMMARY_BYTES * 4, SUMMARY_BYTES * 2, true),
+            (0, 0, false),
+        ] {
+            assert_eq!(has_grown(length, line), expected, "{line} of {length}");
+        }
+    }
 }

@@ -63,31 +63,31 @@ impl<'a> Entry<'a> {
     fn of(update: &'a StatusUpdate, at: i64) -> Self {
         let entry = Self { at, ttl: update.ttl, attempts: update.attempts(), ..Self::default() };
         match &update.change {
-            StatusChange::Queued => entry.saying(QUEUED).about(&update.job),
-            StatusChange::TakenBack => entry.saying(TAKEN_BACK),
-            StatusChange::QueuedAgain => entry.saying(QUEUED_AGAIN).about(&update.job),
-            StatusChange::Running { .. } => entry.saying(RUNNING).about(&update.job),
-            StatusChange::GivenBack { .. } => entry.saying(GIVEN_BACK),
+            StatusChange::Queued => entry.with_change(QUEUED).with_job(&update.job),
+            StatusChange::TakenBack => entry.with_change(TAKEN_BACK),
+            StatusChange::QueuedAgain => entry.with_change(QUEUED_AGAIN).with_job(&update.job),
+            StatusChange::Running { .. } => entry.with_change(RUNNING).with_job(&update.job),
+            StatusChange::GivenBack { .. } => entry.with_change(GIVEN_BACK),
             StatusChange::Progress { percent, message, .. } => Self {
                 percent: u32::from(*percent),
                 message: message.as_deref().map(|message| beginning(message, MOST_MESSAGE).into()),
-                ..entry.saying(PROGRESS)
+                ..entry.with_change(PROGRESS)
             },
             StatusChange::Ended { ending, with_start, .. } => Self {
                 state: Some(ending.state.name().into()),
                 error: ending.error.as_deref().map(|error| beginning(error, MOST_ERROR).into()),
                 result: ending.result.as_deref().map(Cow::Borrowed),
                 with_start: *with_start,
-                ..entry.saying(ENDED).about(&update.job)
+                ..entry.with_change(ENDED).with_job(&update.job)
             },
         }
     }
 
-    fn saying(self, change: &'static str) -> Self {
+    fn with_change(self, change: &'static str) -> Self {
         Self { change: change.into(), ..self }
     }
 
-    fn about(self, job: &'a JobRef) -> Self {
+    fn with_job(self, job: &'a JobRef) -> Self {
         let JobRef { job, queue, connection } = job;
         Self { job: job.into(), queue: queue.into(), connection: connection.into(), ..self }
     }
@@ -155,7 +155,7 @@ impl StatusLog {
         if let Some(fields) = entry.fields.take() {
             self.fields = Some(fields);
         } else {
-            let Some(update) = entry.update().filter(|update| update.is_admitted(self.fields.as_ref())) else { return };
+            let Some(update) = entry.update().filter(|update| self.admits(update)) else { return };
             let patch = update.patch();
             match patch.removes {
                 true => self.fields = None,
@@ -170,6 +170,11 @@ impl StatusLog {
         self.updated_at.saturating_add(i64::from(self.ttl) * 1000)
     }
 
+    /// Whether an update is later than what is known.
+    pub fn admits(&self, update: &StatusUpdate) -> bool {
+        update.is_admitted(self.fields.as_ref())
+    }
+
     /// The status of the job with this id, when one is known.
     pub fn status(&self, id: &str) -> Option<Status> {
         Status::of(id, self.fields.as_ref()?)
@@ -180,7 +185,7 @@ impl StatusLog {
         let mut log = Vec::new();
         if self.fields.is_some() {
             let entry = Entry { at: self.updated_at, ttl: self.ttl, fields: self.fields, ..Entry::default() };
-            entry.saying(SUMMARY).append_to(&mut log);
+            entry.with_change(SUMMARY).append_to(&mut log);
         }
         log
     }

@@ -7,8 +7,9 @@ use ferry_core::StatusStore;
 use ferry_core::job::NewJob;
 use ferry_core::status::{Ending, JobRef, State, StatusChange, StatusUpdate};
 use ferry_driver_redis::{RedisBroker, Settings};
+use ferry_testkit::Link;
 
-use crate::support::{Server, q};
+use crate::support::{Server, config_for, q};
 
 const LOG: &str = "{ferry}:status-log:a";
 
@@ -132,6 +133,76 @@ fn a_status_that_is_taken_back_leaves_no_log() {
     push(&broker, "a");
     broker.update(&[update("a", StatusChange::Running { attempts: 1 }), update("a", StatusChange::TakenBack)]).unwrap();
     assert_eq!(broker.find("a").unwrap().unwrap().state, State::Running);
+}
+
+#[test]
+fn a_full_server_takes_statuses_back() {
+    let server = Server::start();
+    let broker = server.broker_with(Settings::default());
+    push(&broker, "a");
+    server.inspect().run::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert!(broker.update(&[update("b", StatusChange::Queued)]).is_err(), "it is full");
+    broker.update(&[update("a", StatusChange::TakenBack)]).unwrap();
+    assert_eq!(server.inspect().run::<u32>(&["EXISTS", LOG]), 0);
+}
+
+#[test]
+fn thousands_are_taken_back_in_a_few_round_trips() {
+    let server = Server::start();
+    let broker = server.broker_with(Settings::default());
+    let ids: Vec<String> = (0..1200).map(|number| number.to_string()).collect();
+    let all = |change: &StatusChange| ids.iter().map(|id| update(id, change.clone())).collect::<Vec<_>>();
+    broker.update(&all(&StatusChange::Queued)).unwrap();
+    let reads = || -> u64 {
+        let stats: String = server.inspect().run(&["INFO", "stats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix("total_reads_processed:"));
+        line.unwrap().parse().unwrap()
+    };
+    let before = reads();
+    broker.update(&all(&StatusChange::TakenBack)).unwrap();
+    let reads = reads() - before;
+    assert!(reads < 200, "the server read {reads} times");
+    assert_eq!(server.inspect().run::<u32>(&["DBSIZE"]), 0);
+}
+
+#[test]
+fn an_open_connection_to_a_server_that_is_no_primary_any_more_is_replaced_before_it_is_reported() {
+    let server = Server::start();
+    let link = Link::to(server.port());
+    let broker = RedisBroker::new(config_for(link.port()), Settings::default());
+    let running = |attempts| update("a", StatusChange::Running { attempts });
+    broker.update(&[running(1)]).unwrap();
+    let primary = Server::start();
+    server.inspect().run::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
+    link.lead_to(primary.port());
+    // The old one refuses it, but answers TIME.
+    broker.update(&[running(2)]).unwrap();
+    assert_eq!(broker.find("a").unwrap().unwrap().attempts, 2);
+}
+
+#[test]
+fn the_result_of_a_job_is_read_once_and_not_shortened() {
+    let server = Server::start();
+    let broker = server.broker_with(Settings::default());
+    push(&broker, "a");
+    let result = format!("\"{}\"", "r".repeat(40_000));
+    let ending = Ending { state: State::Succeeded, error: None, result: Some(result.clone()) };
+    broker.update(&[update("a", StatusChange::ended(1, ending))]).unwrap();
+    assert_eq!(server.inspect().calls_of("get"), 0);
+    assert_eq!(broker.find("a").unwrap().unwrap().result, Some(result));
+}
+
+#[test]
+fn a_late_update_does_not_make_a_status_last_longer() {
+    let server = Server::start();
+    let broker = server.broker_with(Settings::default());
+    let end = Ending { state: State::Succeeded, error: None, result: None };
+    broker.update(&[StatusUpdate { ttl: 1, ..update("a", StatusChange::ended(2, end)) }]).unwrap();
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while broker.find("a").unwrap().is_some() {
+        broker.update(&[update("a", StatusChange::Progress { attempts: 1, percent: 1, message: None })]).unwrap();
+        assert!(Instant::now() < give_up, "refused updates keep it");
+    }
 }
 
 #[test]
