@@ -74,8 +74,9 @@ impl JobDeliveries {
         if max == 0 || queues.is_empty() {
             return Ok(Vec::new());
         }
-        let deadline = Instant::now() + wait.min(MAX_WAIT);
         let max = max.min(MAX_JOBS);
+        // From the first look on, which may have to subscribe: over a slow link that takes longer than a short wait.
+        let mut deadline = None;
         loop {
             for (at, queue) in queues.iter().enumerate() {
                 // A lower queue wakes us with one message at most, so that its jobs are not held while those of higher queues run.
@@ -85,6 +86,7 @@ impl JobDeliveries {
                     return Ok(jobs);
                 }
             }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + wait.min(MAX_WAIT));
             if Instant::now() >= deadline {
                 return Ok(Vec::new());
             }

@@ -282,7 +282,8 @@ impl Source for JobSource<'_> {
         let asked = Instant::now();
         let size = self.batch_size(engine.units_left());
         let in_turn = self.in_turn(queues);
-        let jobs = match self.subscribes && self.options.stop_when_empty {
+        // Of several queues a lower one may be first to deliver, so these are asked in turn.
+        let jobs = match self.subscribes && self.options.stop_when_empty && in_turn.len() == 1 {
             true => self.reserve_arriving(&in_turn, size)?,
             false => self.broker.reserve(&in_turn, size, wait)?,
         };
