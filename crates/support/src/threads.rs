@@ -14,7 +14,7 @@ thread_local! {
     static IS_OURS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread was started by [`spawn`]. Otherwise it is PHP's: somebody waits for it.
+/// Whether this thread was started by [`spawn`]. Otherwise it is PHP's, for which somebody waits, or one of the AMQP driver's runtime.
 pub fn is_ours() -> bool {
     IS_OURS.get()
 }

@@ -112,19 +112,27 @@ impl RedisSocket {
     /// Sends a request, which may be several commands, and reads as many replies. Each reply may take `limit`.
     pub fn exchange(&mut self, request: &[u8], replies: usize, limit: Duration) -> Result<Vec<Value>, Broken> {
         self.send(request)?;
-        let begun = Instant::now();
-        let polls = if request.len() <= SHORT && !threads::is_ours() { self.busy_poll.next() } else { None };
-        if polls == Some(true) {
-            self.poll_until(begun + busy_poll::LONGEST)?;
-        }
         let mut values = Vec::with_capacity(replies);
-        for _ in 0..replies {
+        if replies > 0 {
+            values.push(if request.len() <= SHORT { self.receive_soon(limit)? } else { self.receive(limit)? });
+        }
+        for _ in 1..replies {
             values.push(self.receive(limit)?);
-            if let (1, Some(polled)) = (values.len(), polls) {
-                self.busy_poll.note(polled, begun.elapsed());
-            }
         }
         Ok(values)
+    }
+
+    /// Reads the reply to what was sent just now, within `limit`; it is polled for where that pays. Not on threads of ours, for which nobody
+    /// waits: they would take the core from the server.
+    fn receive_soon(&mut self, limit: Duration) -> Result<Value, Broken> {
+        let Some(polls) = (!threads::is_ours()).then(|| self.busy_poll.next()).flatten() else { return self.receive(limit) };
+        let begun = Instant::now();
+        if polls {
+            self.poll_until(begun + busy_poll::LONGEST)?;
+        }
+        let value = self.receive(limit)?;
+        self.busy_poll.note(polls, begun.elapsed());
+        Ok(value)
     }
 
     /// Asks for bytes again and again, without sleeping, until some are there.
@@ -216,8 +224,8 @@ impl Broken {
     }
 }
 
-/// A longer request keeps the server busy for longer than its reply is polled for.
-const SHORT: usize = 4 << 10;
+/// A longer request holds many jobs, which take the server longer than a reply is polled for.
+const SHORT: usize = 32 << 10;
 /// So many bytes of a reply may be read after its deadline: those that came in while this process was stopped.
 const LATE: usize = 8 << 20;
 
