@@ -103,7 +103,8 @@ function temp_dir(): string
         $made = sys_get_temp_dir() . '/ferry-' . getmypid() . '-' . bin2hex(random_bytes(4));
         mkdir($made);
         at_the_end(function () use ($made) {
-            array_map('unlink', glob("$made/*") ?: []);
+            // Files whose names begin with a dot too.
+            array_map('unlink', glob("$made/{*,.[!.]*}", GLOB_BRACE) ?: []);
             @rmdir($made);
         });
     }
