@@ -75,7 +75,7 @@ at_the_end(fn () => posix_kill($pid, SIGKILL));
 same('it works', true, posix_kill($pid, 0));
 $parent->signal(SIGKILL);
 $parent->wait();
-wait_until(fn () => is_file(temp_dir() . '/pid.end'), 'the orphan leaves by itself', 10);
+wait_until(fn () => is_file(temp_dir() . '/pid.end') && filesize(temp_dir() . '/pid.end') > 0, 'the orphan leaves by itself', 10);
 same('with 0', '0', file_get_contents(temp_dir() . '/pid.end'));
 done();
 ?>
