@@ -115,22 +115,19 @@ impl RedisBroker {
     fn shorten(&self, updates: &[&StatusUpdate]) -> Result<()> {
         let keys: Vec<String> = updates.iter().map(|update| status_key(&update.id)).collect();
         let logs = self.status_logs(&keys)?;
-        let shorter = |((update, key), log): ((&&StatusUpdate, &'_ String), Option<Vec<u8>>)| {
-            let log = log?;
+        let mut calls = Vec::with_capacity(keys.len());
+        for ((update, key), log) in updates.iter().zip(&keys).zip(logs) {
+            let Some(log) = log else { continue };
             let known = StatusLog::read(&log);
-            let summary = match update.change == StatusChange::TakenBack {
-                true => known.admits(update).then(Vec::new)?,
-                false => known.summary(),
-            };
-            Some((key.clone(), [log, summary, milliseconds(update.ttl).into_bytes()]))
-        };
-        let replaced: Vec<_> = updates.iter().zip(&keys).zip(logs).filter_map(shorter).collect();
-        let calls = replaced.iter().map(|(key, args)| Call {
-            script: &script::SUMMARIZE,
-            keys: vec![key],
-            args: args.iter().map(|arg| Cow::Borrowed(&**arg)).collect(),
-        });
-        script::run(&self.status, calls.collect(), Effect::Repeatable, IN_DOUBT).map(drop)
+            let is_taken_back = update.change == StatusChange::TakenBack;
+            if is_taken_back && !known.admits(update) {
+                continue;
+            }
+            let summary = if is_taken_back { Vec::new() } else { known.summary() };
+            let args = [log, summary, milliseconds(update.ttl).into_bytes()].map(Cow::Owned).into();
+            calls.push(Call { script: &script::SUMMARIZE, keys: vec![key], args });
+        }
+        script::run(&self.status, calls, Effect::Repeatable, IN_DOUBT).map(drop)
     }
 
     /// The logs under these keys; `None` where there is none.

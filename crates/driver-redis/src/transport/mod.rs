@@ -112,14 +112,8 @@ impl RedisSocket {
     /// Sends a request, which may be several commands, and reads as many replies. Each reply may take `limit`.
     pub fn exchange(&mut self, request: &[u8], replies: usize, limit: Duration) -> Result<Vec<Value>, Broken> {
         self.send(request)?;
-        let mut values = Vec::with_capacity(replies);
-        if replies > 0 {
-            values.push(if request.len() <= SHORT { self.receive_soon(limit)? } else { self.receive(limit)? });
-        }
-        for _ in 1..replies {
-            values.push(self.receive(limit)?);
-        }
-        Ok(values)
+        let is_short = request.len() <= SHORT;
+        (0..replies).map(|index| if index == 0 && is_short { self.receive_soon(limit) } else { self.receive(limit) }).collect()
     }
 
     /// Reads the reply to what was sent just now, within `limit`; it is polled for where that pays. Not on threads of ours, for which nobody
