@@ -715,38 +715,57 @@ fn a_job_that_fails_is_not_processed() {
     assert!(last.starts_with("status 1 "), "{:?}", host.events());
 }
 
+/// These methods of a broker are those of the one inside it.
+macro_rules! inherit {
+    ($inner:tt: $($method:ident),+) => { $(inherit!(@$method $inner);)+ };
+    (@push $inner:tt) => {
+        fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
+            self.$inner.push(queue, job)
+        }
+    };
+    (@push_many $inner:tt) => {
+        fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> ferry_core::Result<u64> {
+            self.$inner.push_many(queue, jobs)
+        }
+    };
+    (@reserve $inner:tt) => {
+        fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> ferry_core::Result<Vec<Reservation>> {
+            self.$inner.reserve(queues, max, wait)
+        }
+    };
+    (@settle $inner:tt) => {
+        fn settle(&self, batch: &[Settle]) -> ferry_core::Result<Vec<SettleResult>> {
+            self.$inner.settle(batch)
+        }
+    };
+    (@extend $inner:tt) => {
+        fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<ExtendResult>> {
+            self.$inner.extend(claims)
+        }
+    };
+    (@size $inner:tt) => {
+        fn size(&self, queue: &QueueName) -> ferry_core::Result<Sizes> {
+            self.$inner.size(queue)
+        }
+    };
+    (@capabilities $inner:tt) => {
+        fn capabilities(&self) -> Capabilities {
+            self.$inner.capabilities()
+        }
+    };
+    (@close $inner:tt) => {
+        fn close(&self) {}
+    };
+}
+
 /// A broker whose answers to settlements are lost.
 struct LosesAnswers(Arc<MemoryBroker<SystemClock>>);
 
 impl Broker for LosesAnswers {
-    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
-        self.0.push(queue, job)
-    }
-
-    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> ferry_core::Result<u64> {
-        self.0.push_many(queue, jobs)
-    }
-
-    fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> ferry_core::Result<Vec<Reservation>> {
-        self.0.reserve(queues, max, wait)
-    }
+    inherit!(0: push, push_many, reserve, extend, size, capabilities, close);
 
     fn settle(&self, _: &[Settle]) -> ferry_core::Result<Vec<SettleResult>> {
         Err(Error::new(ErrorKind::Uncertain, "the answer was lost"))
-    }
-
-    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<ExtendResult>> {
-        self.0.extend(claims)
-    }
-
-    fn size(&self, queue: &QueueName) -> ferry_core::Result<Sizes> {
-        self.0.size(queue)
-    }
-
-    fn close(&self) {}
-
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
     }
 }
 
@@ -775,25 +794,7 @@ impl WithoutLeases {
 }
 
 impl Broker for WithoutLeases {
-    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
-        self.inner.push(queue, job)
-    }
-
-    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> ferry_core::Result<u64> {
-        self.inner.push_many(queue, jobs)
-    }
-
-    fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> ferry_core::Result<Vec<Reservation>> {
-        self.inner.reserve(queues, max, wait)
-    }
-
-    fn settle(&self, batch: &[Settle]) -> ferry_core::Result<Vec<SettleResult>> {
-        self.inner.settle(batch)
-    }
-
-    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<ExtendResult>> {
-        self.inner.extend(claims)
-    }
+    inherit!(inner: push, push_many, reserve, settle, extend, size, close);
 
     fn may_hold(&self, _: &Claim) -> bool {
         self.connected.load(Ordering::Relaxed)
@@ -810,12 +811,6 @@ impl Broker for WithoutLeases {
         self.inner.settle(&back)?;
         Ok(vec![Isolation::Moved; claims.len()])
     }
-
-    fn size(&self, queue: &QueueName) -> ferry_core::Result<Sizes> {
-        self.inner.size(queue)
-    }
-
-    fn close(&self) {}
 
     fn capabilities(&self) -> Capabilities {
         Capabilities { leases: false, ..self.inner.capabilities() }
@@ -883,17 +878,7 @@ struct SendsDeletions {
 }
 
 impl Broker for SendsDeletions {
-    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
-        self.inner.push(queue, job)
-    }
-
-    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> ferry_core::Result<u64> {
-        self.inner.push_many(queue, jobs)
-    }
-
-    fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> ferry_core::Result<Vec<Reservation>> {
-        self.inner.reserve(queues, max, wait)
-    }
+    inherit!(inner: push, push_many, reserve, extend, size, capabilities, close);
 
     fn settle(&self, batch: &[Settle]) -> ferry_core::Result<Vec<SettleResult>> {
         self.asked.lock().unwrap().push("settle");
@@ -916,20 +901,6 @@ impl Broker for SendsDeletions {
     fn flush_deletions(&self, _: Duration) -> ferry_core::Result<()> {
         self.asked.lock().unwrap().push("flush");
         if self.answers { Ok(()) } else { Err(Error::new(ErrorKind::Uncertain, "no answer")) }
-    }
-
-    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<ExtendResult>> {
-        self.inner.extend(claims)
-    }
-
-    fn size(&self, queue: &QueueName) -> ferry_core::Result<Sizes> {
-        self.inner.size(queue)
-    }
-
-    fn close(&self) {}
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
     }
 }
 
@@ -982,37 +953,13 @@ fn while_the_answer_to_a_sent_deletion_is_not_read_the_next_goes_the_ordinary_wa
 struct PanicsOnDelete(Arc<MemoryBroker<SystemClock>>);
 
 impl Broker for PanicsOnDelete {
-    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
-        self.0.push(queue, job)
-    }
-
-    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> ferry_core::Result<u64> {
-        self.0.push_many(queue, jobs)
-    }
-
-    fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> ferry_core::Result<Vec<Reservation>> {
-        self.0.reserve(queues, max, wait)
-    }
+    inherit!(0: push, push_many, reserve, extend, size, capabilities, close);
 
     fn settle(&self, batch: &[Settle]) -> ferry_core::Result<Vec<SettleResult>> {
         match batch.iter().any(|item| matches!(item.settlement, Settlement::Delete)) {
             true => panic!("a bug of the driver"),
             false => self.0.settle(batch),
         }
-    }
-
-    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<ExtendResult>> {
-        self.0.extend(claims)
-    }
-
-    fn size(&self, queue: &QueueName) -> ferry_core::Result<Sizes> {
-        self.0.size(queue)
-    }
-
-    fn close(&self) {}
-
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
     }
 }
 
@@ -1246,13 +1193,7 @@ impl Ahead {
 }
 
 impl Broker for Ahead {
-    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
-        self.inner.push(queue, job)
-    }
-
-    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> ferry_core::Result<u64> {
-        self.inner.push_many(queue, jobs)
-    }
+    inherit!(inner: push, push_many, extend, size, capabilities, close);
 
     fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> ferry_core::Result<Vec<Reservation>> {
         let jobs = self.inner.reserve(queues, max, wait);
@@ -1271,20 +1212,6 @@ impl Broker for Ahead {
         let given_back = batch.iter().filter(|item| matches!(item.settlement, Settlement::GiveBack)).count();
         self.state.given_back.fetch_add(given_back as u64, Ordering::SeqCst);
         self.inner.settle(batch)
-    }
-
-    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<ExtendResult>> {
-        self.inner.extend(claims)
-    }
-
-    fn size(&self, queue: &QueueName) -> ferry_core::Result<Sizes> {
-        self.inner.size(queue)
-    }
-
-    fn close(&self) {}
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
     }
 
     fn control(&self) -> Option<&dyn WorkerControl> {
@@ -1491,33 +1418,13 @@ struct Subscription {
 }
 
 impl Broker for Subscription {
-    fn push(&self, queue: &QueueName, job: NewJob<'_>) -> ferry_core::Result<Option<i64>> {
-        self.inner.push(queue, job)
-    }
-
-    fn push_many(&self, queue: &QueueName, jobs: &[NewJob<'_>]) -> ferry_core::Result<u64> {
-        self.inner.push_many(queue, jobs)
-    }
+    inherit!(inner: push, push_many, settle, extend, size, close);
 
     fn reserve(&self, queues: &[QueueName], max: usize, wait: Duration) -> ferry_core::Result<Vec<Reservation>> {
         let mut waits = self.waits.lock().unwrap();
         waits.push(!wait.is_zero());
         if waits.len() == 1 { Ok(Vec::new()) } else { self.inner.reserve(queues, max, Duration::ZERO) }
     }
-
-    fn settle(&self, batch: &[Settle]) -> ferry_core::Result<Vec<SettleResult>> {
-        self.inner.settle(batch)
-    }
-
-    fn extend(&self, claims: &[Claim]) -> ferry_core::Result<Vec<ExtendResult>> {
-        self.inner.extend(claims)
-    }
-
-    fn size(&self, queue: &QueueName) -> ferry_core::Result<Sizes> {
-        self.inner.size(queue)
-    }
-
-    fn close(&self) {}
 
     fn capabilities(&self) -> Capabilities {
         Capabilities { subscribes: true, ..self.inner.capabilities() }
