@@ -51,7 +51,7 @@ impl Deliveries {
     /// Takes over what has arrived. Whether the subscription goes on.
     pub fn collect(&mut self) -> bool {
         let Some(subscription) = &mut self.subscription else { return true };
-        self.arrived.extend(subscription.take_all());
+        self.arrived.extend(subscription.take_some());
         !subscription.has_ended()
     }
 
@@ -72,7 +72,7 @@ impl Deliveries {
     /// Waits for a moment until `most` more have arrived, for deliveries that are known to be on their way.
     pub fn wait_for(&mut self, most: usize) {
         if let Some(subscription) = &mut self.subscription {
-            self.arrived.extend(subscription.wait_for(most));
+            self.arrived.extend(subscription.wait_for(&self.channel.link, most));
         }
     }
 
@@ -89,7 +89,7 @@ impl Deliveries {
     pub fn drain_burst(&mut self, connections: &AmqpConnections, most: u16, held: impl FnOnce() -> usize) -> Result<usize> {
         let before = self.arrived.len();
         let mut subscription = Subscription::open(&self.channel, most)?;
-        self.arrived.extend(subscription.wait_for(usize::from(most)));
+        self.arrived.extend(subscription.wait_for(&self.channel.link, usize::from(most)));
         let arrived = self.arrived.len();
         // Other consumers may have been quicker.
         let rest = if arrived - before >= usize::from(most) {

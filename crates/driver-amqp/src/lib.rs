@@ -75,7 +75,7 @@ pub struct Settings {
     pub retry_queue_period: Duration,
     /// A fixed unix second for records and reservations, for tests. Delays always follow the broker's clock. Defaults to none.
     pub now: Option<i64>,
-    /// Which thread waits for sockets. Defaults to lapin's I/O thread.
+    /// Which thread waits for sockets. Defaults to lapin's I/O thread and, for deliveries, the thread that wants them.
     pub transport: Transport,
 }
 

@@ -79,7 +79,7 @@ pub fn settle(connections: &AmqpConnections, registry: &UnackedRegistry, batch: 
 
 /// Acks one job and waits for nothing. `false` when that is no matter of one ack, or another thread is sending acks.
 pub fn send_deletion(registry: &UnackedRegistry, claim: &Claim) -> bool {
-    let Some((channel, tag)) = registry.find(claim) else { return false };
+    let Some((channel, tag)) = registry.find_recent(claim) else { return false };
     let Some(job) = channel.take_for_settlement(tag) else { return false };
     if job.unsettled.is_none() && channel.try_ack(tag) {
         channel.end_settlement();

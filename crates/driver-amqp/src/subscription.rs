@@ -14,6 +14,7 @@ use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 
 use crate::connections::AmqpConnections;
+use crate::link::{AmqpLink, ArrivedDeliveries};
 use crate::names::short;
 use crate::unacked::ConsumerChannel;
 use crate::wait;
@@ -26,6 +27,8 @@ const MAX_ROUNDS: usize = 8;
 /// A subscription of one channel. Deliveries are pushed to it.
 pub struct Subscription {
     consumer: Consumer,
+    /// Where its deliveries arrive, unless lapin's consumer gets them.
+    arrived: Option<ArrivedDeliveries>,
     tag: String,
     prefetch: u16,
     ended: bool,
@@ -38,13 +41,14 @@ impl Subscription {
         let tag = format!("ferry-{}", NUMBERS.fetch_add(1, Ordering::Relaxed));
         let channel = &consumer_channel.channel;
         let queue = short(&consumer_channel.names.main);
+        let arrived = consumer_channel.link.subscribe(channel.id(), &tag);
         let consumer = consumer_channel.link.request(async {
             let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
             let consume = channel.basic_consume(queue, short(&tag), BasicConsumeOptions::default(), FieldTable::default());
             let (limited, consumer) = wait::both(qos, consume).await;
             limited.and(consumer)
         })?;
-        Ok(Self { consumer, tag, prefetch, ended: false })
+        Ok(Self { consumer, arrived, tag, prefetch, ended: false })
     }
 
     /// How many unacked messages it may have.
@@ -59,6 +63,9 @@ impl Subscription {
 
     /// The next delivery; `context` is woken for it.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        if let Some(delivery) = self.arrived.as_ref().and_then(ArrivedDeliveries::next) {
+            return Poll::Ready(Some(delivery));
+        }
         if self.ended {
             return Poll::Ready(None);
         }
@@ -66,14 +73,29 @@ impl Subscription {
             Poll::Ready(Some(Ok(delivery))) => Poll::Ready(Some(delivery)),
             Poll::Ready(None | Some(Err(_))) => {
                 self.ended = true;
-                Poll::Ready(None)
+                // What was sent before the end is there by now, if it was not a moment ago.
+                Poll::Ready(self.arrived.as_ref().and_then(ArrivedDeliveries::next))
             }
             Poll::Pending => Poll::Pending,
         }
     }
 
+    /// The deliveries that have arrived, as far as one may be wanted: none only if none has.
+    pub fn take_some(&mut self) -> Vec<Delivery> {
+        if let Some(arrived) = &self.arrived {
+            // With a prefetch of one there is nothing behind it.
+            if self.prefetch > 1 { arrived.read() } else { arrived.read_if_none() }
+        }
+        self.take_read()
+    }
+
     /// The deliveries that have arrived.
-    pub fn take_all(&mut self) -> Vec<Delivery> {
+    fn take_all(&mut self) -> Vec<Delivery> {
+        self.arrived.iter().for_each(ArrivedDeliveries::read);
+        self.take_read()
+    }
+
+    fn take_read(&mut self) -> Vec<Delivery> {
         let mut context = Context::from_waker(Waker::noop());
         let mut all = Vec::new();
         while let Poll::Ready(Some(delivery)) = self.poll(&mut context) {
@@ -83,11 +105,11 @@ impl Subscription {
     }
 
     /// Waits until `most` deliveries have arrived, or none comes for a moment.
-    pub fn wait_for(&mut self, most: usize) -> Vec<Delivery> {
+    pub fn wait_for(&mut self, link: &AmqpLink, most: usize) -> Vec<Delivery> {
         let mut all = Vec::new();
         while all.len() < most && !self.ended {
             let next = std::future::poll_fn(|context| self.poll(context));
-            match wait::until(Instant::now() + PAUSE, next) {
+            match link.wait_for_delivery(Instant::now() + PAUSE, next) {
                 Some(delivery) => all.extend(delivery),
                 None => break,
             }
@@ -121,7 +143,7 @@ impl Subscription {
             if more.is_empty() && owed == 0 {
                 break;
             }
-            more.extend(self.wait_for(owed));
+            more.extend(self.wait_for(&channel.link, owed));
             if more.is_empty() {
                 // Other consumers were quicker.
                 break;

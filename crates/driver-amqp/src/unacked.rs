@@ -38,9 +38,18 @@ impl UnackedRegistry {
 
     /// The channel and the delivery tag of a claim, if its channel is alive.
     pub fn find(&self, claim: &Claim) -> Option<(Arc<ConsumerChannel>, u64)> {
+        self.find_if(claim, ConsumerChannel::is_alive)
+    }
+
+    /// The same, if its channel was alive a moment ago.
+    pub fn find_recent(&self, claim: &Claim) -> Option<(Arc<ConsumerChannel>, u64)> {
+        self.find_if(claim, ConsumerChannel::was_alive)
+    }
+
+    fn find_if(&self, claim: &Claim, is_alive: impl FnOnce(&ConsumerChannel) -> bool) -> Option<(Arc<ConsumerChannel>, u64)> {
         let (number, tag) = read(&claim.receipt)?;
         let channel = self.lock().get(&number).cloned()?;
-        (channel.queue == claim.queue && channel.is_alive()).then_some((channel, tag))
+        (channel.queue == claim.queue && is_alive(&channel)).then_some((channel, tag))
     }
 
     /// All channels, dead ones too.
@@ -128,7 +137,8 @@ impl ConsumerChannel {
         self.channel.status().connected() && self.link.is_alive()
     }
 
-    /// The same, perhaps as it was a moment ago: for taking more jobs, which meets an error then.
+    /// The same, perhaps as it was a moment ago: for taking more jobs, which meets an error then, and for an ack that nobody waits for, which may
+    /// be lost with the connection at any moment.
     pub fn was_alive(&self) -> bool {
         self.channel.status().connected() && self.link.was_alive()
     }

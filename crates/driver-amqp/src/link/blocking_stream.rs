@@ -20,17 +20,21 @@ use futures_io::{AsyncRead, AsyncWrite};
 use nix::poll::PollFlags;
 use tokio::runtime::Handle;
 
+use super::frame_reader::FrameReader;
 use super::frame_writer::FrameWriter;
 use super::io_waker::IoWaker;
+use super::socket_watch::SocketWatch;
 
 /// A socket whose reader sleeps until it is readable.
 pub struct BlockingStream {
     socket: TcpStream,
-    frames: FrameWriter,
+    reader: FrameReader,
+    writer: FrameWriter,
     io_waker: Arc<IoWaker>,
+    watch: SocketWatch,
     stage: Stage,
     /// Set while the send buffer is full.
-    writer: Option<Waker>,
+    blocked_writer: Option<Waker>,
 }
 
 /// How far the bytes that were read last have come.
@@ -45,17 +49,16 @@ enum Stage {
 }
 
 impl BlockingStream {
-    /// Wraps a non-blocking socket, which is written through `frames`.
-    pub fn new(socket: TcpStream, frames: FrameWriter, io_waker: Arc<IoWaker>) -> Self {
-        Self { socket, frames, io_waker, stage: Stage::Announced, writer: None }
+    /// Wraps a non-blocking socket, which is read through `reader` and written through `writer`.
+    pub fn new(socket: TcpStream, reader: FrameReader, writer: FrameWriter, io_waker: Arc<IoWaker>) -> Self {
+        Self { socket, reader, writer, io_waker, watch: SocketWatch::default(), stage: Stage::Announced, blocked_writer: None }
     }
 
     /// Sleeps until something can be read. `false` when it was woken for another reason.
     fn sleep(&mut self) -> io::Result<bool> {
-        let wanted = if self.writer.is_some() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
-        let ready = self.io_waker.sleep(&self.socket, wanted)?;
+        let ready = self.reader.sleep(&mut self.watch, self.blocked_writer.is_some())?;
         if !ready.is_empty()
-            && let Some(writer) = self.writer.take()
+            && let Some(writer) = self.blocked_writer.take()
         {
             writer.wake();
         }
@@ -82,10 +85,12 @@ impl AsyncRead for BlockingStream {
             }
             Stage::Announced => {}
         }
-        if !self.sleep()? {
-            return later(context);
-        }
-        match self.socket.read(buffer) {
+        let read = match self.reader.take_for_lapin(buffer) {
+            Some(taken) => taken,
+            None if self.sleep()? => self.reader.read(buffer),
+            None => return later(context),
+        };
+        match read {
             Ok(count) => {
                 self.stage = Stage::Read;
                 Poll::Ready(Ok(count))
@@ -98,9 +103,9 @@ impl AsyncRead for BlockingStream {
 
 impl AsyncWrite for BlockingStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.frames.write(bytes) {
+        match self.writer.write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.writer = Some(context.waker().clone());
+                self.blocked_writer = Some(context.waker().clone());
                 Poll::Pending
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => later(context),
@@ -124,6 +129,7 @@ impl Drop for BlockingStream {
         // lapin is done with it, perhaps without a word to the broker, while other handles keep the socket open.
         let _ = self.socket.shutdown(Shutdown::Both);
         // Threads that still wait find an error.
+        self.reader.announce_end();
         self.io_waker.announce();
     }
 }
@@ -198,8 +204,9 @@ impl Reactor for WakingRuntime {
             let socket = TcpStream::connect(address)?;
             socket.set_nodelay(true)?;
             socket.set_nonblocking(true)?;
-            let frames = FrameWriter::new(socket.try_clone()?);
-            Ok(BlockingStream::new(socket, frames, io_waker))
+            let reader = FrameReader::transparent(socket.try_clone()?, Arc::clone(&io_waker))?;
+            let writer = FrameWriter::new(socket.try_clone()?);
+            Ok(BlockingStream::new(socket, reader, writer, io_waker))
         }
     }
 }
@@ -216,9 +223,11 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut broker, _) = listener.accept().unwrap();
         broker.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let (other, frames) = (socket.try_clone().unwrap(), FrameWriter::new(socket.try_clone().unwrap()));
-        drop(BlockingStream::new(socket, frames.clone(), Arc::new(IoWaker::new().unwrap())));
+        let (other, waker) = (socket.try_clone().unwrap(), Arc::new(IoWaker::new().unwrap()));
+        let reader = FrameReader::new(socket.try_clone().unwrap(), Arc::clone(&waker)).unwrap();
+        let writer = FrameWriter::new(socket.try_clone().unwrap());
+        drop(BlockingStream::new(socket, reader.clone(), writer.clone(), waker));
         assert_eq!(broker.read(&mut [0]).unwrap(), 0);
-        drop((other, frames));
+        drop((other, reader, writer));
     }
 }

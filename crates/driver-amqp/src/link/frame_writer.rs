@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex};
 use ferry_support::sync;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::FRAME_HEAD;
+
 /// The bytes with which a client begins: `AMQP` and the version.
 const PROTOCOL_HEADER: usize = 8;
-/// Type, channel and size of a frame.
-const FRAME_HEAD: usize = 7;
 /// How long a thread of ours waits to write the rest of a frame.
 const WAIT_FOR_ROOM_MS: u8 = 200;
 

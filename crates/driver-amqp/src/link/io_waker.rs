@@ -4,10 +4,11 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::iter;
 use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -19,8 +20,6 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::wait;
 
-/// The longest sleep. Everything that sends wakes the thread; this is for what lapin does on its own account.
-const LONGEST_SLEEP: u16 = 1000;
 /// How long to wait for bytes from the broker. Then the future is polled: it may be ready for another reason.
 const READ_WAIT: Duration = Duration::from_millis(100);
 
@@ -34,6 +33,8 @@ pub struct IoWaker {
     /// How often bytes that were read have been parsed.
     reads: AtomicU64,
     waiting: Mutex<Vec<Thread>>,
+    /// How many threads wait for something that was sent, and for its answer.
+    requests: AtomicUsize,
 }
 
 impl IoWaker {
@@ -45,6 +46,7 @@ impl IoWaker {
             asleep: AtomicBool::new(false),
             reads: AtomicU64::new(0),
             waiting: Mutex::default(),
+            requests: AtomicUsize::new(0),
         })
     }
 
@@ -57,28 +59,31 @@ impl IoWaker {
         }
     }
 
-    /// Sleeps until [`IoWaker::wake`] or until `socket` is ready for `wanted`. Answers what it is ready for.
-    pub fn sleep(&self, socket: impl AsFd, wanted: PollFlags) -> io::Result<PollFlags> {
+    /// Sleeps until [`IoWaker::wake`], until `socket` is ready for what is wanted of it, or for so long: `None`. Answers what it is ready for.
+    pub fn sleep(&self, socket: Option<(impl AsFd, PollFlags)>, longest: Duration) -> io::Result<Option<PollFlags>> {
         self.asleep.store(true, Ordering::SeqCst);
         if self.requested.swap(false, Ordering::SeqCst) {
             self.asleep.store(false, Ordering::SeqCst);
-            return Ok(PollFlags::empty());
+            return Ok(Some(PollFlags::empty()));
         }
-        let mut polled = [PollFd::new(socket.as_fd(), wanted), PollFd::new(self.event.as_fd(), PollFlags::POLLIN)];
-        let answer = poll(&mut polled, PollTimeout::from(LONGEST_SLEEP));
+        let event = PollFd::new(self.event.as_fd(), PollFlags::POLLIN);
+        let socket = socket.as_ref().map(|(socket, wanted)| PollFd::new(socket.as_fd(), *wanted));
+        let mut polled: Vec<PollFd<'_>> = iter::once(event).chain(socket).collect();
+        let answer = poll(&mut polled, PollTimeout::try_from(longest).unwrap_or(PollTimeout::MAX));
         self.asleep.store(false, Ordering::SeqCst);
         match answer {
+            Ok(0) => return Ok(None),
             Ok(_) => {}
-            Err(nix::errno::Errno::EINTR) => return Ok(PollFlags::empty()),
+            Err(nix::errno::Errno::EINTR) => return Ok(Some(PollFlags::empty())),
             Err(error) => return Err(error.into()),
         }
-        if polled[1].any().unwrap_or(true) {
+        if polled[0].any().unwrap_or(true) {
             // Nothing to read means that it is reset already.
             let _ = self.event.read();
         }
         // What is to be sent was queued before each wake so far.
         self.requested.store(false, Ordering::SeqCst);
-        Ok(polled[0].revents().unwrap_or(wanted))
+        Ok(Some(polled.get(1).map_or(PollFlags::empty(), |socket| socket.revents().unwrap_or(socket.events()))))
     }
 
     /// Wakes the threads that wait for an answer: bytes were read and parsed, or the connection ended.
@@ -88,8 +93,14 @@ impl IoWaker {
         waiting.iter().for_each(Thread::unpark);
     }
 
+    /// Whether a thread waits for something that was sent. lapin's thread has to read the answer.
+    pub fn has_requests(&self) -> bool {
+        self.requests.load(Ordering::SeqCst) > 0
+    }
+
     /// Runs `future`, which may have something to send, until `deadline`.
     pub fn wait<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
+        let _request = Request::begin(&self.requests);
         let mut future = pin!(future);
         let waking = poll_fn(|context| {
             let answer = future.as_mut().poll(context);
@@ -105,6 +116,7 @@ impl IoWaker {
     /// The same for a future that ends with an answer of the broker. lapin would also wake us when a frame was written; that wake-up is
     /// avoided: the future is polled again after bytes were read.
     pub fn wait_for_answer<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
+        let _request = Request::begin(&self.requests);
         let mut future = pin!(future);
         let until = deadline.min(Instant::now() + READ_WAIT);
         if let Poll::Ready(output) = self.poll_until_read(until, future.as_mut(), || self.wake()) {
@@ -143,6 +155,22 @@ impl IoWaker {
     }
 }
 
+/// One thread that waits for something that was sent.
+struct Request<'a>(&'a AtomicUsize);
+
+impl<'a> Request<'a> {
+    fn begin(requests: &'a AtomicUsize) -> Self {
+        requests.fetch_add(1, Ordering::SeqCst);
+        Self(requests)
+    }
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -159,15 +187,22 @@ mod tests {
         let waker = IoWaker::new().unwrap();
         waker.wake();
         let begun = Instant::now();
-        assert!(waker.sleep(&socket, PollFlags::POLLIN).unwrap().is_empty());
-        assert!(begun.elapsed() < Duration::from_millis(u64::from(LONGEST_SLEEP)));
+        assert_eq!(waker.sleep(Some((&socket, PollFlags::POLLIN)), LONG).unwrap(), Some(PollFlags::empty()));
+        assert!(begun.elapsed() < LONG);
     }
 
     #[test]
     fn bytes_on_the_socket_end_the_sleep_and_say_so() {
         let (socket, mut other) = UnixStream::pair().unwrap();
         other.write_all(b"x").unwrap();
-        assert!(IoWaker::new().unwrap().sleep(&socket, PollFlags::POLLIN).unwrap().contains(PollFlags::POLLIN));
+        let slept = IoWaker::new().unwrap().sleep(Some((&socket, PollFlags::POLLIN)), LONG).unwrap();
+        assert!(slept.unwrap().contains(PollFlags::POLLIN));
+    }
+
+    #[test]
+    fn a_sleep_without_the_socket_ends_in_time() {
+        let waker = IoWaker::new().unwrap();
+        assert_eq!(waker.sleep(None::<(UnixStream, PollFlags)>, Duration::from_millis(5)).unwrap(), None);
     }
 
     #[test]
@@ -180,7 +215,7 @@ mod tests {
             move || {
                 let mut answered = 0;
                 while answered < 5000 {
-                    waker.sleep(&socket, PollFlags::POLLIN).unwrap();
+                    waker.sleep(Some((&socket, PollFlags::POLLIN)), LONG).unwrap();
                     while let Ok(question) = asked.try_recv() {
                         question.send(answered).unwrap();
                         answered += 1;

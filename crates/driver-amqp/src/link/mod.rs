@@ -1,9 +1,12 @@
 //! A connection to RabbitMQ: opened, watched, closed. It is never repaired: when it breaks, the next call opens a new one.
 
 mod blocking_stream;
+mod delivery_filter;
+mod frame_reader;
 mod frame_writer;
 mod io_waker;
 mod socket;
+mod socket_watch;
 mod transport;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,10 +22,12 @@ use lapin::{Channel, Connection, ConnectionProperties, Event};
 
 use crate::refusal;
 use crate::runtime::AmqpRuntime;
+use frame_reader::FrameReader;
 use frame_writer::FrameWriter;
 use socket::{Connector, HangupProbe};
 use transport::ConnectionIo;
 
+pub use frame_reader::ArrivedDeliveries;
 pub use transport::Transport;
 
 /// The largest frame that is agreed on, in bytes: RabbitMQ's default. lapin allocates two buffers of 32 frames before it knows the server,
@@ -30,6 +35,8 @@ pub use transport::Transport;
 const MAX_FRAME: u32 = 131_072;
 /// The most channels that are agreed on: RabbitMQ's default.
 const MAX_CHANNELS: u16 = 2047;
+/// Type, channel and size of a frame.
+const FRAME_HEAD: usize = 7;
 /// How long closing a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// For so long a look at the socket that found it open is believed where nothing depends on the moment.
@@ -40,7 +47,7 @@ pub struct AmqpLink {
     connection: Connection,
     io: ConnectionIo,
     hangup_probe: Option<HangupProbe>,
-    frame_writer: Option<FrameWriter>,
+    frames: Option<(FrameReader, FrameWriter)>,
     state: Arc<Mutex<LinkState>>,
     address: Address,
     io_timeout: Duration,
@@ -107,12 +114,12 @@ impl AmqpLink {
         };
         let state = Arc::new(Mutex::new(LinkState::default()));
         runtime.handle().spawn(listen(connection.events_listener(), Arc::clone(&state)));
-        let frame_writer = connector.frame_writer();
+        let frames = connector.frames();
         Ok(Self {
             connection,
             io,
             hangup_probe,
-            frame_writer,
+            frames,
             state,
             address: address.clone(),
             io_timeout: config.io_timeout,
@@ -202,7 +209,15 @@ impl AmqpLink {
 
     /// Waits until `deadline` for a future that sends nothing and ends with a delivery.
     pub fn wait_for_delivery<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
-        self.io.wait_for_delivery(deadline, future)
+        match &self.frames {
+            Some((reader, _)) => reader.wait(deadline, future),
+            None => self.io.wait_for_delivery(deadline, future),
+        }
+    }
+
+    /// Takes the deliveries of a consumer past lapin, from before the broker knows its tag. `None` when they come by lapin's consumer.
+    pub fn subscribe(&self, channel: u16, tag: &str) -> Option<ArrivedDeliveries> {
+        self.frames.as_ref().map(|(reader, _)| reader.subscribe(channel, tag))
     }
 
     /// Waits until `deadline` for a future that ends with an answer of the broker.
@@ -212,7 +227,7 @@ impl AmqpLink {
 
     /// Writes a finished frame that has no answer, past lapin, and waits for nothing. `false` when nothing of it was written.
     pub fn try_write_frame(&self, frame: &[u8], is_open: impl FnOnce() -> bool) -> bool {
-        self.frame_writer.as_ref().is_some_and(|frames| frames.try_write_frame(frame, is_open))
+        self.frames.as_ref().is_some_and(|(_, writer)| writer.try_write_frame(frame, is_open))
     }
 
     fn result_of<T>(&self, outcome: Option<lapin::Result<T>>) -> Result<T> {

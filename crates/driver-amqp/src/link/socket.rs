@@ -17,6 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustls::ClientConfig;
 
 use super::blocking_stream::BlockingStream;
+use super::frame_reader::FrameReader;
 use super::frame_writer::FrameWriter;
 use super::io_waker::IoWaker;
 
@@ -30,7 +31,7 @@ struct Inner {
     timeout: Duration,
     tls: Option<(Arc<ClientConfig>, String)>,
     opened: Mutex<Option<TcpStream>>,
-    frames: Mutex<Option<FrameWriter>>,
+    frames: Mutex<Option<(FrameReader, FrameWriter)>>,
 }
 
 impl Connector {
@@ -43,11 +44,15 @@ impl Connector {
         let socket = net::connect_tcp(&self.0.host, self.0.port, Instant::now() + self.0.timeout)?;
         socket.set_nonblocking(true)?;
         self.note_opened(socket.try_clone()?);
-        let frames = FrameWriter::new(socket.try_clone()?);
-        if self.0.tls.is_none() {
-            *sync::lock(&self.0.frames) = Some(frames.clone());
-        }
-        self.with_tls(BlockingStream::new(socket, frames, Arc::clone(waker))).await
+        let writer = FrameWriter::new(socket.try_clone()?);
+        let reader = if self.0.tls.is_none() {
+            let reader = FrameReader::new(socket.try_clone()?, Arc::clone(waker))?;
+            *sync::lock(&self.0.frames) = Some((reader.clone(), writer.clone()));
+            reader
+        } else {
+            FrameReader::transparent(socket.try_clone()?, Arc::clone(waker))?
+        };
+        self.with_tls(BlockingStream::new(socket, reader, writer, Arc::clone(waker))).await
     }
 
     /// Connects a socket for which the reactor of tokio waits.
@@ -70,8 +75,8 @@ impl Connector {
         sync::lock(&self.0.opened).take().map(HangupProbe)
     }
 
-    /// Writes frames of ours past lapin. `None` where TLS encrypts what lapin writes, or the socket is tokio's.
-    pub fn frame_writer(&self) -> Option<FrameWriter> {
+    /// What reads and writes frames of ours past lapin. `None` where TLS encrypts what lapin writes, or the socket is tokio's.
+    pub fn frames(&self) -> Option<(FrameReader, FrameWriter)> {
         sync::lock(&self.0.frames).take()
     }
 

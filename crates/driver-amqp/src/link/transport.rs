@@ -17,7 +17,8 @@ use crate::wait;
 /// Which thread waits for the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Transport {
-    /// lapin's I/O thread, which sleeps on the socket itself: two wake-ups for each answer.
+    /// lapin's I/O thread, which sleeps on the socket itself: two wake-ups for each answer. Without TLS the thread that waits for a delivery reads it
+    /// itself.
     #[default]
     Blocking,
     /// The reactor of tokio: five wake-ups for each answer. For comparison, and should lapin change its I/O.
@@ -83,7 +84,7 @@ impl ConnectionIo {
         }
     }
 
-    /// The same for a future that sends nothing and ends with a delivery.
+    /// The same for a future that sends nothing and ends with a delivery, where lapin reads it: over TLS and with tokio.
     pub fn wait_for_delivery<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
         match self {
             Self::Blocking(waker) => waker.wait_for_delivery(deadline, future),

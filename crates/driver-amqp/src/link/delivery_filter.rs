@@ -1,0 +1,412 @@
+//! Takes the deliveries of our subscriptions out of what the broker sends, so that lapin never sees them. Pure: bytes in, deliveries and
+//! the bytes for lapin out.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use amq_protocol::protocol::basic::parse_properties;
+use amq_protocol::types::parsing::{parse_long_long_uint, parse_short_short_uint, parse_short_string};
+use lapin::message::Delivery;
+
+use super::{FRAME_HEAD, MAX_FRAME};
+
+const METHOD: u8 = 1;
+const HEADER: u8 = 2;
+const BODY: u8 = 3;
+const HEARTBEAT: u8 = 8;
+const FRAME_END: u8 = 0xCE;
+/// A whole frame without content: the other side is there.
+const HEARTBEAT_FRAME: [u8; 8] = [HEARTBEAT, 0, 0, 0, 0, 0, 0, FRAME_END];
+/// Class 60, method 60.
+const BASIC_DELIVER: [u8; 4] = [0, 60, 0, 60];
+/// Class and weight, before the size of the body.
+const HEADER_BEGIN: usize = 4;
+
+/// The reading half of a connection, up to frames.
+#[derive(Default)]
+pub struct DeliveryFilter {
+    /// The beginning of a frame whose end has not come.
+    begun: Vec<u8>,
+    /// What is not ours, in order, and how much of it lapin has taken.
+    for_lapin: Vec<u8>,
+    taken: usize,
+    subscribers: Vec<Subscriber>,
+    /// Deliveries whose end has not come, one of a channel at most: AMQP sends the frames of one without others of its channel in between.
+    incomplete: Vec<Incomplete>,
+    /// What comes is not for us to understand: it is encrypted, or no AMQP.
+    is_transparent: bool,
+}
+
+/// Where the deliveries of one subscription go.
+struct Subscriber {
+    channel: u16,
+    tag: String,
+    arrived: VecDeque<Delivery>,
+}
+
+struct Incomplete {
+    channel: u16,
+    tag: String,
+    delivery: Delivery,
+    /// How many bytes of its body have not come; `None` before its header.
+    missing: Option<u64>,
+}
+
+impl DeliveryFilter {
+    /// One that leaves everything to lapin.
+    pub fn transparent() -> Self {
+        Self { is_transparent: true, ..Self::default() }
+    }
+
+    /// Whether everything is left to lapin.
+    pub fn is_transparent(&self) -> bool {
+        self.is_transparent
+    }
+
+    /// Takes the deliveries of this consumer from now on.
+    pub fn subscribe(&mut self, channel: u16, tag: &str) {
+        self.subscribers.push(Subscriber { channel, tag: tag.to_owned(), arrived: VecDeque::new() });
+    }
+
+    /// Leaves them to lapin again, but for the end of one that has begun. Those that arrived are dropped.
+    pub fn unsubscribe(&mut self, tag: &str) {
+        self.subscribers.retain(|subscriber| subscriber.tag != tag);
+    }
+
+    /// Whether a delivery of this consumer arrived whole and was not taken.
+    pub fn has_any(&self, tag: &str) -> bool {
+        self.subscribers.iter().any(|subscriber| subscriber.tag == tag && !subscriber.arrived.is_empty())
+    }
+
+    /// The next delivery of this consumer that arrived whole.
+    pub fn next(&mut self, tag: &str) -> Option<Delivery> {
+        self.subscribers.iter_mut().find(|subscriber| subscriber.tag == tag)?.arrived.pop_front()
+    }
+
+    /// Passes on what was read.
+    pub fn pass(&mut self, bytes: &[u8]) {
+        if self.is_transparent {
+            self.for_lapin.extend_from_slice(bytes);
+        } else if self.begun.is_empty() {
+            let passed = self.pass_frames(bytes);
+            self.begun.extend_from_slice(&bytes[passed..]);
+        } else {
+            let mut all = mem::take(&mut self.begun);
+            all.extend_from_slice(bytes);
+            let passed = self.pass_frames(&all);
+            all.drain(..passed);
+            self.begun = all;
+        }
+    }
+
+    /// Nothing more will come: lapin gets the half of a frame too.
+    pub fn end(&mut self) {
+        self.is_transparent = true;
+        self.for_lapin.append(&mut self.begun);
+    }
+
+    /// Lets lapin see a sign of life when all bytes were ours. A heartbeat may stand between any two frames.
+    pub fn pass_heartbeat(&mut self) {
+        self.for_lapin.extend_from_slice(&HEARTBEAT_FRAME);
+    }
+
+    /// Whether there are bytes for lapin.
+    pub fn has_any_for_lapin(&self) -> bool {
+        self.taken < self.for_lapin.len()
+    }
+
+    /// Moves bytes for lapin into `buffer`. Answers how many.
+    pub fn take_for_lapin(&mut self, buffer: &mut [u8]) -> usize {
+        let left = &self.for_lapin[self.taken..];
+        let count = left.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&left[..count]);
+        self.taken += count;
+        if self.taken == self.for_lapin.len() {
+            self.for_lapin.clear();
+            self.taken = 0;
+        }
+        count
+    }
+
+    /// Passes on whole frames. Answers how many bytes they have.
+    fn pass_frames(&mut self, bytes: &[u8]) -> usize {
+        let mut passed = 0;
+        while let [kind, _, _, a, b, c, d, ..] = bytes[passed..] {
+            let payload = u32::from_be_bytes([a, b, c, d]);
+            if !matches!(kind, METHOD | HEADER | BODY | HEARTBEAT) || payload > MAX_FRAME {
+                // No frame that was agreed on. lapin says what is wrong with it.
+                self.is_transparent = true;
+                self.for_lapin.extend_from_slice(&bytes[passed..]);
+                return bytes.len();
+            }
+            let end = passed + FRAME_HEAD + payload as usize + 1;
+            let Some(frame) = bytes.get(passed..end) else { break };
+            if !self.take_frame(frame) {
+                self.for_lapin.extend_from_slice(frame);
+            }
+            passed = end;
+        }
+        passed
+    }
+
+    /// Takes a frame that belongs to a delivery of ours. `false` when it does not.
+    fn take_frame(&mut self, frame: &[u8]) -> bool {
+        let channel = u16::from_be_bytes([frame[1], frame[2]]);
+        let [payload @ .., FRAME_END] = &frame[FRAME_HEAD..] else { return false };
+        let begun = self.incomplete.iter().position(|delivery| delivery.channel == channel);
+        match (frame[0], begun) {
+            (METHOD, begun) => {
+                // In the middle of a delivery it ends that: no more of it will come.
+                begun.map(|at| self.incomplete.swap_remove(at));
+                self.begin(channel, payload)
+            }
+            (kind @ (HEADER | BODY), Some(at)) => self.go_on(at, kind, payload),
+            _ => false,
+        }
+    }
+
+    /// Begins a delivery, if this method is the `basic.deliver` of one of our consumers.
+    fn begin(&mut self, channel: u16, method: &[u8]) -> bool {
+        let Some(arguments) = method.strip_prefix(&BASIC_DELIVER) else { return false };
+        if !self.subscribers.iter().any(|subscriber| subscriber.channel == channel) {
+            return false;
+        }
+        let Some((tag, delivery)) = parse_delivery(arguments) else { return false };
+        let is_ours = |subscriber: &Subscriber| subscriber.channel == channel && subscriber.tag == tag;
+        if !self.subscribers.iter().any(is_ours) {
+            return false;
+        }
+        self.incomplete.push(Incomplete { channel, tag, delivery, missing: None });
+        true
+    }
+
+    /// Adds a header or a part of the body to a delivery. One that breaks the rules of AMQP ends it, and is lapin's to complain about.
+    fn go_on(&mut self, at: usize, kind: u8, payload: &[u8]) -> bool {
+        let delivery = &mut self.incomplete[at];
+        let is_valid = if kind == HEADER { delivery.add_header(payload).is_some() } else { delivery.add_body(payload) };
+        if is_valid && delivery.missing != Some(0) {
+            return true;
+        }
+        let Incomplete { tag, delivery, .. } = self.incomplete.swap_remove(at);
+        // The subscription may have ended meanwhile, as in lapin, which drops such a delivery too.
+        if let Some(subscriber) = self.subscribers.iter_mut().find(|subscriber| is_valid && subscriber.tag == tag) {
+            subscriber.arrived.push_back(delivery);
+        }
+        is_valid
+    }
+}
+
+impl Incomplete {
+    /// `None` when this is no header, or a second one.
+    fn add_header(&mut self, payload: &[u8]) -> Option<()> {
+        let (_, sized) = payload.split_at_checked(HEADER_BEGIN)?;
+        let (rest, size) = parse_long_long_uint(sized).ok()?;
+        let (rest, properties) = parse_properties(rest).ok()?;
+        if self.missing.is_some() || !rest.is_empty() {
+            return None;
+        }
+        self.delivery.properties = properties;
+        // A size is what the broker says; memory is for what comes.
+        self.delivery.data.reserve_exact(size.min(u64::from(MAX_FRAME)) as usize);
+        self.missing = Some(size);
+        Some(())
+    }
+
+    /// `false` when the body would be longer than the header said.
+    fn add_body(&mut self, payload: &[u8]) -> bool {
+        let Some(left) = self.missing.and_then(|missing| missing.checked_sub(payload.len() as u64)) else { return false };
+        self.delivery.data.extend_from_slice(payload);
+        self.missing = Some(left);
+        true
+    }
+}
+
+/// The arguments of `basic.deliver`: for which consumer, and a delivery without its content.
+fn parse_delivery(arguments: &[u8]) -> Option<(String, Delivery)> {
+    let (rest, consumer) = parse_short_string(arguments).ok()?;
+    let (rest, number) = parse_long_long_uint(rest).ok()?;
+    let (rest, flags) = parse_short_short_uint(rest).ok()?;
+    let (rest, exchange) = parse_short_string(rest).ok()?;
+    let (rest, routing_key) = parse_short_string(rest).ok()?;
+    // lapin's constructor for one without its acker: ours are settled over their channel.
+    let delivery = Delivery::mock(number, exchange, routing_key, flags & 1 != 0, Vec::new());
+    rest.is_empty().then(|| (consumer.as_str().to_owned(), delivery))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, channel: u8, payload: &[u8]) -> Vec<u8> {
+        let size = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&[kind, 0, channel], &size[..], payload, &[FRAME_END]].concat()
+    }
+
+    fn short(text: &str) -> Vec<u8> {
+        [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
+    }
+
+    /// `basic.deliver` of this tag.
+    fn deliver(channel: u8, tag: &str, number: u8) -> Vec<u8> {
+        let fixed = [&BASIC_DELIVER[..], &short(tag), &[0, 0, 0, 0, 0, 0, 0, number, 1], &short(""), &short("q")];
+        frame(METHOD, channel, &fixed.concat())
+    }
+
+    /// Persistent, with a body of so many bytes.
+    fn header(channel: u8, size: u64) -> Vec<u8> {
+        frame(HEADER, channel, &[&[0, 60, 0, 0][..], &size.to_be_bytes(), &[0x10, 0, 2]].concat())
+    }
+
+    fn body(channel: u8, text: &str) -> Vec<u8> {
+        frame(BODY, channel, text.as_bytes())
+    }
+
+    fn message(channel: u8, tag: &str, number: u8, text: &str) -> Vec<u8> {
+        [deliver(channel, tag, number), header(channel, text.len() as u64), body(channel, text)].concat()
+    }
+
+    /// `channel.close-ok`, which is lapin's.
+    fn close_ok(channel: u8) -> Vec<u8> {
+        frame(METHOD, channel, &[0, 20, 0, 41])
+    }
+
+    fn filter() -> DeliveryFilter {
+        let mut filter = DeliveryFilter::default();
+        filter.subscribe(1, "ours");
+        filter
+    }
+
+    fn for_lapin(filter: &mut DeliveryFilter) -> Vec<u8> {
+        let mut all = vec![0; 100_000];
+        let count = filter.take_for_lapin(&mut all);
+        assert!(!filter.has_any_for_lapin());
+        all.truncate(count);
+        all
+    }
+
+    fn bodies(filter: &mut DeliveryFilter, tag: &str) -> Vec<String> {
+        std::iter::from_fn(|| filter.next(tag)).map(|delivery| String::from_utf8(delivery.data).unwrap()).collect()
+    }
+
+    #[test]
+    fn deliveries_are_taken_out_and_the_rest_is_lapins_however_the_bytes_are_cut() {
+        let long = "x".repeat(300);
+        let bytes = [
+            frame(HEARTBEAT, 0, b""),
+            message(1, "ours", 1, "one"),
+            message(1, "theirs", 2, "lapin's"),
+            message(2, "ours", 3, "of another channel"),
+            [deliver(1, "ours", 4), header(1, 306), close_ok(2), body(1, &long), frame(HEARTBEAT, 0, b""), body(1, "behind")]
+                .concat(),
+            [deliver(1, "ours", 5), header(1, 0)].concat(),
+            close_ok(3),
+        ];
+        let theirs = [
+            frame(HEARTBEAT, 0, b""),
+            message(1, "theirs", 2, "lapin's"),
+            message(2, "ours", 3, "of another channel"),
+            close_ok(2),
+            frame(HEARTBEAT, 0, b""),
+            close_ok(3),
+        ]
+        .concat();
+        let bytes = bytes.concat();
+        for step in [1, 2, 3, 5, 7, 8, 9, 64, 100, bytes.len()] {
+            let mut filter = filter();
+            bytes.chunks(step).for_each(|part| filter.pass(part));
+            assert_eq!(bodies(&mut filter, "ours"), ["one".to_owned(), format!("{long}behind"), String::new()], "by {step}");
+            assert_eq!(for_lapin(&mut filter), theirs, "by {step}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_has_what_the_broker_said_of_it() {
+        let mut filter = filter();
+        filter.pass(&message(1, "ours", 7, "text"));
+        let delivery = filter.next("ours").unwrap();
+        assert_eq!((delivery.delivery_tag, delivery.redelivered, delivery.routing_key.as_str()), (7, true, "q"));
+        assert_eq!(*delivery.properties.delivery_mode(), Some(2));
+        assert_eq!(delivery.data, b"text");
+    }
+
+    #[test]
+    fn the_end_of_a_delivery_goes_where_its_beginning_went() {
+        let mut filter = filter();
+        let ours = message(1, "ours", 1, "begun before the end");
+        filter.pass(&ours[..50]);
+        filter.unsubscribe("ours");
+        filter.pass(&ours[50..]);
+        filter.pass(&message(1, "ours", 2, "after it"));
+        assert_eq!(for_lapin(&mut filter), message(1, "ours", 2, "after it"));
+
+        let theirs = [deliver(2, "new", 3), header(2, 2)].concat();
+        filter.pass(&theirs);
+        filter.subscribe(2, "new");
+        filter.pass(&body(2, "ab"));
+        assert_eq!(for_lapin(&mut filter), [theirs, body(2, "ab")].concat());
+        assert_eq!(bodies(&mut filter, "new"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_method_in_the_middle_of_a_delivery_ends_it() {
+        let mut filter = filter();
+        filter.pass(&[deliver(1, "ours", 1), header(1, 5), body(1, "ab"), close_ok(1), message(1, "ours", 1, "anew")].concat());
+        assert_eq!(for_lapin(&mut filter), close_ok(1));
+        assert_eq!(bodies(&mut filter, "ours"), ["anew"]);
+    }
+
+    #[test]
+    fn what_the_broker_may_not_send_is_left_to_lapin_which_reports_it() {
+        let mut with_bad_end = body(1, "ab");
+        *with_bad_end.last_mut().unwrap() = 0;
+        for (bad, why) in [
+            (body(1, "abc"), "longer than the header says"),
+            (header(1, 2), "a second header"),
+            (with_bad_end, "no end"),
+            (frame(HEADER, 1, &[0, 60]), "half a header"),
+        ] {
+            let mut filter = filter();
+            filter.pass(&[deliver(1, "ours", 1), header(1, 2), bad.clone()].concat());
+            assert_eq!(for_lapin(&mut filter), bad, "{why}");
+            assert_eq!(bodies(&mut filter, "ours"), Vec::<String>::new(), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_frame_is_passed_on_at_once_with_everything_behind_it() {
+        for bad in [&b"HTTP/1.1 400 Bad Request"[..], b"AMQP\0\0\x09\x01", &[METHOD, 0, 1, 0xFF, 0xFF, 0xFF, 0xFF]] {
+            let mut filter = filter();
+            filter.pass(&close_ok(1));
+            filter.pass(bad);
+            filter.pass(&message(1, "ours", 1, "a"));
+            assert_eq!(for_lapin(&mut filter), [&close_ok(1), bad, &message(1, "ours", 1, "a")].concat());
+        }
+    }
+
+    #[test]
+    fn an_announced_size_allocates_nothing() {
+        let mut filter = filter();
+        filter.pass(&[deliver(1, "ours", 1), header(1, u64::MAX), body(1, "ab")].concat());
+        assert!(filter.incomplete[0].delivery.data.capacity() <= MAX_FRAME as usize);
+    }
+
+    #[test]
+    fn half_a_frame_reaches_lapin_when_nothing_more_comes() {
+        let mut filter = filter();
+        let frame = close_ok(1);
+        filter.pass(&frame[..9]);
+        assert_eq!(for_lapin(&mut filter), b"");
+        filter.end();
+        assert_eq!(for_lapin(&mut filter), frame[..9]);
+    }
+
+    #[test]
+    fn lapin_takes_its_bytes_in_pieces_and_hears_that_the_broker_is_alive() {
+        let mut filter = DeliveryFilter::transparent();
+        filter.pass(b"encrypted");
+        filter.pass_heartbeat();
+        let mut piece = [0; 4];
+        assert_eq!((filter.take_for_lapin(&mut piece), &piece), (4, b"encr"));
+        assert_eq!(for_lapin(&mut filter), [b"ypted".as_slice(), &HEARTBEAT_FRAME].concat());
+    }
+}

@@ -1,0 +1,589 @@
+//! Reading the socket from another thread than lapin's, for deliveries of our subscriptions.
+//!
+//! Through lapin each delivery wakes its I/O thread, which wakes the thread that waits for a job. Here that thread waits for the socket
+//! itself and takes its deliveries; whatever else comes it hands to lapin. While no thread of ours waits, lapin's thread reads, and leaves
+//! our deliveries here: a [`DeliveryFilter`] sees every byte, whoever reads.
+
+use std::future::Future;
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use ferry_support::sync;
+use lapin::message::Delivery;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::delivery_filter::DeliveryFilter;
+use super::io_waker::IoWaker;
+use super::socket_watch::{OFF_SOCKET, SocketWatch, Watch};
+use crate::wait;
+
+/// How much is read at once.
+const BUFFER: usize = 32_768;
+/// How often in a row: a thread of ours has a deadline, and lapin's waits for the lock.
+const MAX_READS: usize = 32;
+/// For so long a thread waits beside another one that reads, before it looks whether that one read something for it.
+const BESIDE_ANOTHER: Duration = Duration::from_millis(20);
+/// lapin ends a connection of which it sees no byte for two heartbeats, and the shortest heartbeat is a second.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
+
+/// The reading half of a socket, shared by lapin's stream and the thread that waits for deliveries.
+#[derive(Clone)]
+pub struct FrameReader(Arc<Shared>);
+
+struct Shared {
+    socket: TcpStream,
+    state: Mutex<ReadState>,
+    /// A thread of ours waits for the socket: lapin's thread leaves it alone. Changes under the lock of `state`.
+    is_ours: AtomicBool,
+    /// How often a thread of ours has waited for the socket.
+    turns: AtomicU64,
+    /// lapin's thread sleeps on the socket, or is about to.
+    is_watched: AtomicBool,
+    /// Wakes the thread of ours.
+    event: EventFd,
+    io_waker: Arc<IoWaker>,
+}
+
+struct ReadState {
+    filter: DeliveryFilter,
+    buffer: Vec<u8>,
+    /// How the socket ended when a thread of ours read it. lapin is told.
+    end: Option<io::Result<()>>,
+    has_ended: bool,
+    /// When lapin last got bytes.
+    lapin_read: Instant,
+}
+
+impl FrameReader {
+    /// The reader of a non-blocking socket of which nothing was read.
+    pub fn new(socket: TcpStream, io_waker: Arc<IoWaker>) -> io::Result<Self> {
+        Self::with_filter(socket, io_waker, DeliveryFilter::default())
+    }
+
+    /// One that leaves everything to lapin, for bytes that are encrypted.
+    pub fn transparent(socket: TcpStream, io_waker: Arc<IoWaker>) -> io::Result<Self> {
+        Self::with_filter(socket, io_waker, DeliveryFilter::transparent())
+    }
+
+    fn with_filter(socket: TcpStream, io_waker: Arc<IoWaker>, filter: DeliveryFilter) -> io::Result<Self> {
+        let state = ReadState { filter, buffer: Vec::new(), end: None, has_ended: false, lapin_read: Instant::now() };
+        Ok(Self(Arc::new(Shared {
+            socket,
+            state: Mutex::new(state),
+            is_ours: AtomicBool::new(false),
+            turns: AtomicU64::new(0),
+            is_watched: AtomicBool::new(false),
+            event: EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
+            io_waker,
+        })))
+    }
+
+    /// Takes the deliveries of a consumer from now on, until what this answers is dropped. To be called before the broker knows the tag.
+    pub fn subscribe(&self, channel: u16, tag: &str) -> ArrivedDeliveries {
+        self.0.lock().filter.subscribe(channel, tag);
+        ArrivedDeliveries { reader: self.clone(), tag: tag.to_owned() }
+    }
+
+    /// Runs `future`, which is ready when a delivery has arrived or a subscription has ended, until `deadline`. This thread reads the socket
+    /// meanwhile, unless another one of ours does.
+    pub fn wait<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
+        let waker = Waker::from(Arc::clone(&self.0));
+        let mut context = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        let mut turn = Turn::begin(&self.0);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return Some(output);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            if turn.is_some() {
+                self.0.wait_for_bytes(left);
+                // The rest is lapin's to read, and to tell the future of.
+                turn = turn.filter(|_| !self.0.lock().is_over());
+                continue;
+            }
+            if let Some(output) = wait::until(Instant::now() + left.min(BESIDE_ANOTHER), future.as_mut()) {
+                return Some(output);
+            }
+        }
+    }
+
+    /// For lapin's thread: sleeps until there is something to read or to do, or room to write if it `writes`. Answers what the socket is
+    /// ready for.
+    pub fn sleep(&self, watch: &mut SocketWatch, writes: bool) -> io::Result<PollFlags> {
+        let shared = &self.0;
+        // In this order: a turn that is seen has been counted.
+        let is_ours = shared.is_ours();
+        let mut plan = watch.plan(is_ours, shared.turns.load(Ordering::SeqCst));
+        shared.is_watched.store(plan.watch == Watch::Socket, Ordering::SeqCst);
+        if plan.watch == Watch::Socket && shared.is_ours() {
+            // A turn began just now, perhaps before it could see that the socket is watched.
+            plan = watch.plan(true, shared.turns.load(Ordering::SeqCst));
+            shared.is_watched.store(false, Ordering::SeqCst);
+        }
+        let mut wanted = PollFlags::empty();
+        wanted.set(PollFlags::POLLIN, plan.watch == Watch::Socket);
+        wanted.set(PollFlags::POLLOUT, writes);
+        let socket = (!wanted.is_empty()).then_some((&shared.socket, wanted));
+        let slept = shared.io_waker.sleep(socket, plan.longest);
+        shared.is_watched.store(false, Ordering::SeqCst);
+        Ok(slept?.map_or(PollFlags::empty(), |ready| {
+            watch.was_woken();
+            ready
+        }))
+    }
+
+    /// For lapin's thread: takes bytes that a thread of ours read.
+    pub fn take_for_lapin(&self, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        self.0.lock().take_for_lapin(buffer)
+    }
+
+    /// For lapin's thread: reads, unless a thread of ours does.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.0.lock();
+        if let Some(taken) = state.take_for_lapin(buffer) {
+            return taken;
+        }
+        if self.0.is_ours() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if state.filter.is_transparent() {
+            return (&self.0.socket).read(buffer);
+        }
+        let read = state.read(&self.0.socket);
+        let taken = state.take_for_lapin(buffer);
+        drop(state);
+        match (taken, read) {
+            (Some(taken), _) => taken,
+            (None, Ok(0)) => Ok(0),
+            // Only deliveries of ours.
+            (None, Ok(_)) => Err(io::ErrorKind::WouldBlock.into()),
+            (None, Err(error)) => Err(error),
+        }
+    }
+
+    /// For lapin's thread: wakes a thread of ours that waits, because the connection ended.
+    pub fn announce_end(&self) {
+        self.0.lock().has_ended = true;
+        Shared::wake(&self.0);
+    }
+}
+
+/// The deliveries of one consumer that arrived and were not taken.
+pub struct ArrivedDeliveries {
+    reader: FrameReader,
+    tag: String,
+}
+
+impl ArrivedDeliveries {
+    /// Reads what the socket has, without waiting. What this consumer got of it is there then.
+    pub fn read(&self) {
+        let shared = &self.reader.0;
+        shared.read_ours();
+        if shared.is_ours() {
+            // Another thread waits for the socket, and this one may have read what is for that.
+            Shared::wake(shared);
+        }
+    }
+
+    /// The same, unless something is there already.
+    pub fn read_if_none(&self) {
+        let has_any = self.reader.0.lock().filter.has_any(&self.tag);
+        if !has_any {
+            self.read();
+        }
+    }
+
+    /// Takes the next one of those that were read.
+    pub fn next(&self) -> Option<Delivery> {
+        self.reader.0.lock().filter.next(&self.tag)
+    }
+}
+
+impl Drop for ArrivedDeliveries {
+    fn drop(&mut self) {
+        self.reader.0.lock().filter.unsubscribe(&self.tag);
+    }
+}
+
+impl Shared {
+    fn is_ours(&self) -> bool {
+        self.is_ours.load(Ordering::SeqCst)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ReadState> {
+        sync::lock(&self.state)
+    }
+
+    /// Waits for bytes, for a wake-up or for so long, and reads.
+    fn wait_for_bytes(&self, longest: Duration) {
+        let mut polled =
+            [PollFd::new(self.event.as_fd(), PollFlags::POLLIN), PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        // Rounded up: a wait of less than a millisecond would be a busy loop.
+        let longest = PollTimeout::try_from(longest + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
+        // It fails when a signal interrupts it, and is repeated.
+        let _ = poll(&mut polled, longest);
+        if polled[0].any().unwrap_or(true) {
+            // Nothing to read means that it is reset already.
+            let _ = self.event.read();
+        }
+        if polled[1].any().unwrap_or(true) {
+            self.read_ours();
+        }
+    }
+
+    /// Reads what the socket has, on a thread of ours, and wakes lapin's for what is not ours.
+    fn read_ours(&self) {
+        let mut state = self.lock();
+        for _ in 0..MAX_READS {
+            if state.is_over() {
+                break;
+            }
+            let end = match state.read(&self.socket) {
+                Ok(0) => Ok(()),
+                Ok(BUFFER) => continue,
+                Ok(_) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            state.has_ended = true;
+            state.end = Some(end);
+            break;
+        }
+        let is_for_lapin = state.filter.has_any_for_lapin() || state.end.is_some();
+        drop(state);
+        if is_for_lapin {
+            self.io_waker.wake();
+        }
+    }
+}
+
+/// For a future that a thread of ours waits for.
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        Shared::wake(&self);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        Shared::wake(self);
+    }
+}
+
+impl Shared {
+    fn wake(&self) {
+        // It fails only when it would overflow, and then the thread wakes anyway.
+        let _ = self.event.write(1);
+    }
+}
+
+impl ReadState {
+    /// Whether threads of ours have nothing to read any more.
+    fn is_over(&self) -> bool {
+        self.has_ended || self.filter.is_transparent()
+    }
+
+    /// Reads once. 0 is the end.
+    fn read(&mut self, mut socket: &TcpStream) -> io::Result<usize> {
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; BUFFER];
+        }
+        let count = socket.read(&mut self.buffer)?;
+        if count == 0 {
+            self.filter.end();
+            return Ok(0);
+        }
+        self.filter.pass(&self.buffer[..count]);
+        if !self.filter.has_any_for_lapin() && !self.filter.is_transparent() && self.lapin_read.elapsed() >= SIGN_OF_LIFE {
+            self.filter.pass_heartbeat();
+        }
+        Ok(count)
+    }
+
+    fn take_for_lapin(&mut self, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        let taken =
+            if self.filter.has_any_for_lapin() { Ok(self.filter.take_for_lapin(buffer)) } else { self.end.take()?.map(|()| 0) };
+        self.lapin_read = Instant::now();
+        Some(taken)
+    }
+}
+
+/// While it lives a thread of ours reads the socket, and lapin's does not.
+struct Turn<'a> {
+    shared: &'a Shared,
+    begun: Instant,
+}
+
+impl<'a> Turn<'a> {
+    /// `None` while another thread of ours reads.
+    fn begin(shared: &'a Shared) -> Option<Self> {
+        // Before lapin's thread can see the turn: that compares the two.
+        let begun = Instant::now();
+        let state = shared.lock();
+        if state.is_over() || shared.is_ours() {
+            return None;
+        }
+        // In this order: a turn that is seen has been counted.
+        shared.turns.fetch_add(1, Ordering::SeqCst);
+        shared.is_ours.store(true, Ordering::SeqCst);
+        drop(state);
+        if shared.is_watched.load(Ordering::SeqCst) {
+            // It would wake for our bytes too.
+            shared.io_waker.wake();
+        }
+        Some(Self { shared, begun })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let state = self.shared.lock();
+        self.shared.is_ours.store(false, Ordering::SeqCst);
+        let is_over = state.is_over();
+        drop(state);
+        // An answer or the end is to be read, or lapin's thread may sleep until it is woken. Otherwise it looks after the socket soon.
+        if is_over || self.shared.io_waker.has_requests() || self.begun.elapsed() >= OFF_SOCKET {
+            self.shared.io_waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::thread::{self, JoinHandle};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+    const HEARTBEAT: [u8; 8] = [8, 0, 0, 0, 0, 0, 0, 0xCE];
+
+    /// A connection whose lapin is a thread that collects its bytes until there are no more.
+    struct Connection {
+        broker: TcpStream,
+        reader: FrameReader,
+        lapin: JoinHandle<Vec<u8>>,
+    }
+
+    fn connect() -> Connection {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let (broker, _) = listener.accept().unwrap();
+        broker.set_nodelay(true).unwrap();
+        let reader = FrameReader::new(socket, Arc::new(IoWaker::new().unwrap())).unwrap();
+        let lapin = thread::spawn({
+            let reader = reader.clone();
+            move || read_as_lapin(&reader)
+        });
+        Connection { broker, reader, lapin }
+    }
+
+    fn read_as_lapin(reader: &FrameReader) -> Vec<u8> {
+        let (mut watch, mut all, mut buffer, mut ends) = (SocketWatch::default(), Vec::new(), [0; 100], 0);
+        // lapin may believe only the second one.
+        while ends < 2 {
+            let read = reader.take_for_lapin(&mut buffer).unwrap_or_else(|| {
+                reader.sleep(&mut watch, false)?;
+                reader.read(&mut buffer)
+            });
+            match read {
+                Ok(0) => ends += 1,
+                Ok(count) => all.extend_from_slice(&buffer[..count]),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+        reader.announce_end();
+        all
+    }
+
+    /// A delivery of the consumer `t` on channel 1 with this number and an empty body.
+    fn delivery(number: u8) -> Vec<u8> {
+        let method = [1, 0, 1, 0, 0, 0, 18, 0, 60, 0, 60, 1, b't', 0, 0, 0, 0, 0, 0, 0, number, 0, 0, 1, b'q', 0xCE];
+        let header = [2, 0, 1, 0, 0, 0, 14, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xCE];
+        [&method[..], &header].concat()
+    }
+
+    fn next(reader: &FrameReader, arrived: &ArrivedDeliveries) -> u64 {
+        let next = poll_fn(|_| arrived.next().map_or(Poll::Pending, Poll::Ready));
+        reader.wait(Instant::now() + LONG, next).expect("a delivery").delivery_tag
+    }
+
+    #[test]
+    fn each_delivery_arrives_and_lapin_gets_everything_else_whoever_reads() {
+        let Connection { mut broker, reader, lapin } = connect();
+        let arrived = reader.subscribe(1, "t");
+        for number in 1..=200 {
+            // The broker is sometimes quicker than this thread, and often lapin's then reads.
+            broker.write_all(&delivery(number)).unwrap();
+            if number % 2 == 0 {
+                broker.write_all(&HEARTBEAT).unwrap();
+            }
+            if number % 50 == 0 {
+                thread::sleep(2 * OFF_SOCKET);
+            }
+            assert_eq!(next(&reader, &arrived), u64::from(number));
+        }
+        drop(broker);
+        let theirs = lapin.join().unwrap();
+        assert!(theirs.len() >= 100 * HEARTBEAT.len());
+        assert!(theirs.chunks(HEARTBEAT.len()).all(|frame| frame == HEARTBEAT));
+    }
+
+    #[test]
+    fn lapins_bytes_reach_it_while_a_thread_of_ours_waits() {
+        let Connection { mut broker, reader, lapin } = connect();
+        let arrived = reader.subscribe(1, "t");
+        let waiting = thread::spawn({
+            let reader = reader.clone();
+            move || next(&reader, &arrived)
+        });
+        while !reader.0.is_ours() {
+            thread::yield_now();
+        }
+        broker.write_all(&HEARTBEAT).unwrap();
+        broker.write_all(&delivery(7)).unwrap();
+        assert_eq!(waiting.join().unwrap(), 7);
+        drop(broker);
+        assert_eq!(lapin.join().unwrap(), HEARTBEAT);
+    }
+
+    #[test]
+    fn the_end_of_the_connection_reaches_lapin_and_ends_no_wait_by_itself() {
+        let Connection { mut broker, reader, lapin } = connect();
+        let (is_told, waker) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None::<Waker>)));
+        let waiting = thread::spawn({
+            let (reader, is_told, waker) = (reader.clone(), Arc::clone(&is_told), Arc::clone(&waker));
+            move || {
+                let mut polls = 0;
+                let end = poll_fn(|context| {
+                    polls += 1;
+                    *sync::lock(&waker) = Some(context.waker().clone());
+                    if is_told.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+                });
+                reader.wait(Instant::now() + LONG, end).expect("it was told");
+                polls
+            }
+        });
+        while sync::lock(&waker).is_none() {
+            thread::yield_now();
+        }
+        broker.write_all(&HEARTBEAT[..3]).unwrap();
+        drop(broker);
+        assert_eq!(lapin.join().unwrap(), HEARTBEAT[..3]);
+        // As lapin does when it has ended the consumer.
+        is_told.store(true, Ordering::SeqCst);
+        sync::lock(&waker).take().unwrap().wake();
+        assert!(waiting.join().unwrap() < 10, "an ended socket must not keep the thread busy");
+    }
+
+    #[test]
+    fn what_is_no_amqp_is_left_to_lapin_and_keeps_no_thread_busy() {
+        let Connection { mut broker, reader, lapin } = connect();
+        let waiting = thread::spawn({
+            let reader = reader.clone();
+            move || {
+                let mut polls = 0;
+                let never = poll_fn(|_| {
+                    polls += 1;
+                    Poll::<()>::Pending
+                });
+                assert!(reader.wait(Instant::now() + 10 * BESIDE_ANOTHER, never).is_none());
+                polls
+            }
+        });
+        while !reader.0.is_ours() {
+            thread::yield_now();
+        }
+        broker.write_all(b"HTTP/1.1 400 Bad Request").unwrap();
+        while !reader.0.lock().is_over() || reader.0.is_ours() {
+            thread::yield_now();
+        }
+        broker.write_all(&delivery(1)).unwrap();
+        assert!(waiting.join().unwrap() < 100);
+        drop(broker);
+        assert_eq!(lapin.join().unwrap(), [b"HTTP/1.1 400 Bad Request".as_slice(), &delivery(1)].concat());
+    }
+
+    #[test]
+    fn a_wait_ends_at_its_deadline_and_leaves_the_socket_to_lapin() {
+        let Connection { mut broker, reader, lapin } = connect();
+        for wait in [Duration::from_millis(1), 2 * OFF_SOCKET] {
+            assert!(reader.wait(Instant::now() + wait, std::future::pending::<()>()).is_none());
+            broker.write_all(&HEARTBEAT).unwrap();
+        }
+        drop(broker);
+        assert_eq!(lapin.join().unwrap(), [HEARTBEAT, HEARTBEAT].concat());
+    }
+
+    #[test]
+    fn an_answer_that_a_thread_waits_for_is_read_as_soon_as_a_turn_ends() {
+        let Connection { mut broker, reader, lapin } = connect();
+        let arrived = reader.subscribe(1, "t");
+        let io_waker = Arc::clone(&reader.0.io_waker);
+        let (sender, answered) = tokio::sync::oneshot::channel();
+        let asking = thread::spawn(move || io_waker.wait_for_answer(Instant::now() + LONG, answered));
+        while !reader.0.io_waker.has_requests() {
+            thread::yield_now();
+        }
+        broker.write_all(&delivery(1)).unwrap();
+        assert_eq!(next(&reader, &arrived), 1);
+        // No turn follows, as when PHP's thread waits for the one that asked.
+        while !reader.0.is_watched.load(Ordering::SeqCst) {
+            assert!(reader.0.lock().lapin_read.elapsed() < LONG);
+            thread::yield_now();
+        }
+        sender.send(()).unwrap();
+        asking.join().unwrap();
+        drop(broker);
+        assert_eq!(lapin.join().unwrap(), b"");
+    }
+
+    #[test]
+    fn a_second_thread_gets_what_the_first_one_reads_for_it() {
+        let Connection { mut broker, reader, lapin } = connect();
+        let first = thread::spawn({
+            let (reader, arrived) = (reader.clone(), reader.subscribe(2, "other"));
+            move || next(&reader, &arrived)
+        });
+        while !reader.0.is_ours() {
+            thread::yield_now();
+        }
+        let arrived = reader.subscribe(1, "t");
+        broker.write_all(&delivery(3)).unwrap();
+        assert_eq!(next(&reader, &arrived), 3);
+        let method =
+            [1, 0, 2, 0, 0, 0, 22, 0, 60, 0, 60, 5, b'o', b't', b'h', b'e', b'r', 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 1, b'q', 0xCE];
+        let header = [2, 0, 2, 0, 0, 0, 14, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xCE];
+        broker.write_all(&[&method[..], &header].concat()).unwrap();
+        assert_eq!(first.join().unwrap(), 4);
+        drop(broker);
+        assert_eq!(lapin.join().unwrap(), b"");
+    }
+
+    #[test]
+    fn lapin_hears_of_a_broker_that_sends_only_deliveries() {
+        let Connection { mut broker, reader, lapin } = connect();
+        let arrived = reader.subscribe(1, "t");
+        reader.0.lock().lapin_read = Instant::now() - SIGN_OF_LIFE;
+        broker.write_all(&delivery(1)).unwrap();
+        assert_eq!(next(&reader, &arrived), 1);
+        broker.write_all(&delivery(2)).unwrap();
+        assert_eq!(next(&reader, &arrived), 2);
+        arrived.read();
+        drop(broker);
+        assert_eq!(lapin.join().unwrap(), HEARTBEAT);
+    }
+}
