@@ -257,8 +257,13 @@ fn address(settings: &Settings<'_>, port: u16) -> Result<(Address, bool)> {
     })
 }
 
+/// The address of `socket`, which may stand beside a `host` that every configuration has; otherwise that of `host` and `port`.
+fn socket_or_address(settings: &Settings<'_>, port: u16) -> Result<(Address, bool)> {
+    settings.path("socket").map_or_else(|| address(settings, port), |path| Ok((Address::Unix(path), false)))
+}
+
 fn redis(settings: &Settings<'_>, tls_by_scheme: bool) -> Result<RedisConfig> {
-    let (address, tls_by_host) = address(settings, settings.required_number("port")?)?;
+    let (address, tls_by_host) = socket_or_address(settings, settings.required_number("port")?)?;
     let (username, password) = (settings.text("username"), settings.secret("password"));
     if username.is_some() && password.is_none() {
         return Err(settings
@@ -301,10 +306,7 @@ fn sqlite(settings: &Settings<'_>, failed: &FailedSection) -> Result<SqliteConfi
 }
 
 fn sql_server(settings: &Settings<'_>, failed: &FailedSection, port: u16) -> Result<SqlServerConfig> {
-    let (address, tls_by_host) = match settings.path("socket") {
-        Some(path) => (Address::Unix(path), false),
-        None => address(settings, settings.number("port").unwrap_or(port))?,
-    };
+    let (address, tls_by_host) = socket_or_address(settings, settings.number("port").unwrap_or(port))?;
     let (table, failed_table) = tables(settings, failed)?;
     Ok(SqlServerConfig {
         tls: tls(settings, tls_by_host, &address)?,

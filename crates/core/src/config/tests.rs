@@ -179,6 +179,16 @@ fn a_redis_host_may_be_a_socket_or_ask_for_tls() {
 }
 
 #[test]
+fn a_socket_of_redis_may_stand_under_its_own_key_beside_a_host() {
+    for key in ["socket", "unix_socket", "path"] {
+        let named = connection([("type", "redis".into()), ("host", "127.0.0.1".into()), (key, "/run/redis.sock".into())]);
+        assert_eq!(redis(&named).address, Address::Unix("/run/redis.sock".into()), "{key}");
+    }
+    let empty = connection([("type", "redis".into()), ("host", "h".into()), ("socket", "".into())]);
+    assert_eq!(redis(&empty).address, tcp("h", 6379));
+}
+
+#[test]
 fn tls_takes_files_and_names() {
     let tls = map([
         ("verify", Value::Bool(false)),
