@@ -21,7 +21,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::delivery_filter::DeliveryFilter;
 use super::io_waker::IoWaker;
-use super::socket_watch::{OFF_SOCKET, SocketWatch, Watch};
+use super::socket_watch::{SocketWatch, Watch};
 use crate::wait;
 
 /// How much is read at once.
@@ -122,9 +122,7 @@ impl FrameReader {
     /// ready for.
     pub fn sleep(&self, watch: &mut SocketWatch, writes: bool) -> io::Result<PollFlags> {
         let shared = &self.0;
-        // In this order: a turn that is seen has been counted.
-        let is_ours = shared.is_ours();
-        let mut plan = watch.plan(is_ours, shared.turns.load(Ordering::SeqCst));
+        let mut plan = watch.plan(shared.is_ours(), shared.turns.load(Ordering::SeqCst));
         shared.is_watched.store(plan.watch == Watch::Socket, Ordering::SeqCst);
         if plan.watch == Watch::Socket && shared.is_ours() {
             // A turn began just now, perhaps before it could see that the socket is watched.
@@ -319,21 +317,15 @@ impl ReadState {
 }
 
 /// While it lives a thread of ours reads the socket, and lapin's does not.
-struct Turn<'a> {
-    shared: &'a Shared,
-    begun: Instant,
-}
+struct Turn<'a>(&'a Shared);
 
 impl<'a> Turn<'a> {
     /// `None` while another thread of ours reads.
     fn begin(shared: &'a Shared) -> Option<Self> {
-        // Before lapin's thread can see the turn: that compares the two.
-        let begun = Instant::now();
         let state = shared.lock();
         if state.is_over() || shared.is_ours() {
             return None;
         }
-        // In this order: a turn that is seen has been counted.
         shared.turns.fetch_add(1, Ordering::SeqCst);
         shared.is_ours.store(true, Ordering::SeqCst);
         drop(state);
@@ -341,19 +333,19 @@ impl<'a> Turn<'a> {
             // It would wake for our bytes too.
             shared.io_waker.wake();
         }
-        Some(Self { shared, begun })
+        Some(Self(shared))
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let state = self.shared.lock();
-        self.shared.is_ours.store(false, Ordering::SeqCst);
+        let state = self.0.lock();
+        self.0.is_ours.store(false, Ordering::SeqCst);
         let is_over = state.is_over();
         drop(state);
-        // An answer or the end is to be read, or lapin's thread may sleep until it is woken. Otherwise it looks after the socket soon.
-        if is_over || self.shared.io_waker.has_requests() || self.begun.elapsed() >= OFF_SOCKET {
-            self.shared.io_waker.wake();
+        // An answer or the end is to be read. For anything else lapin's thread looks after the socket soon.
+        if is_over || self.0.io_waker.has_requests() {
+            self.0.io_waker.wake();
         }
     }
 }
@@ -365,6 +357,7 @@ mod tests {
     use std::net::TcpListener;
     use std::thread::{self, JoinHandle};
 
+    use super::super::socket_watch::OFF_SOCKET;
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60);
