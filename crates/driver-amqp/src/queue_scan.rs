@@ -247,7 +247,7 @@ fn first_and_rest(
     link.request(channel.channel_flow(ChannelFlowOptions { active: true }))?;
     let until = if left > 0 { deadline } else { Instant::now() };
     let next = std::future::poll_fn(|context| Pin::new(&mut *consumer).poll_next(context));
-    match wait::until(until, next) {
+    match link.wait_for_answer(until, next) {
         Some(Some(Ok(delivery))) => Ok((u64::from(left), Some(delivery))),
         Some(Some(Err(error))) => Err(Error::new(ErrorKind::Connection, format!("the messages of `{queue}` could not be read"))
             .with_source(error.to_string())),

@@ -133,6 +133,7 @@ impl Subscription {
         let mut all = self.take_all();
         for _ in 0..MAX_ROUNDS {
             if self.ended {
+                all.extend(self.take_all());
                 return Ok(all);
             }
             let left = connections.count(&channel.names.main)?.unwrap_or(0);

@@ -134,13 +134,14 @@ impl ConsumerChannel {
 
     /// Whether its unacked jobs are still ours.
     pub fn is_alive(&self) -> bool {
-        self.channel.status().connected() && self.link.is_alive()
+        // In this order: the look at the link may show lapin that the channel was closed.
+        self.link.is_alive() && self.channel.status().connected()
     }
 
     /// The same, perhaps as it was a moment ago: for taking more jobs, which meets an error then, and for an ack that nobody waits for, which may
     /// be lost with the connection at any moment.
     pub fn was_alive(&self) -> bool {
-        self.channel.status().connected() && self.link.was_alive()
+        self.link.was_alive() && self.channel.status().connected()
     }
 
     /// Whether it is retired and has no unacked job.

@@ -28,10 +28,12 @@ use crate::wait;
 const BUFFER: usize = 32_768;
 /// How often in a row: a thread of ours has a deadline, and lapin's waits for the lock.
 const MAX_READS: usize = 32;
+/// For so long a look at the socket waits until lapin has read its part.
+const LAPIN_READS: Duration = Duration::from_millis(50);
 /// For so long a thread waits beside another one that reads, before it looks whether that one read something for it.
 const BESIDE_ANOTHER: Duration = Duration::from_millis(20);
 /// lapin ends a connection of which it sees no byte for two heartbeats, and the shortest heartbeat is a second.
-const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
+const SIGN_OF_LIFE: Duration = Duration::from_millis(250);
 
 /// The reading half of a socket, shared by lapin's stream and the thread that waits for deliveries.
 #[derive(Clone)]
@@ -115,7 +117,23 @@ impl FrameReader {
             if let Some(output) = wait::until(Instant::now() + left.min(BESIDE_ANOTHER), future.as_mut()) {
                 return Some(output);
             }
+            turn = Turn::begin(&self.0);
         }
+    }
+
+    /// Reads what the socket has, and waits for a moment until lapin has seen its part of that: its state of channels and connection is then
+    /// that of now, although its thread leaves the socket alone. Whether the socket is open; `None` when lapin's thread watches it, or another
+    /// thread of ours reads it.
+    pub fn look(&self) -> Option<bool> {
+        let shared = &self.0;
+        if shared.turns.load(Ordering::SeqCst) == 0 || shared.is_ours() || shared.lock().is_over() {
+            return None;
+        }
+        let before = shared.io_waker.reads();
+        if shared.read_ours(Until::Empty) {
+            shared.io_waker.wait_for_read(before, Instant::now() + LAPIN_READS, || ());
+        }
+        Some(!shared.lock().has_ended)
     }
 
     /// For lapin's thread: sleeps until there is something to read or to do, or room to write if it `writes`. Answers what the socket is
@@ -173,7 +191,7 @@ impl FrameReader {
     /// For lapin's thread: wakes a thread of ours that waits, because the connection ended.
     pub fn announce_end(&self) {
         self.0.lock().has_ended = true;
-        Shared::wake(&self.0);
+        self.0.wake_turn();
     }
 }
 
@@ -186,12 +204,7 @@ pub struct ArrivedDeliveries {
 impl ArrivedDeliveries {
     /// Reads what the socket has, without waiting. What this consumer got of it is there then.
     pub fn read(&self) {
-        let shared = &self.reader.0;
-        shared.read_ours();
-        if shared.is_ours() {
-            // Another thread waits for the socket, and this one may have read what is for that.
-            Shared::wake(shared);
-        }
+        self.reader.0.read_ours(Until::Short);
     }
 
     /// The same, unless something is there already.
@@ -236,12 +249,21 @@ impl Shared {
             let _ = self.event.read();
         }
         if polled[1].any().unwrap_or(true) {
-            self.read_ours();
+            self.read_in_turn(Until::Short);
         }
     }
 
-    /// Reads what the socket has, on a thread of ours, and wakes lapin's for what is not ours.
-    fn read_ours(&self) {
+    /// Reads what the socket has, on a thread of ours, and wakes lapin's for what is not ours. Whether there was any of that.
+    fn read_ours(&self, until: Until) -> bool {
+        let is_for_lapin = self.read_in_turn(until);
+        if self.is_ours() {
+            // Another thread waits for the socket, and this one may have read what is for that.
+            self.wake_turn();
+        }
+        is_for_lapin
+    }
+
+    fn read_in_turn(&self, until: Until) -> bool {
         let mut state = self.lock();
         for _ in 0..MAX_READS {
             if state.is_over() {
@@ -249,7 +271,7 @@ impl Shared {
             }
             let end = match state.read(&self.socket) {
                 Ok(0) => Ok(()),
-                Ok(BUFFER) => continue,
+                Ok(count) if count == BUFFER || until == Until::Empty => continue,
                 Ok(_) => break,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -264,22 +286,33 @@ impl Shared {
         if is_for_lapin {
             self.io_waker.wake();
         }
+        is_for_lapin
     }
+}
+
+/// When to stop reading.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// When less comes than was asked for, which is most often all.
+    Short,
+    /// When the socket is empty or ended: an end behind what was read is seen.
+    Empty,
 }
 
 /// For a future that a thread of ours waits for.
 impl Wake for Shared {
     fn wake(self: Arc<Self>) {
-        Shared::wake(&self);
+        self.wake_turn();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        Shared::wake(self);
+        self.wake_turn();
     }
 }
 
 impl Shared {
-    fn wake(&self) {
+    /// Wakes the thread of ours that reads.
+    fn wake_turn(&self) {
         // It fails only when it would overflow, and then the thread wakes anyway.
         let _ = self.event.write(1);
     }
@@ -394,7 +427,10 @@ mod tests {
             });
             match read {
                 Ok(0) => ends += 1,
-                Ok(count) => all.extend_from_slice(&buffer[..count]),
+                Ok(count) => {
+                    all.extend_from_slice(&buffer[..count]);
+                    reader.0.io_waker.announce();
+                }
                 Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
             }
         }
@@ -508,6 +544,26 @@ mod tests {
         assert!(waiting.join().unwrap() < 100);
         drop(broker);
         assert_eq!(lapin.join().unwrap(), [b"HTTP/1.1 400 Bad Request".as_slice(), &delivery(1)].concat());
+    }
+
+    #[test]
+    fn a_look_lets_lapin_see_what_came_since_and_finds_the_end() {
+        let Connection { mut broker, reader, lapin } = connect();
+        let arrived = reader.subscribe(1, "t");
+        assert_eq!(reader.look(), None, "lapin's thread watches the socket");
+        broker.write_all(&delivery(1)).unwrap();
+        assert_eq!(next(&reader, &arrived), 1);
+        broker.write_all(&[&HEARTBEAT[..], &delivery(2)].concat()).unwrap();
+        // The loopback may take a moment.
+        while !reader.0.lock().filter.has_any("t") {
+            assert_eq!(reader.look(), Some(true));
+        }
+        assert!(!reader.0.lock().filter.has_any_for_lapin());
+        drop(broker);
+        while reader.look().unwrap_or(true) {
+            assert!(!lapin.is_finished());
+        }
+        assert_eq!(lapin.join().unwrap(), HEARTBEAT);
     }
 
     #[test]

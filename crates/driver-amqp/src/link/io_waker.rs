@@ -137,21 +137,30 @@ impl IoWaker {
 
     /// Polls `future`; when it is pending, does what `begin` says and waits until bytes were read, or the time is over.
     fn poll_until_read<F: Future>(&self, until: Instant, future: Pin<&mut F>, begin: impl FnOnce()) -> Poll<F::Output> {
-        let before = self.reads.load(Ordering::SeqCst);
+        let before = self.reads();
         let answer = future.poll(&mut Context::from_waker(Waker::noop()));
-        if answer.is_ready() {
-            return answer;
+        if answer.is_pending() {
+            self.wait_for_read(before, until, begin);
         }
+        answer
+    }
+
+    /// How often bytes that were read have been parsed.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::SeqCst)
+    }
+
+    /// Does what `begin` says and waits until bytes were parsed after there had been so many `reads`, or the time is over.
+    pub fn wait_for_read(&self, before: u64, until: Instant, begin: impl FnOnce()) {
         sync::lock(&self.waiting).push(thread::current());
         begin();
-        while self.reads.load(Ordering::SeqCst) == before {
+        while self.reads() == before {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             thread::park_timeout(left);
         }
-        Poll::Pending
     }
 }
 

@@ -130,7 +130,10 @@ impl AmqpLink {
 
     /// Whether the connection is open, as far as is known without a round trip.
     pub fn is_alive(&self) -> bool {
-        let is_open = self.connection.status().connected() && self.hangup_probe.as_ref().is_none_or(|probe| !probe.hung_up());
+        let looked = self.frames.as_ref().and_then(|(reader, _)| reader.look());
+        let is_open = looked.unwrap_or_else(|| self.hangup_probe.as_ref().is_none_or(|probe| !probe.hung_up()));
+        // A look may have shown lapin the end.
+        let is_open = is_open && self.connection.status().connected();
         if is_open {
             self.found_open.store(self.age(), Ordering::Relaxed);
         }
