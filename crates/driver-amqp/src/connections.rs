@@ -225,16 +225,21 @@ impl AmqpConnections {
             None => self.open_publisher(&link, &needs)?,
         };
         let mut outcomes = publisher.publish(routes);
-        if self.config.declare == Declare::Yes && outcomes.iter().any(PublishOutcome::is_returned) {
+        let is_open = |outcomes: &[PublishOutcome]| !leave_channel_unusable(outcomes);
+        if self.config.declare == Declare::Yes && is_open(&outcomes) && outcomes.iter().any(PublishOutcome::is_returned) {
             self.topology.forget();
-            self.ensure_all(&link, None, &needs)?;
-            publisher.publish_again(routes, &mut outcomes, PublishOutcome::is_returned);
+            match self.ensure_all(&link, None, &needs) {
+                Ok(()) => publisher.publish_again(routes, &mut outcomes, PublishOutcome::is_returned),
+                Err(error) if outcomes.iter().all(PublishOutcome::is_returned) => return Err(error),
+                // Others are stored, and the caller must know which.
+                Err(_) => {}
+            }
         }
-        while outcomes.iter().any(PublishOutcome::is_nacked) && self.topology.may_elect_leader() {
+        while is_open(&outcomes) && outcomes.iter().any(PublishOutcome::is_nacked) && self.topology.may_elect_leader() {
             std::thread::sleep(ELECTION_PAUSE);
             publisher.publish_again(routes, &mut outcomes, PublishOutcome::is_nacked);
         }
-        if !leave_channel_unusable(&outcomes) {
+        if is_open(&outcomes) {
             *slot = Some(publisher);
         } else if link.blocked().is_none() {
             // Nothing that was sent may be stored later. A blocked connection is kept: its late confirms tell what was.
