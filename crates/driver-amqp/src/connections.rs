@@ -240,6 +240,7 @@ impl AmqpConnections {
             publisher.publish_again(routes, &mut outcomes, PublishOutcome::is_nacked);
         }
         if is_open(&outcomes) {
+            publisher.forget_confirmed();
             *slot = Some(publisher);
         } else if link.blocked().is_none() {
             // Nothing that was sent may be stored later. A blocked connection is kept: its late confirms tell what was.

@@ -10,8 +10,7 @@ use ferry_core::{Error, Result};
 use lapin::message::Delivery;
 
 use crate::connections::{AmqpConnections, PublishRole};
-use crate::late_confirm::LateConfirm;
-use crate::publisher::{PublishOutcome, first_error};
+use crate::publisher::{LateConfirm, PublishOutcome, first_error};
 use crate::route::Route;
 use crate::subscription::Subscription;
 use crate::unacked::ConsumerChannel;

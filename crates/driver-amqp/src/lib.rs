@@ -6,7 +6,7 @@
 //! | `deliveries`, `subscription` | the consumer of one queue, under jobs and tasks |
 //! | `queue_deliveries`, `reserve_plan`, `retry_queue` | which delivered job is handed out next, and what happens to the others |
 //! | `unacked` | the unacked jobs of this process, receipts, acks |
-//! | `connections`, `publisher`, `late_confirm`, `topology` | two connections, publishing with confirms, declaring |
+//! | `connections`, `publisher`, `topology` | two connections, publishing with confirms, declaring |
 //! | `route`, `names`, `message`, `delay` | where a message goes, queue names, headers, delay levels: pure |
 //! | `queue_scan` | looking at the messages of a queue |
 //! | `link`, `refusal`, `runtime`, `wait` | one connection, what its errors mean, the threads under it |
@@ -21,7 +21,6 @@ mod connections;
 mod delay;
 mod deliveries;
 mod failed;
-mod late_confirm;
 mod link;
 mod message;
 mod names;

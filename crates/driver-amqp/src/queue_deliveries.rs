@@ -12,9 +12,9 @@ use lapin::options::BasicGetOptions;
 
 use crate::connections::AmqpConnections;
 use crate::deliveries::{Deliveries, Unmoved};
-use crate::late_confirm::{LateConfirm, LateState};
 use crate::message;
 use crate::names::{QueueRole, short};
+use crate::publisher::{LateConfirm, LateState};
 use crate::reserve::QUEUES;
 use crate::reserve_plan::{MAX_PREFETCH, PlanStep, View, next_step};
 use crate::retry_queue::RetryQueuePoller;

@@ -15,10 +15,9 @@ use ferry_core::job::{Claim, Due};
 use ferry_core::{Error, ErrorKind, Result};
 
 use crate::connections::{AmqpConnections, PublishRole};
-use crate::late_confirm::{LateConfirm, LateState};
 use crate::message;
 use crate::names::{Names, QueueRole};
-use crate::publisher::{PublishOutcome, first_error};
+use crate::publisher::{LateConfirm, LateState, PublishOutcome, first_error};
 use crate::route::Route;
 use crate::topology::TopologyItem;
 use crate::unacked::{ConsumerChannel, Unacked, UnackedRegistry, Unsettled};

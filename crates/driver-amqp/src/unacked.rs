@@ -11,9 +11,9 @@ use ferry_support::sync;
 use lapin::options::{BasicAckOptions, BasicNackOptions, ChannelFlowOptions};
 use lapin::{BasicProperties, Channel};
 
-use crate::late_confirm::LateConfirm;
 use crate::link::AmqpLink;
 use crate::names::{Names, QueueRole};
+use crate::publisher::LateConfirm;
 use crate::route::Route;
 use crate::wait;
 

@@ -117,6 +117,29 @@ fn a_deletion_that_was_sent_without_waiting_is_read_by_the_broker_and_one_of_ano
 }
 
 #[test]
+fn jobs_larger_than_the_buffers_of_the_socket_arrive_whole_beside_settlements_over_the_same_connection() {
+    const LARGE: u32 = 6;
+    const SMALL: u32 = 200;
+    let Some(node) = node() else { return };
+    let vhost = node.vhost();
+    let shared = broker(&node, &vhost);
+    let large = |number: u32| [body(number), vec![b' '; 9_000_000]].concat();
+    let small: Vec<NewJob<'_>> = (LARGE..LARGE + SMALL).map(|number| NewJob::ready(body(number))).collect();
+    shared.push_many(&mail(), &small).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| (0..LARGE).for_each(|number| shared.push(&mail(), NewJob::ready(large(number))).map(drop).unwrap()));
+        for _ in 0..SMALL / 2 {
+            let job = next(&shared);
+            let failed = every_way_to_settle(&job)[4].clone();
+            let settled = shared.settle(&[Settle { claim: job.claim.clone(), settlement: failed }]);
+            assert_eq!(settled.unwrap(), [SettleResult::Applied]);
+        }
+    });
+    let left: HashSet<Vec<u8>> = (0..LARGE).map(large).chain((LARGE + SMALL / 2..LARGE + SMALL).map(body)).collect();
+    assert!(drain(&shared, &left).values().all(|times| *times == 1));
+}
+
+#[test]
 fn what_a_closed_broker_held_is_redelivered_at_once() {
     let Some(node) = node() else { return };
     let vhost = node.vhost();

@@ -1,10 +1,13 @@
 //! A connection to RabbitMQ: opened, watched, closed. It is never repaired: when it breaks, the next call opens a new one.
 
 mod blocking_stream;
-mod delivery_filter;
+mod confirm_channel;
+mod confirms;
+mod frame_filter;
 mod frame_reader;
 mod frame_writer;
 mod io_waker;
+mod publish_frames;
 mod socket;
 mod socket_watch;
 mod transport;
@@ -27,6 +30,8 @@ use frame_writer::FrameWriter;
 use socket::{Connector, HangupProbe};
 use transport::ConnectionIo;
 
+pub use confirm_channel::ConfirmChannel;
+pub use confirms::{ChannelEnd, Confirm, ReturnedMessage};
 pub use frame_reader::ArrivedDeliveries;
 pub use transport::Transport;
 
@@ -37,6 +42,12 @@ const MAX_FRAME: u32 = 131_072;
 const MAX_CHANNELS: u16 = 2047;
 /// Type, channel and size of a frame.
 const FRAME_HEAD: usize = 7;
+/// The types of frames, and the byte behind each.
+const METHOD: u8 = 1;
+const HEADER: u8 = 2;
+const BODY: u8 = 3;
+const HEARTBEAT: u8 = 8;
+const FRAME_END: u8 = 0xCE;
 /// How long closing a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// For so long a look at the socket that found it open is believed where nothing depends on the moment.
@@ -178,6 +189,13 @@ impl AmqpLink {
     /// Opens a new channel.
     pub fn channel(&self) -> Result<Channel> {
         self.request(self.connection.create_channel())
+    }
+
+    /// Opens a new channel on which messages are published past lapin. `None` where its frames are not ours to write and read.
+    pub fn confirm_channel(&self) -> Result<Option<ConfirmChannel>> {
+        let Some((reader, writer)) = self.frames.clone() else { return Ok(None) };
+        let frame_max = self.connection.configuration().frame_max() as usize;
+        Ok(Some(ConfirmChannel::new(self.channel()?, reader, writer, frame_max)))
     }
 
     /// Waits for the answer to a request that may be repeated.

@@ -1,37 +1,38 @@
-//! Takes the deliveries of our subscriptions out of what the broker sends, so that lapin never sees them. Pure: bytes in, deliveries and
-//! the bytes for lapin out.
+//! Takes the deliveries of our subscriptions and the confirms of what we publish out of what the broker sends, so that lapin never sees
+//! them. Pure: bytes in; deliveries, confirms and the bytes for lapin out.
 
 use std::collections::VecDeque;
 use std::mem;
 
 use amq_protocol::protocol::basic::parse_properties;
+use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, parse_class};
 use amq_protocol::types::parsing::{parse_long_long_uint, parse_short_short_uint, parse_short_string};
 use lapin::message::Delivery;
 
-use super::{FRAME_HEAD, MAX_FRAME};
+use super::confirms::{ChannelEnd, Confirm, Confirms, ReturnedMessage};
+use super::{BODY, FRAME_END, FRAME_HEAD, HEADER, HEARTBEAT, MAX_FRAME, METHOD};
 
-const METHOD: u8 = 1;
-const HEADER: u8 = 2;
-const BODY: u8 = 3;
-const HEARTBEAT: u8 = 8;
-const FRAME_END: u8 = 0xCE;
 /// A whole frame without content: the other side is there.
 const HEARTBEAT_FRAME: [u8; 8] = [HEARTBEAT, 0, 0, 0, 0, 0, 0, FRAME_END];
 /// Class 60, method 60.
 const BASIC_DELIVER: [u8; 4] = [0, 60, 0, 60];
+/// Class 10, method 50.
+const CONNECTION_CLOSE: [u8; 4] = [0, 10, 0, 50];
 /// Class and weight, before the size of the body.
 const HEADER_BEGIN: usize = 4;
 
 /// The reading half of a connection, up to frames.
 #[derive(Default)]
-pub struct DeliveryFilter {
+pub struct FrameFilter {
     /// The beginning of a frame whose end has not come.
     begun: Vec<u8>,
     /// What is not ours, in order, and how much of it lapin has taken.
     for_lapin: Vec<u8>,
     taken: usize,
     subscribers: Vec<Subscriber>,
-    /// Deliveries whose end has not come, one of a channel at most: AMQP sends the frames of one without others of its channel in between.
+    channels: Vec<PublishChannel>,
+    next_channel_id: u64,
+    /// Messages whose end has not come, one of a channel at most: AMQP sends the frames of one without others of its channel in between.
     incomplete: Vec<Incomplete>,
     /// What comes is not for us to understand: it is encrypted, or no AMQP.
     is_transparent: bool,
@@ -44,15 +45,34 @@ struct Subscriber {
     arrived: VecDeque<Delivery>,
 }
 
+/// A channel of lapin's on which threads of ours publish.
+struct PublishChannel {
+    id: u64,
+    number: u16,
+    confirms: Confirms,
+    /// The broker or lapin closed it: its number may be that of a new channel.
+    is_closed: bool,
+    /// Nobody asks for its confirms any more.
+    is_unused: bool,
+}
+
 struct Incomplete {
     channel: u16,
-    tag: String,
+    target: Target,
     delivery: Delivery,
     /// How many bytes of its body have not come; `None` before its header.
     missing: Option<u64>,
 }
 
-impl DeliveryFilter {
+/// Where a message goes when it is whole.
+enum Target {
+    /// To the consumer with this tag.
+    Consumer(String),
+    /// Back to who published it.
+    Publisher { id: u64, text: String },
+}
+
+impl FrameFilter {
     /// One that leaves everything to lapin.
     pub fn transparent() -> Self {
         Self { is_transparent: true, ..Self::default() }
@@ -81,6 +101,34 @@ impl DeliveryFilter {
     /// The next delivery of this consumer that arrived whole.
     pub fn next(&mut self, tag: &str) -> Option<Delivery> {
         self.subscribers.iter_mut().find(|subscriber| subscriber.tag == tag)?.arrived.pop_front()
+    }
+
+    /// Takes the confirms of this channel from now on. Answers its id.
+    pub fn take_confirms(&mut self, channel: u16) -> u64 {
+        self.next_channel_id += 1;
+        self.channels.push(PublishChannel {
+            id: self.next_channel_id,
+            number: channel,
+            confirms: Confirms::default(),
+            is_closed: false,
+            is_unused: false,
+        });
+        self.next_channel_id
+    }
+
+    /// What came on the channel with this id, until it is left.
+    pub fn confirms(&mut self, id: u64) -> Option<&mut Confirms> {
+        self.channels.iter_mut().find(|channel| channel.id == id).map(|channel| &mut channel.confirms)
+    }
+
+    /// Nobody asks for the confirms of this channel any more. They are taken until it is closed, because lapin knows of no message on it.
+    pub fn leave_confirms(&mut self, id: u64) {
+        self.channels.iter_mut().filter(|channel| channel.id == id).for_each(|channel| channel.is_unused = true);
+        self.drop_finished();
+    }
+
+    fn drop_finished(&mut self) {
+        self.channels.retain(|channel| !(channel.is_closed && channel.is_unused));
     }
 
     /// Passes on what was read.
@@ -149,19 +197,69 @@ impl DeliveryFilter {
         passed
     }
 
-    /// Takes a frame that belongs to a delivery of ours. `false` when it does not.
+    /// Takes a frame that belongs to a delivery or a confirm of ours. `false` when it does not.
     fn take_frame(&mut self, frame: &[u8]) -> bool {
         let channel = u16::from_be_bytes([frame[1], frame[2]]);
         let [payload @ .., FRAME_END] = &frame[FRAME_HEAD..] else { return false };
-        let begun = self.incomplete.iter().position(|delivery| delivery.channel == channel);
+        let begun = self.incomplete.iter().position(|message| message.channel == channel);
         match (frame[0], begun) {
             (METHOD, begun) => {
-                // In the middle of a delivery it ends that: no more of it will come.
+                // In the middle of a message it ends that: no more of it will come.
                 begun.map(|at| self.incomplete.swap_remove(at));
-                self.begin(channel, payload)
+                if channel == 0 && payload.starts_with(&CONNECTION_CLOSE) {
+                    self.note_end(payload);
+                    return false;
+                }
+                match self.channels.iter().position(|own| own.number == channel && !own.is_closed) {
+                    Some(at) => self.take_method(at, payload),
+                    None => self.begin(channel, payload),
+                }
             }
             (kind @ (HEADER | BODY), Some(at)) => self.go_on(at, kind, payload),
             _ => false,
+        }
+    }
+
+    /// Takes what the broker says of messages on a channel on which we publish. `false` for other methods: lapin opens and closes it.
+    fn take_method(&mut self, at: usize, payload: &[u8]) -> bool {
+        let channel = &mut self.channels[at];
+        match parse_class(payload) {
+            Ok((_, AMQPClass::Basic(basic::AMQPMethod::Ack(ack)))) => {
+                channel.confirms.confirm(ack.delivery_tag, ack.multiple, Confirm::Ack);
+            }
+            Ok((_, AMQPClass::Basic(basic::AMQPMethod::Nack(nack)))) => {
+                channel.confirms.confirm(nack.delivery_tag, nack.multiple, Confirm::Nack);
+            }
+            Ok((_, AMQPClass::Basic(basic::AMQPMethod::Return(returned)))) => self.incomplete.push(Incomplete {
+                channel: channel.number,
+                target: Target::Publisher { id: channel.id, text: returned.reply_text.to_string() },
+                delivery: Delivery::mock(0, returned.exchange, returned.routing_key, false, Vec::new()),
+                missing: None,
+            }),
+            // We asked for confirms past lapin.
+            Ok((_, AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(_)))) => {}
+            Ok((_, AMQPClass::Channel(channel::AMQPMethod::Close(close)))) => {
+                channel.confirms.end(ChannelEnd::Closed(close.reply_code, close.reply_text.to_string()));
+                channel.is_closed = true;
+                self.drop_finished();
+                return false;
+            }
+            Ok((_, AMQPClass::Channel(channel::AMQPMethod::CloseOk(_)))) => {
+                channel.confirms.end(ChannelEnd::Lost(None));
+                channel.is_closed = true;
+                self.drop_finished();
+                return false;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// The broker closes the connection.
+    fn note_end(&mut self, payload: &[u8]) {
+        if let Ok((_, AMQPClass::Connection(connection::AMQPMethod::Close(close)))) = parse_class(payload) {
+            let end = ChannelEnd::Lost(Some(close.reply_text.to_string()));
+            self.channels.iter_mut().for_each(|channel| channel.confirms.end(end.clone()));
         }
     }
 
@@ -176,23 +274,40 @@ impl DeliveryFilter {
         if !self.subscribers.iter().any(is_ours) {
             return false;
         }
-        self.incomplete.push(Incomplete { channel, tag, delivery, missing: None });
+        self.incomplete.push(Incomplete { channel, target: Target::Consumer(tag), delivery, missing: None });
         true
     }
 
-    /// Adds a header or a part of the body to a delivery. One that breaks the rules of AMQP ends it, and is lapin's to complain about.
+    /// Adds a header or a part of the body to a message. One that breaks the rules of AMQP ends it, and is lapin's to complain about.
     fn go_on(&mut self, at: usize, kind: u8, payload: &[u8]) -> bool {
-        let delivery = &mut self.incomplete[at];
-        let is_valid = if kind == HEADER { delivery.add_header(payload).is_some() } else { delivery.add_body(payload) };
-        if is_valid && delivery.missing != Some(0) {
+        let message = &mut self.incomplete[at];
+        let is_valid = if kind == HEADER { message.add_header(payload).is_some() } else { message.add_body(payload) };
+        if is_valid && message.missing != Some(0) {
             return true;
         }
-        let Incomplete { tag, delivery, .. } = self.incomplete.swap_remove(at);
-        // The subscription may have ended meanwhile, as in lapin, which drops such a delivery too.
-        if let Some(subscriber) = self.subscribers.iter_mut().find(|subscriber| is_valid && subscriber.tag == tag) {
-            subscriber.arrived.push_back(delivery);
+        let message = self.incomplete.swap_remove(at);
+        if is_valid {
+            self.deliver(message);
         }
         is_valid
+    }
+
+    /// A message is whole. The subscription may have ended meanwhile, as in lapin, which drops such a delivery too.
+    fn deliver(&mut self, message: Incomplete) {
+        let Incomplete { target, delivery, .. } = message;
+        match target {
+            Target::Consumer(tag) => {
+                if let Some(subscriber) = self.subscribers.iter_mut().find(|subscriber| subscriber.tag == tag) {
+                    subscriber.arrived.push_back(delivery);
+                }
+            }
+            Target::Publisher { id, text } => {
+                if let Some(confirms) = self.confirms(id) {
+                    let routing_key = delivery.routing_key.to_string();
+                    confirms.add_returned(ReturnedMessage { routing_key, body: delivery.data, text });
+                }
+            }
+        }
     }
 }
 
@@ -270,13 +385,13 @@ mod tests {
         frame(METHOD, channel, &[0, 20, 0, 41])
     }
 
-    fn filter() -> DeliveryFilter {
-        let mut filter = DeliveryFilter::default();
+    fn filter() -> FrameFilter {
+        let mut filter = FrameFilter::default();
         filter.subscribe(1, "ours");
         filter
     }
 
-    fn for_lapin(filter: &mut DeliveryFilter) -> Vec<u8> {
+    fn for_lapin(filter: &mut FrameFilter) -> Vec<u8> {
         let mut all = vec![0; 100_000];
         let count = filter.take_for_lapin(&mut all);
         assert!(!filter.has_any_for_lapin());
@@ -284,7 +399,7 @@ mod tests {
         all
     }
 
-    fn bodies(filter: &mut DeliveryFilter, tag: &str) -> Vec<String> {
+    fn bodies(filter: &mut FrameFilter, tag: &str) -> Vec<String> {
         std::iter::from_fn(|| filter.next(tag)).map(|delivery| String::from_utf8(delivery.data).unwrap()).collect()
     }
 
@@ -402,11 +517,97 @@ mod tests {
 
     #[test]
     fn lapin_takes_its_bytes_in_pieces_and_hears_that_the_broker_is_alive() {
-        let mut filter = DeliveryFilter::transparent();
+        let mut filter = FrameFilter::transparent();
         filter.pass(b"encrypted");
         filter.pass_heartbeat();
         let mut piece = [0; 4];
         assert_eq!((filter.take_for_lapin(&mut piece), &piece), (4, b"encr"));
         assert_eq!(for_lapin(&mut filter), [b"ypted".as_slice(), &HEARTBEAT_FRAME].concat());
+    }
+
+    fn basic_ack(number: u8, multiple: bool) -> Vec<u8> {
+        frame(METHOD, 9, &[0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, number, u8::from(multiple)])
+    }
+
+    /// `basic.return` of a message for a queue that is not there.
+    fn returned(text: &str) -> Vec<u8> {
+        let method = [&[0, 60, 0, 50, 1, 56][..], &short("NO_ROUTE"), &short(""), &short("q")].concat();
+        [frame(METHOD, 9, &method), header(9, text.len() as u64), body(9, text)].concat()
+    }
+
+    /// `channel.close` or, on channel 0, `connection.close`.
+    fn close(channel: u8, class: u8, method: u8) -> Vec<u8> {
+        frame(METHOD, channel, &[&[0, class, 0, method, 1, 148][..], &short("gone"), &[0, 60, 0, 40]].concat())
+    }
+
+    /// A filter that takes the confirms of channel 9, and its id.
+    fn publishing() -> (FrameFilter, u64) {
+        let mut filter = FrameFilter::default();
+        let id = filter.take_confirms(9);
+        (filter, id)
+    }
+
+    #[test]
+    fn confirms_and_returned_messages_are_taken_out_however_the_bytes_are_cut() {
+        let select_ok = frame(METHOD, 9, &[0, 85, 0, 11]);
+        let declare_ok = frame(METHOD, 9, &[&[0, 50, 0, 11][..], &short("q"), &[0; 8]].concat());
+        let nack = frame(METHOD, 9, &[0, 60, 0, 120, 0, 0, 0, 0, 0, 0, 0, 3, 0]);
+        let bytes = [
+            [select_ok, basic_ack(1, false), declare_ok.clone(), returned("lost way")].concat(),
+            [close_ok(2), basic_ack(2, true), nack].concat(),
+        ]
+        .concat();
+        for step in [1, 2, 3, 7, 8, 64, bytes.len()] {
+            let (mut filter, id) = publishing();
+            filter.confirms(id).unwrap().publish(4);
+            bytes.chunks(step).for_each(|part| filter.pass(part));
+            assert_eq!(for_lapin(&mut filter), [declare_ok.clone(), close_ok(2)].concat(), "by {step}");
+            let confirms = filter.confirms(id).unwrap();
+            let outcomes: Vec<Option<Confirm>> = (1..=4).map(|number| confirms.outcome(number)).collect();
+            assert_eq!(outcomes, [Some(Confirm::Ack), Some(Confirm::Ack), Some(Confirm::Nack), None], "by {step}");
+            let expected = ReturnedMessage { routing_key: "q".into(), body: b"lost way".to_vec(), text: "NO_ROUTE".into() };
+            assert_eq!(confirms.take_returned(), [expected], "by {step}");
+        }
+    }
+
+    #[test]
+    fn a_close_by_the_broker_is_seen_here_and_by_lapin() {
+        let (mut filter, id) = publishing();
+        let other = filter.take_confirms(8);
+        let gone = ChannelEnd::Closed(404, "gone".into());
+        filter.pass(&close(9, 20, 40));
+        assert_eq!(for_lapin(&mut filter), close(9, 20, 40));
+        assert_eq!(filter.confirms(id).unwrap().ended(), Some(&gone));
+        assert_eq!(filter.confirms(other).unwrap().ended(), None);
+        filter.pass(&close(0, 10, 50));
+        assert_eq!(for_lapin(&mut filter), close(0, 10, 50));
+        assert_eq!(filter.confirms(other).unwrap().ended(), Some(&ChannelEnd::Lost(Some("gone".into()))));
+    }
+
+    #[test]
+    fn confirms_are_taken_until_the_channel_is_closed_and_not_from_a_new_one_of_its_number() {
+        let (mut filter, id) = publishing();
+        filter.leave_confirms(id);
+        filter.pass(&[basic_ack(1, false), returned("late")].concat());
+        assert_eq!(for_lapin(&mut filter), b"");
+        assert!(filter.confirms(id).is_some());
+        filter.pass(&[close_ok(9), basic_ack(1, false)].concat());
+        assert_eq!(for_lapin(&mut filter), [close_ok(9), basic_ack(1, false)].concat());
+        assert!(filter.confirms(id).is_none());
+
+        let (mut filter, id) = publishing();
+        filter.pass(&[close(9, 20, 40), basic_ack(1, false)].concat());
+        assert_eq!(for_lapin(&mut filter), [close(9, 20, 40), basic_ack(1, false)].concat());
+        assert!(filter.confirms(id).is_some(), "somebody may ask why");
+        filter.leave_confirms(id);
+        assert!(filter.confirms(id).is_none());
+    }
+
+    #[test]
+    fn what_is_no_method_is_left_to_lapin_which_reports_it() {
+        let (mut filter, _) = publishing();
+        let bad = [frame(METHOD, 9, &[0, 60, 9, 9]), body(9, "of nothing")].concat();
+        filter.pass(&bad);
+        assert_eq!(for_lapin(&mut filter), bad);
     }
 }
