@@ -35,6 +35,7 @@ class Quiet { public function fire($job, $data) { $job->delete(); } }
 PHP;
 $worker = <<<'PHP'
 $worker = new Ferry\Worker(['queue' => 'first,second', 'log' => 'none', 'settle' => getenv('SETTLE')]);
+$worker->on('ready', fn () => print("ready\n"));
 exit($worker->run());
 PHP;
 $producer = 'for ($n = 0; $n < ' . JOBS . '; $n++) { Ferry\Queue::push("Writes", (int) getenv("FROM") + $n, "first"); }';
@@ -44,6 +45,8 @@ $children = [];
 foreach (['pipelined', 'immediate', 'pipelined', 'immediate'] as $settle) {
     $children[] = Child::php("$prelude\n$worker", [], $environment + ['SETTLE' => $settle]);
 }
+// One that begins long before the others could work all jobs.
+array_walk($children, fn (Child $child) => $child->says('ready'));
 $producers = [];
 foreach ([0, JOBS] as $from) {
     $producers[] = Child::php("$prelude\n$producer", [], $environment + ['FROM' => "$from"]);
