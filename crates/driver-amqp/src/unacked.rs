@@ -11,7 +11,7 @@ use ferry_support::sync;
 use lapin::options::{BasicAckOptions, BasicNackOptions, ChannelFlowOptions};
 use lapin::{BasicProperties, Channel};
 
-use crate::link::AmqpLink;
+use crate::link::{AmqpLink, FRAME_END, METHOD};
 use crate::names::{Names, QueueRole};
 use crate::publisher::LateConfirm;
 use crate::route::Route;
@@ -19,8 +19,6 @@ use crate::wait;
 
 /// Class 60, method 80.
 const BASIC_ACK: [u8; 4] = [0, 60, 0, 80];
-const METHOD_FRAME: u8 = 1;
-const FRAME_END: u8 = 0xCE;
 
 /// All channels with unacked jobs.
 #[derive(Default)]
@@ -260,7 +258,7 @@ impl Ack {
     /// `basic.ack` on this channel.
     fn frame(self, channel: u16) -> [u8; 21] {
         let mut frame = [0; 21];
-        frame[0] = METHOD_FRAME;
+        frame[0] = METHOD;
         frame[1..3].copy_from_slice(&channel.to_be_bytes());
         frame[3..7].copy_from_slice(&13_u32.to_be_bytes());
         frame[7..11].copy_from_slice(&BASIC_ACK);

@@ -21,7 +21,7 @@ use super::publish_frames::{self, Publish};
 const MAX_BYTES: usize = 262_144;
 
 /// How long lapin gets to read that the broker closed a channel.
-const LAPIN_READS: Duration = Duration::from_secs(1);
+const LAPIN_LEARNS: Duration = Duration::from_secs(1);
 
 /// A channel in confirm mode. Dropping the last handle closes it, as with lapin's.
 pub struct ConfirmChannel {
@@ -144,7 +144,7 @@ impl Drop for ConfirmChannel {
     fn drop(&mut self) {
         if let Some(ChannelEnd::Closed(..)) = self.end() {
             // We may know it before lapin. A channel that it believes open it would close, and then end the connection because it is closed.
-            let deadline = Instant::now() + LAPIN_READS;
+            let deadline = Instant::now() + LAPIN_LEARNS;
             self.reader.wait_for_lapin(deadline, || !self.channel.status().connected());
         }
         self.reader.leave_confirms(self.id);

@@ -16,12 +16,13 @@ use std::time::{Duration, Instant};
 
 use ferry_support::sync;
 use lapin::message::Delivery;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::confirms::{ChannelEnd, Confirms};
 use super::frame_filter::FrameFilter;
 use super::io_waker::IoWaker;
+use super::poll_timeout;
 use super::socket_watch::{SocketWatch, Watch};
 
 /// How much is read at once.
@@ -290,10 +291,8 @@ impl Shared {
     fn wait_for_bytes(&self, longest: Duration) {
         let mut polled =
             [PollFd::new(self.event.as_fd(), PollFlags::POLLIN), PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-        // Rounded up: a wait of less than a millisecond would be a busy loop.
-        let longest = PollTimeout::try_from(longest + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
         // It fails when a signal interrupts it, and is repeated.
-        let _ = poll(&mut polled, longest);
+        let _ = poll(&mut polled, poll_timeout(longest));
         if polled[0].any().unwrap_or(true) {
             // Nothing to read means that it is reset already.
             let _ = self.event.read();

@@ -11,9 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ferry_support::sync;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 
-use super::FRAME_HEAD;
+use super::{FRAME_HEAD, poll_timeout};
 
 /// The bytes with which a client begins: `AMQP` and the version.
 const PROTOCOL_HEADER: usize = 8;
@@ -73,7 +73,7 @@ impl FrameWriter {
         shared.keep_rest(&frame[written..]);
         if !shared.rest.is_empty() {
             // The broker reads slowly: a part of a frame was written, and the rest must follow. What is left even so goes before lapin's next bytes.
-            shared.wait_for_room(WAIT_FOR_ROOM);
+            wait_for_room(&shared.socket, WAIT_FOR_ROOM);
             let _ = shared.write_rest();
         }
         true
@@ -151,18 +151,13 @@ impl Shared {
         self.written = 0;
         Ok(())
     }
-
-    fn wait_for_room(&self, longest: Duration) {
-        wait_for_room(&self.socket, longest);
-    }
 }
 
 /// Waits until something can be written, or for so long.
 fn wait_for_room(socket: &TcpStream, longest: Duration) {
     let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
-    let longest = PollTimeout::try_from(longest + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
     // It fails when a signal interrupts it, and is repeated.
-    let _ = poll(&mut polled, longest);
+    let _ = poll(&mut polled, poll_timeout(longest));
 }
 
 /// Where in a frame the bytes written so far end.

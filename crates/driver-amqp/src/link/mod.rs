@@ -22,6 +22,7 @@ use ferry_support::{sync, threads, tls};
 use futures_core::Stream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Channel, Connection, ConnectionProperties, Event};
+use nix::poll::PollTimeout;
 
 use crate::refusal;
 use crate::runtime::AmqpRuntime;
@@ -42,12 +43,14 @@ const MAX_FRAME: u32 = 131_072;
 const MAX_CHANNELS: u16 = 2047;
 /// Type, channel and size of a frame.
 const FRAME_HEAD: usize = 7;
-/// The types of frames, and the byte behind each.
-const METHOD: u8 = 1;
+/// The type of a frame with a method.
+pub const METHOD: u8 = 1;
+/// The types of the other frames.
 const HEADER: u8 = 2;
 const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
-const FRAME_END: u8 = 0xCE;
+/// The byte behind each frame.
+pub const FRAME_END: u8 = 0xCE;
 /// How long closing a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// For so long a look at the socket that found it open is believed where nothing depends on the moment.
@@ -274,6 +277,11 @@ impl AmqpLink {
     pub fn cut(&self) {
         self.hangup_probe.iter().for_each(HangupProbe::cut);
     }
+}
+
+/// For `poll(2)`, in milliseconds, rounded up: a wait of less than one would be a busy loop.
+fn poll_timeout(longest: Duration) -> PollTimeout {
+    PollTimeout::try_from(longest + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
 }
 
 fn not_in_time(address: &Address, limit: Duration) -> Error {

@@ -17,8 +17,8 @@ use crate::wait;
 /// Which thread waits for the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Transport {
-    /// lapin's I/O thread, which sleeps on the socket itself: two wake-ups for each answer. Without TLS the thread that waits for a delivery reads it
-    /// itself.
+    /// lapin's I/O thread, which sleeps on the socket itself: two wake-ups for each answer. Without TLS the thread that waits for a delivery or
+    /// a confirm reads it itself.
     #[default]
     Blocking,
     /// The reactor of tokio: five wake-ups for each answer. For comparison, and should lapin change its I/O.
