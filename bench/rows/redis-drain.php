@@ -8,11 +8,17 @@ namespace Bench;
 
 require __DIR__ . '/../lib/redis_row.php';
 
-/** Commands a second of the server itself, one connection, 64 in a pipeline. */
+/** Commands in one pipeline of redis-benchmark. */
+const RAW_PIPELINE = 64;
+
+/**
+ * Commands a second of the server itself, over one connection. `$requests` is a multiple of the pipeline: redis-benchmark gives up when its
+ * timer finds all connections closed and a number of answers that is not the one asked for.
+ */
 function raw_rate(int $requests, string ...$command): float
 {
     $port = getenv('BENCH_PORT');
-    $options = ['redis-benchmark', '-p', $port, '-c', '1', '-P', '64', '-n', (string) $requests, '-r', '1000000', '--csv', ...$command];
+    $options = ['redis-benchmark', '-p', $port, '-c', '1', '-P', (string) RAW_PIPELINE, '-n', (string) $requests, '-r', '1000000', '--csv', ...$command];
     $csv = shell_exec(implode(' ', array_map('escapeshellarg', placed((bool) getenv('BENCH_BOUND'), $options))));
     $fields = str_getcsv(strrchr(rtrim((string) $csv), "\n") ?: '');
     return (float) ($fields[1] ?? 0) ?: throw new \RuntimeException("redis-benchmark said: $csv");
@@ -38,7 +44,7 @@ function raw_sequence(\Redis $redis, int $jobs): float
     return 1e6 * ($seconds + 1 / raw_rate($jobs, 'ZREM', KEY . ':reserved', "__rand_int__$member"));
 }
 
-/** Microseconds of a script that takes a job, reserves it and deletes it at once. The last pipeline may find the queue empty. */
+/** Microseconds of a script that takes a job, reserves it and deletes it at once. */
 function raw_script(\Redis $redis, int $jobs): float
 {
     $redis->flushAll();
@@ -101,7 +107,8 @@ foreach (installed_peers() as $who => $peer) {
     $sides[$who] = peer_that_drains($peer, $who, $operations[$who]);
 }
 $rounds = interleaved($sides, amount(7, 1), $operations);
-$raw = array_map(fn () => raw_sequence($redis, amount(50_000, 10_000)), range(1, amount(5, 2)));
+$raw_jobs = amount(800, 160) * RAW_PIPELINE;
+$raw = array_map(fn () => raw_sequence($redis, $raw_jobs), range(1, amount(5, 2)));
 $rounds['redis-benchmark -P 64: LPOP + ZADD + ZREM'] = $raw;
-$rounds['redis-benchmark -P 64: EVAL of these three'] = array_map(fn () => raw_script($redis, amount(50_000, 10_000)), range(1, amount(5, 2)));
+$rounds['redis-benchmark -P 64: EVAL of these three'] = array_map(fn () => raw_script($redis, $raw_jobs), range(1, amount(5, 2)));
 answer(['title' => 'work a full queue', 'unit' => 'us per job', 'rounds' => $rounds, 'values' => missing_peers()]);
