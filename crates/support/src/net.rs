@@ -10,9 +10,15 @@ use std::time::{Duration, Instant};
 
 use ferry_core::config::Address;
 use nix::errno::Errno;
+use nix::poll::PollTimeout;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, setsockopt, socket, sockopt};
 
 use crate::threads;
+
+/// For `poll(2)`, in milliseconds, rounded up: rounding down would turn the last millisecond into a busy loop.
+pub fn poll_timeout(left: Duration) -> PollTimeout {
+    PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+}
 
 /// Connects to `address` before `deadline`; each later read or write on the socket may block for `io_timeout`, which is not zero.
 pub fn connect(address: &Address, deadline: Instant, io_timeout: Duration) -> Result<OwnedFd> {
@@ -114,6 +120,13 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
     const SHORT: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn a_poll_timeout_is_rounded_up_and_never_without_end() {
+        let in_ms = |micros| poll_timeout(Duration::from_micros(micros)).as_millis();
+        assert_eq!([0, 1, 999, 1000, 1001].map(in_ms), [0, 1, 1, 1, 2].map(Some));
+        assert_eq!(poll_timeout(Duration::from_secs(1 << 40)), PollTimeout::MAX);
+    }
 
     fn soon() -> Instant {
         Instant::now() + SHORT

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use ferry_support::sync;
+use ferry_support::{net, sync};
 use lapin::message::Delivery;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -22,7 +22,6 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::confirms::{ChannelEnd, Confirms};
 use super::frame_filter::FrameFilter;
 use super::io_waker::IoWaker;
-use super::poll_timeout;
 use super::socket_watch::{SocketWatch, Watch};
 
 /// How much is read at once.
@@ -292,7 +291,7 @@ impl Shared {
         let mut polled =
             [PollFd::new(self.event.as_fd(), PollFlags::POLLIN), PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
         // It fails when a signal interrupts it, and is repeated.
-        let _ = poll(&mut polled, poll_timeout(longest));
+        let _ = poll(&mut polled, net::poll_timeout(longest));
         if polled[0].any().unwrap_or(true) {
             // Nothing to read means that it is reset already.
             let _ = self.event.read();

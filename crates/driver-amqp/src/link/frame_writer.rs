@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ferry_support::sync;
+use ferry_support::{net, sync};
 use nix::poll::{PollFd, PollFlags, poll};
 
-use super::{FRAME_HEAD, poll_timeout};
+use super::FRAME_HEAD;
 
 /// The bytes with which a client begins: `AMQP` and the version.
 const PROTOCOL_HEADER: usize = 8;
@@ -157,7 +157,7 @@ impl Shared {
 fn wait_for_room(socket: &TcpStream, longest: Duration) {
     let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
     // It fails when a signal interrupts it, and is repeated.
-    let _ = poll(&mut polled, poll_timeout(longest));
+    let _ = poll(&mut polled, net::poll_timeout(longest));
 }
 
 /// Where in a frame the bytes written so far end.

@@ -22,7 +22,6 @@ use ferry_support::{sync, threads, tls};
 use futures_core::Stream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Channel, Connection, ConnectionProperties, Event};
-use nix::poll::PollTimeout;
 
 use crate::refusal;
 use crate::runtime::AmqpRuntime;
@@ -277,11 +276,6 @@ impl AmqpLink {
     pub fn cut(&self) {
         self.hangup_probe.iter().for_each(HangupProbe::cut);
     }
-}
-
-/// For `poll(2)`, in milliseconds, rounded up: a wait of less than one would be a busy loop.
-fn poll_timeout(longest: Duration) -> PollTimeout {
-    PollTimeout::try_from(longest + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
 }
 
 fn not_in_time(address: &Address, limit: Duration) -> Error {

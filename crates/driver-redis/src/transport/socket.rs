@@ -4,10 +4,11 @@
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use ferry_support::net;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{MsgFlags, Shutdown, recv, send, setsockopt, shutdown, sockopt};
 
 use crate::wait_limits::{SLICE, WaitLimits};
@@ -105,18 +106,13 @@ impl ByteStream {
 fn poll_until(polled: &mut [PollFd<'_>], until: Instant) -> Result<bool> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        match poll(polled, whole_milliseconds(left)) {
+        match poll(polled, net::poll_timeout(left)) {
             Ok(0) if Instant::now() >= until => return Ok(false),
             Ok(0) | Err(Errno::EINTR) => {}
             Ok(_) => return Ok(true),
             Err(errno) => return Err(errno.into()),
         }
     }
-}
-
-/// Rounded up: rounding down would turn the last millisecond into a busy loop.
-fn whole_milliseconds(left: Duration) -> PollTimeout {
-    PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
 }
 
 /// A socket with a deadline.
